@@ -1,0 +1,80 @@
+# Each target sets up what it needs; stamps under .venv say what is done already.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+CORE := $(wildcard fastgate/_core/*.pyx fastgate/_core/*.pxd fastgate/_core/*.h)
+
+ARGS ?=
+FUZZ_SECONDS ?= 60
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help setup run test lint format bench bench-system wheel fuzz chaos clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  Further arguments in ARGS, as in: make test ARGS='-k budget'"
+
+setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
+
+run: setup ## Serve (simulator included, when no provider key is in the environment)
+	@exec $(VENV)/bin/fastgate serve $(ARGS)
+
+test: setup ## All tests but the long ones of `make chaos` and `make fuzz`
+	@.ci/packages tests
+	@$(PY) -m pytest $(ARGS)
+
+lint: $(VENV)/.deps ## ruff, ruff format, mypy --strict
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --check --quiet .
+	@$(VENV)/bin/mypy --strict --no-error-summary
+
+format: $(VENV)/.deps ## Bring the sources into shape
+	@$(VENV)/bin/ruff check --quiet --fix . || true
+	@$(VENV)/bin/ruff format --quiet .
+
+bench: setup ## Gated benchmarks of the parts
+	@$(PY) -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+
+bench-system: setup ## The whole system against nginx, pinned to cores; prints the table
+	@.ci/packages system
+	@$(PY) -m loadtest $(ARGS)
+
+wheel: $(VENV)/.deps ## dist/fastgate-*.whl, checked for what it holds
+	@.ci/wheel build
+
+fuzz: setup ## Every parser, FUZZ_SECONDS in all
+	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+
+chaos: setup ## kill -9 of everything under load, the long run
+	@.ci/packages tests
+	@FASTGATE_CHAOS_ROUNDS=50 $(PY) -m pytest tests/chaos --timeout 1800 $(ARGS)
+
+clean: ## Remove what was built; the virtual environment too
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -f fastgate/_core/*.c fastgate/_core/*.so fastgate/_core/*.html
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@.ci/tools $(PYTHON)
+	@echo "virtual environment"
+	@$(PYTHON) -m venv $(VENV)
+	@$(PY) -m pip install --quiet --upgrade pip
+	@touch $@
+
+$(VENV)/.deps: $(VENV)/.made pyproject.toml
+	@echo "dependencies"
+	@$(PY) .ci/requirements.py | $(PY) -m pip install --quiet --upgrade-strategy only-if-needed --requirement /dev/stdin
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.deps setup.py fastgate/version.py $(CORE)
+	@echo "compiled core"
+	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

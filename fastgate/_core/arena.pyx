@@ -1,0 +1,271 @@
+"""The shared mapping that every process of a host counts money in.
+
+The file is mapped once, at its largest possible size, and grows by whole chunks behind the mapping: nothing moves, and no
+process remaps. Space is allocated for real before it is used (``posix_fallocate``), so that a full disk is an error and not a
+signal. A file that is not ours, of another layout or from before the machine's last boot is refused with a reason.
+"""
+
+import os
+from pathlib import Path
+
+from xxhash import xxh64_intdigest
+
+from libc.errno cimport EINTR, ENOSPC, errno
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset, strerror
+from posix.mman cimport MAP_FAILED, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+from fastgate._core.layout cimport (
+    BUCKETS, CELLS_PER_CHUNK, CHUNK, CHUNK_CELLS, CHUNK_RECORDS, CHUNKS, CHUNKS_AT, DIRECTORY_AT, INDEX_AT,
+    LAYOUT, MAX_ID, Cell, Header, fg_add, fg_cas, fg_cas32, fg_cas_signed, fg_cas_word, fg_load, fg_load32,
+    fg_load_signed, fg_load_word, fg_store, fg_word,
+)
+from fastgate._core.windows cimport window_index, window_start, LIFETIME
+
+cdef extern from "fcntl.h" nogil:
+    int posix_fallocate(int fd, int64_t offset, int64_t length)
+
+# "FGARENA" and a byte that no text has: tells our file from any other.
+cdef uint64_t MAGIC = 0x89414E4552414746
+cdef uint64_t CAPACITY = CHUNKS_AT + <uint64_t>CHUNKS * CHUNK
+
+
+class ArenaError(Exception):
+    """The arena cannot be used; the message names the file and says what to do."""
+
+
+class CorruptArena(ArenaError):
+    """The file is not an arena of this layout and boot: set it aside and rebuild the counters from the ledger."""
+
+
+class ArenaFull(ArenaError):
+    """No space is left for another chunk."""
+
+
+def boot_id() -> bytes:
+    """What the kernel calls this boot: counters written before another one may be incomplete."""
+    return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()[:39]
+
+
+cdef class Arena:
+    """``Arena(path, create=False)``: the mapping. ``create`` makes the file where there is none.
+
+    Raises :class:`CorruptArena` where the file is not usable and :class:`ArenaFull` where there is no space for it.
+    """
+
+    def __cinit__(self, str path, bint create=False):
+        self.path = path
+        self.fd = -1
+        self.base = NULL
+        if create and not os.path.exists(path):
+            _create(path)
+        try:
+            self.fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise CorruptArena(f"{path}: there is no arena here") from None
+        _verify(path, self.fd)
+        self.base = <char *>mmap(NULL, CAPACITY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, self.fd, 0)
+        if self.base == <char *>MAP_FAILED:
+            self.base = NULL
+            raise ArenaError(f"{path}: cannot map: {strerror(errno).decode()}")
+        self.header = <Header *>self.base
+
+    def __dealloc__(self):
+        if self.base != NULL:
+            munmap(self.base, CAPACITY)
+        if self.fd >= 0:
+            os.close(self.fd)
+
+    # ---- growth
+
+    cdef int64_t append_chunk(self, int kind, int slot) except -1 nogil:
+        """Append a chunk and return its number. One that a crash left without a purpose is not used again."""
+        cdef uint64_t number
+        cdef int error = EINTR
+        while True:
+            number = fg_load(&self.header.chunks)
+            if number >= CHUNKS:
+                with gil:
+                    raise ArenaFull(f"{self.path}: all {CHUNKS} chunks are in use")
+            if fg_cas(&self.header.chunks, number, number + 1):
+                break
+        while error == EINTR:
+            error = posix_fallocate(self.fd, CHUNKS_AT + <int64_t>number * CHUNK, CHUNK)
+        if error != 0:
+            # Give the number back where nobody came after; otherwise it stays empty, which is harmless.
+            fg_cas(&self.header.chunks, number + 1, number)
+            with gil:
+                if error == ENOSPC:
+                    raise ArenaFull(f"{self.path}: no space left on its file system for another MiB")
+                raise ArenaError(f"{self.path}: cannot grow: {strerror(error).decode()}")
+        fg_store(self.directory() + number, <uint64_t>kind | (<uint64_t>slot << 8))
+        return <int64_t>number
+
+    cdef uint64_t *directory(self) noexcept nogil:
+        return <uint64_t *>(self.base + DIRECTORY_AT)
+
+    def record_chunks(self, int slot) -> list[int]:
+        """The numbers of the chunks of hold records that belong to owner ``slot``."""
+        cdef uint64_t mine = <uint64_t>CHUNK_RECORDS | (<uint64_t>slot << 8)
+        cdef uint64_t i
+        return [i for i in range(fg_load(&self.header.chunks)) if fg_load(self.directory() + i) == mine]
+
+    # ---- cells
+
+    cdef int64_t find_cell(self, const unsigned char *id, size_t length, uint64_t hash, uint32_t *head) noexcept nogil:
+        """The cell of that id, or -1; ``head`` gets the bucket's first entry, for the insertion that may follow."""
+        cdef uint32_t *bucket = <uint32_t *>(self.base + INDEX_AT) + hash % BUCKETS
+        cdef uint32_t link = fg_load32(bucket)
+        cdef Cell *cell
+        head[0] = link
+        while link != 0:
+            cell = cell_at(self, link - 1)
+            if cell.hash == hash and cell.length == length and memcmp(cell.id, id, length) == 0:
+                return link - 1
+            link = cell.next
+        return -1
+
+    def cell(self, str id) -> int:
+        """The number of the cell called ``id`` ("owner/window/name"), made where there is none. Lock-free."""
+        cdef bytes text = id.encode()
+        cdef const unsigned char *raw = text
+        cdef size_t length = len(text)
+        if not 0 < length <= MAX_ID:
+            raise ValueError(f"a budget's id has 1 to {MAX_ID} bytes, not {length}: {id!r}")
+        cdef uint64_t hash = xxh64_intdigest(text)
+        cdef uint32_t head = 0
+        cdef int64_t number = self.find_cell(raw, length, hash, &head)
+        if number >= 0:
+            return number
+        cdef uint32_t fresh = self._allocate_cell()
+        cdef Cell *cell = cell_at(self, fresh)
+        cell.hash = hash
+        cell.length = <unsigned short>length
+        memcpy(cell.id, raw, length)
+        cdef uint32_t *bucket = <uint32_t *>(self.base + INDEX_AT) + hash % BUCKETS
+        while True:
+            number = self.find_cell(raw, length, hash, &head)
+            if number >= 0:
+                return number  # another process was first; the fresh cell stays unused
+            cell.next = head
+            if fg_cas32(bucket, head, fresh + 1):
+                fg_add(<int64_t *>&self.header.cells, 1)
+                return fresh
+
+    cdef int64_t _allocate_cell(self) except -1:
+        cdef uint64_t at
+        cdef int64_t chunk
+        while True:
+            at = fg_load(&self.header.next_cell)
+            if at % CELLS_PER_CHUNK != 0:
+                if fg_cas(&self.header.next_cell, at, at + 1):
+                    return <int64_t>at
+                continue
+            chunk = self.append_chunk(CHUNK_CELLS, 0)
+            # The first place of a chunk of cells is never given out, so that 0 modulo the size means "full".
+            fg_cas(&self.header.next_cell, at, <uint64_t>chunk * CELLS_PER_CHUNK + 1)
+
+    def cell_id(self, uint32_t cell) -> str:
+        """The id of a cell."""
+        cdef Cell *at = cell_at(self, cell)
+        return (<bytes>at.id[:at.length]).decode()
+
+    def cells(self) -> list[tuple[int, str]]:
+        """All cells, with their ids."""
+        cdef uint32_t *index = <uint32_t *>(self.base + INDEX_AT)
+        cdef uint32_t link
+        cdef uint64_t i
+        found = []
+        for i in range(BUCKETS):
+            link = fg_load32(index + i)
+            while link != 0:
+                found.append((link - 1, self.cell_id(link - 1)))
+                link = cell_at(self, link - 1).next
+        return found
+
+    def read_cell(self, uint32_t cell, int window, int every, int64_t now_ns) -> tuple[int, int, int, int]:
+        """``(spent, held, overrun, resets_at)``: nano-USD in the window of ``now_ns``; Unix ns, 0 where it never resets."""
+        cdef Cell *at = cell_at(self, cell)
+        cdef int64_t anchor = fg_load_signed(&at.anchor_ns)
+        cdef int64_t index = window_index(window, every, anchor, now_ns)
+        cdef fg_word used, spent
+        while True:  # a settlement changes one after the other: read until neither moved
+            used = fg_load_word(&at.used)
+            spent = fg_load_word(&at.spent)
+            if fg_load_word(&at.used).tag == used.tag:
+                break
+        cdef int64_t settled = spent.amount if <int64_t>(spent.tag >> 36) >= index else 0
+        cdef int64_t taken = used.amount if <int64_t>(used.tag >> 36) >= index else 0
+        cdef int64_t resets = 0
+        if window != LIFETIME and anchor != 0:
+            resets = window_start(window, every, anchor, index + 1)
+        return settled, max(taken - settled, 0), fg_load_signed(&at.overrun), resets
+
+    def anchor(self, uint32_t cell) -> int:
+        """When the cell was first used, in Unix nanoseconds; 0: never."""
+        return fg_load_signed(&cell_at(self, cell).anchor_ns)
+
+    def restore_cell(self, uint32_t cell, int window, int every, int64_t anchor_ns, int64_t spent, int64_t now_ns) -> bool:
+        """Set a cell that was never used to what the ledger knows; false, and nothing changed, where it has been used."""
+        cdef Cell *at = cell_at(self, cell)
+        cdef int64_t index = window_index(window, every, anchor_ns, now_ns)
+        cdef fg_word empty, full
+        empty.amount, empty.tag = 0, 0
+        full.amount, full.tag = spent, <uint64_t>index << 36
+        if anchor_ns == 0 or not fg_cas_signed(&at.anchor_ns, 0, anchor_ns):
+            return False
+        return fg_cas_word(&at.used, empty, full) and fg_cas_word(&at.spent, empty, full)
+
+    # ---- what the processes tell each other
+
+    @property
+    def snapshot_generation(self) -> int:
+        """The snapshot in force; workers compare it with their own before each request."""
+        return fg_load(&self.header.generation)
+
+    @snapshot_generation.setter
+    def snapshot_generation(self, uint64_t value) -> None:
+        fg_store(&self.header.generation, value)
+
+    def statistics(self) -> dict[str, int]:
+        """Bytes allocated, chunks and cells."""
+        cdef uint64_t chunks = fg_load(&self.header.chunks)
+        return {"bytes": CHUNKS_AT + chunks * CHUNK, "chunks": chunks, "cells": fg_load(&self.header.cells)}
+
+
+def _create(str path):
+    """Write the empty file beside its place and move it there, so that nobody ever sees half of one."""
+    cdef Header header
+    memset(&header, 0, sizeof(Header))
+    boot = boot_id()
+    header.magic = MAGIC
+    header.layout = LAYOUT
+    header.capacity = CAPACITY
+    memcpy(header.boot, <const char *>boot, len(boot))
+    fresh = f"{path}.new"
+    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        error = posix_fallocate(fd, 0, CHUNKS_AT)
+        if error != 0:
+            raise ArenaFull(f"{path}: no space for {CHUNKS_AT} bytes: {os.strerror(error)}")
+        os.pwrite(fd, (<char *>&header)[:sizeof(Header)], 0)
+        os.rename(fresh, path)
+    finally:
+        os.close(fd)
+
+
+def _verify(str path, int fd):
+    cdef Header header
+    size = os.fstat(fd).st_size
+    if size < CHUNKS_AT:
+        raise CorruptArena(f"{path}: {size} bytes are too few for an arena")
+    raw = os.pread(fd, sizeof(Header), 0)
+    memcpy(&header, <const char *>raw, sizeof(Header))
+    if header.magic != MAGIC:
+        raise CorruptArena(f"{path}: this is not an arena (its first bytes are {raw[:8].hex()})")
+    if header.layout != LAYOUT:
+        raise CorruptArena(f"{path}: layout {header.layout}, this version reads {LAYOUT}")
+    if header.capacity != CAPACITY or header.chunks > CHUNKS or size < CHUNKS_AT + <int64_t>(header.chunks) * CHUNK - CHUNK:
+        raise CorruptArena(f"{path}: truncated: {size} bytes for {header.chunks} chunks")
+    if header.boot[:39].split(b"\0")[0] != boot_id():
+        raise CorruptArena(f"{path}: written before the machine's last start, so what was not yet on disk may be missing")

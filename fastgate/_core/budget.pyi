@@ -1,0 +1,59 @@
+"""Budgets: hold all levels or none, settle once, void. Amounts are nano-USD, times Unix nanoseconds."""
+
+from collections.abc import Sequence
+
+from fastgate._core.arena import Arena
+from fastgate._core.journal import Draft, Journal
+from fastgate._core.owner import Owner
+from fastgate._core.price import Usage
+
+CONTENDED: int
+SETTLED_NONE: int
+SETTLED_EXACT: int
+SETTLED_ESTIMATED: int
+SETTLED_UNSETTLED: int
+OUTCOME_OK: int
+OUTCOME_REJECTED: int
+OUTCOME_UPSTREAM_ERROR: int
+OUTCOME_CLIENT_GONE: int
+OUTCOME_FAILED: int
+OUTCOME_UNKNOWN: int
+
+class Levels:
+    arena: Arena
+    def __init__(self, arena: Arena, levels: Sequence[tuple[int, int, int, int]]) -> None: ...
+    def __len__(self) -> int: ...
+    def left(self, now_ns: int) -> int | None: ...
+
+class Hold:
+    @property
+    def amount(self) -> int: ...
+    @property
+    def is_open(self) -> bool: ...
+    def sent(self) -> None: ...
+    def settle(
+        self,
+        actual: int,
+        usage: Usage | None,
+        settlement: int,
+        outcome: int,
+        status: int,
+        *,
+        duration_us: int = 0,
+        upstream_us: int = 0,
+        ttft_us: int = 0,
+        overhead_us: int = 0,
+        error: str = "",
+    ) -> bool: ...
+    def void(self) -> bool: ...
+
+def hold(
+    owner: Owner,
+    journal: Journal,
+    levels: Levels,
+    draft: Draft,
+    amount: int,
+    now_ns: int,
+    request_id: bytes,
+    stream: bool = False,
+) -> Hold | int: ...

@@ -1,0 +1,56 @@
+"""The journal: one event per request, in a chain of preallocated segments per owner."""
+
+from typing import Any
+
+SEGMENT_BYTES: int
+SETTLEMENTS: tuple[str, ...]
+OUTCOMES: tuple[str, ...]
+TIERS: tuple[str, ...]
+TEXTS: tuple[str, ...]
+NUMBERS: tuple[str, ...]
+
+class CorruptSegment(Exception): ...
+
+class Draft:
+    def __init__(self, **texts: str) -> None: ...
+
+class Segment:
+    path: str
+    def __init__(self, path: str, writable: bool = False) -> None: ...
+    def seal(self) -> None: ...
+
+def segment_path(folder: str, slot: int, serial: int) -> str: ...
+def segments_of(folder: str, slot: int | None = None) -> list[str]: ...
+def create_segment(folder: str, slot: int, serial: int, size: int) -> str: ...
+
+class Journal:
+    folder: str
+    slot: int
+    serial: int
+    sequence: int
+    def __init__(self, folder: str, slot: int, *, segment_bytes: int = ..., resume: bool = False) -> None: ...
+    def prepare(self) -> None: ...
+    def close(self) -> None: ...
+    def log(
+        self,
+        draft: Draft,
+        request_id: bytes,
+        started_us: int,
+        duration_us: int,
+        status: int,
+        outcome: int,
+        stream: bool = False,
+        error: str = "",
+    ) -> None: ...
+
+class SegmentReader:
+    def __init__(self, path: str) -> None: ...
+    @property
+    def slot(self) -> int: ...
+    @property
+    def serial(self) -> int: ...
+    @property
+    def sealed(self) -> bool: ...
+    @property
+    def pending(self) -> int: ...
+    def read(self, after: int, limit: int) -> dict[str, Any] | None: ...

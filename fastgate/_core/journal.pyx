@@ -1,0 +1,314 @@
+"""The journal: one event per request, in a chain of preallocated segments per owner.
+
+An event is written behind the committed offset, where no reader looks, and becomes visible by one store. A segment that is
+full is sealed and the next one, prepared ahead, takes over; who has read a sealed segment to its end may delete it. Events
+are self-contained: names, not numbers of some table, so that any later version or host can read them.
+"""
+
+import os
+from array import array
+from pathlib import Path
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
+from libc.string cimport memcpy, memset
+from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
+
+from fastgate._core.layout cimport MAX_EVENT, fg_load, fg_store
+
+from fastgate._core.arena import ArenaFull
+
+cdef extern from "fcntl.h" nogil:
+    int posix_fallocate(int fd, int64_t offset, int64_t length)
+
+cdef uint64_t MAGIC = 0x89544E5645474746
+cdef uint64_t FIRST = 4096
+SEGMENT_BYTES = 4 << 20
+
+SETTLEMENTS = ("none", "exact", "estimated", "unsettled")
+OUTCOMES = ("ok", "rejected", "upstream_error", "client_gone", "failed", "unknown")
+TIERS = ("standard", "flex", "priority", "batch", "fast", "ultrafast")
+TEXTS = (
+    "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect", "environment",
+    "user", "session", "operation", "tags", "error",
+)
+NUMBERS = (
+    "seq", "started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "status", "attempts", "stream",
+    "cost_nano", "hold_nano", "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+    "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
+    "image_input_tokens", "web_searches",
+)
+
+
+class CorruptSegment(Exception):
+    """A journal file is not one of ours or is damaged; it is to be set aside, never overwritten."""
+
+
+cdef uint32_t append_text(Event *event, uint32_t length, int which, const char *text, size_t size) noexcept nogil:
+    """Append string ``which`` (they must come in order) and return the new length; what does not fit is cut."""
+    if size > MAX_EVENT - 8 - length:
+        size = MAX_EVENT - 8 - length
+    memcpy(<char *>event + length, text, size)
+    event.lengths[which] = <unsigned short>size
+    return length + <uint32_t>size
+
+
+cdef class Draft:
+    """What is known of an event before the request is served: strings by name (see ``TEXTS``), UTF-8, cut where too long."""
+
+    def __cinit__(self, **texts):
+        cdef Event *event = <Event *>self.raw
+        cdef bytes text
+        memset(event, 0, sizeof(Event))
+        event.version = EVENT_VERSION
+        event.strings = STRINGS
+        self.length = sizeof(Event)
+        unknown = set(texts).difference(TEXTS)
+        if unknown:
+            raise TypeError(f"an event has no {', '.join(sorted(unknown))}")
+        for which, name in enumerate(TEXTS):
+            text = texts.get(name, "").encode()
+            self.length = append_text(event, self.length, which, text, len(text))
+
+    cdef Event *event(self) noexcept nogil:
+        return <Event *>self.raw
+
+
+cdef class Segment:
+    """One mapped file of the journal."""
+
+    def __cinit__(self, str path, bint writable=False):
+        self.path = path
+        self.base = NULL
+        fd = os.open(path, (os.O_RDWR if writable else os.O_RDONLY) | os.O_CLOEXEC)
+        try:
+            size = os.fstat(fd).st_size
+            if size < FIRST:
+                raise CorruptSegment(f"{path}: {size} bytes are too few for a segment")
+            self.base = <char *>mmap(NULL, size, PROT_READ | (PROT_WRITE if writable else 0), MAP_SHARED, fd, 0)
+            if self.base == <char *>MAP_FAILED:
+                self.base = NULL
+                raise OSError(f"{path}: cannot map")
+            self.size = size
+        finally:
+            os.close(fd)
+        head = self.head()
+        if head.magic != MAGIC or head.version != EVENT_VERSION:
+            raise CorruptSegment(f"{path}: not a journal segment of version {EVENT_VERSION}")
+        if head.size != self.size or not FIRST <= head.committed <= self.size:
+            raise CorruptSegment(f"{path}: truncated or damaged: {self.size} bytes, {head.committed} committed of {head.size}")
+
+    def __dealloc__(self):
+        if self.base != NULL:
+            munmap(self.base, self.size)
+
+    cdef SegmentHeader *head(self) noexcept nogil:
+        return <SegmentHeader *>self.base
+
+    def seal(self) -> None:
+        """Nothing will be appended any more."""
+        fg_store(&self.head().sealed, 1)
+
+
+def segment_path(str folder, int slot, uint64_t serial) -> str:
+    """Where segment ``serial`` of owner ``slot`` lies."""
+    return f"{folder}/journal-{slot:04d}-{serial:012d}.seg"
+
+
+def segments_of(str folder, slot=None) -> list[str]:
+    """Paths of all segments (of one owner), oldest first."""
+    pattern = "journal-*.seg" if slot is None else f"journal-{slot:04d}-*.seg"
+    return sorted(str(path) for path in Path(folder).glob(pattern))
+
+
+def create_segment(str folder, int slot, uint64_t serial, uint64_t size) -> str:
+    """Allocate a segment beside its place and move it there; raises ArenaFull where there is no space."""
+    cdef SegmentHeader head
+    memset(&head, 0, sizeof(SegmentHeader))
+    head.magic, head.version, head.slot, head.serial = MAGIC, EVENT_VERSION, slot, serial
+    head.size, head.committed = size, FIRST
+    path = segment_path(folder, slot, serial)
+    fresh = f"{path}.new"
+    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        error = posix_fallocate(fd, 0, size)
+        if error != 0:
+            os.unlink(fresh)
+            raise ArenaFull(f"{path}: no space for a journal segment: {os.strerror(error)}")
+        os.pwrite(fd, (<char *>&head)[:sizeof(SegmentHeader)], 0)
+        os.rename(fresh, path)
+    finally:
+        os.close(fd)
+    return path
+
+
+cdef class Journal:
+    """``Journal(folder, slot)`` opens a new segment behind all that this owner ever wrote; ``resume`` appends to the last one."""
+
+    def __cinit__(self, str folder, uint32_t slot, *, uint64_t segment_bytes=SEGMENT_BYTES, bint resume=False):
+        self.folder = folder
+        self.slot = slot
+        self.segment_bytes = max(segment_bytes, FIRST + MAX_EVENT)
+        paths = segments_of(folder, slot)
+        if resume and paths:
+            self.current = Segment(max(paths), writable=True)
+            self.serial = self.current.head().serial
+            self.sequence = _last_sequence(self.current)
+            return
+        self.serial = Segment(max(paths)).head().serial if paths else 0
+        self.serial = max(self.serial + 1, <uint64_t>_clock_serial())
+        self.current = Segment(create_segment(folder, slot, self.serial, self.segment_bytes), writable=True)
+
+    def prepare(self) -> None:
+        """Allocate the next segment when this one is half full. Called off the request path."""
+        if self.spare is None and self.current.head().committed * 2 > self.segment_bytes:
+            self.spare = Segment(create_segment(self.folder, self.slot, self.serial + 1, self.segment_bytes), writable=True)
+
+    def close(self) -> None:
+        """Seal what is open."""
+        self.current.seal()
+        if self.spare is not None:
+            self.spare.seal()
+
+    cdef Event *reserve(self, uint32_t length) except NULL:
+        """Room for an event of ``length`` bytes behind the committed offset, its size set; raises ArenaFull."""
+        cdef uint32_t size = (length + 7) & ~<uint32_t>7
+        if self.current.head().committed + size > self.current.size:
+            if self.spare is None:
+                self.spare = Segment(create_segment(self.folder, self.slot, self.serial + 1, self.segment_bytes), writable=True)
+            self.current.seal()
+            self.current, self.spare = self.spare, None
+            self.serial += 1
+            self.sequence = 0
+        cdef Event *event = <Event *>(self.current.base + self.current.head().committed)
+        event.size = size
+        return event
+
+    cdef void commit(self, Event *event) noexcept nogil:
+        """Make the reserved event visible."""
+        cdef SegmentHeader *head = self.current.head()
+        self.sequence = event.sequence
+        fg_store(&head.committed, head.committed + event.size)
+
+    def log(self, Draft draft, bytes request_id, int64_t started_us, int64_t duration_us, int status, int outcome,
+            bint stream=False, str error=""):
+        """Append the event of a request that held nothing (rejected before a hold, or free). Raises ArenaFull."""
+        cdef bytes text
+        cdef Event *event = self.reserve(MAX_EVENT)
+        cdef uint32_t length = draft.length
+        memcpy(event, draft.raw, length)
+        event.started_us, event.duration_us, event.overhead_us = started_us, duration_us, duration_us
+        event.status, event.outcome, event.stream = status, outcome, stream
+        memcpy(event.request_id, <const char *>request_id, 16)
+        text = error.encode()
+        length = append_text(event, length - event.lengths[<int>ERROR], ERROR, text, len(text))
+        event.size = (length + 7) & ~<uint32_t>7
+        event.sequence = self.sequence + 1
+        self.commit(event)
+
+
+cdef uint64_t _last_sequence(Segment segment):
+    cdef uint64_t at = FIRST, last = 0
+    while at < segment.head().committed:
+        last = (<Event *>(segment.base + at)).sequence
+        at += (<Event *>(segment.base + at)).size
+    return last
+
+
+cdef int64_t _clock_serial():
+    """Serials follow the clock where the folder is empty, so that a name which was drained and deleted never comes again."""
+    import time
+    return int(time.time() * 1000) % 100_000_000_000
+
+
+cdef class SegmentReader:
+    """``SegmentReader(path)``: reads committed events while the owner goes on appending."""
+
+    cdef Segment segment
+    cdef uint64_t at
+    cdef uint64_t sequence
+
+    def __cinit__(self, str path):
+        self.segment = Segment(path)
+        self.at = FIRST
+
+    @property
+    def slot(self) -> int:
+        """Whose it is."""
+        return self.segment.head().slot
+
+    @property
+    def serial(self) -> int:
+        """Its place in the owner's chain."""
+        return self.segment.head().serial
+
+    @property
+    def sealed(self) -> bool:
+        """Whether nothing will be appended any more."""
+        return fg_load(&self.segment.head().sealed) != 0
+
+    @property
+    def pending(self) -> int:
+        """Bytes committed that this reader has not passed yet."""
+        return fg_load(&self.segment.head().committed) - self.at
+
+    def read(self, uint64_t after, int limit):
+        """Up to ``limit`` events with a sequence above ``after`` as columns (see ``NUMBERS`` and ``TEXTS``); None: no more."""
+        cdef uint64_t committed = fg_load(&self.segment.head().committed)
+        cdef Event *event
+        if after < self.sequence:
+            self.at, self.sequence = FIRST, 0
+        numbers = [array("q") for _ in NUMBERS]
+        texts = [[] for _ in TEXTS]
+        ids, settlements, outcomes, tiers = [], [], [], []
+        seen = {}
+        cdef int count = 0
+        while self.at < committed and count < limit:
+            event = <Event *>(self.segment.base + self.at)
+            if event.size < sizeof(Event) or event.size > MAX_EVENT or self.at + event.size > committed:
+                raise CorruptSegment(f"{self.segment.path}: an event of {event.size} bytes at {self.at}")
+            self.at += event.size
+            self.sequence = event.sequence
+            if event.sequence <= after:
+                continue
+            _append_numbers(numbers, event)
+            _append_texts(texts, event, seen)
+            ids.append((<bytes>event.request_id[:16]).hex())
+            settlements.append(SETTLEMENTS[event.settlement])
+            outcomes.append(OUTCOMES[event.outcome])
+            tiers.append(TIERS[event.tier])
+            count += 1
+        if count == 0:
+            return None
+        columns = dict(zip(NUMBERS, numbers, strict=True))
+        columns.update(zip(TEXTS, texts, strict=True))
+        columns.update(request_id=ids, settlement=settlements, outcome=outcomes, tier=tiers)
+        return columns
+
+
+cdef _append_numbers(list numbers, Event *event):
+    cdef int64_t *tokens = event.tokens
+    values = (
+        event.sequence, event.started_us, event.duration_us, event.upstream_us, event.ttft_us, event.overhead_us,
+        event.status, event.attempts, event.stream, event.cost_nano, event.hold_nano, event.overrun_nano, tokens[0],
+        tokens[1], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5], tokens[6], tokens[7], tokens[8],
+        tokens[9],
+    )
+    for column, value in zip(numbers, values, strict=True):
+        column.append(value)
+
+
+cdef _append_texts(list texts, Event *event, dict seen):
+    """Equal strings become one object: a batch has few keys, teams and models."""
+    cdef char *at = <char *>event + sizeof(Event)
+    cdef char *end = <char *>event + event.size
+    cdef int which
+    cdef bytes raw
+    for which in range(STRINGS):
+        if at + event.lengths[which] > end:
+            raise CorruptSegment("the strings of an event are longer than the event")
+        raw = at[:event.lengths[which]]
+        at += event.lengths[which]
+        text = seen.get(raw)
+        if text is None:
+            text = seen[raw] = raw.decode(errors="replace")
+        (<list>texts[which]).append(text)

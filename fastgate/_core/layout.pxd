@@ -1,0 +1,116 @@
+"""What lies where in the arena, shared by every unit that maps it.
+
+    0          header (one page)
+    4 KiB      owners: 1,024 slots of 128 bytes
+    256 KiB    index: 262,144 buckets, each the number of a cell, chained
+    1.5 MiB    directory: what each chunk holds
+    2 MiB      chunks of 1 MiB, appended as needed: cells or records. Nothing ever moves
+
+A change of anything here is a change of ``LAYOUT``.
+"""
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "atomics.h" nogil:
+    ctypedef struct fg_word:
+        int64_t amount
+        uint64_t tag
+    uint64_t fg_load(const uint64_t *at)
+    void fg_store(uint64_t *at, uint64_t value)
+    int64_t fg_load_signed(const int64_t *at)
+    void fg_store_signed(int64_t *at, int64_t value)
+    int64_t fg_add(int64_t *at, int64_t value)
+    void fg_fence()
+    bint fg_cas(uint64_t *at, uint64_t expected, uint64_t desired)
+    bint fg_cas_signed(int64_t *at, int64_t expected, int64_t desired)
+    uint32_t fg_load32(const uint32_t *at)
+    bint fg_cas32(uint32_t *at, uint32_t expected, uint32_t desired)
+    fg_word fg_load_word(const fg_word *at)
+    bint fg_cas_word(fg_word *at, fg_word expected, fg_word desired)
+
+
+cdef enum:
+    LAYOUT = 1
+    OWNERS = 1024
+    OWNERS_AT = 4096
+    BUCKETS = 262144
+    INDEX_AT = 262144
+    CHUNKS = 16384
+    DIRECTORY_AT = 1572864
+    CHUNKS_AT = 2097152
+    CHUNK = 1048576
+    CELL = 256
+    CELLS_PER_CHUNK = 4096
+    RECORD = 2048
+    RECORDS_PER_CHUNK = 512
+    MAX_LEVELS = 16
+    MAX_ID = 160
+    MAX_EVENT = 1856
+    SEQUENCES = 0x3FFFFFF       # a tag is window << 36 | owner << 26 | sequence
+
+cdef enum ChunkKind:
+    CHUNK_NONE = 0
+    CHUNK_CELLS = 1
+    CHUNK_RECORDS = 2
+
+cdef enum State:
+    FREE = 0
+    HOLDING = 1   # taking the levels one by one; nothing has been sent
+    HELD = 2      # all levels taken
+    SETTLING = 3  # final: the amount and the event are written, the levels follow
+    VOIDING = 4   # giving back, from the level at `step` down to the first
+
+cdef struct Header:
+    uint64_t magic
+    uint32_t layout
+    uint32_t reserved
+    uint64_t capacity           # bytes that may ever be used
+    int64_t created_ns
+    uint64_t chunks             # appended so far
+    uint64_t next_cell          # where the next cell goes: chunk * CELLS_PER_CHUNK + position, 0: no chunk yet
+    uint64_t cells              # made so far
+    uint64_t owners             # one past the highest slot ever claimed
+    uint64_t generation         # of the snapshot that is in force
+    uint8_t boot[40]            # the machine's boot id, with its terminating zero
+
+cdef struct Slot:
+    uint64_t state              # generation << 8 | kind; 0: never used; kind 0: free
+    uint64_t sequence           # of the last change made by this owner
+    uint64_t inflight           # counter << 32 | record + 1 while levels are being taken, low half 0 otherwise
+    uint64_t pid                # for people; never used to decide
+    int64_t heartbeat_ns
+    int64_t open_holds
+    uint64_t journal_serial
+    uint64_t journal_sequence
+    uint64_t done               # the highest sequence that others saw in a word before they replaced it
+    int64_t journal_dropped
+    int64_t dropped_nano
+    uint64_t requests
+    uint64_t generation         # of the snapshot this worker serves
+    uint64_t strangers          # requests without a valid key, which are counted and not journaled
+    uint64_t spare[2]
+
+cdef struct Cell:
+    fg_word used                # settled plus held, in the window that the tag names
+    fg_word spent               # settled
+    int64_t anchor_ns           # first use: windows are counted from here
+    int64_t overrun             # settled above holds, ever
+    uint64_t hash
+    uint32_t next               # cell + 1 in the same bucket
+    uint16_t length
+    uint16_t padding
+    uint8_t id[MAX_ID]
+
+cdef struct Record:
+    uint64_t progress           # the one word that commits; see `budget.pyx`
+    int64_t amount              # held
+    int64_t actual              # to settle
+    uint32_t levels
+    uint32_t sent               # whether the provider may have seen the request
+    uint32_t cells[MAX_LEVELS]
+    uint32_t windows[MAX_LEVELS]
+    uint64_t journal_serial     # where the event of a settlement stands, valid in SETTLING
+    uint64_t journal_offset
+    uint64_t event_size
+    uint8_t event[MAX_EVENT]

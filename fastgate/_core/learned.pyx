@@ -1,0 +1,48 @@
+"""What the traffic teaches of a model: the most tokens per byte of request body that were ever seen.
+
+Kept in a cell of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen the bound is
+one token per byte, which no byte-level tokenizer exceeds.
+"""
+
+from libc.stdint cimport int64_t, uint32_t
+
+from fastgate._core.arena cimport Arena, cell_at
+from fastgate._core.layout cimport Cell, fg_add, fg_cas_signed, fg_load_signed
+
+cdef enum:
+    ENOUGH = 32             # observations before what was learned is trusted
+    SCALE = 65536           # tokens per byte are kept in 1/65536
+    SAFETY_PERCENT = 150
+    CONSTANT = 64           # tokens: what a chat template adds to the shortest of messages
+
+
+cdef class TokenRate:
+    """``TokenRate(arena, model)``: shared by all workers, by the name "provider/model"."""
+
+    cdef Arena arena
+    cdef uint32_t cell
+
+    def __cinit__(self, Arena arena, str model):
+        self.arena = arena
+        self.cell = arena.cell(f"learned/{model}")
+
+    cpdef void observe(self, int64_t tokens, int64_t size):
+        """A body of ``size`` bytes was billed ``tokens`` of input."""
+        cdef Cell *cell = cell_at(self.arena, self.cell)
+        if size <= 0 or tokens <= 0:
+            return
+        cdef int64_t rate = (max(tokens - CONSTANT, 0) * SCALE + size - 1) // size
+        cdef int64_t highest = fg_load_signed(&cell.used.amount)
+        while rate > highest and not fg_cas_signed(&cell.used.amount, highest, rate):
+            highest = fg_load_signed(&cell.used.amount)
+        if fg_load_signed(&cell.spent.amount) < ENOUGH:
+            fg_add(&cell.spent.amount, 1)
+
+    cpdef int64_t bound(self, int64_t size):
+        """The input tokens to hold for a body of ``size`` bytes."""
+        cdef Cell *cell = cell_at(self.arena, self.cell)
+        cdef int64_t learned
+        if fg_load_signed(&cell.spent.amount) < ENOUGH:
+            return size + CONSTANT
+        learned = fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100 * size // SCALE + 1
+        return (learned if learned < size else size) + CONSTANT

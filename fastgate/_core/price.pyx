@@ -1,0 +1,375 @@
+"""Usage in disjoint buckets, and the price table that turns it into nano-USD.
+
+Amounts are int64 nano-USD, prices int64 femto-USD per unit. A cost is summed in 128 bits and rounded once, half to even.
+"""
+
+cimport cython
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
+
+from fastgate.wire.usage import N_BUCKETS, Bucket
+
+cdef extern from *:
+    """
+    typedef __int128 fastgate_int128;
+    """
+    ctypedef long long int128 "fastgate_int128"
+
+cdef enum:
+    _BUCKETS = 16
+    _PRICED = 11            # buckets that a band has a price for
+    _TIERS = 8
+    _BATCH = 3              # the last tier that a provider may choose unasked
+    _WEB_SEARCH = 9         # from here on fees, which no region multiplies
+    _REQUEST = 10
+    _VERSION = 1
+    _MAX_PERMILLE = 10_000
+
+cdef uint64_t _MAGIC = 0x3145434952504746       # "FGPRICE1" in little-endian order
+# 1e15 USD in femto-USD: a product beyond it cannot end inside int64 nano-USD, and sixteen below it, times any permille, fit in
+# 128 bits.
+cdef int128 _TOO_MUCH = (<int128>1) << 100
+
+cdef struct Header:
+    uint64_t magic
+    uint32_t version
+    uint32_t models
+    uint32_t rows
+    uint32_t bands
+
+if N_BUCKETS != _BUCKETS or len(Bucket) != _PRICED:
+    raise ImportError("fastgate.wire.usage and the compiled core disagree about the number of buckets")
+
+_POSITIONS = {bucket.name.lower(): int(bucket) for bucket in Bucket}
+_NAMES = {position: name for name, position in _POSITIONS.items()}
+
+
+@cython.freelist(64)
+cdef class Usage:
+    """Counts per bucket of one answer, with the tier and geography that served it.
+
+    ``Usage(input=12, output=3, tier=Tier.FLEX)``; unknown names raise TypeError. Buckets are disjoint and counts are never
+    negative. ``estimated`` says that the provider did not report it.
+    """
+
+    def __init__(self, *, int tier=0, int geo=0, bint estimated=False, **buckets):
+        self.tier = tier
+        self.geo = geo
+        self.estimated = estimated
+        cdef int bucket
+        for bucket in range(_BUCKETS):
+            self.n[bucket] = 0
+        for name, count in buckets.items():
+            if name not in _POSITIONS:
+                raise TypeError(f"unknown bucket {name!r}")
+            self[_POSITIONS[name]] = count
+
+    def __getitem__(self, int bucket):
+        if not 0 <= bucket < _BUCKETS:
+            raise IndexError(f"no bucket {bucket}")
+        return self.n[bucket]
+
+    def __setitem__(self, int bucket, int64_t count):
+        if not 0 <= bucket < _BUCKETS:
+            raise IndexError(f"no bucket {bucket}")
+        if count < 0:
+            raise ValueError(f"negative count {count} in bucket {bucket}")
+        self.n[bucket] = count
+
+    cpdef int64_t prompt_total(self):
+        """Tokens of the whole prompt, cached and written ones included: what long-context thresholds are compared with."""
+        # Saturates: a total beyond int64 is in the last band anyway, and its cost overflows visibly.
+        cdef int128 total = (
+            <int128>self.n[0] + self.n[1] + self.n[2] + self.n[3] + self.n[6] + self.n[8]
+        )
+        return INT64_MAX if total > INT64_MAX else <int64_t>total
+
+    def as_dict(self):
+        """Counts by lower-case bucket name; empty buckets are left out."""
+        return {_NAMES[i]: self.n[i] for i in range(_BUCKETS) if self.n[i] and i in _NAMES}
+
+    def __eq__(self, other):
+        if not isinstance(other, Usage):
+            return NotImplemented
+        cdef Usage that = other
+        cdef int bucket
+        for bucket in range(_BUCKETS):
+            if self.n[bucket] != that.n[bucket]:
+                return False
+        return self.tier == that.tier and self.geo == that.geo and self.estimated == that.estimated
+
+    __hash__ = None
+
+    def __repr__(self):
+        parts = [f"{name}={count}" for name, count in self.as_dict().items()]
+        parts += [f"{name}={value}" for name, value in (("tier", self.tier), ("geo", self.geo)) if value]
+        if self.estimated:
+            parts.append("estimated=True")
+        return f"Usage({', '.join(parts)})"
+
+
+cdef inline bint _in_force(const Row *row, int64_t at_ns, int second) noexcept nogil:
+    if at_ns < row.valid_from or at_ns >= row.valid_until:
+        return False
+    if row.day_from < 0:
+        return True
+    if row.day_from <= row.day_until:
+        return row.day_from <= second < row.day_until
+    return second >= row.day_from or second < row.day_until
+
+
+cdef inline int _second_of_day(int64_t at_ns) noexcept nogil:
+    cdef int64_t second = (at_ns / 1_000_000_000) % 86_400
+    return <int>(second + 86_400 if second < 0 else second)
+
+
+cdef inline const Row *_row_of(const Row *rows, Span span, int64_t at_ns, int second) noexcept nogil:
+    cdef uint32_t i
+    for i in range(span.first, span.first + span.count):
+        if _in_force(&rows[i], at_ns, second):
+            return &rows[i]
+    return NULL
+
+
+cdef inline const Row *_row(const Model *model, const Row *rows, int tier, int64_t at_ns) noexcept nogil:
+    """The row in force for a served tier; a tier without one is charged as standard (``has_tier`` tells)."""
+    cdef int second = _second_of_day(at_ns)
+    cdef const Row *row = NULL
+    if 0 < tier < _TIERS:
+        row = _row_of(rows, model.tiers[tier], at_ns, second)
+    if row == NULL:
+        row = _row_of(rows, model.tiers[0], at_ns, second)
+    return row
+
+
+cdef inline const Band *_band(const Band *bands, const Row *row, int64_t prompt) noexcept nogil:
+    """The last band that starts below the prompt total; the base band starts below zero, so there is one."""
+    cdef const Band *band = &bands[row.bands.first + row.bands.count - 1]
+    while band.above >= prompt:
+        band -= 1
+    return band
+
+
+cdef inline int64_t _nano(int128 tokens, int128 fees, int64_t permille, bint up) noexcept nogil:
+    """Femto-USD to nano-USD, rounded once: half to even, or up. -1 beyond int64."""
+    cdef int128 total, quotient, rest, unit = 1_000_000
+    cdef uint64_t small, small_rest
+    if permille == 1000:
+        total = tokens + fees
+        if total <= INT64_MAX:  # below 9,223 USD: one hardware division instead of a library call
+            small = <uint64_t>total / 1_000_000
+            small_rest = <uint64_t>total - small * 1_000_000
+            if small_rest > (0 if up else 500_000) or (small_rest == 500_000 and small % 2 == 1):
+                small += 1
+            return <int64_t>small
+    else:
+        total = tokens * permille + fees * 1000
+        unit = 1_000_000_000
+    quotient = total / unit
+    rest = total - quotient * unit
+    if 2 * rest > (0 if up else unit) or (2 * rest == unit and quotient % 2 == 1):
+        quotient += 1
+    return -1 if quotient > INT64_MAX else <int64_t>quotient
+
+
+cdef int64_t _cost(const Model *model, const Row *rows, const Band *bands, const int64_t *n, int64_t prompt,
+                   int tier, int geo, int64_t at_ns) noexcept nogil:
+    cdef const Row *row = _row(model, rows, tier, at_ns)
+    cdef const Band *band = _band(bands, row, prompt)
+    cdef int128 product, tokens = 0, fees = 0
+    cdef int bucket
+    for bucket in range(_PRICED):
+        if n[bucket] <= 0:
+            continue
+        product = <int128>n[bucket] * band.price[bucket]
+        if product > _TOO_MUCH:
+            return -1
+        if bucket < _WEB_SEARCH:
+            tokens += product
+        else:
+            fees += product
+    return _nano(tokens, fees, row.geo_permille if geo else 1000, False)
+
+
+cdef int64_t _row_bound(const Row *row, const Band *bands, int64_t inputs, int64_t outputs, int64_t searches,
+                        int geo, bint media) noexcept nogil:
+    """The dearest cost under one row: for every band that the prompt can reach, as large a prompt as it takes."""
+    cdef const Band *band
+    cdef int128 tokens, fees, part
+    cdef int64_t reach, nano, highest = 0
+    cdef int64_t permille = 1000 if geo == 0 else row.geo_permille
+    cdef uint32_t i
+    if geo < 0 and permille < 1000:
+        permille = 1000
+    for i in range(row.bands.count):
+        band = &bands[row.bands.first + i]
+        if band.above >= inputs:
+            break
+        reach = inputs
+        if i + 1 < row.bands.count and bands[row.bands.first + i + 1].above < inputs:
+            reach = bands[row.bands.first + i + 1].above
+        tokens = <int128>reach * (band.any_input if media else band.text_input)
+        part = <int128>outputs * (band.any_output if media else band.text_output)
+        fees = <int128>searches * band.price[_WEB_SEARCH]
+        if tokens > _TOO_MUCH or part > _TOO_MUCH or fees > _TOO_MUCH:
+            return -1
+        nano = _nano(tokens + part, fees + band.price[_REQUEST], permille, True)
+        if nano < 0:
+            return -1
+        if nano > highest:
+            highest = nano
+    return highest
+
+
+cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, int64_t inputs, int64_t outputs,
+                    int64_t searches, int tier, int geo, bint media, int64_t at_ns) noexcept nogil:
+    """Standard, which anything may be served as, and either the named tier or all that a provider chooses unasked."""
+    cdef int second = _second_of_day(at_ns)
+    cdef const Row *row
+    cdef int64_t nano, highest = 0
+    cdef int candidate
+    for candidate in range(_TIERS):
+        if model.tiers[candidate].count == 0:
+            continue
+        if candidate and candidate != tier and (tier >= 0 or candidate > _BATCH):
+            continue
+        row = _row_of(rows, model.tiers[candidate], at_ns, second)
+        if row == NULL:
+            continue
+        nano = _row_bound(row, bands, inputs, outputs, searches, geo, media)
+        if nano < 0:
+            return -1
+        if nano > highest:
+            highest = nano
+    return highest
+
+
+cdef inline bint _always(const Row *row) noexcept nogil:
+    return row.valid_from == INT64_MIN and row.valid_until == INT64_MAX and row.day_from < 0
+
+
+cdef int _check(PriceTable table, const Header *header) except -1:
+    """Everything that the hot path takes for granted, so that a damaged file cannot make it read elsewhere."""
+    cdef uint32_t i, k
+    cdef Span span
+    for i in range(header.models):
+        for k in range(_TIERS):
+            span = table.models[i].tiers[k]
+            if <uint64_t>span.first + span.count > header.rows:
+                raise ValueError(f"price table: model {i} points outside")
+        span = table.models[i].tiers[0]
+        # Written last because it is in force whenever no other row is, so that a lookup never comes back empty.
+        if span.count == 0 or not _always(&table.rows[span.first + span.count - 1]):
+            raise ValueError(f"price table: model {i} has no standard row that always holds")
+    for i in range(header.rows):
+        span = table.rows[i].bands
+        if span.count == 0 or <uint64_t>span.first + span.count > header.bands:
+            raise ValueError(f"price table: row {i} points outside")
+        if table.bands[span.first].above != -1 or not 0 <= table.rows[i].geo_permille <= _MAX_PERMILLE:
+            raise ValueError(f"price table: row {i} is damaged")
+    for i in range(header.bands):
+        for k in range(_PRICED):
+            if table.bands[i].price[k] < 0:
+                raise ValueError(f"price table: band {i} has a negative price")
+    return 0
+
+
+cdef class PriceTable:
+    """The prices of a snapshot's models, read in place from the bytes that ``fastgate.pricing.table`` writes.
+
+    ``buffer`` is any contiguous readable buffer, and is kept alive (and a mapping open) as long as the table. Raises
+    ValueError when it is not a whole table of this version. ``model`` is a position in the table; another one, as -1 for an
+    unpriced model, raises KeyError. Times are unix nanoseconds of the request's start.
+    """
+
+    def __init__(self, buffer):
+        cdef const unsigned char[::1] view = memoryview(buffer).cast("B")
+        if view.shape[0] < <Py_ssize_t>sizeof(Header):
+            raise ValueError(f"price table: {view.shape[0]} bytes are too few")
+        if <uintptr_t>&view[0] % 8:
+            buffer = bytes(view)  # bytes objects are aligned
+            view = buffer
+        cdef const Header *header = <const Header *>&view[0]
+        cdef int64_t size = (
+            sizeof(Header) + <int64_t>header.models * sizeof(Model)
+            + <int64_t>header.rows * sizeof(Row) + <int64_t>header.bands * sizeof(Band)
+        )
+        if header.magic != _MAGIC or header.version != _VERSION:
+            raise ValueError("price table: not a table of this version")
+        if size != view.shape[0]:
+            raise ValueError(f"price table: {view.shape[0]} bytes, its header says {size}")
+        self.owner = view
+        self.count = header.models
+        self.models = <const Model *>(header + 1)
+        self.rows = <const Row *>(self.models + header.models)
+        self.bands = <const Band *>(self.rows + header.rows)
+        _check(self, header)
+
+    def __len__(self):
+        return self.count
+
+    cdef int64_t cost_nano(self, int model, Usage usage, int64_t at_ns) except -1:
+        if not 0 <= model < self.count:
+            raise KeyError(model)
+        cdef int64_t nano = _cost(
+            &self.models[model], self.rows, self.bands, usage.n, usage.prompt_total(), usage.tier, usage.geo, at_ns
+        )
+        if nano < 0:
+            raise OverflowError("a cost beyond 9.2 billion USD")
+        return nano
+
+    cdef int64_t bound_nano(
+        self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
+        int tier, int geo, int64_t web_searches, bint media,
+    ) except -1:
+        if not 0 <= model < self.count:
+            raise KeyError(model)
+        if input_tokens < 0 or output_tokens < 0 or web_searches < 0:
+            raise ValueError("negative token counts")
+        cdef int64_t nano = _bound(
+            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, web_searches, tier, geo, media, at_ns
+        )
+        if nano < 0:
+            raise OverflowError("a bound beyond 9.2 billion USD")
+        return nano
+
+    cpdef object cost(self, int model, Usage usage, int64_t at_ns):
+        """Nano-USD, rounded once half to even. OverflowError beyond int64, KeyError for an unpriced model."""
+        if usage is None:
+            raise TypeError("no usage")
+        return self.cost_nano(model, usage, at_ns)
+
+    cpdef object bound(
+        self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
+        int tier=-1, int geo=-1, int64_t web_searches=0, bint media=True,
+    ):
+        """Nano-USD that ``cost`` cannot exceed for a request that started then, however its tokens fall into buckets.
+
+        ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together. ``tier=-1``
+        covers standard, flex, priority and batch; another value covers that tier and standard (fast and ultrafast have to be
+        asked for, so have to be named). ``geo=-1`` covers regional surcharges, ``media=False`` leaves audio and images out.
+        """
+        return self.bound_nano(model, input_tokens, output_tokens, at_ns, tier, geo, web_searches, media)
+
+    cpdef list lines(self, int model, Usage usage, int64_t at_ns):
+        """``(bucket, count, femto-USD per unit, permille)`` for each bucket used: what ``cost`` sums before it rounds."""
+        if not 0 <= model < self.count:
+            raise KeyError(model)
+        if usage is None:
+            raise TypeError("no usage")
+        cdef const Row *row = _row(&self.models[model], self.rows, usage.tier, at_ns)
+        cdef const Band *band = _band(self.bands, row, usage.prompt_total())
+        cdef int64_t permille = row.geo_permille if usage.geo else 1000
+        cdef int bucket
+        cdef list lines = []
+        for bucket in range(_PRICED):
+            if usage.n[bucket] > 0:
+                lines.append((bucket, usage.n[bucket], band.price[bucket], permille if bucket < _WEB_SEARCH else 1000))
+        return lines
+
+    cpdef bint has_tier(self, int model, int tier, int64_t at_ns) except -1:
+        """Whether a row of this tier is in force; where not, ``cost`` charges the standard row."""
+        if not 0 <= model < self.count:
+            raise KeyError(model)
+        if not 0 <= tier < _TIERS:
+            return False
+        return _row_of(self.rows, self.models[model].tiers[tier], at_ns, _second_of_day(at_ns)) != NULL

@@ -1,0 +1,1 @@
+"""The steps by which a hold's record moves; nothing here is for Python."""

@@ -1,0 +1,1 @@
+"""One pass over JSON text, without Python objects. Only other compiled units use it, by its ``.pxd``."""

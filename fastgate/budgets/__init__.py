@@ -1,0 +1,1 @@
+"""Policy of budgets: hierarchy, and how much to hold."""

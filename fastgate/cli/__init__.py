@@ -1,0 +1,1 @@
+"""The command line: a thin, lazily imported shell around the parts that do the work."""

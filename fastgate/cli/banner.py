@@ -1,0 +1,115 @@
+"""The first screen of `serve` and `demo`: at most fifteen lines, a curl that works as it stands among them.
+
+Secrets appear on a terminal only; anywhere else the screen names the 0600 file that holds them.
+"""
+
+import socket
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastgate.version import __version__
+
+LINES = 15
+PROBE_SECONDS = 1.0
+
+FIRST_MODELS = {"sim": "sim-small", "openai": "gpt-5-nano", "anthropic": "claude-haiku-4-5"}
+"""A small model of each provider type that has known ones, for the curl."""
+
+
+@dataclass(frozen=True)
+class ProviderLine:
+    """A provider as the screen shows it. ``url`` None: known but not usable by this version."""
+
+    name: str
+    type: str
+    where: str
+    url: str | None
+
+
+@dataclass(frozen=True)
+class Access:
+    """What the curl calls with: a key's ``secret``, the 0600 file that holds it, and a ``model`` that the key may use.
+
+    ``secret`` None: only its digest is configured, so the curl names a variable that the operator fills in.
+    """
+
+    secret: str | None
+    secret_file: Path
+    model: str
+    anthropic: bool
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Everything that the first screen says."""
+
+    source: str
+    workers: int
+    api_url: str
+    admin_url: str
+    admin_token: str
+    admin_token_file: Path
+    providers: Sequence[ProviderLine]
+    access: Access | None
+
+    def lines(self, terminal: bool) -> list[str]:
+        """The screen's lines; ``terminal`` decides whether secrets may be among them."""
+        token = self.admin_token if terminal else f"in {self.admin_token_file}"
+        workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
+        head = [f"fastgate {__version__} · {workers} · configuration: {self.source}"]
+        tail = [
+            f"  API          {self.api_url}",
+            f"  admin API    {self.admin_url}/api/v1/status   token {token}",
+            *self._call(terminal),
+        ]
+        return head + _provider_lines(self.providers, LINES - len(head) - len(tail)) + tail
+
+    def _call(self, terminal: bool) -> list[str]:
+        if self.access is None:
+            return []
+        lines = ["", curl(self.api_url, self.access, terminal)]
+        if not terminal and self.access.secret is not None:
+            lines.insert(0, f"  virtual key  in {self.access.secret_file}")
+        return lines
+
+
+def curl(api_url: str, access: Access, terminal: bool) -> str:
+    """A command line that asks one question and shows the answer with its headers, cost included."""
+    shown = access.secret if terminal else f"$(cat {access.secret_file})"
+    key = "$FASTGATE_KEY" if access.secret is None else shown
+    path, extra = ("v1/messages", '"max_tokens":64,') if access.anthropic else ("v1/chat/completions", "")
+    body = f'{{"model":"{access.model}",{extra}"messages":[{{"role":"user","content":"Hello"}}]}}'
+    return (
+        f'curl -sS -i {api_url}/{path} -H "authorization: Bearer {key}" '
+        f"-H 'content-type: application/json' -d '{body}'"
+    )
+
+
+def _provider_lines(providers: Sequence[ProviderLine], room: int) -> list[str]:
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        lines = list(pool.map(_provider_line, providers))
+    if len(lines) > room:
+        lines = [*lines[: room - 1], f"  and {len(lines) - room + 1} more providers"]
+    return lines
+
+
+def _provider_line(provider: ProviderLine) -> str:
+    state = "not supported yet" if provider.url is None else reachability(provider.url)
+    kind = "" if provider.type == provider.name else f" ({provider.type})"
+    return f"  {'provider':<12} {provider.name}{kind} · {provider.where} · {state}"
+
+
+def reachability(url: str) -> str:
+    """``reachable`` when something accepts connections there, else why not; nothing is sent."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        with socket.create_connection((parts.hostname or "", port), PROBE_SECONDS):
+            return "reachable"
+    except TimeoutError:
+        return "not reachable (timed out)"
+    except OSError as error:
+        return f"not reachable ({error.strerror or error})"

@@ -1,0 +1,38 @@
+"""`fastgate check`: all errors of a configuration at once."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from fastgate.cli.exits import BadConfiguration, Failed
+from fastgate.cli.options import option
+
+
+@click.command("check")
+@click.argument("file", type=click.Path(path_type=Path), default=Path("fastgate.yaml"))
+@option("--online", is_flag=True, help="Probe the providers too (not supported yet).")
+@option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+def command(file: Path, online: bool, as_json: bool) -> None:
+    """Check FILE (default fastgate.yaml) and print all its errors as file:line:column: message (hint)."""
+    if online:
+        raise Failed("--online is not supported yet")
+    from fastgate.config.check import check
+
+    problems = check(file, os.environ)
+    if as_json:
+        fields = ("file", "line", "column", "message", "hint")
+        click.echo(
+            json.dumps([{name: _plain(getattr(problem, name, None)) for name in fields} for problem in problems])
+        )
+        if problems:
+            raise click.exceptions.Exit(3)
+        return
+    if problems:
+        raise BadConfiguration("\n".join(map(str, problems)))
+    click.echo(f"{file}: ok")
+
+
+def _plain(value: object) -> object:
+    return value if value is None or isinstance(value, int | str) else str(value)

@@ -1,0 +1,47 @@
+"""`fastgate demo`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fastgate.cli.options import serve_options, state_dir_option
+
+if TYPE_CHECKING:
+    from fastgate.cli import hosting
+
+SIMULATOR_PORT = 9000
+STATE_DIR = "./fastgate-state/demo"
+
+
+@click.command("demo")
+@serve_options
+@state_dir_option(STATE_DIR)
+def command(
+    *, host: str | None, port: int | None, admin_port: int | None, workers: int | None, state_dir: Path | None
+) -> None:
+    """Run everything with the simulator, a sample organisation and light traffic.
+
+    Its state folder is one of its own (./fastgate-state/demo), so that play money never meets real money.
+    """
+    from fastgate.cli import hosting
+
+    asked = hosting.Asked(host, port, admin_port, workers, state_dir)
+    hosting.host(asked, state_dir or Path(STATE_DIR), _prepare)
+
+
+def _prepare(state_dir: Path) -> "hosting.Plan":
+    from fastgate.cli import hosting, quickstart
+    from fastgate.config.demo import demo
+    from fastgate.supervisor.folders import write_private
+    from fastgate.supervisor.options import Program
+
+    port = quickstart.free_port(SIMULATOR_PORT)
+    path = state_dir / "demo.yaml"
+    write_private(path, demo(port))
+    return hosting.Plan(
+        config=path,
+        source="sample organisation",
+        programs=(hosting.simulator(port), Program("traffic", "fastgate.cli.traffic")),
+        found={"sim": "simulator"},
+    )

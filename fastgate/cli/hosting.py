@@ -1,0 +1,160 @@
+"""From a configuration file and the command line's options to a running host: what `serve` and `demo` share."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fastgate.cli.banner import FIRST_MODELS, Access, ProviderLine, Screen
+from fastgate.cli.exits import BadConfiguration, failure
+from fastgate.supervisor.errors import SupervisorError
+from fastgate.supervisor.folders import StateLock, keep_secret, make_private
+from fastgate.supervisor.options import Program, ServeOptions
+from fastgate.supervisor.serve import serve
+
+if TYPE_CHECKING:
+    from fastgate.config import Config
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options of the command line; None where the configuration decides."""
+
+    host: str | None
+    port: int | None
+    admin_port: int | None
+    workers: int | None
+    state_dir: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration to serve, and what goes with it."""
+
+    config: Path
+    source: str
+    programs: tuple[Program, ...] = ()
+    found: dict[str, str] | None = None
+    """Where each provider was found, by name; absent: in the configuration."""
+    unsupported: tuple[ProviderLine, ...] = ()
+
+
+def load(path: Path) -> "Config":
+    """The configuration in a file.
+
+    Raises:
+        BadConfiguration: with all its problems.
+
+    """
+    from fastgate.config import ConfigErrors, load
+
+    try:
+        return load(path, os.environ)
+    except ConfigErrors as errors:
+        raise BadConfiguration(str(errors)) from None
+
+
+def simulator(port: int) -> Program:
+    """The simulated provider as a child."""
+    return Program("simulator", "fastgate.simulator", ("--port", str(port)), port, essential=True)
+
+
+def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None:
+    """Serves until a signal; ``prepare`` is called with the locked state folder.
+
+    Raises:
+        Failed: with the exit code of what went wrong.
+
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    state_dir = state_dir.resolve()
+    try:
+        make_private(state_dir)
+        with StateLock(state_dir):
+            plan = prepare(state_dir)
+            config = load(plan.config)
+            options = _options(asked, state_dir, plan, config)
+            code = serve(options, lambda settled: _announce(settled, plan, config))
+    except SupervisorError as error:
+        raise failure(str(error), error.exit_code) from error
+    if code:
+        raise click.exceptions.Exit(code)
+
+
+def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> ServeOptions:
+    server = config.server
+    return ServeOptions(
+        config=plan.config.resolve(),
+        state_dir=state_dir,
+        arena_dir=Path(config.arena_dir).resolve() if config.arena_dir else None,
+        host=asked.host if asked.host is not None else server.host,
+        port=asked.port if asked.port is not None else server.port,
+        admin_host=config.admin.host,
+        admin_port=asked.admin_port if asked.admin_port is not None else server.admin_port,
+        workers=asked.workers if asked.workers is not None else server.workers,
+        drain_seconds=server.drain_seconds,
+        admin_token=config.admin.token.reveal(),
+        programs=plan.programs,
+    )
+
+
+def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
+    """Prints the first screen."""
+    terminal = sys.stdout.isatty()
+    token_file = options.state_dir / "admin-token"
+    screen = Screen(
+        source=plan.source,
+        workers=options.worker_count(),
+        api_url=f"http://{_reachable(options.host)}:{options.port}",
+        admin_url=f"http://{_reachable(options.admin_host)}:{options.admin_port}",
+        admin_token=token_file.read_text(encoding="utf-8").strip() if terminal else "",
+        admin_token_file=token_file,
+        providers=[*_providers(plan, config), *plan.unsupported],
+        access=_access(options.state_dir, config),
+    )
+    click.echo("\n".join(screen.lines(terminal)))
+    sys.stdout.flush()
+
+
+def _reachable(host: str) -> str:
+    """An address that a client on this host can call."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def _providers(plan: Plan, config: "Config") -> list[ProviderLine]:
+    found = plan.found or {}
+    return [
+        ProviderLine(name, provider.type, found.get(name, "configuration"), provider.base_url)
+        for name, provider in config.providers.items()
+    ]
+
+
+def _access(state_dir: Path, config: "Config") -> Access | None:
+    """The first key and a model that it may use; its secret goes to the 0600 file that a printed curl reads."""
+    for key in config.keys:
+        model, kind = _first_model(config)
+        if model is None:
+            return None
+        secret_file = state_dir / "quickstart-key"
+        secret = key.secret.reveal() if key.secret else None
+        if secret is not None:
+            keep_secret(secret_file, secret)
+        return Access(secret, secret_file, model, kind == "anthropic")
+    return None
+
+
+def _first_model(config: "Config") -> tuple[str | None, str]:
+    """A model to try and its provider's type: the first public name, else a well-known model of the first provider."""
+    for name, model in config.models.items():
+        return name, config.providers[model.targets[0].provider].type
+    for name, provider in config.providers.items():
+        if provider.type in FIRST_MODELS:
+            return f"{name}/{FIRST_MODELS[provider.type]}", provider.type
+    return None, ""

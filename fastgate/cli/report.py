@@ -1,0 +1,88 @@
+"""`fastgate report`: spend, through the admin API."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastgate.cli.admin import AdminClient
+from fastgate.cli.duration import parse_time
+from fastgate.cli.exits import Failed
+from fastgate.cli.options import STATE_DIR, option, state_dir_option
+from fastgate.cli.tables import as_csv, as_json, as_table
+
+MEASURES = (
+    "requests",
+    "cost_usd",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "unsettled_usd",
+)
+
+
+def _instant(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is None:
+        return None
+    try:
+        return parse_time(value, datetime.now(UTC)).isoformat().replace("+00:00", "Z")
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=parameter) from None
+
+
+def _condition(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not value.partition("=")[1]:
+            raise click.BadParameter(f"{value!r} is not of the form key=value", param=parameter)
+    return values
+
+
+@click.command("report")
+@option("--by", default="team,model", help="Attributes to group by: customer, team, key, model, tag:<name>, ...")
+@option("--since", callback=_instant, default=None, help="First instant: a span such as 7d, or a date.")
+@option("--until", callback=_instant, default=None, help="Instant after the last.")
+@option(
+    "--where", multiple=True, callback=_condition, metavar="KEY=VALUE", help="Only these requests; may be repeated."
+)
+@option(
+    "--format", "form", type=click.Choice(["table", "csv", "json", "focus"]), default="table", help="Form of output."
+)
+@option("--admin-url", default="http://127.0.0.1:8081", help="Where the admin API is.")
+@option(
+    "--admin-token", default="", show_default="the one kept in the state folder", help="Bearer token of the admin API."
+)
+@state_dir_option()
+def command(
+    *,
+    by: str,
+    since: str | None,
+    until: str | None,
+    where: tuple[str, ...],
+    form: str,
+    admin_url: str,
+    admin_token: str,
+    state_dir: Path | None,
+) -> None:
+    """Print what was spent, by any attributes."""
+    if form == "focus":
+        raise Failed("--format focus is not supported yet; table, csv and json are")
+    parameters: dict[str, str | list[str]] = {"by": by}
+    if since is not None:
+        parameters["since"] = since
+    if until is not None:
+        parameters["until"] = until
+    if where:
+        parameters["where"] = list(where)
+    answer = AdminClient(admin_url, admin_token, state_dir or Path(STATE_DIR)).get("spend", parameters)
+    click.echo(render(answer, by.split(","), form))
+
+
+def render(answer: dict[str, Any], by: list[str], form: str) -> str:
+    """The answer of ``GET spend`` in one of the forms."""
+    if form == "json":
+        return as_json(answer)
+    groups, total = answer["groups"], answer["total"]
+    columns = [*by, *(measure for measure in MEASURES if measure in total)]
+    return as_csv(columns, groups) if form == "csv" else as_table(columns, groups, total)

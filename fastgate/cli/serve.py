@@ -1,0 +1,73 @@
+"""`fastgate serve`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fastgate.cli.options import STATE_DIR, config_option, option, serve_options, state_dir_option
+
+if TYPE_CHECKING:
+    from fastgate.cli import hosting
+
+CONFIG = Path("fastgate.yaml")
+SIMULATOR_PORT = 9000
+
+
+@click.command("serve")
+@config_option
+@serve_options
+@state_dir_option()
+@option(
+    "--with-simulator",
+    is_flag=True,
+    help="Run the simulator too; without a configuration and any provider key it always runs.",
+)
+def command(
+    *,
+    config: Path | None,
+    host: str | None,
+    port: int | None,
+    admin_port: int | None,
+    workers: int | None,
+    state_dir: Path | None,
+    with_simulator: bool,
+) -> None:
+    """Run everything: workers, control plane, supervisor.
+
+    Without a configuration it uses the provider keys found in the environment, and the simulator where there is none.
+    SIGTERM drains, SIGHUP reloads the configuration.
+    """
+    from fastgate.cli import hosting
+
+    asked = hosting.Asked(host, port, admin_port, workers, state_dir)
+    if config is None and CONFIG.exists():
+        config = CONFIG
+    if config is None:
+        hosting.host(asked, state_dir or Path(STATE_DIR), lambda folder: _quickstart(folder, with_simulator))
+        return
+    chosen = config
+    kept = state_dir or Path(hosting.load(chosen).state_dir)
+    programs = (hosting.simulator(SIMULATOR_PORT),) if with_simulator else ()
+    hosting.host(asked, kept, lambda _: hosting.Plan(chosen, str(chosen), programs))
+
+
+def _quickstart(state_dir: Path, with_simulator: bool) -> "hosting.Plan":
+    from fastgate.cli import hosting, quickstart
+    from fastgate.cli.banner import ProviderLine
+
+    found = quickstart.find_providers(os.environ)
+    usable = {one.provider: one.where for one in found if one.supported}
+    port = quickstart.free_port(SIMULATOR_PORT) if with_simulator or not usable else None
+    return hosting.Plan(
+        config=quickstart.write(state_dir, found, port),
+        source="provider keys in the environment"
+        if usable
+        else "none; no provider key in the environment, so simulated",
+        programs=() if port is None else (hosting.simulator(port),),
+        found={**usable, "sim": "simulator"},
+        unsupported=tuple(
+            ProviderLine(one.provider, one.provider, one.where, None) for one in found if not one.supported
+        ),
+    )

@@ -1,0 +1,8 @@
+"""`fastgate simulator`: the simulated provider alone."""
+
+import click
+
+
+@click.command("simulator")
+def command() -> None:
+    """Run the simulated provider alone."""

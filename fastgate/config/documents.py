@@ -1,0 +1,96 @@
+"""From a file to a configuration, or to all that is wrong with it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Final
+
+import msgspec
+
+from fastgate.config import nodes
+from fastgate.config.nodes import Node
+from fastgate.config.problems import ConfigErrors, Finding, Path, Problem, dotted
+from fastgate.config.reading import FAILED, Reader
+from fastgate.config.references import findings
+from fastgate.config.root import Config
+from fastgate.config.variables import Variables
+
+_TYPE: Final = msgspec.inspect.type_info(Config)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A configuration and the file it was read from."""
+
+    config: Config
+    file: str
+    root: Node
+
+    def problem(self, finding: Finding) -> Problem:
+        """The finding at its place in the file, or at the nearest place above it that the file has."""
+        return place(finding, self.file, self.root)
+
+
+def load(path: FilePath, env: Mapping[str, str]) -> Config:
+    """The configuration in the file at ``path``, with references resolved in ``env``. Raises :class:`ConfigErrors`."""
+    return load_document(path, env).config
+
+
+def load_document(path: FilePath, env: Mapping[str, str]) -> Document:
+    """Like :func:`load`, for those who need to say where in the file something is."""
+    return read_document(_text(path), str(path), Variables(env, path.parent))
+
+
+def read_document(text: str, file: str, variables: Variables) -> Document:
+    """The configuration in ``text``; ``file`` is what problems call it."""
+    root = nodes.parse(text, file)
+    reader = Reader(file, variables)
+    values = reader.read(_TYPE, root, ())
+    if values is FAILED or reader.problems:
+        raise ConfigErrors(reader.problems)
+    config = msgspec.convert(values, Config)
+    raise_findings(findings(config, variables.folder), file, root)
+    return Document(config, file, root)
+
+
+def raise_findings(found: Iterable[Finding], file: str, root: Node) -> None:
+    """Raises :class:`ConfigErrors` where there is any finding."""
+    problems = [place(finding, file, root) for finding in found]
+    if problems:
+        raise ConfigErrors(problems)
+
+
+def place(finding: Finding, file: str, root: Node) -> Problem:
+    """A finding as a problem of a file."""
+    node = _nearest(root, finding.path)
+    text = f"{dotted(finding.path)}: {finding.message}" if finding.path else finding.message
+    return Problem(file, node.line, node.column, text, finding.hint)
+
+
+def _nearest(node: Node, path: Path) -> Node:
+    for step in path:
+        if isinstance(node, nodes.Mapping) and step in node.items:
+            node = node.items[str(step)][1]
+        elif isinstance(node, nodes.Sequence) and isinstance(step, int) and step < len(node.items):
+            node = node.items[step]
+        else:
+            break
+    return node
+
+
+def _text(path: FilePath) -> str:
+    try:
+        if path.exists() and not path.is_file():
+            raise ConfigErrors([Problem(str(path), 1, 1, "cannot be read: not a regular file")])
+        with path.open("rb") as file:
+            data = file.read(nodes.MAX_BYTES + 1)
+    except OSError as error:
+        raise ConfigErrors([Problem(str(path), 1, 1, f"cannot be read: {error.strerror}")]) from None
+    if len(data) > nodes.MAX_BYTES:
+        raise ConfigErrors([Problem(str(path), 1, 1, f"larger than {nodes.MAX_BYTES >> 20} MiB")])
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise ConfigErrors([Problem(str(path), line, column, "not UTF-8 text")]) from None

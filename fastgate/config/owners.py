@@ -1,0 +1,148 @@
+"""Customers, teams and keys: who may spend what, and on which models."""
+
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, field
+
+from fastgate.config.marks import PLANNED, planned_values
+from fastgate.config.scalars import Id, Instant, Line, ModelPattern, Name, Price, Secret, Sha256, Usd
+from fastgate.config.settings import Section
+from fastgate.config.upstreams import Target, Weight
+
+Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
+DEFAULT_BUDGET: Final = "default"
+"""What a budget without a name is called."""
+
+
+class Every(Section, frozen=True, kw_only=True):
+    """A window of several units."""
+
+    every: Annotated[int, Meta(ge=1, le=10_000)]
+    unit: Unit
+
+
+class Budget(Section, frozen=True, kw_only=True):
+    """A limit on money in each window."""
+
+    name: Name = DEFAULT_BUDGET
+    limit_usd: Usd
+    window: Literal[Unit, "lifetime"] | Every
+    calendar: Annotated[bool, PLANNED] = False
+    timezone: Annotated[Line | None, PLANNED] = None
+    mode: Annotated[Literal["hard", "soft"], planned_values("soft")] = "hard"
+    bound: Literal["learned", "strict"] = "learned"
+    on_limit: Annotated[Literal["reject", "clamp", "downgrade"], planned_values("clamp", "downgrade")] = "reject"
+    downgrade_to: Annotated[tuple[Target, ...], PLANNED] = ()
+    alerts_percent: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], PLANNED] = ()
+    rollover: Annotated[bool, PLANNED] = False
+
+
+class Limit(Section, frozen=True, kw_only=True):
+    """A limit on requests, tokens or requests open at once."""
+
+    requests: Annotated[int, Meta(ge=0)] | None = None
+    tokens: Annotated[int, Meta(ge=0)] | None = None
+    concurrent: Annotated[int, Meta(ge=0)] | None = None
+    window: Unit | Every | None = None
+    models: tuple[ModelPattern, ...] = ()
+
+
+class Customer(Section, frozen=True, kw_only=True):
+    """Who pays."""
+
+    id: Id
+    name: Line | None = None
+    budgets: tuple[Budget, ...] = ()
+    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+
+
+class Team(Section, frozen=True, kw_only=True):
+    """A part of a customer, in one environment."""
+
+    id: Id
+    customer: Id | None = None
+    environment: Name | None = None
+    budgets: tuple[Budget, ...] = ()
+    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+
+
+class KeyProvider(Section, frozen=True, kw_only=True):
+    """That a key may use a provider, and how much of it."""
+
+    provider: Name
+    budgets: tuple[Budget, ...] = ()
+    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+
+
+class Template(Section, frozen=True, kw_only=True):
+    """What each user, tag, session or model of a key gets."""
+
+    budgets: tuple[Budget, ...] = ()
+    limits: tuple[Limit, ...] = ()
+
+
+class Increase(Section, frozen=True, kw_only=True):
+    """Money on top of a key's budgets until an instant."""
+
+    add_usd: Usd
+    until: Instant
+
+
+class CeilingPrices(Section, frozen=True, kw_only=True):
+    """What an unpriced model is taken to cost."""
+
+    input_usd_per_million: Price
+    output_usd_per_million: Price
+
+
+class Ceiling(Section, frozen=True, kw_only=True):
+    """Unpriced models are held and charged at these prices."""
+
+    ceiling: CeilingPrices
+
+
+class Key(Section, frozen=True, kw_only=True):
+    """A virtual key."""
+
+    id: Id
+    team: Id | None = None
+    secret: Secret | None = None
+    secret_sha256: Sha256 | None = None
+    expires: Instant | None = None
+    models: tuple[ModelPattern, ...] = ()
+    providers: tuple[KeyProvider, ...] | None = None
+    budgets: tuple[Budget, ...] = ()
+    each: Annotated[dict[str, Template], PLANNED] = field(default_factory=dict)
+    increases: Annotated[tuple[Increase, ...], PLANNED] = ()
+    allowed_ips: Annotated[tuple[Line, ...], PLANNED] = ()
+    trusted_identity: Annotated[bool, PLANNED] = False
+    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    tags: dict[Name, Line] = field(default_factory=dict)
+    unpriced: Literal["reject", "allow"] | Ceiling | None = None
+
+
+class RuleScope(Section, frozen=True, kw_only=True):
+    """Whose requests a rule sees; nothing set: everyone's."""
+
+    customer: Id | None = None
+    team: Id | None = None
+    key: Id | None = None
+
+
+class RuleTarget(Section, frozen=True, kw_only=True):
+    """Where a rule sends a request."""
+
+    provider: Name
+    model: Line
+    weight: Weight = 1
+
+
+class Rule(Section, frozen=True, kw_only=True):
+    """A routing rule: a condition in CEL and targets."""
+
+    name: Line
+    scope: RuleScope = RuleScope()
+    priority: int = 0
+    when: Line
+    targets: tuple[RuleTarget, ...]
+    goes_on: bool = field(default=False, name="continue")

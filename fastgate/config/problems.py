@@ -1,0 +1,64 @@
+"""What is wrong with a configuration, and where.
+
+::
+
+    Exception
+    └── ConfigErrors        every problem of one file
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+
+Path = tuple[str | int, ...]
+"""Where a setting is: ``("keys", 0, "team")``."""
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake; printed as ``file:line:column: message (hint)``. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.file}:{self.line}:{self.column}: {self.message}{hint}"
+
+
+class ConfigErrors(Exception):
+    """The configuration cannot be used. ``problems`` is never empty and in the order of the file."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = sorted(set(problems))
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+def dotted(path: Path) -> str:
+    """``keys[0].team`` for people."""
+    text = ""
+    for step in path:
+        if isinstance(step, int):
+            text += f"[{step}]"
+        else:
+            text += f".{step}" if text else step
+    return text
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake found in a configuration's values: where in the settings, not yet where in a file."""
+
+    path: Path
+    message: str
+    hint: str = ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest of ``known``; empty where none is near."""
+    near = get_close_matches(word[:64], list(islice(known, 1_000)), n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else ""

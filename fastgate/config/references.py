@@ -1,0 +1,92 @@
+"""What a configuration's values say about each other: names that have to exist, be unique, or fit together."""
+
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path as FilePath
+
+from fastgate.config.addresses import parse_base_url
+from fastgate.config.owners_check import owner_findings
+from fastgate.config.problems import Finding, did_you_mean
+from fastgate.config.root import Config
+from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
+
+
+def findings(config: Config, folder: FilePath) -> Iterator[Finding]:
+    """All mistakes of this kind; ``folder`` is where relative paths start."""
+    return chain(
+        _server(config),
+        chain.from_iterable(_provider(name, provider, folder) for name, provider in config.providers.items()),
+        chain.from_iterable(_model(name, model, config) for name, model in config.models.items()),
+        owner_findings(config),
+    )
+
+
+def _server(config: Config) -> Iterator[Finding]:
+    if config.server.port == config.server.admin_port:
+        yield Finding(("server", "admin_port"), f"{config.server.admin_port} is the port of the data plane, too")
+    if not config.providers:
+        yield Finding((), "providers: at least one is needed", "see fastgate config init")
+
+
+def _provider(name: str, provider: Provider, folder: FilePath) -> Iterator[Finding]:
+    path = ("providers", name)
+    yield from _base_url(name, provider)
+    if not provider.keys and provider.type in DEFAULT_URLS:
+        yield Finding((*path, "keys"), f"{provider.type} needs at least one key")
+    seen: set[str] = set()
+    for index, key in enumerate(provider.keys):
+        if key.name in seen:
+            yield Finding((*path, "keys", index, "name"), f"a second key {key.name}")
+        seen.add(key.name)
+        text = key.value.reveal()
+        if not text:
+            yield Finding((*path, "keys", index, "value"), "is empty")
+        elif not _is_token(text):
+            yield Finding((*path, "keys", index, "value"), "holds characters that no HTTP header may have")
+    if provider.keys and not any(key.weight for key in provider.keys):
+        yield Finding((*path, "keys"), "every weight is 0: no key would ever be used")
+    if provider.ca_file is not None:
+        yield from _ca_file((*path, "ca_file"), folder / provider.ca_file)
+
+
+def _base_url(name: str, provider: Provider) -> Iterator[Finding]:
+    path = ("providers", name, "base_url")
+    if provider.base_url is None:
+        if provider.type not in DEFAULT_URLS:
+            yield Finding(("providers", name), f"base_url is missing: {provider.type} has no usual address")
+        return
+    try:
+        address = parse_base_url(provider.base_url)
+    except ValueError as error:
+        yield Finding(path, str(error))
+        return
+    if provider.type in ("anthropic", "sim") and address.path.endswith("/v1"):
+        yield Finding(path, f"for {provider.type} it is what precedes /v1", "leave /v1 out")
+
+
+def _ca_file(path: tuple[str, ...], file: FilePath) -> Iterator[Finding]:
+    try:
+        is_pem = file.is_file() and b"-----BEGIN CERTIFICATE-----" in file.read_bytes()
+    except OSError as error:
+        yield Finding(path, f"{file} cannot be read: {error.strerror}")
+        return
+    if not is_pem:
+        yield Finding(path, f"{file} is not a file with certificates in PEM form")
+
+
+def _is_token(text: str) -> bool:
+    """Whether a text can be the value of a header as it is."""
+    return all("!" <= character <= "~" for character in text)
+
+
+def _model(name: str, model: PublicModel, config: Config) -> Iterator[Finding]:
+    path = ("models", name)
+    prefix = name.partition("/")[0]
+    if "/" in name and prefix in config.providers:
+        yield Finding(path, f"hides a model of provider {prefix}", "provider/model always works; choose another name")
+    for index, target in enumerate(model.targets):
+        if target.provider not in config.providers:
+            hint = did_you_mean(target.provider, config.providers)
+            yield Finding((*path, "targets", index, "provider"), f"no provider {target.provider}", hint)
+    if not any(target.weight for target in model.targets):
+        yield Finding((*path, "targets"), "every weight is 0: no target would ever be used")

@@ -1,0 +1,125 @@
+"""A configuration as plain values and as a JSON Schema; secrets show as ``***``."""
+
+from typing import Any
+
+import msgspec
+from msgspec import inspect
+
+from fastgate.config.root import Config
+from fastgate.config.scalars import Scalar, Secret
+
+
+def redacted(config: Config) -> dict[str, Any]:
+    """What the file could say, defaults written out, fit for JSON and for people's eyes."""
+    shown: dict[str, Any] = _show(msgspec.inspect.type_info(Config), config)
+    return shown
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of the settings that this version carries out."""
+    types: dict[str, inspect.StructType] = {}
+    _collect(msgspec.inspect.type_info(Config), types)
+    (root,), components = msgspec.json.schema_components([Config], schema_hook=_secret_schema, ref_template=_REF)
+    for name, struct in types.items():
+        _drop_planned(components[name], struct)
+    used: dict[str, Any] = {}
+    _reach(root, components, used)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "fastgate configuration",
+        **root,
+        "$defs": {name: used[name] for name in sorted(used)},
+    }
+
+
+_REF = "#/$defs/{name}"
+
+
+def _secret_schema(type_: type) -> dict[str, Any]:
+    if type_ is Secret:
+        return {"type": "string", "writeOnly": True}
+    raise NotImplementedError(type_)
+
+
+def _extra(type_: inspect.Type) -> dict[str, Any]:
+    return dict(type_.extra or {}) if isinstance(type_, inspect.Metadata) else {}
+
+
+def _collect(type_: inspect.Type, found: dict[str, inspect.StructType]) -> None:
+    if isinstance(type_, inspect.StructType) and type_.cls.__name__ not in found:
+        found[type_.cls.__name__] = type_
+        for field in type_.fields:
+            _collect(field.type, found)
+    for child in _children(type_):
+        _collect(child, found)
+
+
+def _children(type_: inspect.Type) -> tuple[inspect.Type, ...]:
+    match type_:
+        case inspect.Metadata():
+            return (type_.type,)
+        case inspect.UnionType():
+            return type_.types
+        case inspect.VarTupleType():
+            return (type_.item_type,)
+        case inspect.TupleType():
+            return type_.item_types
+        case inspect.DictType():
+            return (type_.key_type, type_.value_type)
+    return ()
+
+
+def _drop_planned(component: dict[str, Any], struct: inspect.StructType) -> None:
+    for field in struct.fields:
+        extra = _extra(field.type)
+        if extra.get("planned"):
+            component["properties"].pop(field.encode_name, None)
+        for value in extra.get("planned_values", ()):
+            component["properties"][field.encode_name]["enum"].remove(value)
+
+
+def _reach(node: Any, components: dict[str, Any], used: dict[str, Any]) -> None:
+    """Gathers the components that ``node`` refers to, directly or not; corrects the types of amounts and instants."""
+    if isinstance(node, dict):
+        if node.get("type") == "integer" and ("pattern" in node or "format" in node):
+            node["type"] = "string"  # what is kept as a number is written as text
+        name = str(node.get("$ref", "")).removeprefix("#/$defs/")
+        if name and name not in used:
+            used[name] = components[name]
+            _reach(components[name], components, used)
+        node = list(node.values())
+    if isinstance(node, list):
+        for child in node:
+            _reach(child, components, used)
+
+
+def _show(type_: inspect.Type, value: Any) -> Any:
+    if value is None or isinstance(value, Secret):
+        return None if value is None else str(value)
+    scalar = _extra(type_).get("scalar")
+    if isinstance(scalar, Scalar):
+        return scalar.show(value)
+    match type_:
+        case inspect.Metadata():
+            return _show(type_.type, value)
+        case inspect.StructType():
+            fields = [field for field in type_.fields if not _extra(field.type).get("planned")]
+            return {field.encode_name: _show(field.type, getattr(value, field.name)) for field in fields}
+        case inspect.DictType():
+            return {key: _show(type_.value_type, child) for key, child in value.items()}
+        case inspect.VarTupleType():
+            return [_show(type_.item_type, child) for child in value]
+        case inspect.UnionType():
+            return _show(_member(type_, value), value)
+    return value
+
+
+def _member(union: inspect.UnionType, value: Any) -> inspect.Type:
+    """The member of a union that ``value`` belongs to."""
+    struct = isinstance(value, msgspec.Struct)
+    for member in union.types:
+        bare = member.type if isinstance(member, inspect.Metadata) else member
+        if isinstance(bare, inspect.NoneType) or isinstance(bare, inspect.StructType) != struct:
+            continue
+        return member
+    raise TypeError(f"no member of the union for {type(value).__name__}")

@@ -1,0 +1,182 @@
+"""Scalars with a meaning: secrets, money, prices, instants, names. Each says how its text is read and what it expects.
+
+A field declares one by its annotation: the ``Scalar`` rides in msgspec's metadata, the value is a plain ``int`` or
+``str`` (but for ``Secret``). No float ever touches money.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, localcontext
+from typing import Annotated, Any, Final
+
+from msgspec import Meta
+
+NANO: Final = 10**9
+MAX_USD: Final = 9_000_000_000
+_DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,15})?")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+class Secret:
+    """A text that shows as ``***`` wherever it is printed, formatted or encoded."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str = "") -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """The text itself, for the one place that needs it."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)" if self._value else "Secret()"
+
+    def __str__(self) -> str:
+        return "***" if self._value else ""
+
+    def __bool__(self) -> bool:
+        return bool(self._value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """How a scalar is read. ``parse`` raises ``ValueError`` with what was wrong; ``show`` is its inverse."""
+
+    wants: str
+    """What an operator has to write, as an end of the sentence "expected ..."."""
+    parse: Callable[[str], Any]
+    show: Callable[[Any], str] = str
+    quoted: bool = False
+    """Whether a number without quotes is a mistake (it would have been read as a float)."""
+
+
+def _decimal(text: str, scale: int, limit: int) -> int:
+    """``text`` times ``scale``, which has to come out as an integer."""
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r} is not a decimal amount")
+    with localcontext(prec=60):
+        amount = Decimal(text) * scale
+        if amount != amount.to_integral_value():
+            raise ValueError(f"{text!r} has more decimal places than fastgate counts")
+        if amount > limit * scale:
+            raise ValueError(f"{text!r} is more than {limit}")
+        return int(amount)
+
+
+def parse_usd(text: str) -> int:
+    """Nano-USD of a decimal amount of USD with up to 9 places."""
+    return _decimal(text, NANO, MAX_USD)
+
+
+def show_usd(nano: int) -> str:
+    """The shortest decimal that :func:`parse_usd` reads as ``nano``."""
+    whole, rest = divmod(nano, NANO)
+    return f"{whole}.{rest:09d}".rstrip("0").rstrip(".")
+
+
+def _parse_price(text: str) -> str:
+    """A price is kept as it was written; 9 places per million units are exact in femto-USD per unit."""
+    _decimal(text, NANO, 1_000_000)
+    return text
+
+
+def parse_instant(text: str) -> int:
+    """Nanoseconds since 1970 UTC of an RFC 3339 timestamp."""
+    if not _INSTANT.fullmatch(text):
+        raise ValueError(f"{text!r} is not a timestamp with a time zone")
+    try:
+        moment = datetime.fromisoformat(text.upper())
+    except ValueError:
+        raise ValueError(f"{text!r} is not a moment of the calendar") from None
+    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    if not 0 <= since.days < 106_000:  # 64-bit nanoseconds end in the year 2262
+        raise ValueError(f"{text!r} is out of range")
+    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+
+
+def show_instant(ns: int) -> str:
+    """RFC 3339, in UTC."""
+    return datetime.fromtimestamp(ns // NANO, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _matching(pattern: str, what: str) -> Callable[[str], str]:
+    compiled = re.compile(pattern)
+
+    def parse(text: str) -> str:
+        if not compiled.fullmatch(text):
+            raise ValueError(f"{text!r} is not {what}")
+        return text
+
+    return parse
+
+
+def _text(pattern: str, wants: str, **schema: Any) -> Meta:
+    return Meta(
+        extra={"scalar": Scalar(wants, _matching(pattern, wants))},
+        extra_json_schema={"type": "string", "pattern": f"^(?:{pattern})$", **schema},
+    )
+
+
+_ID = r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,63}"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+_AMOUNT_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,15})?$"}
+
+Usd = Annotated[
+    int,
+    Meta(
+        extra={"scalar": Scalar('a decimal amount in quotes, such as "12.50"', parse_usd, show_usd, quoted=True)},
+        extra_json_schema=_AMOUNT_SCHEMA,
+    ),
+]
+"""nano-USD; written as a decimal string of USD."""
+
+Price = Annotated[
+    str,
+    Meta(
+        extra={"scalar": Scalar('a decimal price in quotes, such as "0.15"', _parse_price, quoted=True)},
+        extra_json_schema=_AMOUNT_SCHEMA,
+    ),
+]
+"""A decimal string of USD, at most 9 places."""
+
+Instant = Annotated[
+    int,
+    Meta(
+        extra={"scalar": Scalar("a timestamp such as 2027-01-01T00:00:00Z", parse_instant, show_instant)},
+        extra_json_schema={"type": "string", "format": "date-time"},
+    ),
+]
+"""Nanoseconds since 1970 UTC; written as an RFC 3339 timestamp with its zone."""
+
+Id = Annotated[str, _text(_ID, "an id: 1 to 64 letters, digits or . _ @ : + -, the first a letter or digit")]
+"""The id of a customer, team or key. Without a slash: budgets are called owner/window/name."""
+
+Name = Annotated[str, _text(_NAME, "a name: 1 to 32 letters, digits or . _ -, the first a letter or digit")]
+"""The name of a provider, a provider's key or a budget."""
+
+Sha256 = Annotated[str, _text(r"[0-9a-fA-F]{64}", "a SHA-256 in 64 hexadecimal digits")]
+"""What ``printf %s "$SECRET" | sha256sum`` prints."""
+
+ModelName = Annotated[str, _text(r"[!-)+-~]{1,200}", "a model name: 1 to 200 visible ASCII characters without *")]
+"""The name of a model, ours or a provider's."""
+
+ModelPattern = Annotated[
+    str,
+    _text(
+        r"(?=[!-~]{1,200}$)[^*]*(\*[^*]*){0,4}",
+        "a model pattern: up to 200 visible ASCII characters, of which up to 4 are *",
+    ),
+]
+"""A model name in which ``*`` stands for any text."""
+
+Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "text of 1 to 200 characters on one line")]
+"""Free text for people, or a tag's value."""

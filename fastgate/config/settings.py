@@ -1,0 +1,131 @@
+"""Settings of the host and of what is not about one provider, model, customer, team or key."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, field
+
+from fastgate.config.marks import PLANNED, planned_values
+from fastgate.config.scalars import Line, Name, Secret
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Scope = Literal["key", "team", "customer", "global"]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the configuration; names that it does not declare are errors."""
+
+
+class Tls(Section, frozen=True, kw_only=True):
+    """Paths of a PEM certificate chain and its key."""
+
+    cert: Line
+    key: Line
+
+
+class Server(Section, frozen=True, kw_only=True):
+    """The data plane's address, size and bounds."""
+
+    host: Line = "127.0.0.1"
+    port: Port = 8080
+    admin_port: Port = 8081
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+    max_body_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64
+    trusted_proxies: Annotated[tuple[Line, ...], PLANNED] = ()
+    tls: Annotated[Tls | None, PLANNED] = None
+    cors_origins: Annotated[tuple[Line, ...], PLANNED] = ()
+
+
+class Disconnect(Section, frozen=True, kw_only=True):
+    """How long an upstream is read after its client left."""
+
+    read_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+
+
+class Admin(Section, frozen=True, kw_only=True):
+    """The control plane's address and who may use it."""
+
+    host: Line = "127.0.0.1"
+    token: Secret = field(default_factory=Secret)
+    metrics_token: Secret | None = None
+
+
+class Redis(Section, frozen=True, kw_only=True):
+    """The store that several hosts share."""
+
+    url: Secret
+    cluster_id: Name = "prod"
+
+
+class ExactCache(Section, frozen=True, kw_only=True):
+    """Answers kept by the bytes of their request."""
+
+    enabled: bool = False
+    ttl_seconds: Annotated[int, Meta(ge=1)] = 3_600
+    scope: Scope = "key"
+    max_mb: Annotated[int, Meta(ge=1)] = 256
+    shared: Literal["none", "redis"] = "none"
+
+
+class Embedder(Section, frozen=True, kw_only=True):
+    """What turns a request into a vector."""
+
+    type: Line = "sentence-transformers"
+    model: Line | None = None
+
+
+class SemanticCache(Section, frozen=True, kw_only=True):
+    """Answers kept by the meaning of their request; ``max_error`` is a share of all requests."""
+
+    enabled: bool = False
+    scope: Scope = "key"
+    max_error: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    shadow: bool = False
+    embedder: Embedder = Embedder()
+    deadline_ms: Annotated[int, Meta(ge=1)] = 20
+
+
+class Cache(Section, frozen=True, kw_only=True):
+    """Both caches."""
+
+    exact: ExactCache = ExactCache()
+    semantic: SemanticCache = SemanticCache()
+
+
+class Channel(Section, frozen=True, kw_only=True):
+    """Where alerts go."""
+
+    type: Literal["slack", "teams", "pagerduty", "email", "webhook", "apprise"]
+    url: Secret
+
+
+class AlertRule(Section, frozen=True, kw_only=True):
+    """Which alerts go where."""
+
+    on: Line
+    channels: tuple[Name, ...]
+
+
+class Alerts(Section, frozen=True, kw_only=True):
+    """Channels and what they carry."""
+
+    channels: dict[Name, Channel] = field(default_factory=dict)
+    rules: tuple[AlertRule, ...] = ()
+
+
+class Logging(Section, frozen=True, kw_only=True):
+    """Logs for people and machines."""
+
+    format: Annotated[Literal["text", "json"], planned_values("json")] = "text"
+    payloads: Annotated[bool, PLANNED] = False
+    payload_max_kb: Annotated[int, Meta(ge=1), PLANNED] = 64
+    retention_days: Annotated[int, Meta(ge=1), PLANNED] = 90
+
+
+class Telemetry(Section, frozen=True, kw_only=True):
+    """Metrics and traces for other systems."""
+
+    prometheus: Annotated[bool, PLANNED] = True
+    otlp_endpoint: Annotated[Line | None, PLANNED] = None

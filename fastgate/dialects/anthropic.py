@@ -1,0 +1,292 @@
+"""Anthropic messages (``/v1/messages`` and ``/v1/messages/count_tokens``)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from fastgate._core.body import Fields, Scan, insert_members
+from fastgate._core.events import DONE, ERROR, FIRST_CAPTURE, OUTPUT, EventTable
+from fastgate.dialects import anthropic_usage, base
+from fastgate.dialects.base import (
+    Charge,
+    Dialect,
+    Edit,
+    Operation,
+    Shape,
+    decoded,
+    mapping,
+    not_negative,
+    optional_text,
+)
+from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.request import ChatRequest
+
+_REQUEST: Final = (
+    "model",
+    "stream",
+    "max_tokens",
+    "thinking.budget_tokens",
+    'thinking.type="enabled"',
+    "service_tier",
+    "speed",
+    "inference_geo",
+    "tools",
+    "tools.*.type",
+    'tools.*.type="custom"',
+    "mcp_servers",
+    "metadata",
+    "metadata.user_id",
+    'messages.*.content.*.type="image"',
+    'messages.*.content.*.type="document"',
+    "messages.*.content.*.source.data",
+    'messages.*.content.*.content.*.type="image"',
+    'messages.*.content.*.content.*.type="document"',
+    "messages.*.content.*.content.*.source.data",
+)
+(
+    MODEL,
+    STREAM,
+    MAX_TOKENS,
+    BUDGET_TOKENS,
+    THINKING_ENABLED,
+    SERVICE_TIER,
+    SPEED,
+    INFERENCE_GEO,
+    TOOLS,
+    TOOL_TYPE,
+    CUSTOM_TOOL,
+    MCP_SERVERS,
+    METADATA,
+    USER_ID,
+    IMAGE,
+    DOCUMENT,
+    DATA,
+    INNER_IMAGE,
+    INNER_DOCUMENT,
+    INNER_DATA,
+) = range(len(_REQUEST))
+
+_ANSWER: Final = (
+    "usage",
+    "model",
+    "stop_reason",
+    "stop_details.category",
+    "content",
+    "content.*.text",
+    "content.*.thinking",
+    "content.*.name",
+)
+ANSWER_USAGE, ANSWER_MODEL, STOP_REASON, STOP_CATEGORY, CONTENT, *_ANSWER_OUTPUT = range(len(_ANSWER))
+
+_USAGE: Final = (
+    "input_tokens",
+    "output_tokens",
+    "cache_creation_input_tokens",
+    "cache_read_input_tokens",
+    "cache_creation",
+    "output_tokens_details",
+    "server_tool_use",
+    "service_tier",
+    "speed",
+    "inference_geo",
+    "iterations",
+)
+"""Members of usage; a stream repeats some of them, and each one's last value that is not null counts."""
+
+USAGE: Final = FIRST_CAPTURE
+NAMED_MODEL, FINISH, FINISH_CATEGORY, BLOCK, DECLINED, FINAL = range(USAGE + len(_USAGE), USAGE + len(_USAGE) + 6)
+
+_INVALID: Final = "invalid_request_error"
+_DENIED: Final = "permission_error"
+_SHAPES: Final = {
+    FailureCode.INVALID_API_KEY: Shape(401, "authentication_error"),
+    FailureCode.BUDGET_EXCEEDED: Shape(402, "billing_error"),
+    FailureCode.MODEL_NOT_ALLOWED: Shape(403, _DENIED),
+    FailureCode.PROVIDER_NOT_ALLOWED: Shape(403, _DENIED),
+    FailureCode.IP_NOT_ALLOWED: Shape(403, _DENIED),
+    FailureCode.MODEL_NOT_FOUND: Shape(404, "not_found_error"),
+    FailureCode.NOT_FOUND: Shape(404, "not_found_error"),
+    FailureCode.METHOD_NOT_ALLOWED: Shape(405, _INVALID),
+    FailureCode.UPGRADE_REFUSED: Shape(426, _INVALID),
+    FailureCode.INVALID_REQUEST: Shape(400, _INVALID),
+    FailureCode.MODEL_UNPRICED: Shape(400, _INVALID),
+    FailureCode.DIALECT_NOT_SUPPORTED: Shape(400, _INVALID),
+    FailureCode.REQUEST_TOO_LARGE: Shape(413, "request_too_large"),
+    FailureCode.REQUEST_TIMEOUT: Shape(408, _INVALID),
+    FailureCode.RATE_LIMITED: Shape(429, "rate_limit_error"),
+    FailureCode.UPSTREAM_ERROR: Shape(502, "api_error"),
+    FailureCode.NO_HEALTHY_TARGET: Shape(529, "overloaded_error"),
+    FailureCode.UPSTREAM_TIMEOUT: Shape(504, "timeout_error"),
+    FailureCode.OVERLOADED: Shape(529, "overloaded_error"),
+    FailureCode.DRAINING: Shape(529, "overloaded_error"),
+    FailureCode.INTERNAL_ERROR: Shape(500, "api_error"),
+}
+
+
+class Anthropic(Dialect):
+    """Messages."""
+
+    name = "anthropic"
+    operations: ClassVar[Mapping[str, Operation]] = {
+        "/messages": Operation.GENERATE,
+        "/messages/count_tokens": Operation.COUNT_TOKENS,
+    }
+    fields = Fields(_REQUEST)
+    answer_fields = Fields(_ANSWER, unique=False)
+    table = EventTable(
+        [
+            *((f"message.usage.{name}", USAGE + i) for i, name in enumerate(_USAGE)),
+            *((f"usage.{name}", USAGE + i) for i, name in enumerate(_USAGE)),
+            ("usage.output_tokens", FINAL),
+            ("message.model", NAMED_MODEL),
+            ("delta.stop_reason", FINISH),
+            ("delta.stop_details.category", FINISH_CATEGORY),
+            ("content_block.type", BLOCK),
+            ("content_block.trigger.category", DECLINED),
+            ('type="message_stop"', DONE),
+            ("error", ERROR),
+            ("content_block.name", OUTPUT),
+            ("content_block.text", OUTPUT),
+            ("delta.text", OUTPUT),
+            ("delta.partial_json", OUTPUT),
+            ("delta.thinking", OUTPUT),
+            ("delta.content", OUTPUT),
+        ]
+    )
+    shapes = _SHAPES
+    request_id_header = "request-id"
+
+    def read(self, found: Scan) -> ChatRequest:
+        """What the request asks for."""
+        images, image_bytes = self._images(found)
+        user, session = identity(optional_text(found, USER_ID))
+        cap = not_negative(found, MAX_TOKENS)
+        budget = not_negative(found, BUDGET_TOKENS)
+        return ChatRequest(
+            model=base.required_model(found, MODEL),
+            stream=found.boolean(STREAM) or False,
+            output_cap=cap,
+            cap_field=None if cap is None else "max_tokens",
+            thinking_budget=budget if found.count(THINKING_ENABLED) else None,
+            service_tier=found.text(SERVICE_TIER),
+            fast=found.text(SPEED) == "fast",
+            geo=found.text(INFERENCE_GEO),
+            has_tools=found.filled(TOOLS),
+            has_hosted_tools=found.count(TOOL_TYPE) > found.count(CUSTOM_TOOL) or found.filled(MCP_SERVERS),
+            text_bytes=found.string_bytes - image_bytes,
+            images=images,
+            image_bytes=image_bytes,
+            user=user,
+            session=session,
+            metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
+        )
+
+    def _images(self, found: Scan) -> tuple[int, int]:
+        """How many images, and the bytes of their data.
+
+        Documents have their data at the same place. Where there is one, all data counts as text, of which a document
+        can have a token for each byte.
+        """
+        images = found.count(IMAGE) + found.count(INNER_IMAGE)
+        if found.count(DOCUMENT) or found.count(INNER_DOCUMENT):
+            return images, 0
+        return images, (found.total(DATA) if found.count(IMAGE) else 0) + (
+            found.total(INNER_DATA) if found.count(INNER_IMAGE) else 0
+        )
+
+    def edits(
+        self, found: Scan, request: ChatRequest, *, model: str | None = None, output_cap: int | None = None
+    ) -> list[Edit]:
+        """The splices towards the provider, sorted; streams always report their usage."""
+        edits: list[Edit] = []
+        if model is not None:
+            edits.append((*found.span(MODEL), msgspec.json.encode(model)))
+        if output_cap is not None:
+            value = b"%d" % output_cap
+            if found.kind(MAX_TOKENS):
+                edits.append((*found.span(MAX_TOKENS), value))
+            else:
+                edits.append(insert_members(found, [("max_tokens", value)]))
+        edits.sort()
+        return edits
+
+    def charges_of_answer(self, found: Scan) -> list[Charge] | None:
+        """What a message reports."""
+        usage = decoded(found.raw(ANSWER_USAGE))
+        iterations = mapping(usage).get("iterations")
+        return anthropic_usage.charges(
+            usage,
+            refused=found.raw(STOP_REASON) == b'"refusal"' and not found.filled(CONTENT),
+            category=optional_text(found, STOP_CATEGORY),
+            # Only with iterations can there have been a hand-over, and only then is it worth decoding all content.
+            declined=_declined(decoded(found.raw(CONTENT))) if iterations else (),
+        )
+
+    def charges_of_stream(self, captures: Mapping[int, bytes]) -> list[Charge] | None:
+        """What the stream reported so far; ``estimated`` where its final output count has not come.
+
+        Of several hand-overs to fallback models the last one's category stands for all.
+        """
+        usage = {name: decoded(captures.get(USAGE + i)) for i, name in enumerate(_USAGE)}
+        charges = anthropic_usage.charges(
+            usage,
+            refused=captures.get(FINISH) == b'"refusal"' and BLOCK not in captures,
+            category=decoded(captures.get(FINISH_CATEGORY)),
+            declined=[decoded(captures.get(DECLINED))] * len(usage["iterations"] or ()),
+        )
+        if charges is not None and FINAL not in captures:
+            charges[0].usage.estimated = True
+        return charges
+
+    def output_bytes_of_answer(self, found: Scan) -> int:
+        """Text, thinking and tool calls, whose input is counted as it is written."""
+        blocks = decoded(found.raw(CONTENT))
+        inputs = [block["input"] for block in blocks or () if isinstance(block, dict) and "input" in block]
+        written = sum(len(msgspec.json.encode(item)) for item in inputs)
+        return written + sum(found.total(field) for field in _ANSWER_OUTPUT)
+
+    def model_of_answer(self, found: Scan) -> str | None:
+        """The model that served."""
+        return optional_text(found, ANSWER_MODEL)
+
+    def error_body(self, shape: Shape, sentence: str, failure: Failure, request_id: str) -> bytes:
+        """``{"type": "error", "error": {...}, "request_id": ...}``."""
+        error = {"type": shape.type, "message": sentence}
+        return msgspec.json.encode({"type": "error", "error": error, "request_id": request_id})
+
+    def stream_error(self, failure: Failure, request_id: str) -> bytes:
+        """An ``error`` event; SDKs ignore events without an ``event:`` line."""
+        shape = self.shapes[failure.code]
+        body = self.error_body(shape, failure.sentence(request_id), failure, request_id)
+        return b"event: error\ndata: " + body + b"\n\n"
+
+    def models(self, names: Sequence[str]) -> bytes:
+        """Anthropic's list of models, on one page."""
+        epoch = "1970-01-01T00:00:00Z"
+        data = [{"type": "model", "id": name, "display_name": name, "created_at": epoch} for name in names]
+        first, last = (names[0], names[-1]) if names else (None, None)
+        return msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
+
+
+def identity(user_id: str | None) -> tuple[str | None, str | None]:
+    """User and session out of ``metadata.user_id``; Claude Code packs a JSON object into it."""
+    if user_id is None or not user_id.startswith("{"):
+        return user_id, None
+    packed = mapping(decoded(user_id.encode("utf-8", "replace")))
+    user = packed.get("account_uuid") or packed.get("device_id")
+    session = packed.get("session_id")
+    return (user if isinstance(user, str) else user_id), (session if isinstance(session, str) else None)
+
+
+def _declined(content: Any) -> list[object]:
+    """The categories for which models handed over, in order."""
+    blocks = content if isinstance(content, list) else []
+    return [
+        mapping(block.get("trigger")).get("category")
+        for block in blocks
+        if isinstance(block, dict) and block.get("type") == "fallback"
+    ]
+
+
+ANTHROPIC: Final = Anthropic()

@@ -1,0 +1,218 @@
+"""What every client API has to answer for the pipeline."""
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, ClassVar, Final, NamedTuple
+
+import msgspec
+
+from fastgate._core.body import BodyError, Fields, Scan, scan
+from fastgate._core.events import EventTable
+from fastgate._core.price import Usage
+from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.request import ChatRequest
+from fastgate.wire.usage import N_BUCKETS
+
+Edit = tuple[int, int, bytes]
+"""``(start, end, replacement)`` in a body, for ``fastgate._core.body.splice``."""
+
+JSON_TYPE: Final = ("content-type", "application/json")
+
+MAX_COUNT: Final = 10**12
+"""A count beyond this is not believed."""
+
+anomalies: Counter[str] = Counter()
+"""Usage reports of this process that contradict themselves, by what was wrong; they were corrected, not dropped."""
+
+
+class Operation(StrEnum):
+    """What a path of an API does."""
+
+    GENERATE = "generate"
+    COUNT_TOKENS = "count_tokens"
+
+
+class Charge(NamedTuple):
+    """Part of what one answer costs: ``usage`` at the price of ``model``; ``None`` is the model that was called."""
+
+    model: str | None
+    usage: Usage
+
+
+class Shape(NamedTuple):
+    """How one failure looks in a dialect."""
+
+    status: int
+    type: str
+    code: str | None = None
+
+
+class Dialect(ABC):
+    """One client API. Instances have no state of their own and are shared."""
+
+    name: ClassVar[str]
+    operations: ClassVar[Mapping[str, Operation]]
+    """Endings of paths, after ``/v1`` and its like."""
+    fields: ClassVar[Fields]
+    """Of a request, for ``scan``."""
+    answer_fields: ClassVar[Fields]
+    table: ClassVar[EventTable]
+    shapes: ClassVar[Mapping[FailureCode, Shape]]
+    request_id_header: ClassVar[str]
+
+    def parse(self, body: bytes) -> tuple[Scan, ChatRequest]:
+        """Checks and reads a request's body. Raises ``Failure``."""
+        try:
+            found = scan(body, self.fields)
+            if found.kind(-1) != OBJECT:
+                raise Failure.invalid("The body must be a JSON object.")
+            return found, self.read(found)
+        except BodyError as error:
+            raise Failure.of_body(error) from None
+
+    @abstractmethod
+    def read(self, found: Scan) -> ChatRequest:
+        """What the request asks for. Raises ``BodyError`` for wrong types, ``Failure`` for senseless values."""
+
+    @abstractmethod
+    def edits(
+        self, found: Scan, request: ChatRequest, *, model: str | None = None, output_cap: int | None = None
+    ) -> list[Edit]:
+        """The splices towards the provider, sorted: another model, a cap on output, usage in streams."""
+
+    def hides_usage(self, request: ChatRequest) -> bool:
+        """Whether a stream's usage is asked for by the gateway only, and has to be taken out again."""
+        return False
+
+    @abstractmethod
+    def charges_of_answer(self, found: Scan) -> list[Charge] | None:
+        """What a whole answer reports, ``None`` where it reports nothing that can be believed."""
+
+    @abstractmethod
+    def charges_of_stream(self, captures: Mapping[int, bytes]) -> list[Charge] | None:
+        """What a stream reported so far."""
+
+    @abstractmethod
+    def output_bytes_of_answer(self, found: Scan) -> int:
+        """UTF-8 bytes of a whole answer's output, for an estimate where usage is missing."""
+
+    @abstractmethod
+    def model_of_answer(self, found: Scan) -> str | None:
+        """The model that the answer names."""
+
+    @abstractmethod
+    def error_body(self, shape: Shape, sentence: str, failure: Failure, request_id: str) -> bytes:
+        """The API's error object."""
+
+    @abstractmethod
+    def stream_error(self, failure: Failure, request_id: str) -> bytes:
+        """The event that ends a stream that has begun."""
+
+    @abstractmethod
+    def models(self, names: Sequence[str]) -> bytes:
+        """The answer to ``GET /v1/models``."""
+
+    def usage_of_answer(self, found: Scan) -> Usage | None:
+        """All charges of an answer in one, whatever their models."""
+        return total(self.charges_of_answer(found))
+
+    def usage_of_stream(self, captures: Mapping[int, bytes]) -> Usage | None:
+        """All charges of a stream in one, whatever their models."""
+        return total(self.charges_of_stream(captures))
+
+    def error(self, failure: Failure, request_id: str) -> tuple[int, list[tuple[str, str]], bytes]:
+        """Status, headers and body of an answer that is the gateway's own."""
+        shape = self.shapes[failure.code]
+        headers = [JSON_TYPE, ("x-fastgate-error", failure.code.value), (self.request_id_header, request_id)]
+        if failure.transient and failure.retry_after is not None:
+            headers.append(("retry-after", str(failure.retry_after)))
+        if not failure.transient:
+            headers.append(("x-should-retry", "false"))
+        return shape.status, headers, self.error_body(shape, failure.sentence(request_id), failure, request_id)
+
+
+STRING: Final = 5
+OBJECT: Final = 7
+
+
+def total(charges: list[Charge] | None) -> Usage | None:
+    """The sum of charges; tier and geography are the first one's."""
+    if not charges:
+        return None
+    if len(charges) == 1:
+        return charges[0].usage
+    first = charges[0].usage
+    result = Usage(tier=first.tier, geo=first.geo)
+    for bucket in range(N_BUCKETS):
+        result[bucket] = sum(charge.usage[bucket] for charge in charges)
+    return result
+
+
+def decoded(raw: bytes | None) -> Any:
+    """JSON text that a scan found, decoded; ``None`` for none, and for numbers beyond what can be held."""
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        anomalies["undecodable"] += 1
+        return None
+
+
+def mapping(value: object) -> dict[str, Any]:
+    """``value`` where it is an object, else nothing: providers send null, or leave details out."""
+    return value if isinstance(value, dict) else {}
+
+
+def count(source: Mapping[str, Any], name: str) -> int | None:
+    """A token count, clamped at zero; ``None`` where it is absent, null, or not to be believed."""
+    value = source.get(name)
+    if value is None:
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or value > MAX_COUNT:
+        anomalies["unbelievable"] += 1
+        return None
+    if value < 0:
+        anomalies["negative"] += 1
+        return 0
+    return value
+
+
+def part(source: Mapping[str, Any], name: str, whole: int) -> int:
+    """A sub-count, zero where absent, and never more than the ``whole`` that it is part of."""
+    value = count(source, name) or 0
+    if value > whole:
+        anomalies["part_exceeds_whole"] += 1
+        return whole
+    return value
+
+
+def optional_text(found: Scan, field: int) -> str | None:
+    """A string that only serves attribution: anything else is as good as absent."""
+    if found.kind(field) != STRING:
+        return None
+    try:
+        return found.text(field)
+    except BodyError:
+        return None
+
+
+def not_negative(found: Scan, field: int) -> int | None:
+    """An integer from 0; ``None`` where absent or null."""
+    value = found.integer(field)
+    if value is not None and value < 0:
+        name = found.fields.names[field]
+        raise Failure.invalid(f"'{name}' must not be negative, and is {value}.", name)
+    return value
+
+
+def required_model(found: Scan, field: int) -> str:
+    """The model's name, which every request must have."""
+    model = found.text(field)
+    if not model:
+        raise Failure.invalid("The member 'model' is missing or empty.", "model")
+    return model

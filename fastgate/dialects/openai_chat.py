@@ -1,0 +1,249 @@
+"""OpenAI chat completions (``/v1/chat/completions``), as its SDKs and the many compatible servers speak it."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final
+
+import msgspec
+
+from fastgate._core.body import Fields, Scan, insert_members
+from fastgate._core.events import ERROR, FIRST_CAPTURE, OUTPUT, EventTable
+from fastgate.dialects import base
+from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, decoded, not_negative, optional_text
+from fastgate.dialects.openai_usage import chat_usage
+from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.request import ChatRequest
+
+_REQUEST: Final = (
+    "model",
+    "stream",
+    "max_completion_tokens",
+    "max_tokens",
+    "n",
+    "stream_options",
+    "stream_options.include_usage",
+    "service_tier",
+    "tools",
+    "functions",
+    "web_search_options",
+    "audio",
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "metadata",
+    "messages.*.content.*.image_url.url",
+    "prediction.content",
+    "prediction.content.*.text",
+)
+(
+    MODEL,
+    STREAM,
+    MAX_COMPLETION_TOKENS,
+    MAX_TOKENS,
+    N,
+    STREAM_OPTIONS,
+    INCLUDE_USAGE,
+    SERVICE_TIER,
+    TOOLS,
+    FUNCTIONS,
+    WEB_SEARCH,
+    AUDIO,
+    USER,
+    SAFETY_IDENTIFIER,
+    PROMPT_CACHE_KEY,
+    METADATA,
+    IMAGE_URL,
+    PREDICTION_TEXT,
+    PREDICTION_PARTS,
+) = range(len(_REQUEST))
+
+_OUTPUT: Final = (
+    "content",
+    "refusal",
+    "reasoning_content",
+    "reasoning",
+    "audio.transcript",
+    "tool_calls.*.function.name",
+    "tool_calls.*.function.arguments",
+    "tool_calls.*.custom.input",
+    "function_call.name",
+    "function_call.arguments",
+)
+_ANSWER: Final = ("usage", "service_tier", "model", *(f"choices.*.message.{name}" for name in _OUTPUT))
+ANSWER_USAGE, ANSWER_TIER, ANSWER_MODEL = range(3)
+
+USAGE, TIER, NAMED_MODEL, FINISH = range(FIRST_CAPTURE, FIRST_CAPTURE + 4)
+
+_SERVER: Final = "server_error"
+_INVALID: Final = "invalid_request_error"
+_SHAPES: Final = {
+    FailureCode.INVALID_API_KEY: Shape(401, "authentication_error", "invalid_api_key"),
+    FailureCode.BUDGET_EXCEEDED: Shape(402, "insufficient_quota", "insufficient_quota"),
+    FailureCode.MODEL_NOT_ALLOWED: Shape(403, "permission_error", "model_not_allowed"),
+    FailureCode.PROVIDER_NOT_ALLOWED: Shape(403, "permission_error", "provider_not_allowed"),
+    FailureCode.IP_NOT_ALLOWED: Shape(403, "permission_error", "ip_not_allowed"),
+    FailureCode.MODEL_NOT_FOUND: Shape(404, _INVALID, "model_not_found"),
+    FailureCode.NOT_FOUND: Shape(404, _INVALID, "not_found"),
+    FailureCode.METHOD_NOT_ALLOWED: Shape(405, _INVALID, "method_not_allowed"),
+    FailureCode.UPGRADE_REFUSED: Shape(426, _INVALID, "upgrade_refused"),
+    FailureCode.INVALID_REQUEST: Shape(400, _INVALID, "invalid_request"),
+    FailureCode.MODEL_UNPRICED: Shape(400, _INVALID, "model_unpriced"),
+    FailureCode.DIALECT_NOT_SUPPORTED: Shape(400, _INVALID, "dialect_not_supported"),
+    FailureCode.REQUEST_TOO_LARGE: Shape(413, _INVALID, "request_too_large"),
+    FailureCode.REQUEST_TIMEOUT: Shape(408, _INVALID, "request_timeout"),
+    FailureCode.RATE_LIMITED: Shape(429, "rate_limit_error", "rate_limit_exceeded"),
+    FailureCode.UPSTREAM_ERROR: Shape(502, _SERVER, "upstream_error"),
+    FailureCode.NO_HEALTHY_TARGET: Shape(503, _SERVER, "no_healthy_target"),
+    FailureCode.UPSTREAM_TIMEOUT: Shape(504, _SERVER, "upstream_timeout"),
+    FailureCode.OVERLOADED: Shape(503, _SERVER, "server_is_overloaded"),
+    FailureCode.DRAINING: Shape(503, _SERVER, "draining"),
+    FailureCode.INTERNAL_ERROR: Shape(500, _SERVER, "internal_error"),
+}
+
+
+class OpenAIChat(Dialect):
+    """Chat completions."""
+
+    name = "openai-chat"
+    operations: ClassVar[Mapping[str, Operation]] = {"/chat/completions": Operation.GENERATE}
+    fields = Fields(_REQUEST)
+    answer_fields = Fields(_ANSWER, unique=False)
+    table = EventTable(
+        [
+            ("usage", USAGE),
+            ("x_groq.usage", USAGE),
+            ("service_tier", TIER),
+            ("model", NAMED_MODEL),
+            ("choices.*.finish_reason", FINISH),
+            ("error", ERROR),
+            *((f"choices.*.delta.{name}", OUTPUT) for name in _OUTPUT),
+        ],
+        strip="usage",
+        only="choices",
+    )
+    shapes = _SHAPES
+    request_id_header = "x-request-id"
+
+    def read(self, found: Scan) -> ChatRequest:
+        """What the request asks for."""
+        cap, cap_field = self._cap(found)
+        choices = not_negative(found, N)
+        if choices == 0:
+            raise Failure.invalid("'n' must be at least 1.", "n")
+        image_bytes = found.total(IMAGE_URL)
+        return ChatRequest(
+            model=base.required_model(found, MODEL),
+            stream=found.boolean(STREAM) or False,
+            output_cap=cap,
+            cap_field=cap_field,
+            n=choices or 1,
+            include_usage=found.boolean(INCLUDE_USAGE),
+            service_tier=found.text(SERVICE_TIER),
+            fast=False,
+            has_tools=found.filled(TOOLS) or found.filled(FUNCTIONS),
+            has_hosted_tools=found.kind(WEB_SEARCH) == base.OBJECT,
+            has_audio_output=found.kind(AUDIO) == base.OBJECT,
+            text_bytes=found.string_bytes - image_bytes,
+            images=found.count(IMAGE_URL),
+            image_bytes=image_bytes,
+            prediction_bytes=found.total(PREDICTION_TEXT) + found.total(PREDICTION_PARTS),
+            user=optional_text(found, USER) or optional_text(found, SAFETY_IDENTIFIER),
+            session=optional_text(found, PROMPT_CACHE_KEY),
+            metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
+        )
+
+    def _cap(self, found: Scan) -> tuple[int | None, str | None]:
+        """The larger of the two members that bound the output: which one a server obeys is not known."""
+        cap = not_negative(found, MAX_COMPLETION_TOKENS)
+        old = not_negative(found, MAX_TOKENS)
+        if old is not None and (cap is None or old > cap):
+            return old, "max_tokens"
+        return cap, None if cap is None else "max_completion_tokens"
+
+    def edits(
+        self,
+        found: Scan,
+        request: ChatRequest,
+        *,
+        model: str | None = None,
+        output_cap: int | None = None,
+        cap_field: str = "max_completion_tokens",
+    ) -> list[Edit]:
+        """The splices towards the provider, sorted.
+
+        ``output_cap`` replaces each bound that the client gave, or is added as ``cap_field`` (some servers only know
+        ``max_tokens``). A stream is asked for its usage where the client did not.
+        """
+        edits: list[Edit] = []
+        added: list[tuple[str, bytes]] = []
+        if model is not None:
+            edits.append((*found.span(MODEL), msgspec.json.encode(model)))
+        if output_cap is not None:
+            self._edit_cap(found, output_cap, cap_field, edits, added)
+        if self.hides_usage(request):
+            self._edit_stream_options(found, edits, added)
+        if added:
+            edits.append(insert_members(found, added))
+        edits.sort()
+        return edits
+
+    def hides_usage(self, request: ChatRequest) -> bool:
+        """Whether a stream's usage is asked for by the gateway only."""
+        return request.stream and request.include_usage is not True
+
+    def _edit_cap(
+        self, found: Scan, cap: int, cap_field: str, edits: list[Edit], added: list[tuple[str, bytes]]
+    ) -> None:
+        value = b"%d" % cap
+        fields = (MAX_COMPLETION_TOKENS, MAX_TOKENS)
+        given = [field for field in fields if found.kind(field) > 1]
+        if not given:
+            given = [field for field in fields if found.kind(field) == 1 and _REQUEST[field] == cap_field]
+        edits.extend((*found.span(field), value) for field in given)
+        if not given:
+            added.append((cap_field, value))
+
+    def _edit_stream_options(self, found: Scan, edits: list[Edit], added: list[tuple[str, bytes]]) -> None:
+        if found.kind(INCLUDE_USAGE):
+            edits.append((*found.span(INCLUDE_USAGE), b"true"))
+        elif found.kind(STREAM_OPTIONS) == base.OBJECT:
+            edits.append(insert_members(found, [("include_usage", b"true")], STREAM_OPTIONS))
+        elif found.kind(STREAM_OPTIONS):
+            edits.append((*found.span(STREAM_OPTIONS), b'{"include_usage":true}'))
+        else:
+            added.append(("stream_options", b'{"include_usage":true}'))
+
+    def charges_of_answer(self, found: Scan) -> list[Charge] | None:
+        """One charge, at the price of the model that was called."""
+        usage = chat_usage(decoded(found.raw(ANSWER_USAGE)), decoded(found.raw(ANSWER_TIER)))
+        return None if usage is None else [Charge(None, usage)]
+
+    def charges_of_stream(self, captures: Mapping[int, bytes]) -> list[Charge] | None:
+        """One charge; usage may be on any chunk, and the last one counts."""
+        usage = chat_usage(decoded(captures.get(USAGE)), decoded(captures.get(TIER)))
+        return None if usage is None else [Charge(None, usage)]
+
+    def output_bytes_of_answer(self, found: Scan) -> int:
+        """Text, refusals, reasoning and tool calls of all choices."""
+        return sum(found.total(field) for field in range(ANSWER_MODEL + 1, len(_ANSWER)))
+
+    def model_of_answer(self, found: Scan) -> str | None:
+        """The model that served."""
+        return optional_text(found, ANSWER_MODEL)
+
+    def error_body(self, shape: Shape, sentence: str, failure: Failure, request_id: str) -> bytes:
+        """``{"error": {...}}``; SDKs show ``message`` and expose ``type``, ``param`` and ``code``."""
+        error = {"message": sentence, "type": shape.type, "param": failure.param, "code": shape.code}
+        return msgspec.json.encode({"error": error})
+
+    def stream_error(self, failure: Failure, request_id: str) -> bytes:
+        """An error chunk; no ``[DONE]`` follows."""
+        shape = self.shapes[failure.code]
+        return b"data: " + self.error_body(shape, failure.sentence(request_id), failure, request_id) + b"\n\n"
+
+    def models(self, names: Sequence[str]) -> bytes:
+        """OpenAI's list of models; when they came to be is not known, hence 0."""
+        data = [{"id": name, "object": "model", "created": 0, "owned_by": "fastgate"} for name in names]
+        return msgspec.json.encode({"object": "list", "data": data})
+
+
+OPENAI_CHAT: Final = OpenAIChat()

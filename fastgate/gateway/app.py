@@ -1,0 +1,116 @@
+"""The RSGI application: which path does what, and the outermost edge, behind which no request can do harm."""
+
+import asyncio
+import logging
+from typing import Any, Final
+
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError
+
+from fastgate.dialects.anthropic import ANTHROPIC
+from fastgate.dialects.base import Dialect, Operation
+from fastgate.dialects.openai_chat import OPENAI_CHAT
+from fastgate.gateway import listing
+from fastgate.gateway.answers import send_failure
+from fastgate.gateway.call import Call
+from fastgate.gateway.pipeline import serve
+from fastgate.gateway.worker import Worker
+from fastgate.wire.failure import Failure, FailureCode, shown
+
+log = logging.getLogger("fastgate.gateway")
+
+# `/v1/v1` and a missing `/v1` are the most frequent mistakes in a base URL, and cannot mean anything else.
+_PREFIXES: Final[dict[str, tuple[Dialect, ...]]] = {
+    "/v1": (OPENAI_CHAT, ANTHROPIC),
+    "/v1/v1": (OPENAI_CHAT, ANTHROPIC),
+    "": (OPENAI_CHAT, ANTHROPIC),
+    "/openai": (OPENAI_CHAT,),
+    "/openai/v1": (OPENAI_CHAT,),
+    "/anthropic": (ANTHROPIC,),
+    "/anthropic/v1": (ANTHROPIC,),
+}
+ROUTES: Final[dict[str, tuple[Dialect, Operation, str]]] = {
+    prefix + path: (dialect, operation, path)
+    for prefix, dialects in _PREFIXES.items()
+    for dialect in dialects
+    for path, operation in dialect.operations.items()
+}
+_MODELS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES if prefix)
+_PROBES: Final = frozenset({"/", "/api/hello"})
+_HEALTH: Final = frozenset({"/healthz", "/readyz"})
+# Paths that the product will serve: what asks for them is told so, rather than that there is no such thing.
+_LATER: Final = (
+    "/completions", "/responses", "/embeddings", "/moderations", "/images/", "/audio/", "/files", "/batches", "/messages/batches",
+)  # fmt: skip
+
+
+class Gateway:
+    """Serves one worker's requests."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+        self.draining = False
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
+        route = ROUTES.get(scope.path)
+        dialect = route[0] if route is not None else dialect_of(scope)
+        call = Call(self.worker, dialect, scope, protocol)
+        self.worker.open += 1
+        try:
+            if route is not None and scope.method == "POST" and not self.draining:
+                await serve(call, route[1], route[2])
+            else:
+                await self._other(call)
+        except Failure as failure:
+            self._fail(call, failure)
+        except (RSGIProtocolClosed, RSGIProtocolError):
+            call.log(499, Failure(FailureCode.INVALID_REQUEST, "The client left before its request was whole."))
+        except asyncio.CancelledError:
+            self._fail(call, Failure(FailureCode.REQUEST_TIMEOUT, "The request's body did not arrive in time."))
+        except Exception:  # noqa: BLE001  the outermost edge
+            log.exception("request %s failed by a fault of ours", call.request_id)
+            self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
+        finally:
+            self.worker.open -= 1
+
+    def _fail(self, call: Call, failure: Failure) -> None:
+        status = send_failure(call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)])
+        call.log(status, failure)
+
+    async def _other(self, call: Call) -> None:
+        path, method = call.scope.path, call.scope.method
+        if path in _HEALTH:
+            self._health(call)
+        elif self.draining:
+            raise Failure(FailureCode.DRAINING, "This gateway is shutting down.", retry_after=1)
+        elif "websocket" in call.headers.get("upgrade", "").lower():
+            raise Failure(FailureCode.UPGRADE_REFUSED, "WebSockets are not served: use HTTP requests with server-sent events.")
+        elif path in _PROBES and method in {"HEAD", "GET"}:
+            call.protocol.response_empty(200, [])
+        elif path in _MODELS or listing.one_of(path, _MODELS):
+            if method != "GET":
+                raise not_allowed(path, method, "GET")
+            listing.models(call, path)
+        elif path in ROUTES:
+            raise not_allowed(path, method, "POST")
+        elif any(ending in path for ending in _LATER):
+            raise Failure(FailureCode.DIALECT_NOT_SUPPORTED, f"'{shown(path)}' is not supported yet.")
+        else:
+            raise Failure(FailureCode.NOT_FOUND, f"There is nothing at {method} '{shown(path)}'; the API begins at /v1.")
+
+    def _health(self, call: Call) -> None:
+        ready = call.scope.path == "/healthz" or not self.draining
+        body = b'{"status":"ok"}' if ready else b'{"status":"draining"}'
+        call.protocol.response_bytes(200 if ready else 503, [("content-type", "application/json")], body)
+
+
+def dialect_of(scope: Any) -> Dialect:
+    """Whose errors to speak on a path that belongs to no dialect."""
+    if scope.path.startswith("/anthropic") or scope.headers.get("anthropic-version") is not None:
+        return ANTHROPIC
+    return OPENAI_CHAT
+
+
+def not_allowed(path: str, method: str, allowed: str) -> Failure:
+    """A method that the path does not have."""
+    return Failure(FailureCode.METHOD_NOT_ALLOWED, f"'{shown(path)}' takes {allowed}, not {shown(method)}.")

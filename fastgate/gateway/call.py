@@ -1,0 +1,64 @@
+"""One request on its way: who asks, when it began, and what may still have to be said about it."""
+
+from time import time_ns
+from typing import Any
+
+from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
+from fastgate._core.journal import Draft
+from fastgate.dialects.base import Dialect
+from fastgate.gateway.grants import Grant, State
+from fastgate.gateway.worker import Worker
+from fastgate.wire.failure import Failure
+
+
+class Call:
+    """The context of one request: its clock, its id, its client."""
+
+    __slots__ = ("body_size", "dialect", "first_byte_ns", "grant", "headers", "id", "logged", "model", "now_ns", "protocol", "query", "scope", "state", "upstream_ns", "worker")
+
+    def __init__(self, worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> None:
+        self.now_ns = time_ns()
+        self.worker = worker
+        self.state: State = worker.state()
+        self.dialect = dialect
+        self.scope = scope
+        self.protocol = protocol
+        self.headers: dict[str, str] = dict(scope.headers.items())
+        self.query: str = scope.query_string
+        self.id: bytes = worker.next_id(self.now_ns)
+        self.grant: Grant | None = None
+        self.model = ""
+        self.upstream_ns = 0
+        self.first_byte_ns = 0
+        self.logged = False
+        self.body_size = 0
+
+    @property
+    def request_id(self) -> str:
+        """As in the headers, the ledger and the API: 32 hexadecimal digits."""
+        return self.id.hex()
+
+    def elapsed_us(self) -> int:
+        """Since the request was accepted."""
+        return (time_ns() - self.now_ns) // 1000
+
+    def overhead_us(self) -> int:
+        """Time in the gateway so far, the provider's excluded."""
+        return (time_ns() - self.now_ns - self.upstream_ns) // 1000
+
+    def log(self, status: int, failure: Failure | None, *, stream: bool = False) -> None:
+        """Journal a request that held nothing: rejected, or free. Requests without a key are only counted."""
+        if self.logged:
+            return
+        self.logged = True
+        if self.grant is None:
+            self.worker.count_stranger()
+            return
+        record = self.grant.record
+        draft = Draft(
+            key=record.id, team=record.team, customer=record.customer, environment=record.environment, model=self.model,
+            dialect=self.dialect.name,
+        )  # fmt: skip
+        outcome = OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
+        error = failure.code if failure is not None else ""
+        self.worker.journal.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)

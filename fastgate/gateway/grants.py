@@ -1,0 +1,212 @@
+"""What a virtual key may do, worked out once per key and model and kept until the next snapshot."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from fastgate._core.arena import Arena
+from fastgate._core.budget import Levels
+from fastgate._core.journal import Draft
+from fastgate._core.learned import TokenRate
+from fastgate._core.price import PriceTable
+from fastgate._core.snapshot import Snapshot
+from fastgate.gateway.upstreams import Upstream
+from fastgate.routing.targets import Weighted, resolve
+from fastgate.wire.failure import Failure, FailureCode, shown
+from fastgate.wire.snapshot import (
+    NO_PRICE,
+    BudgetRecord,
+    KeyRecord,
+    PriceRecord,
+    ProviderKeyRecord,
+    SnapshotHead,
+    TargetRecord,
+    Unpriced,
+    matches,
+)
+
+_MOST_GRANTS: Final = 8192
+_MOST_ROUTES: Final = 256
+_NOT_TOKENS: Final = PriceRecord(provider="", model="")
+
+
+@dataclass(slots=True)
+class Leg:
+    """One way to serve a model for a key: a provider, a credential, an upstream model, and the budgets that bind there."""
+
+    upstream: Upstream
+    head: bytes
+    """Headers of every request, credential included."""
+    model: str
+    """The upstream's own name."""
+    rename: str | None
+    """The upstream's name, where the client uses another one."""
+    price: int
+    """Index into the price table; -1: the key may use the model although nothing prices it."""
+    priced: PriceRecord
+    budgets: tuple[BudgetRecord, ...]
+    """Narrowest first, as in ``levels``."""
+    levels: Levels
+    strict: bool
+    rate: TokenRate
+    draft: Draft
+    headers: tuple[tuple[str, str], ...]
+    """Of every answer: provider, model, route, attempts."""
+
+
+class Grant:
+    """A virtual key in the snapshot that is in force."""
+
+    __slots__ = ("_routes", "_state", "record")
+
+    def __init__(self, state: "State", record: KeyRecord) -> None:
+        self.record = record
+        self._state = state
+        self._routes: dict[tuple[str, str], Weighted[Leg]] = {}
+
+    def leg(self, dialect: str, model: str) -> Leg:
+        """A way to serve ``model`` to a client of ``dialect``. Raises Failure where there is none."""
+        route = self._routes.get((dialect, model))
+        if route is None:
+            route = self._route(dialect, model)
+            if len(self._routes) >= _MOST_ROUTES:
+                self._routes.clear()
+            self._routes[dialect, model] = route
+        return route.choose()
+
+    def allows(self, model: str) -> bool:
+        """Whether the key's list of models has this public name."""
+        return matches(self.record.models, model)
+
+    def allows_provider(self, provider: int) -> bool:
+        """Whether the key's list of providers has this one."""
+        return self.record.providers is None or provider in self.record.providers
+
+    def _route(self, dialect: str, model: str) -> Weighted[Leg]:
+        targets = resolve(self._state.head, model)
+        if not targets:
+            raise Failure.model_not_found(model)
+        if not self.allows(model):
+            raise Failure.model_not_allowed(model, self.record.id)
+        targets = tuple(target for target in targets if self.allows_provider(target.provider))
+        if not targets:
+            raise Failure(
+                FailureCode.PROVIDER_NOT_ALLOWED,
+                f"The key '{self.record.id}' may not use a provider that serves the model '{shown(model)}'.",
+                param="model",
+            )
+        spoken = [target for target in targets if dialect in self._state.upstreams[target.provider].record.bases]
+        if not spoken:
+            other = ", ".join(sorted({d for t in targets for d in self._state.upstreams[t.provider].record.bases}))
+            raise Failure(
+                FailureCode.DIALECT_NOT_SUPPORTED,
+                f"The model '{shown(model)}' is served in the dialect {other}, and this request came in {dialect}:"
+                " translation between dialects is not supported yet.",
+                param="model",
+            )
+        legs = [leg for target in spoken for leg in self._legs(dialect, model, target)]
+        route = Weighted(legs)
+        if not route:
+            raise Failure(
+                FailureCode.NO_HEALTHY_TARGET,
+                f"No provider key serves the model '{shown(model)}': their models or weights leave it out.",
+                final=True,
+            )
+        return route
+
+    def _legs(self, dialect: str, model: str, target: TargetRecord) -> list[tuple[Leg, float]]:
+        keys = self._state.upstreams[target.provider].record.keys
+        if not keys:
+            return [(self._leg(dialect, model, target, None), target.weight)]
+        fitting = [key for key in keys if key.weight > 0 and matches(key.models, target.model)]
+        total = sum(key.weight for key in fitting)
+        return [(self._leg(dialect, model, target, key), target.weight * key.weight / total) for key in fitting]
+
+    def _leg(self, dialect: str, model: str, target: TargetRecord, key: ProviderKeyRecord | None) -> Leg:
+        state, record = self._state, self.record
+        upstream = state.upstreams[target.provider]
+        price = self._price(model, target)
+        budgets = ((record.providers or {}).get(target.provider, ())) + record.budgets
+        name = upstream.record.name
+        route = f"models.{model}" if model in state.head.models else "direct"
+        return Leg(
+            upstream=upstream,
+            head=upstream.head(dialect, key),
+            model=target.model,
+            rename=None if model == target.model else target.model,
+            price=price,
+            priced=state.head.prices[price] if price >= 0 else _NOT_TOKENS,
+            budgets=budgets,
+            levels=Levels(state.arena, [(b.cell, b.limit, b.window, b.every) for b in budgets]),
+            strict=any(budget.strict for budget in budgets),
+            rate=TokenRate(state.arena, f"{name}/{target.model}"[:128]),
+            draft=Draft(
+                key=record.id,
+                team=record.team,
+                customer=record.customer,
+                provider=name,
+                provider_key=key.name if key else "",
+                model=model,
+                upstream_model=target.model,
+                route=route,
+                dialect=dialect,
+                environment=record.environment,
+                tags=",".join(f"{tag}={value}" for tag, value in sorted(record.tags.items())),
+            ),
+            headers=(
+                ("x-fastgate-provider", name),
+                ("x-fastgate-model", target.model),
+                ("x-fastgate-route", route),
+                ("x-fastgate-attempts", "1"),
+                ("x-fastgate-cache", "bypass"),
+            ),
+        )
+
+    def _price(self, model: str, target: TargetRecord) -> int:
+        if target.price != NO_PRICE:
+            return target.price
+        if self.record.unpriced == Unpriced.REJECT:
+            raise Failure(
+                FailureCode.MODEL_UNPRICED,
+                f"Nothing prices the model '{shown(model)}', and the key '{self.record.id}' rejects models without a price:"
+                " set one in providers.*.prices, or the key's 'unpriced'.",
+                param="model",
+            )
+        return self.record.ceiling
+
+
+class State:
+    """A snapshot as a worker serves it: replaced whole, never changed."""
+
+    __slots__ = ("_decode", "_grants", "arena", "head", "prices", "snapshot", "upstreams")
+
+    def __init__(self, snapshot: Snapshot, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
+        self.snapshot = snapshot
+        self.head = head
+        self.arena = arena
+        self.prices = PriceTable(snapshot.prices)
+        self.upstreams = upstreams
+        self._grants: dict[str, Grant] = {}
+        self._decode = msgspec.msgpack.Decoder(KeyRecord).decode
+
+    def grant(self, secret: str | None, now_ns: int) -> Grant:
+        """The key with this secret. Raises Failure where it is missing, unknown or expired."""
+        if secret is None:
+            raise Failure.invalid_key("is missing: send it as Authorization: Bearer or x-api-key")
+        grant = self._grants.get(secret) or self._find(secret)
+        if grant.record.expires_ns and grant.record.expires_ns <= now_ns:
+            expired = datetime.fromtimestamp(grant.record.expires_ns // 10**9, UTC)
+            raise Failure.invalid_key(f"'{grant.record.id}' expired on {expired:%Y-%m-%d at %H:%M:%SZ}")
+        return grant
+
+    def _find(self, secret: str) -> Grant:
+        blob = self.snapshot.find(sha256(secret.encode("utf-8", "surrogateescape")).digest())
+        if blob is None:
+            raise Failure.invalid_key("is unknown: mistyped, or revoked")
+        if len(self._grants) >= _MOST_GRANTS:
+            self._grants.clear()
+        grant = self._grants[secret] = Grant(self, self._decode(blob))
+        return grant

@@ -1,0 +1,252 @@
+"""One request, in order; reads top to bottom.
+
+    authenticate → read → choose target → hold → attempt → relay and meter → settle → journal
+
+Whatever happens after the hold reaches a settlement: what the provider may bill is charged, what it cannot is given back.
+"""
+
+import asyncio
+from time import time_ns
+from typing import Final
+
+from fastgate._core.arena import ArenaFull
+from fastgate._core.body import BodyError, scan, splice
+from fastgate._core.budget import CONTENDED, Hold, hold
+from fastgate._core.events import EventScanner
+from fastgate._core.exchange import Exchange
+from fastgate._core.upstream_errors import BodyTooLarge, FirstByteTimeout, IdleTimeout, TotalTimeout, UpstreamError
+from fastgate.budgets.holds import bound_tokens, hold_amount
+from fastgate.dialects.base import Charge, Operation
+from fastgate.gateway.answers import own_headers, provider_headers
+from fastgate.gateway.call import Call
+from fastgate.gateway.grants import Leg
+from fastgate.gateway.inbound import credential, query_to_forward, read_body
+from fastgate.gateway.inflate import Inflater
+from fastgate.gateway.relay import StreamRelay
+from fastgate.gateway.settlement import Outcome, settle
+from fastgate.gateway.tail import TailMeter
+from fastgate.gateway.window import ClientWindow
+from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.request import ChatRequest
+
+BUFFERED: Final = 8 << 20
+"""Bytes of an answer that is not streamed which are kept for the cost header; longer ones are relayed without it."""
+_CONTENDED_TRIES: Final = 200
+_TIMEOUTS: Final = (FirstByteTimeout, IdleTimeout, TotalTimeout)
+
+
+async def serve(call: Call, operation: Operation, path: str) -> None:
+    """Answer a request for a model. Raises Failure where the answer is an error of ours."""
+    call.grant = call.state.grant(credential(call.headers, call.query), call.now_ns)
+    body = await receive(call)
+    found, request = call.dialect.parse(body)
+    call.model = request.model
+    leg = call.grant.leg(call.dialect.name, request.model)
+    free = operation is Operation.COUNT_TOKENS
+    bound = bound_tokens(
+        request,
+        len(body),
+        strict=leg.strict,
+        rate=leg.rate,
+        capped=bool(leg.budgets) and not free,
+        max_output=leg.priced.max_output,
+        default_cap=call.state.head.output_cap,
+    )
+    if request.thinking_budget is not None and bound.cap is not None and request.thinking_budget >= bound.cap:
+        raise Failure.invalid(
+            f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}: set a higher cap."
+        )
+    amount = 0 if free else hold_amount(call.state.prices, leg.price, bound, request, strict=leg.strict, now_ns=call.now_ns)
+    held = await take(call, leg, amount, request.stream)
+    edits = call.dialect.edits(found, request, model=leg.rename, output_cap=bound.cap, cap_field=leg.upstream.kind.cap_field)
+    payload = splice(body, edits) if edits else body
+    call.body_size = len(body) - request.image_bytes
+    await attempt(call, leg, held, request, payload, path, free=free)
+
+
+async def receive(call: Call) -> bytes:
+    """The body, within the bounds of size and time."""
+    task = asyncio.current_task()
+    assert task is not None
+    call.worker.reading[task] = call.now_ns
+    try:
+        return await read_body(call.protocol, call.headers, call.state.head.max_body)
+    finally:
+        del call.worker.reading[task]
+
+
+async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
+    """Hold ``amount`` nano-USD of every budget that applies. Raises Failure naming the one that has no room."""
+    for _ in range(_CONTENDED_TRIES):
+        try:
+            held = hold(call.worker.owner, call.worker.journal, leg.levels, leg.draft, amount, call.now_ns, call.id, stream)
+        except ArenaFull as full:
+            raise Failure(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5) from full
+        if isinstance(held, Hold):
+            call.logged = True  # the hold carries the event from here on
+            return held
+        if held != CONTENDED:
+            raise refused(call, leg, held, amount)
+        await asyncio.sleep(0.001)
+    raise Failure(FailureCode.OVERLOADED, "Other requests are changing the same budgets.", retry_after=1)
+
+
+def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
+    """The budget that is spent, in full."""
+    budget = leg.budgets[level]
+    spent, held, _, resets_at = call.state.arena.read_cell(budget.cell, budget.window, budget.every, call.now_ns)
+    return Failure.budget(
+        level=budget.level, budget=budget.id, limit=budget.limit, spent=spent, held=held, need=amount, resets_at_ns=resets_at
+    )
+
+
+def compose(call: Call, leg: Leg, path: str, length: int) -> bytes:
+    """The head of the request to the provider."""
+    query = query_to_forward(call.query)
+    target = f"{leg.upstream.path(call.dialect.name, path)}?{query}" if query else leg.upstream.path(call.dialect.name, path)
+    lines = [f"POST {target} HTTP/1.1\r\n"]
+    headers = call.headers
+    kind = leg.upstream.kind
+    for name in kind.forward[call.dialect.name]:
+        value = headers.get(name)
+        if value is not None:
+            lines.append(f"{name}: {value}\r\n")
+    for name, value in kind.defaults:
+        if name not in headers:
+            lines.append(f"{name}: {value}\r\n")
+    lines.append(f"content-length: {length}\r\n")
+    return "".join(lines).encode("latin-1", "replace") + leg.head + b"\r\n"
+
+
+async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes, path: str, *, free: bool) -> None:
+    """Send the request to the provider of ``leg`` and relay what it answers."""
+    head = compose(call, leg, path, len(payload))
+    began = time_ns()
+    held.sent()
+    try:
+        exchange = await leg.upstream.pool.request(head, payload, buffer_limit=0 if request.stream else BUFFERED)
+    except UpstreamError as error:
+        call.upstream_ns = time_ns() - began
+        raise unanswered(call, held, error) from error
+    call.upstream_ns = time_ns() - began
+    call.first_byte_ns = exchange.answered_ns - exchange.started_ns
+    if exchange.status != 200:
+        await relay_refusal(call, leg, held, exchange)
+    elif request.stream and (exchange.header(b"content-type") or b"").startswith(b"text/event-stream"):
+        await relay_stream(call, leg, held, request, exchange)
+    else:
+        await relay_answer(call, leg, held, exchange, free=free)
+
+
+def unanswered(call: Call, held: Hold, error: UpstreamError) -> Failure:
+    """No answer came: what was never sent is not billed; what was sent may be, so its hold stays, as unsettled."""
+    timeout = isinstance(error, _TIMEOUTS)
+    failure = Failure(
+        FailureCode.UPSTREAM_TIMEOUT if timeout else FailureCode.UPSTREAM_ERROR,
+        f"The provider gave no answer: {error}.",
+        final=error.sent,
+    )
+    status = call.dialect.shapes[failure.code].status
+    outcome = Outcome.unknown(failure.code) if error.sent else Outcome.unbilled(failure.code)
+    settle(call, held, outcome, status)
+    return failure
+
+
+async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
+    """An error of the provider's own goes to the client as it came; providers bill none."""
+    code = FailureCode.UPSTREAM_ERROR
+    try:
+        body = await whole(exchange)
+    except UpstreamError as error:
+        raise unanswered(call, held, error) from error
+    if exchange.status < 400:  # a redirect or an answer that no request of ours asks for: never followed
+        settle(call, held, Outcome.unknown(code), 502)
+        raise Failure(code, f"The provider answered with status {exchange.status}, which is no answer to this request.", final=True)
+    settle(call, held, Outcome.unbilled(code), exchange.status)
+    headers = provider_headers(exchange.headers)
+    if exchange.status >= 500:
+        headers.append(("x-fastgate-error", code.value))
+    call.protocol.response_bytes(exchange.status, headers_of(call, leg, headers), body)
+
+
+async def whole(exchange: Exchange) -> bytes:
+    """The whole body of an answer, inflated. Raises UpstreamError, BodyTooLarge beyond what is kept."""
+    body = await exchange.read(BUFFERED)
+    return Inflater.of(exchange.header(b"content-encoding")).all(body)
+
+
+async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange, *, free: bool) -> None:
+    """A whole answer: read, metered, settled, then sent with its cost."""
+    try:
+        body = await whole(exchange)
+    except BodyTooLarge:
+        await relay_long_answer(call, leg, held, exchange)
+        return
+    except UpstreamError as error:
+        raise unanswered(call, held, error) from error
+    charges, output = metered(call, body)
+    outcome = Outcome.free() if free else Outcome.of(call, leg, held, charges, output)
+    cost = settle(call, held, outcome, 200)
+    call.protocol.response_bytes(200, headers_of(call, leg, provider_headers(exchange.headers), cost), body)
+
+
+def metered(call: Call, body: bytes) -> tuple[list[Charge] | None, int]:
+    """What an answer reports, and the bytes of its output for where it reports nothing."""
+    try:
+        found = scan(body, call.dialect.answer_fields)
+        charges = call.dialect.charges_of_answer(found)
+        return charges, 0 if charges else call.dialect.output_bytes_of_answer(found)
+    except BodyError:
+        return None, len(body)
+
+
+async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
+    """An answer too long to be kept: relayed as it comes; its usage stands near its end."""
+    meter = TailMeter()
+    transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
+    relay = StreamRelay(exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000)
+    error = await run(relay)
+    outcome = Outcome.of(call, leg, held, meter.charges(call.dialect), meter.size, cut=error, client_gone=relay.client_gone)
+    settle(call, held, outcome, 200)
+
+
+async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, exchange: Exchange) -> None:
+    """A stream: relayed piece by piece, metered on the way, settled at its end."""
+    dialect = call.dialect
+    scanner = EventScanner(dialect.table, dialect.hides_usage(request))
+    inflater = Inflater.of(exchange.header(b"content-encoding"))
+    transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
+    relay = StreamRelay(
+        exchange, inflater.before(scanner), transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000
+    )
+    error = await run(relay)
+    outcome = Outcome.of(
+        call,
+        leg,
+        held,
+        dialect.charges_of_stream(scanner.captures),
+        scanner.output_bytes,
+        cut=error,
+        client_gone=relay.client_gone,
+        failed=scanner.failed,
+    )
+    settle(call, held, outcome, 200)
+    if error is not None and not relay.client_gone:
+        failure = Failure(FailureCode.UPSTREAM_ERROR, f"The provider's stream broke off: {error}.", final=True)
+        relay.send(dialect.stream_error(failure, call.request_id))
+
+
+async def run(relay: StreamRelay) -> UpstreamError | None:
+    """Relay to the end; what ended it early is returned, since the settlement needs it first."""
+    try:
+        await relay.run()
+    except UpstreamError as error:
+        return error
+    return None
+
+
+def headers_of(call: Call, leg: Leg, headers: list[tuple[str, str]], cost: int | None = None) -> list[tuple[str, str]]:
+    """All headers of an answer."""
+    left = leg.levels.left(call.now_ns)
+    return [*headers, *leg.headers, *own_headers(call.request_id, call.overhead_us(), left, cost)]
+

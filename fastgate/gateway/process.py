@@ -1,0 +1,119 @@
+"""The process of one worker: ``python -m fastgate.gateway.process``, started and watched by the supervisor."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from time import time_ns
+from typing import Any, Final
+
+import uvloop
+from granian._granian import SocketHolder
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+
+from fastgate.gateway.app import Gateway
+from fastgate.gateway.worker import BEAT_SECONDS, Worker
+
+BACKLOG: Final = 16_384
+UPLOAD_SECONDS: Final = 60
+"""A request whose body takes longer to arrive is refused."""
+
+
+class WorkerServer(Server):
+    """Granian in this process, on a listening socket that the supervisor keeps, so that none is lost when we end."""
+
+    def __init__(self, gateway: Gateway, descriptor: int) -> None:
+        super().__init__(
+            gateway,
+            interface="rsgi",  # type: ignore[arg-type]
+            log_enabled=False,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        )
+        self._descriptor = descriptor
+
+    def _init_shared_socket(self) -> None:
+        self._shd = SocketHolder(self._descriptor, False, BACKLOG)  # type: ignore[call-arg]
+        self._sfd = self._descriptor
+
+
+class Process:
+    """The life of a worker: ready, serving, draining, gone."""
+
+    def __init__(self, arena_dir: Path, descriptor: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._worker = Worker(arena_dir, self._loop)
+        self._gateway = Gateway(self._worker)
+        self._server = WorkerServer(self._gateway, descriptor)
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        serving = asyncio.create_task(self._server.serve())
+        beating = asyncio.create_task(self._beat())
+        self._loop.add_signal_handler(signal.SIGTERM, lambda: self._loop.create_task(self._drain()))
+        self._loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
+        self._loop.add_reader(sys.stdin.fileno(), self._lifeline)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+        tell_ready()
+        await serving
+        beating.cancel()
+        await self._worker.close()
+
+    async def _beat(self) -> None:
+        while True:
+            self._worker.beat()
+            oldest = time_ns() - UPLOAD_SECONDS * 1_000_000_000
+            for task, since in list(self._worker.reading.items()):
+                if since < oldest:
+                    task.cancel()
+            await asyncio.sleep(BEAT_SECONDS)
+
+    async def _drain(self) -> None:
+        self._gateway.draining = True
+        deadline = self._loop.time() + self._worker.state().head.drain_ms / 1000
+        while self._worker.open and self._loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        self._server.signal_handler_interrupt()
+
+    def _lifeline(self) -> None:
+        """The supervisor never writes: what can be read is the end of it, and with it ours."""
+        if not os.read(sys.stdin.fileno(), 1):
+            os._exit(0)
+
+
+def tell_ready() -> None:
+    """Write ``ready`` to the descriptor that the supervisor listens on."""
+    descriptor = os.environ.pop("FASTGATE_READY_FD", None)
+    if descriptor is not None:
+        with os.fdopen(int(descriptor), "w") as pipe:
+            pipe.write("ready\n")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="fastgate.gateway.process")
+    parser.add_argument("--arena-dir", type=Path, required=True)
+    parser.add_argument("--state-dir", type=Path)
+    parser.add_argument("--fd", type=int, required=True, help="listening socket, inherited")
+    parser.add_argument("--index", type=int, default=0)
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format=f"worker {options.index}: %(message)s", stream=sys.stderr)
+    logging.getLogger("_granian").setLevel(logging.ERROR)
+
+    async def live() -> Any:
+        await Process(options.arena_dir, options.fd).run()
+
+    uvloop.run(live())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Relaying a stream: metered on the way, never waiting for the client, never piling up for it."""
+
+import asyncio
+from typing import Any, Final
+
+from granian.rsgi import ProtocolClosed
+
+from fastgate._core.events import EventScanner
+from fastgate._core.exchange import Exchange
+from fastgate.gateway.window import MOST_OUTSTANDING, ClientWindow
+
+STALLED_SECONDS: Final = 60.0
+"""How long a client may take nothing while its answer waits, before it is cut."""
+_LOOK_EVERY: Final = 0.02
+
+
+_accepting: set[type] = set()
+
+
+def _accepted(handed: Any) -> bool:
+    """Whether the server took the bytes. It answers at once, with one of two kinds of awaitable, neither of which ever waits."""
+    if type(handed) in _accepting:
+        return True
+    try:
+        next(handed.__await__())
+    except StopIteration:
+        _accepting.add(type(handed))
+        return True
+    except ProtocolClosed:
+        return False
+    raise AssertionError("the server's send_bytes has begun to wait")
+
+
+class StreamRelay:
+    """Hands pieces of an answer from the provider's socket to the client's, through the scanner.
+
+    Called straight from the socket's read callback. When the client is gone the pieces are only metered; when it takes nothing
+    the provider is paused.
+    """
+
+    __slots__ = ("_disconnect_seconds", "_exchange", "_loop", "_paused_at", "_scanner", "_send", "_timer", "_window", "client_gone")
+
+    def __init__(
+        self, exchange: Exchange, scanner: EventScanner, transport: Any, window: ClientWindow, disconnect_seconds: float
+    ) -> None:
+        self.client_gone = False
+        self._exchange = exchange
+        self._scanner = scanner
+        self._send = transport.send_bytes
+        self._window = window
+        self._disconnect_seconds = disconnect_seconds
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._paused_at = 0.0
+
+    async def run(self) -> None:
+        """Relay to the end of the answer. Raises what ended it early (UpstreamError)."""
+        try:
+            await self._exchange.stream(self._piece)
+            self.send(self._scanner.finish())
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def send(self, piece: bytes) -> None:
+        """Hand a piece to the client, if it is still there."""
+        if not piece or self.client_gone:
+            return
+        if not _accepted(self._send(piece)):
+            self.leave()
+            return
+        window = self._window
+        window.sent += len(piece)
+        if window.due() and window.outstanding() > MOST_OUTSTANDING:
+            self._pause()
+
+    def leave(self) -> None:
+        """The client is gone: the provider is read on, for what it bills, but not for ever."""
+        if not self.client_gone:
+            self.client_gone = True
+            if self._timer is not None:
+                self._timer.cancel()
+            self._exchange.resume()
+            self._timer = self._loop.call_later(self._disconnect_seconds, self._exchange.abort)
+
+    def _piece(self, piece: bytes) -> None:
+        self.send(self._scanner.feed(piece))
+
+    def _pause(self) -> None:
+        self._exchange.pause()
+        self._paused_at = self._loop.time()
+        self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
+
+    def _look(self) -> None:
+        if self._window.outstanding() <= MOST_OUTSTANDING // 2:
+            self._timer = None
+            self._exchange.resume()
+        elif self._loop.time() - self._paused_at > STALLED_SECONDS:
+            self._window.cut()
+            self.leave()
+        else:
+            self._timer = self._loop.call_later(_LOOK_EVERY, self._look)

@@ -1,0 +1,135 @@
+"""What a request is charged, and how that is marked.
+
+    ============================================  =====================================  ===========
+    what happened                                 charged                                settlement
+    ============================================  =====================================  ===========
+    answered, usage reported                      the usage                              exact
+    client gone, upstream read to its usage       the usage                              exact
+    answered or cut, usage missing                input bound and measured output        estimated
+    provider's own error, or nothing was sent     nothing                                none
+    sent, and no answer came                      the hold                               unsettled
+    ============================================  =====================================  ===========
+"""
+
+from dataclasses import dataclass
+from time import time_ns
+
+from fastgate._core.budget import (
+    OUTCOME_CLIENT_GONE,
+    OUTCOME_OK,
+    OUTCOME_UNKNOWN,
+    OUTCOME_UPSTREAM_ERROR,
+    SETTLED_ESTIMATED,
+    SETTLED_EXACT,
+    SETTLED_NONE,
+    SETTLED_UNSETTLED,
+    Hold,
+)
+from fastgate._core.price import Usage
+from fastgate._core.upstream_errors import UpstreamError
+from fastgate.dialects.base import Charge, total
+from fastgate.gateway.call import Call
+from fastgate.gateway.grants import Leg
+from fastgate.wire.failure import FailureCode
+from fastgate.wire.usage import Bucket
+
+_BYTES_PER_TOKEN = 3
+"""Of measured text, for an estimate: fewer than any language averages with current tokenizers, so that it errs upwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended."""
+
+    cost: int | None
+    """nano-USD; None: the hold, as nobody knows better."""
+    usage: Usage | None
+    settlement: int
+    outcome: int
+    error: str = ""
+
+    @classmethod
+    def free(cls) -> "Outcome":
+        """Nothing to bill."""
+        return cls(0, None, SETTLED_NONE, OUTCOME_OK)
+
+    @classmethod
+    def unbilled(cls, code: FailureCode) -> "Outcome":
+        """An error for which no provider bills."""
+        return cls(0, None, SETTLED_NONE, OUTCOME_UPSTREAM_ERROR, code.value)
+
+    @classmethod
+    def unknown(cls, code: FailureCode) -> "Outcome":
+        """The provider may bill, and has not said what."""
+        return cls(None, None, SETTLED_UNSETTLED, OUTCOME_UNKNOWN, code.value)
+
+    @classmethod
+    def of(
+        cls,
+        call: Call,
+        leg: Leg,
+        held: Hold,
+        charges: list[Charge] | None,
+        output_bytes: int,
+        *,
+        cut: UpstreamError | None = None,
+        client_gone: bool = False,
+        failed: bool = False,
+    ) -> "Outcome":
+        """An answer, whole or in part: by what it reports, else by what was measured."""
+        outcome = OUTCOME_CLIENT_GONE if client_gone else OUTCOME_UPSTREAM_ERROR if cut or failed else OUTCOME_OK
+        error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
+        if charges and cut is None:
+            usage = total(charges)
+            if usage is not None:
+                leg.rate.observe(usage.prompt_total(), call.body_size)
+            return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
+        usage = estimate(call, leg, charges, output_bytes)
+        cost = min(price(call, leg, [Charge(None, usage)]), held.amount) if leg.price >= 0 else 0
+        return cls(cost, usage, SETTLED_ESTIMATED, outcome, error)
+
+
+def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
+    """nano-USD of all charges; those of another model at that model's own price where it has one."""
+    prices = call.state.prices
+    amount = 0
+    for model, usage in charges:
+        index = leg.price if model is None or model == leg.model else leg.upstream.record.price_of(model)
+        index = leg.price if index < 0 else index
+        if index >= 0:
+            amount += prices.cost(index, usage, call.now_ns)
+    return amount
+
+
+def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:
+    """What was seen so far, its output raised to what was measured."""
+    usage = total(charges)
+    if usage is None:
+        usage = Usage(input=call.body_size // _BYTES_PER_TOKEN + 1)
+    measured = -(-output_bytes // _BYTES_PER_TOKEN)
+    reported = usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
+    if measured > reported:
+        usage[Bucket.OUTPUT] = usage[Bucket.OUTPUT] + measured - reported
+    usage.estimated = True
+    return usage
+
+
+def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
+    """Book the outcome and log the request; returns nano-USD."""
+    cost = held.amount if outcome.cost is None else outcome.cost
+    elapsed = time_ns() - call.now_ns
+    held.settle(
+        cost,
+        outcome.usage,
+        outcome.settlement,
+        outcome.outcome,
+        status,
+        duration_us=elapsed // 1000,
+        upstream_us=call.upstream_ns // 1000,
+        ttft_us=call.first_byte_ns // 1000,
+        overhead_us=(elapsed - call.upstream_ns) // 1000,
+        error=outcome.error,
+    )
+    return cost
+
+

@@ -1,0 +1,78 @@
+"""Connections to the providers: a pool each, kept over reloads where nothing about the address changed."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from fastgate._core.upstream import Pool
+from fastgate.providers import KINDS, ProviderKind
+from fastgate.wire.snapshot import ProviderKeyRecord, ProviderRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider as a worker uses it."""
+
+    record: ProviderRecord
+    kind: ProviderKind
+    pool: Pool
+
+    def path(self, dialect: str, operation: str) -> str | None:
+        """The path of an operation of a dialect at this provider; None where it does not speak the dialect."""
+        base = self.record.bases.get(dialect)
+        return None if base is None else base + operation
+
+    def head(self, dialect: str, key: ProviderKeyRecord | None) -> bytes:
+        """The headers that are the same for every request with this key, each ended by CR LF."""
+        record = self.record
+        host = f"[{record.host}]" if ":" in record.host else record.host
+        default_port = 443 if record.scheme == "https" else 80
+        lines = [f"host: {host}" if record.port == default_port else f"host: {host}:{record.port}", "accept-encoding: identity"]
+        if key is not None:
+            header, prefix = self.kind.credentials[dialect]
+            lines.append(f"{header}: {prefix}{key.value}")
+        return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+
+
+class Upstreams:
+    """All providers of a snapshot. ``renew`` takes over the pools of the snapshot before."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._pools: dict[tuple[object, ...], Pool] = {}
+
+    def renew(self, records: tuple[ProviderRecord, ...]) -> list[Upstream]:
+        """The upstreams of a new snapshot; pools that it does not use any more end when their exchanges have."""
+        kept: dict[tuple[object, ...], Pool] = {}
+        upstreams = []
+        for record in records:
+            identity = (record.scheme, record.host, record.port, record.timeouts, record.ca_file)
+            pool = kept.get(identity) or self._pools.pop(identity, None) or self._open(record)
+            kept[identity] = pool
+            upstreams.append(Upstream(record, KINDS[record.type], pool))
+        for pool in self._pools.values():
+            pool.retire()
+        self._pools = kept
+        return upstreams
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            await pool.close()
+
+    def _open(self, record: ProviderRecord) -> Pool:
+        context = ssl.create_default_context(cafile=record.ca_file or None) if record.scheme == "https" else None
+        if context is not None:
+            context.set_alpn_protocols(["http/1.1"])
+        timeouts = record.timeouts
+        return Pool(
+            self._loop,
+            record.host,
+            record.port,
+            ssl=context,
+            server_hostname=record.host if context else None,
+            connect_timeout=timeouts.connect / 1000,
+            first_byte_timeout=timeouts.first_byte / 1000,
+            idle_timeout=timeouts.idle / 1000,
+            total_timeout=timeouts.total / 1000,
+        )

@@ -1,0 +1,85 @@
+"""How much of an answer its client has not taken yet.
+
+The server accepts every byte at once and never says how many still wait, so the kernel is asked: what the peer has acknowledged
+on the connection, against what was handed over. Only answers that are large enough to matter ask at all.
+"""
+
+import os
+import socket
+import struct
+from contextlib import suppress
+from typing import Final
+
+ASK_EVERY: Final = 256 * 1024
+"""Bytes handed over between two looks at the connection."""
+MOST_OUTSTANDING: Final = 1024 * 1024
+"""Bytes that may wait for one client before its upstream is paused."""
+
+_BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
+_UNSIGNED_64: Final = struct.Struct("=Q")
+
+
+def _peer(name: tuple[object, ...]) -> str:
+    host, port = name[0], name[1]
+    return f"{host}:{port}"
+
+
+class ClientWindow:
+    """Counts what one answer has handed over to the client ``peer`` ("host:port")."""
+
+    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "asked_at", "sent")
+
+    def __init__(self, peer: str) -> None:
+        self.sent = 0
+        self.asked_at = 0
+        self._peer = peer.replace("[", "").replace("]", "")
+        self._descriptor = -1
+        self._acked_at_first = 0
+        self._sent_at_first = 0
+
+    def due(self) -> bool:
+        """Whether enough was handed over since the last look to look again."""
+        return self.sent - self.asked_at >= ASK_EVERY
+
+    def outstanding(self) -> int:
+        """Bytes that wait at most; 0 where the connection is gone, since then nothing waits any more.
+
+        What had been handed over before the first look counts as waiting for as long as nothing proves otherwise.
+        """
+        self.asked_at = self.sent
+        acked = self._acked()
+        if acked is None:
+            return 0
+        if not self._sent_at_first:
+            self._acked_at_first, self._sent_at_first = acked, self.sent
+            return 0  # the first look only sets the mark
+        return max(0, self.sent - self._sent_at_first - (acked - self._acked_at_first))
+
+    def cut(self) -> None:
+        """End the connection to a client that takes nothing."""
+        if self._find():
+            with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _acked(self) -> int | None:
+        if not self._find():
+            return None
+        with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
+            if len(info) >= _BYTES_ACKED + 8:
+                return int(_UNSIGNED_64.unpack_from(info, _BYTES_ACKED)[0])
+        return None
+
+    def _find(self) -> bool:
+        """Find the descriptor whose peer is the client; it may have been closed and its number used again since."""
+        if self._descriptor >= 0 and self._is_ours(self._descriptor):
+            return True
+        self._descriptor = next((fd for fd in map(int, os.listdir("/proc/self/fd")) if self._is_ours(fd)), -1)
+        return self._descriptor >= 0
+
+    def _is_ours(self, descriptor: int) -> bool:
+        try:
+            with socket.socket(fileno=os.dup(descriptor)) as connection:
+                return connection.family in {socket.AF_INET, socket.AF_INET6} and _peer(connection.getpeername()) == self._peer
+        except OSError:
+            return False

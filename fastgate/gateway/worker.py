@@ -1,0 +1,77 @@
+"""A worker's place in the house: the arena, its journal, and the snapshot that is in force."""
+
+import asyncio
+import logging
+import os
+from pathlib import Path
+from time import time_ns
+
+import msgspec
+
+from fastgate._core.arena import Arena
+from fastgate._core.journal import Journal
+from fastgate._core.owner import WORKER, Owner
+from fastgate._core.snapshot import Snapshot
+from fastgate.gateway.grants import State
+from fastgate.gateway.upstreams import Upstreams
+from fastgate.wire.snapshot import SnapshotHead
+
+log = logging.getLogger("fastgate.gateway")
+
+BEAT_SECONDS = 0.25
+
+
+class Worker:
+    """Everything that the requests of one worker share."""
+
+    def __init__(self, arena_dir: Path, loop: asyncio.AbstractEventLoop) -> None:
+        self.arena = Arena(str(arena_dir / "arena.bin"))
+        self.owner = Owner(self.arena, WORKER, os.getpid())
+        self.journal = Journal(str(arena_dir), self.owner.slot)
+        self.requests = 0
+        self.strangers = 0
+        self.open = 0
+        self.reading: dict[asyncio.Task[object], float] = {}
+        self._snapshot_path = arena_dir / "snapshot.bin"
+        self._upstreams = Upstreams(loop)
+        self._ids = int.from_bytes(os.urandom(8), "big")
+        self._generation = -1
+        self._state = self._load()
+
+    def state(self) -> State:
+        """The snapshot in force: another one from the moment the control plane says so."""
+        if self.arena.snapshot_generation != self._generation:
+            self._state = self._load()
+        return self._state
+
+    def next_id(self, now_ns: int) -> bytes:
+        """16 bytes that no other request has: the time, so that ids sort by it, and a count from a random start."""
+        self.requests += 1
+        self._ids = (self._ids + 1) & 0xFFFFFFFFFFFFFFFF
+        return now_ns.to_bytes(8, "big") + self._ids.to_bytes(8, "big")
+
+    def count_stranger(self) -> None:
+        """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
+        self.strangers += 1
+
+    def beat(self) -> None:
+        """Off the request path, a few times a second: prepare the journal, tell the others of us."""
+        self.journal.prepare()
+        self.owner.beat(time_ns(), self.requests, self._generation, self.strangers)
+        self.state()
+
+    async def close(self) -> None:
+        """Leave in order: connections closed, journal sealed, slot given back."""
+        await self._upstreams.close()
+        self.journal.close()
+        if self.owner.open_holds == 0:
+            self.owner.release()
+
+    def _load(self) -> State:
+        generation = self.arena.snapshot_generation
+        snapshot = Snapshot(str(self._snapshot_path))
+        head = msgspec.msgpack.decode(snapshot.head, type=SnapshotHead)
+        upstreams = self._upstreams.renew(head.providers)
+        self._generation = generation
+        log.info("snapshot %d is in force: %d keys", snapshot.generation, snapshot.key_count)
+        return State(snapshot, head, self.arena, upstreams)

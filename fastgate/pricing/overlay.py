@@ -1,0 +1,142 @@
+"""What the listed data lacks: regional factors, ultrafast, fees of searches, prices of audio, sizes.
+
+Each entry says where it is from and when that was read. An entry fills what is missing and never replaces a listed
+price. Of several entries that match a model the first one that states a field decides it. ``docs/prices.md`` explains
+how to add one.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Final
+
+from msgspec.structs import replace
+
+from fastgate.pricing.amounts import femto, scaled
+from fastgate.wire.prices import PriceRow
+from fastgate.wire.usage import Bucket, Geo, Tier
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Additions for the models of one listed provider whose ids match any of the patterns.
+
+    ``prices`` are decimal strings: USD per million tokens, or per thousand requests for a fee. ``factors`` are tiers
+    that cost a multiple of the standard token prices at every prompt size.
+    """
+
+    provider: str
+    models: tuple[str, ...]
+    source: str
+    read_on: str
+    prices: dict[Bucket, str] = field(default_factory=dict)
+    factors: dict[Tier, int] = field(default_factory=dict)
+    geo_permille: int | None = None
+    context_window: int | None = None
+    max_output: int | None = None
+
+    def matches(self, provider: str, model: str) -> bool:
+        """Whether it is about this model, by the catalogue's own ids."""
+        return provider == self.provider and any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+def _audio(heard: str, spoken: str) -> dict[Bucket, str]:
+    return {Bucket.AUDIO_INPUT: heard, Bucket.AUDIO_OUTPUT: spoken}
+
+
+_ANTHROPIC: Final = "Anthropic price page"
+_OPENAI: Final = "OpenAI price page"
+_MAP: Final = "LiteLLM 1.106.2 cost map"
+_DAY: Final = "2026-11-21"
+
+_SINCE_4_6: Final = (
+    "claude-opus-4-[6-9]",
+    "claude-sonnet-4-[6-9]",
+    "claude-*-5",
+    "claude-*-5-[0-9]",
+)
+
+ENTRIES: Final = (
+    # Regions. ``inference_geo: us`` and the regional hosts of OpenAI add a tenth to every token price.
+    Entry("anthropic", ("claude-*-4-5",), _ANTHROPIC, _DAY, geo_permille=1000),
+    Entry("anthropic", _SINCE_4_6, _ANTHROPIC, _DAY, geo_permille=1100),
+    Entry("openai", ("gpt-5.[4-9]*", "gpt-6*", "gpt-realtime-2"), f"{_OPENAI}; {_MAP}", _DAY, geo_permille=1100),
+    # Tiers.
+    Entry("openai", ("gpt-6-astra", "gpt-6.1-sol"), f"{_OPENAI}; {_MAP}", _DAY, factors={Tier.ULTRAFAST: 6}),
+    # Fees per thousand requests.
+    Entry("anthropic", ("*",), _ANTHROPIC, _DAY, prices={Bucket.WEB_SEARCH: "10"}),
+    Entry("openai", ("*",), _OPENAI, _DAY, prices={Bucket.WEB_SEARCH: "10"}),
+    # Audio of the preview models, which are listed with their text prices only.
+    Entry("openai", ("gpt-4o-audio-preview",), _MAP, _DAY, prices=_audio("40", "80")),
+    Entry("openai", ("gpt-4o-mini-audio-preview",), _MAP, _DAY, prices=_audio("10", "20")),
+    # The most tokens of output, and contexts that are not listed. Exceptions stand before their family.
+    Entry("anthropic", ("claude-*-4-5", "claude-sonnet-4-0"), _MAP, _DAY, max_output=64_000),
+    Entry("anthropic", ("claude-*-5-2",), f"{_MAP} (there 5-1)", _DAY, max_output=128_000),
+    Entry("anthropic", _SINCE_4_6, _MAP, _DAY, max_output=128_000),
+    Entry("anthropic", ("claude-opus-4-[01]",), f"{_MAP} (at Bedrock)", _DAY, max_output=32_000),
+    Entry("anthropic", ("claude-3-5-*",), f"{_MAP} (at Vertex)", _DAY, max_output=8_192),
+    Entry("anthropic", ("claude-3-haiku", "claude-3-opus*"), f"{_MAP} (at Vertex)", _DAY, max_output=4_096),
+    Entry("openai", ("gpt-5-pro",), _MAP, _DAY, max_output=272_000),
+    Entry("openai", ("gpt-5.3",), _MAP, _DAY, max_output=16_384),
+    Entry("openai", ("gpt-5.6-cyber", "gpt-chat-latest"), _MAP, _DAY, context_window=400_000, max_output=128_000),
+    Entry("openai", ("gpt-5*", "gpt-6*"), _MAP, _DAY, max_output=128_000),
+    Entry("openai", ("gpt-4.1*",), _MAP, _DAY, max_output=32_768),
+    Entry("openai", ("gpt-4o-2024-05-13", "gpt-4-turbo", "gpt-3.5-turbo*"), _MAP, _DAY, max_output=4_096),
+    Entry("openai", ("ft:gpt-4o*",), _MAP, _DAY, context_window=128_000, max_output=16_384),
+    Entry("openai", ("gpt-4o*", "gpt-audio*"), _MAP, _DAY, max_output=16_384),
+    Entry("openai", ("o1-mini",), f"{_MAP} (at Azure)", _DAY, max_output=65_536),
+    Entry("openai", ("o1-preview",), f"{_MAP} (at Azure)", _DAY, max_output=32_768),
+    Entry("openai", ("o1*", "o3*", "o4-*"), _MAP, _DAY, max_output=100_000),
+)
+
+_REGIONAL_HOSTS: Final = ("://us.api.openai.com", "://eu.api.openai.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What the entries say about one model; ``prices`` in femto-USD per unit, ``geo_permille`` 1000 for no factor."""
+
+    prices: dict[Bucket, int]
+    factors: dict[Tier, int]
+    geo_permille: int
+    context_window: int | None
+    max_output: int | None
+
+    def fill(self, known: dict[Bucket, int]) -> None:
+        """Adds the prices that are missing."""
+        for bucket, price in self.prices.items():
+            known.setdefault(bucket, price)
+
+    def widen(self, rows: tuple[PriceRow, ...]) -> tuple[PriceRow, ...]:
+        """Rows with the regional factor set, and those of further tiers appended."""
+        rows = tuple(replace(row, geo_permille=self.geo_permille) for row in rows)
+        standard = [row for row in rows if row.tier is Tier.STANDARD]
+        return rows + tuple(scaled(row, tier, factor) for tier, factor in self.factors.items() for row in standard)
+
+
+def additions(provider: str, model: str) -> Additions:
+    """Everything that the entries add to a listed model."""
+    prices: dict[Bucket, int] = {}
+    factors: dict[Tier, int] = {}
+    geo_permille = context_window = max_output = None
+    for entry in ENTRIES:
+        if not entry.matches(provider, model):
+            continue
+        for bucket, usd in entry.prices.items():
+            prices.setdefault(bucket, _femto(bucket, usd))
+        for tier, factor in entry.factors.items():
+            factors.setdefault(tier, factor)
+        geo_permille = entry.geo_permille if geo_permille is None else geo_permille
+        context_window = entry.context_window if context_window is None else context_window
+        max_output = entry.max_output if max_output is None else max_output
+    return Additions(prices, factors, 1000 if geo_permille is None else geo_permille, context_window, max_output)
+
+
+def geo_of(provider_type: str, base_url: str | None) -> Geo:
+    """The geography that a provider's address alone pins its requests to."""
+    regional = provider_type == "openai" and base_url is not None and any(h in base_url for h in _REGIONAL_HOSTS)
+    return Geo.US if regional else Geo.GLOBAL
+
+
+def _femto(bucket: Bucket, usd: str) -> int:
+    return femto(Decimal(usd), 10**3 if bucket >= Bucket.WEB_SEARCH else 10**6, bucket.name.lower())

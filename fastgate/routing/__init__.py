@@ -1,0 +1,1 @@
+"""Rules, targets and health: which upstream serves a request."""

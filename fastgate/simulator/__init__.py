@@ -1,0 +1,14 @@
+"""Simulated providers that keep their own bill: for the demo, the tests and the load tests.
+
+It speaks the OpenAI chat API and the Anthropic messages API, and it imports nothing of fastgate outside this package, so
+that its bill is a second opinion on every amount that the gateway books.
+
+    prices  <- what a model costs            tokens  <- how text becomes tokens
+    bill    <- what was charged, to whom     faults  <- which request fails, and how
+    script  <- what a request asked to be answered
+    ask     <- a request, neutral            answer  <- an answer, neutral
+    openai_chat, anthropic  <- the two APIs: read a request, emit an answer, charge its usage
+    service <- from request to reply         replies <- how a reply is played over time
+    protocol <- HTTP over one connection     main    <- options and life
+    process <- the simulator as a subprocess, for tests
+"""

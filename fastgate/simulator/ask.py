@@ -1,0 +1,53 @@
+"""A request as both dialects understand it, and what it is refused for."""
+
+from typing import TypeVar
+
+import msgspec
+
+from fastgate.simulator.tokens import Prompt
+
+Body = TypeVar("Body")
+
+
+class Refusal(Exception):
+    """A request that is answered with an error: its status, what it says, and a code for those who look one up."""
+
+    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.code = code
+
+
+class Ask(msgspec.Struct):
+    """A chat request, neutral."""
+
+    model: str
+    prompt: Prompt
+    last_user: str = ""
+    """The text of the last message if a user wrote it: where a script stands."""
+    stream: bool = False
+    include_usage: bool = False
+    cap: int | None = None
+    """The most output tokens of a choice, reasoning included."""
+    choices: int = 1
+    offers_tools: bool = False
+    thinking: int | None = None
+    """The most reasoning tokens; 0: none wanted; None: the model decides."""
+    shows_thinking: bool = False
+    """Whether reasoning is part of the answer's text."""
+    long_writes: bool = False
+    """Whether half of what is written to the cache is kept for an hour."""
+    tier: str | None = None
+    speed: str | None = None
+    geo: str | None = None
+
+
+def decode_body(decoder: "msgspec.json.Decoder[Body]", body: bytes) -> Body:
+    """The decoded body of a request; raises :class:`Refusal` (400)."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise Refusal(400, f"Invalid request: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error

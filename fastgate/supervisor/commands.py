@@ -1,0 +1,51 @@
+"""The command line and environment of every kind of child, in one place.
+
+Children are told what the supervisor decided under the names of the command line's own options (``FASTGATE_PORT``,
+...), and where something is inherited, the number of its descriptor.
+"""
+
+import sys
+from pathlib import Path
+
+from fastgate.supervisor.child import Command
+from fastgate.supervisor.options import Program, ServeOptions
+
+# -P: a folder that happens to hold a `json.py` must not become part of the program that is started in it.
+PYTHON = (sys.executable, "-P", "-m")
+
+
+def control(options: ServeOptions, arena_dir: Path) -> Command:
+    """The control process; it finds the admin token in the state folder."""
+    return Command((*PYTHON, "fastgate.control.process"), _common(options, arena_dir))
+
+
+def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int) -> Command:
+    """Gateway worker number ``index``, accepting on the inherited socket ``listener``."""
+    environment = {
+        **_common(options, arena_dir),
+        "FASTGATE_WORKER": str(index),
+        "FASTGATE_LISTEN_FD": str(listener),
+    }
+    return Command((*PYTHON, "fastgate.gateway.process"), environment, (listener,))
+
+
+def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:
+    """A further program, on a leash that ends it with the supervisor and reports when its port answers."""
+    port = [] if wanted.port is None else ["--port", str(wanted.port)]
+    return Command(
+        (*PYTHON, "fastgate.supervisor.leash", *port, wanted.module, *wanted.arguments), _common(options, arena_dir)
+    )
+
+
+def _common(options: ServeOptions, arena_dir: Path) -> dict[str, str]:
+    return {
+        "FASTGATE_CONFIG": str(options.config),
+        "FASTGATE_STATE_DIR": str(options.state_dir),
+        "FASTGATE_ARENA_DIR": str(arena_dir),
+        "FASTGATE_HOST": options.host,
+        "FASTGATE_PORT": str(options.port),
+        "FASTGATE_ADMIN_HOST": options.admin_host,
+        "FASTGATE_ADMIN_PORT": str(options.admin_port),
+        "FASTGATE_WORKERS": str(options.worker_count()),
+        "FASTGATE_DRAIN_SECONDS": f"{options.drain_seconds:g}",
+    }

@@ -1,0 +1,45 @@
+"""What the supervisor is told: addresses, folders, numbers."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Program:
+    """A further child program, run on a leash: ``python -m module arguments...``.
+
+    ``port`` is where it listens once it is ready (None: ready as soon as it runs). ``essential`` programs are started
+    before the control process, since others ask them for something; the rest come after the workers.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...] = ()
+    port: int | None = None
+    essential: bool = False
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """Everything `fastgate serve` decided before the first process starts; paths are absolute.
+
+    ``workers`` 0 means one per core that this process may use. ``arena_dir`` None means chosen by
+    :func:`fastgate.supervisor.folders.choose_arena_dir`. ``admin_token`` empty means generated once and kept.
+    """
+
+    config: Path
+    state_dir: Path
+    arena_dir: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    admin_host: str = "127.0.0.1"
+    admin_port: int = 8081
+    workers: int = 0
+    drain_seconds: float = 30.0
+    admin_token: str = field(default="", repr=False)
+    programs: tuple[Program, ...] = ()
+
+    def worker_count(self) -> int:
+        """The number of worker processes, at least one."""
+        return self.workers or max(1, len(os.sched_getaffinity(0)))

@@ -1,0 +1,145 @@
+"""The life of a whole host: folders, lock, sockets, arena, then the children in order, until a signal ends it.
+
+Start: arena recovered, essential programs, control (writes the snapshot that workers need), workers, further programs.
+End: the same backwards, so that what the workers settle last still reaches the ledger.
+"""
+
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from fastgate.supervisor import commands, sockets
+from fastgate.supervisor.child import Command
+from fastgate.supervisor.folders import choose_arena_dir, keep_secret, make_private
+from fastgate.supervisor.health import HealthFile
+from fastgate.supervisor.keeper import Keeper
+from fastgate.supervisor.options import ServeOptions
+from fastgate.supervisor.recovery import Recovery
+
+DRAIN_MARGIN = 2.0
+"""Seconds beyond the drain bound that a worker has to cut and settle what is still open."""
+CONTROL_SECONDS = 10.0
+PROGRAM_SECONDS = 2.0
+
+log = logging.getLogger("fastgate.supervisor")
+
+
+def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> int:
+    """Runs everything until SIGTERM or SIGINT; returns the exit code. The caller holds the state folder's lock.
+
+    ``announce`` is called once, when every child serves, with the options as they turned out (port chosen).
+
+    Raises:
+        SupervisorError: the host cannot serve; see :mod:`fastgate.supervisor.errors`.
+
+    """
+    arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
+    make_private(arena_dir)
+    keep_secret(options.state_dir / "admin-token", options.admin_token)
+    sockets.check_free(options.admin_host, options.admin_port)
+    listeners = sockets.listen(options.host, options.port, options.worker_count())
+    try:
+        options = replace(options, port=listeners[0].getsockname()[1], arena_dir=arena_dir)
+        return asyncio.run(_serve(options, arena_dir, listeners, announce))
+    finally:
+        sockets.close(listeners)
+
+
+async def _serve(
+    options: ServeOptions,
+    arena_dir: Path,
+    listeners: Sequence[socket.socket],
+    announce: Callable[[ServeOptions], None],
+) -> int:
+    recovery = Recovery(arena_dir)
+    try:
+        return await Host(options, arena_dir, recovery.resolve, listeners).run(announce)
+    finally:
+        recovery.close()
+
+
+class Host:
+    """All children of one host; ``recover`` resolves what dead processes left in the arena."""
+
+    def __init__(
+        self, options: ServeOptions, arena_dir: Path, recover: Callable[[], None], listeners: Sequence[socket.socket]
+    ) -> None:
+        self._options = options
+        self._recover = recover
+        self._listeners = list(listeners)
+        self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}")
+        programs = [
+            (wanted.essential, self._keeper(wanted.name, commands.program(options, arena_dir, wanted)))
+            for wanted in options.programs
+        ]
+        self._essential = [keeper for essential, keeper in programs if essential]
+        self._further = [keeper for essential, keeper in programs if not essential]
+        self._control = self._keeper("control", commands.control(options, arena_dir), self._recover)
+        self._workers = [
+            self._keeper(f"worker {i}", commands.worker(options, arena_dir, i, listener.fileno()), self._recover)
+            for i, listener in enumerate(listeners)
+        ]
+        self._ending = asyncio.Event()
+
+    async def run(self, announce: Callable[[ServeOptions], None]) -> int:
+        """Starts everything, waits for a signal, ends everything."""
+        self._install_signals()
+        self._health.enter("starting")
+        self._recover()
+        starting = asyncio.create_task(self._start())
+        ending = asyncio.create_task(self._ending.wait())
+        try:
+            await asyncio.wait((starting, ending), return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+                self._health.enter("serving")
+                announce(self._options)
+                await ending
+        finally:
+            ending.cancel()
+            await self._end(starting)
+        return 0
+
+    async def _start(self) -> None:
+        for keepers in (self._essential, [self._control], self._workers, self._further):
+            # All of a kind together; when one fails the rest are ended by `run`.
+            await asyncio.gather(*(keeper.start() for keeper in keepers))
+
+    async def _end(self, starting: "asyncio.Task[None]") -> None:
+        starting.cancel()
+        self._health.enter("draining")
+        # The workers hold the same sockets: once all have closed theirs, new connections are refused at once.
+        sockets.close(self._listeners)
+        await _stop(self._further, PROGRAM_SECONDS)
+        await _stop(self._workers, self._options.drain_seconds + DRAIN_MARGIN)
+        await _stop([self._control], CONTROL_SECONDS)
+        await _stop(self._essential, PROGRAM_SECONDS)
+        self._health.enter("stopped")
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._on_end)
+        loop.add_signal_handler(signal.SIGINT, self._on_end)
+        loop.add_signal_handler(signal.SIGHUP, self._control.signal, signal.SIGHUP)
+
+    def _on_end(self) -> None:
+        if not self._ending.is_set():
+            log.info("draining: waiting up to %g s for open requests", self._options.drain_seconds)
+            self._ending.set()
+            return
+        log.warning("second signal: ending at once")
+        for keeper in (*self._further, *self._workers, self._control, *self._essential):
+            keeper.kill()
+
+    def _keeper(self, name: str, command: Command, after_death: Callable[[], None] | None = None) -> Keeper:
+        keeper = Keeper(name, command, changed=self._health.write, after_death=after_death)
+        self._health.children.append(keeper.health)
+        return keeper
+
+
+async def _stop(keepers: Iterable[Keeper], grace_seconds: float) -> None:
+    await asyncio.gather(*(keeper.stop(grace_seconds) for keeper in keepers))

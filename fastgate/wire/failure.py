@@ -1,0 +1,164 @@
+"""What the gateway itself refuses or could not do, in terms that no client API knows of.
+
+``Failure`` is raised anywhere on the request path; a dialect turns it into the status, headers and body that its
+clients handle best. The code is stable and goes out as ``x-fastgate-error`` in every dialect; the sentence is the same
+everywhere.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from fastgate._core.body import BodyError
+
+MAX_RETRY_AFTER: Final = 60
+"""Seconds. Some SDKs wait as long as they are told, others give up beyond two minutes."""
+
+
+class FailureCode(StrEnum):
+    """The values of ``x-fastgate-error``."""
+
+    INVALID_API_KEY = "invalid_api_key"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    MODEL_NOT_ALLOWED = "model_not_allowed"
+    PROVIDER_NOT_ALLOWED = "provider_not_allowed"
+    IP_NOT_ALLOWED = "ip_not_allowed"
+    MODEL_NOT_FOUND = "model_not_found"
+    NOT_FOUND = "not_found"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    UPGRADE_REFUSED = "upgrade_refused"
+    INVALID_REQUEST = "invalid_request"
+    MODEL_UNPRICED = "model_unpriced"
+    DIALECT_NOT_SUPPORTED = "dialect_not_supported"
+    REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_TIMEOUT = "request_timeout"
+    RATE_LIMITED = "rate_limited"
+    UPSTREAM_ERROR = "upstream_error"
+    NO_HEALTHY_TARGET = "no_healthy_target"
+    UPSTREAM_TIMEOUT = "upstream_timeout"
+    OVERLOADED = "overloaded"
+    DRAINING = "draining"
+    INTERNAL_ERROR = "internal_error"
+
+
+TRANSIENT: Final = frozenset(
+    {
+        FailureCode.REQUEST_TIMEOUT,
+        FailureCode.RATE_LIMITED,
+        FailureCode.UPSTREAM_ERROR,
+        FailureCode.NO_HEALTHY_TARGET,
+        FailureCode.UPSTREAM_TIMEOUT,
+        FailureCode.OVERLOADED,
+        FailureCode.DRAINING,
+        FailureCode.INTERNAL_ERROR,
+    }
+)
+"""Codes after which the same request may succeed."""
+
+
+def usd(nano: int) -> str:
+    """Nano-USD as people write it: ``$12.50``, ``$0.000000001``; at least two places, none lost."""
+    sign = "-" if nano < 0 else ""
+    whole, rest = divmod(abs(nano), 10**9)
+    places = f"{rest:09d}".rstrip("0").ljust(2, "0")
+    return f"{sign}${whole}.{places}"
+
+
+class Failure(Exception):
+    """A request that ends without a provider's answer.
+
+    ``message`` says what and why, as whole sentences; ``retry_after`` is in whole seconds, at most 60; ``param`` names
+    the member of the body that is at fault; ``final`` says that the gateway has tried elsewhere already, so that a
+    client's retry is idle.
+    """
+
+    def __init__(
+        self,
+        code: FailureCode,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        param: str | None = None,
+        final: bool = False,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after = None if retry_after is None else max(1, min(retry_after, MAX_RETRY_AFTER))
+        self.param = param
+        self.final = final
+
+    @property
+    def transient(self) -> bool:
+        """Whether retrying the same request can help."""
+        return self.code in TRANSIENT and not self.final
+
+    def sentence(self, request_id: str) -> str:
+        """The message, whether retrying helps, and the request's id."""
+        if self.code is FailureCode.BUDGET_EXCEEDED:
+            advice = "Retrying does not help before it resets or is raised."
+        elif not self.transient:
+            advice = "Retrying does not help."
+        elif self.retry_after is not None:
+            advice = f"Retry after {self.retry_after} s."
+        else:
+            advice = "Retrying may help."
+        return f"{self.message} {advice} (request id {request_id})"
+
+    @classmethod
+    def of_body(cls, error: BodyError) -> Failure:
+        """A body that is not JSON, or has a member of a wrong type."""
+        where = f"at line {error.line}, column {error.column} (byte {error.offset})"
+        what = error.message if error.field else f"The body is not acceptable JSON: {error.message}"
+        return cls(FailureCode.INVALID_REQUEST, f"{what}, {where}.", param=error.field)
+
+    @classmethod
+    def invalid(cls, message: str, param: str | None = None) -> Failure:
+        """A request that no provider could take."""
+        return cls(FailureCode.INVALID_REQUEST, message, param=param)
+
+    @classmethod
+    def invalid_key(cls, why: str) -> Failure:
+        """``why`` completes "The API key ...": ``is missing``, ``is unknown``, ``expired on 2027-01-01``."""
+        return cls(FailureCode.INVALID_API_KEY, f"The API key {why}.")
+
+    @classmethod
+    def budget(
+        cls, *, level: str, budget: str, limit: int, spent: int, held: int, need: int, resets_at_ns: int
+    ) -> Failure:
+        """A hard budget does not cover the request. Amounts in nano-USD; ``resets_at_ns`` 0: it never resets."""
+        if resets_at_ns:
+            reset = f"It resets at {datetime.fromtimestamp(resets_at_ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}."
+        else:
+            reset = "It does not reset."
+        message = (
+            f"The {level} budget '{budget}' does not cover this request: limit {usd(limit)}, spent {usd(spent)}, "
+            f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
+        )
+        return cls(FailureCode.BUDGET_EXCEEDED, message)
+
+    @classmethod
+    def model_not_found(cls, model: str) -> Failure:
+        """Neither a public name nor ``provider/model``."""
+        message = f"The model '{shown(model)}' is neither a configured name nor 'provider/model' of a known provider."
+        return cls(FailureCode.MODEL_NOT_FOUND, message, param="model")
+
+    @classmethod
+    def model_not_allowed(cls, model: str, key: str) -> Failure:
+        """The key's allow-list does not have the model."""
+        message = f"The key '{key}' may not use the model '{shown(model)}'."
+        return cls(FailureCode.MODEL_NOT_ALLOWED, message, param="model")
+
+    @classmethod
+    def too_large(cls, limit: int) -> Failure:
+        """A body beyond ``limit`` bytes."""
+        return cls(FailureCode.REQUEST_TOO_LARGE, f"The body is larger than the limit of {limit} bytes.")
+
+
+def shown(text: str, limit: int = 200) -> str:
+    """Text of a client as it may stand in a message: one line, printable, bounded."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)

@@ -1,0 +1,73 @@
+"""Prices on their way from the catalogue to the compiled table.
+
+Every price is an integer of femto-USD (1e-15 USD) per unit, a unit being one token or, for ``WEB_SEARCH`` and
+``REQUEST``, one request. USD per million tokens times 1e9 is femto-USD per token.
+"""
+
+import msgspec
+
+from fastgate.wire.usage import Bucket, Tier
+
+PRICED = len(Bucket)
+"""How many buckets a band states a price for, in the order of ``Bucket``."""
+
+
+class PriceBand(msgspec.Struct, frozen=True, array_like=True):
+    """What every bucket costs from one prompt size on; the whole request moves, output included.
+
+    ``above`` is strict: the band is in force when the prompt total is greater. ``-1`` starts the base band; a threshold
+    "at or above N" is written ``N - 1``.
+    """
+
+    above: int
+    prices: tuple[int, ...]
+
+
+class PriceRow(msgspec.Struct, frozen=True, array_like=True):
+    """One row of a price list: a served tier, when it holds, and its bands in ascending order.
+
+    ``valid_from_ns`` is inclusive and ``valid_until_ns`` exclusive (unix nanoseconds). ``day_from_s`` and
+    ``day_until_s`` limit it to a part of each UTC day, which may pass midnight. ``geo_permille`` multiplies token
+    prices of requests that were pinned to a region (1000: no surcharge).
+    """
+
+    tier: Tier
+    bands: tuple[PriceBand, ...]
+    valid_from_ns: int | None = None
+    valid_until_ns: int | None = None
+    day_from_s: int | None = None
+    day_until_s: int | None = None
+    geo_permille: int = 1000
+
+
+class ModelPrice(msgspec.Struct, frozen=True, array_like=True):
+    """All rows of one model at one provider. Of several rows in force for a tier the last one wins."""
+
+    provider: str
+    model: str
+    rows: tuple[PriceRow, ...]
+    context_window: int | None = None
+    max_output: int | None = None
+    source: str = ""
+
+
+class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What an operator states for one model (``providers.*.prices``): decimal strings in USD.
+
+    It replaces the catalogue's prices of that model in all tiers; sizes that it leaves out are still the catalogue's.
+    """
+
+    input_usd_per_million: str
+    output_usd_per_million: str
+    cache_read_usd_per_million: str | None = None
+    cache_write_usd_per_million: str | None = None
+    cache_write_1h_usd_per_million: str | None = None
+    reasoning_usd_per_million: str | None = None
+    audio_input_usd_per_million: str | None = None
+    audio_output_usd_per_million: str | None = None
+    image_input_usd_per_million: str | None = None
+    web_search_usd_per_thousand: str | None = None
+    request_usd: str | None = None
+    context_window: int | None = None
+    max_output: int | None = None
+    source: str = "configuration"

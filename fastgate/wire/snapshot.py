@@ -1,0 +1,247 @@
+"""What the workers read of a configuration: the records of a compiled snapshot.
+
+The file (written by :mod:`fastgate.wire.snapshot_file`, searched by :class:`fastgate._core.snapshot.Snapshot`) holds
+one :class:`SnapshotHead`, the compiled price table, and one :class:`KeyRecord` per virtual key, found by the SHA-256 of
+the key's secret. Records are MessagePack arrays: append fields at the end, never reorder them, and raise the file's
+version when one changes its meaning.
+
+Units: money in nano-USD, instants in nanoseconds since 1970 UTC, durations in milliseconds, sizes in bytes.
+"""
+
+import re
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+NO_PRICE: Final = -1
+"""The price index of a model that no source prices."""
+
+
+class Window(IntEnum):
+    """The kinds of :mod:`fastgate._core.windows`; persisted in budgets' records."""
+
+    LIFETIME = 0
+    SECOND = 1
+    MINUTE = 2
+    HOUR = 3
+    DAY = 4
+    WEEK = 5
+    MONTH = 6
+    YEAR = 7
+
+
+class Unpriced(IntEnum):
+    """What a key wants done with a model that has no price."""
+
+    REJECT = 0
+    CEILING = 1  # held and charged at ``KeyRecord.ceiling``
+    ALLOW = 2
+
+
+class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One budget that a request of a key is held against."""
+
+    cell: int
+    """Index of its cell in the arena."""
+    limit: int
+    """nano-USD per window."""
+    window: int
+    """A :class:`Window`."""
+    every: int
+    """How many of that unit make one window; 1 for a plain one and for ``lifetime``."""
+    level: str
+    """``provider``, ``key``, ``team`` or ``customer``, narrowest first."""
+    owner: str
+    """``key:ide``, ``team:platform``, ``customer:acme``; ``provider:ide/anthropic`` (key ``ide`` there)."""
+    id: str
+    """``owner/window/name``, what the arena and the API call it."""
+    strict: bool = False
+    """Whether holds must be absolute upper bounds (``bound: strict``)."""
+
+
+class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Everything that the data plane knows of a virtual key; complete in itself.
+
+    ``models``: patterns (:func:`matches`) over the name as the client asks for it, be it a public one or
+    ``provider/model``; empty: all. ``providers``: budgets of the key's provider configs by index into
+    ``SnapshotHead.providers``; None: every provider, without budgets of its own. ``budgets``: of the key, its team and
+    its customer, narrowest first; a request to provider ``p`` is held against ``providers[p] + budgets``.
+    """
+
+    id: str
+    team: str = ""
+    customer: str = ""
+    environment: str = ""
+    expires_ns: int = 0
+    """0: never."""
+    models: tuple[str, ...] = ()
+    providers: dict[int, tuple[BudgetRecord, ...]] | None = None
+    budgets: tuple[BudgetRecord, ...] = ()
+    tags: dict[str, str] = {}
+    unpriced: int = Unpriced.REJECT
+    """An :class:`Unpriced`; already resolved: never absent."""
+    ceiling: int = NO_PRICE
+    """Price index of the ceiling where ``unpriced`` is CEILING."""
+
+
+class ProviderKeyRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A credential of a provider."""
+
+    name: str
+    value: str
+    weight: int = 1
+    """Share of requests among those whose ``models`` match; 0: never chosen."""
+    models: tuple[str, ...] = ()
+    """Patterns over the upstream model; empty: all."""
+
+    def __repr__(self) -> str:
+        return f"ProviderKeyRecord(name={self.name!r}, value='***')"
+
+
+class TimeoutsRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Bounds on one attempt, in milliseconds."""
+
+    connect: int
+    first_byte: int
+    idle: int
+    total: int
+
+
+class PriceRule(msgspec.Struct, array_like=True, frozen=True):
+    """Prices a family of model names: those that the catalogue matches by more than equality."""
+
+    kind: str
+    """``starts_with``, ``ends_with``, ``contains`` or ``regex`` (searched); compared with the lower-cased name."""
+    text: str
+    price: int
+
+
+class ProviderRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One upstream service. Holds secrets."""
+
+    name: str
+    type: str
+    """``openai``, ``openai-compatible``, ``anthropic`` or ``sim``."""
+    scheme: str
+    """``http`` or ``https``."""
+    host: str
+    """As in a URL's authority, without brackets; lower case."""
+    port: int
+    bases: dict[str, str]
+    """Dialects that it speaks (``openai-chat``, ``anthropic``) to the path before the operation, without a slash at its
+    end: ``{"openai-chat": "/v1"}`` serves ``/v1/chat/completions``, ``{"anthropic": ""}`` serves ``/v1/messages``."""
+    keys: tuple[ProviderKeyRecord, ...]
+    """Empty: requests are sent without a credential."""
+    timeouts: TimeoutsRecord
+    ca_file: str = ""
+    """Empty: the system's authorities."""
+    prices: dict[str, int] = {}
+    """Model to price index, for every model that a source names (also what operators override)."""
+    rules: tuple[PriceRule, ...] = ()
+    """In order, for models that ``prices`` does not name."""
+
+    def price_of(self, model: str) -> int:
+        """The price index of an upstream model, or ``NO_PRICE``; rules are searched in turn, so keep the answer."""
+        index = self.prices.get(model)
+        if index is not None:
+            return index
+        folded = model.lower()  # as the catalogue does
+        index = self.prices.get(folded)
+        if index is not None:
+            return index
+        for rule in self.rules:
+            if _RULES[rule.kind](folded, rule.text):
+                return rule.price
+        return NO_PRICE
+
+    def __repr__(self) -> str:
+        return f"ProviderRecord(name={self.name!r}, type={self.type!r}, host={self.host!r}, port={self.port})"
+
+
+class TargetRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Where a public model name may go."""
+
+    provider: int
+    """Index into ``SnapshotHead.providers``."""
+    model: str
+    """The upstream's own name."""
+    price: int
+    """Price index, or ``NO_PRICE``."""
+    weight: int = 1
+
+
+class ModelRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A public model name. ``provider/model`` needs none: see ``SnapshotHead``."""
+
+    name: str
+    targets: tuple[TargetRecord, ...]
+
+
+class PriceRecord(msgspec.Struct, array_like=True, frozen=True):
+    """What bounds need to know of a priced model; same index as its rows in the price table."""
+
+    provider: str
+    """The catalogue's name for the service; ``ceiling`` for the ceilings of keys."""
+    model: str
+    context_window: int | None = None
+    """Tokens; None: unknown."""
+    max_output: int | None = None
+    """Tokens; None: unknown."""
+    source: str = ""
+
+
+class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
+    """What does not depend on the key.
+
+    A model name is looked up in ``models`` first. One that is not there and reads ``name/rest`` with ``name`` a
+    provider's is that provider's model ``rest``, priced by :meth:`ProviderRecord.price_of`.
+    """
+
+    generation: int
+    compiled_at_ns: int
+    max_body: int
+    """Bytes of a request's body."""
+    output_cap: int
+    """Tokens; sent upstream where a hard budget needs a cap and the client gave none."""
+    disconnect_ms: int
+    """How long an upstream is read after its client left."""
+    drain_ms: int
+    providers: tuple[ProviderRecord, ...]
+    models: dict[str, ModelRecord]
+    prices: tuple[PriceRecord, ...]
+
+
+def matches(patterns: tuple[str, ...], name: str) -> bool:
+    """Whether ``name`` is one of ``patterns``, where ``*`` stands for any text; case counts. None: every name."""
+    return not patterns or any(_matches(pattern, name) for pattern in patterns)
+
+
+def _matches(pattern: str, name: str) -> bool:
+    """In time linear in the name: names come from clients, so nothing here may backtrack."""
+    head, star, rest = pattern.partition("*")
+    if not star:
+        return pattern == name
+    *middle, tail = rest.split("*")
+    if len(name) < len(head) + len(tail) or not name.startswith(head) or not name.endswith(tail):
+        return False
+    at, end = len(head), len(name) - len(tail)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
+
+
+def _searches(text: str, pattern: str) -> bool:
+    return re.search(pattern, text) is not None
+
+
+_RULES: Final[dict[str, Callable[[str, str], bool]]] = {
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+    "contains": str.__contains__,
+    "regex": _searches,
+}

@@ -1,0 +1,54 @@
+"""The disjoint buckets that every provider's usage is brought to, and what else decides a price.
+
+The numbers are positions in the compiled ``Usage`` and ``PriceTable``; they are persisted, never renumber them.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+N_BUCKETS: Final = 16
+
+
+class Bucket(IntEnum):
+    """What is counted; each token is in exactly one bucket."""
+
+    INPUT = 0  # fresh text input
+    CACHE_READ = 1
+    CACHE_WRITE = 2  # default lifetime: 5 or 30 minutes
+    CACHE_WRITE_1H = 3
+    OUTPUT = 4  # without reasoning and audio
+    REASONING = 5
+    AUDIO_INPUT = 6
+    AUDIO_OUTPUT = 7
+    IMAGE_INPUT = 8
+    WEB_SEARCH = 9  # requests, not tokens
+    REQUEST = 10  # a fixed fee: count 1
+
+
+class Tier(IntEnum):
+    """The service tier that served the request, as the answer reports it."""
+
+    STANDARD = 0
+    FLEX = 1
+    PRIORITY = 2
+    BATCH = 3
+    FAST = 4  # Anthropic ``speed: fast``
+    ULTRAFAST = 5
+
+
+class Geo(IntEnum):
+    """Where inference was pinned to."""
+
+    GLOBAL = 0
+    US = 1
+
+
+PROMPT_BUCKETS: Final = (
+    Bucket.INPUT,
+    Bucket.CACHE_READ,
+    Bucket.CACHE_WRITE,
+    Bucket.CACHE_WRITE_1H,
+    Bucket.AUDIO_INPUT,
+    Bucket.IMAGE_INPUT,
+)
+"""The buckets whose sum is the prompt total that long-context thresholds are compared with."""

@@ -1,0 +1,1 @@
+"""Fuzzing of every parser: ``python -m tests.fuzz --seconds 60``."""

@@ -1,0 +1,78 @@
+"""A supervisor whose children are stand-ins, run as a process of its own by test_supervisor_host.py.
+
+Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS. The stand-in workers answer each connection with their pid and the
+number of their run; control writes what it is sent into STATE_DIR/signals.
+"""
+
+import sys
+from pathlib import Path
+
+from fastgate.supervisor import commands, serve
+from fastgate.supervisor.child import Command
+from fastgate.supervisor.folders import StateLock, make_private
+from fastgate.supervisor.options import Program, ServeOptions
+
+LIFE = """
+import os, signal, socket, sys, threading
+def leash():
+    os.read(0, 1)
+    os._exit(7)
+threading.Thread(target=leash, daemon=True).start()
+def ready():
+    os.write(int(os.environ["FASTGATE_READY_FD"]), b"ready\\n")
+"""
+WORKER = (
+    LIFE
+    + """
+listener = socket.socket(fileno=int(os.environ["FASTGATE_LISTEN_FD"]))
+listener.setblocking(True)
+drain = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+ready()
+while True:
+    connection, _ = listener.accept()
+    connection.sendall(f"{os.environ['FASTGATE_WORKER']} {os.getpid()}\\n".encode())
+    connection.close()
+"""
+)
+CONTROL = (
+    LIFE
+    + """
+signals = os.path.join(os.environ["FASTGATE_STATE_DIR"], "signals")
+def note(number, _):
+    with open(signals, "a") as file: file.write(signal.Signals(number).name + "\\n")
+    if number == signal.SIGTERM: os._exit(0)
+signal.signal(signal.SIGHUP, note)
+signal.signal(signal.SIGTERM, note)
+ready()
+while True: signal.pause()
+"""
+)
+
+
+def main(state_dir: Path, workers: int, drain_seconds: float) -> int:
+    worker, control = commands.worker, commands.control
+
+    def stand_in(command: Command, code: str) -> Command:
+        return Command((sys.executable, "-S", "-c", code), command.environment, command.descriptors)
+
+    commands.worker = lambda *a: stand_in(worker(*a), WORKER)
+    commands.control = lambda *a: stand_in(control(*a), CONTROL)
+    options = ServeOptions(
+        config=state_dir / "none.yaml",
+        state_dir=state_dir,
+        arena_dir=state_dir / "arena",
+        port=0,
+        admin_port=1,
+        workers=workers,
+        drain_seconds=drain_seconds,
+        programs=(Program("files", "http.server", ("--bind", "127.0.0.1", "0")),),
+    )
+    serve.sockets.check_free = lambda host, port: None
+    make_private(state_dir)
+    with StateLock(state_dir):
+        return serve.serve(options, lambda settled: print(settled.port, flush=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,180 @@
+"""TLS to the upstream: verified against the authority that is set, HTTP/1.1 negotiated, truncation noticed."""
+
+import asyncio
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from upstream_server import BODY, CHUNKED, HEAD, OK, Peer, answer, chunk, open_pool, serve, spin, streamed, whole
+
+from fastgate._core.upstream_errors import ClosedEarly, ConnectError, ConnectTimeout
+
+
+def certificate(
+    name: str,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signer: ec.EllipticCurvePrivateKey,
+    *,
+    authority: bool,
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    hosts = [x509.DNSName("upstream.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(hours=1))
+        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    )
+    if not authority:
+        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+    return builder.sign(signer, hashes.SHA256())
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with ca.pem, server.pem and server.key."""
+    folder = tmp_path_factory.mktemp("tls")
+    ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
+    ca = certificate("test authority", ca_name, ca_key, ca_key, authority=True)
+    server = certificate("upstream.test", ca_name, server_key, ca_key, authority=False)
+    folder.joinpath("ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    folder.joinpath("server.pem").write_bytes(server.public_bytes(serialization.Encoding.PEM))
+    folder.joinpath("server.key").write_bytes(
+        server_key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    return folder
+
+
+@pytest.fixture
+def server_side(authority: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority / "server.pem", authority / "server.key")
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    return context
+
+
+@pytest.fixture
+def client_side(authority: Path) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority / "ca.pem"))
+
+
+async def test_answers_over_tls_with_reuse(server_side: ssl.SSLContext, client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        chosen.append(peer.transport.get_extra_info("ssl_object").selected_alpn_protocol())
+        for number in range(3):
+            await peer.request()
+            await peer.send(CHUNKED, *(chunk(text) for _ in range(number + 1)), chunk(b""))
+        await peer.left()
+
+    chosen: list[str | None] = []
+    text = bytes(range(256)) * 1000
+    async with serve(script, tls=server_side) as server, open_pool(server.port, ssl=client_side) as pool:
+        assert (await whole(pool))[1] == text
+        assert await streamed(await pool.request(HEAD, BODY)) == text * 2
+        assert (await whole(pool))[1] == text * 3
+        assert chosen == ["http/1.1"]  # one connection, and not the h2 that the server likes better
+
+
+async def test_name_to_verify_may_differ_from_the_address(server_side: ssl.SSLContext, client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.request()
+        await peer.send(answer(b"ok"))
+        await peer.left()
+
+    async with serve(script, tls=server_side) as server:
+        async with open_pool(server.port, ssl=client_side, server_hostname="upstream.test") as pool:
+            assert (await whole(pool))[1] == b"ok"
+        async with open_pool(server.port, ssl=client_side, server_hostname="other.test") as pool:
+            with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED") as caught:
+                await whole(pool)
+            assert not caught.value.sent
+        assert len(server.requests) == 1
+
+
+async def test_unknown_authority(server_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.request()
+
+    async with (
+        serve(script, tls=server_side) as server,
+        open_pool(server.port, ssl=ssl.create_default_context()) as pool,
+    ):
+        with pytest.raises(ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
+            await whole(pool)
+        assert server.requests == []
+
+
+async def test_server_without_tls(client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    async with serve(script) as server, open_pool(server.port, ssl=client_side) as pool:
+        with pytest.raises(ConnectError):
+            await whole(pool)
+
+
+async def test_handshake_that_never_ends_is_a_connect_timeout(client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.left()
+
+    async with serve(script) as server, open_pool(server.port, ssl=client_side, connect_timeout=0.1) as pool:
+        with pytest.raises(ConnectTimeout):
+            await whole(pool)
+        await server.peers[0].gone.wait()
+
+
+async def test_end_without_close_notify_is_no_end(server_side: ssl.SSLContext, client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.request()
+        await peer.send(OK + b"\r\nabc")
+        await got.wait()
+        peer.transport.abort()
+
+    got = asyncio.Event()
+    async with serve(script, tls=server_side) as server, open_pool(server.port, ssl=client_side) as pool:
+        exchange = await pool.request(HEAD, BODY)
+        with pytest.raises(ClosedEarly):
+            await exchange.stream(lambda piece: got.set())
+        assert exchange.received == 3
+
+
+async def test_close_notify_ends_a_body_that_only_the_close_ends(
+    server_side: ssl.SSLContext, client_side: ssl.SSLContext
+):
+    async def script(peer: Peer):
+        await peer.request()
+        await peer.send(OK + b"\r\nabc")
+
+    async with serve(script, tls=server_side) as server, open_pool(server.port, ssl=client_side) as pool:
+        assert (await whole(pool))[1] == b"abc"
+        await spin()
+
+
+async def test_stale_connection_is_replaced(server_side: ssl.SSLContext, client_side: ssl.SSLContext):
+    async def script(peer: Peer):
+        await peer.request()
+        if peer.number == 0:
+            await peer.send(answer(b"first"))
+            await peer.request()
+            peer.transport.abort()
+        await peer.send(answer(b"second"))
+        await peer.left()
+
+    async with serve(script, tls=server_side) as server, open_pool(server.port, ssl=client_side) as pool:
+        assert (await whole(pool))[1] == b"first"
+        assert (await whole(pool))[1] == b"second"
+        assert len(server.peers) == 2

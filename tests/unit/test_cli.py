@@ -1,0 +1,260 @@
+"""The command line's own logic: options, exit codes, forms of output, the first screen."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from fastgate.cli import banner, quickstart
+from fastgate.cli.duration import parse_time
+from fastgate.cli.main import COMMANDS, cli
+from fastgate.cli.tables import as_csv, as_table
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+SPEND = {
+    "groups": [
+        {"team": "platform", "model": "smart", "requests": 1200, "cost_usd": "12.500000000", "input_tokens": 34000},
+        {"team": "data, ops", "model": None, "requests": 3, "cost_usd": "0.000000001", "input_tokens": 7},
+    ],
+    "total": {"requests": 1203, "cost_usd": "12.500000001", "input_tokens": 34007},
+}
+
+
+def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
+    return CliRunner().invoke(cli, list(arguments), prog_name="fastgate", env=env)
+
+
+class Admin(BaseHTTPRequestHandler):
+    asked: list[tuple[str, dict[str, list[str]], str | None]] = []
+    answer: tuple[int, Any] = (200, SPEND)
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        self.asked.append((url.path, parse_qs(url.query), self.headers["authorization"]))
+        status, document = self.answer
+        body = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def admin() -> Iterator[str]:
+    Admin.asked, Admin.answer = [], (200, SPEND)
+    server = HTTPServer(("127.0.0.1", 0), Admin)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for below in command.list_commands(context):
+            child = command.get_command(context, below)
+            assert child is not None
+            yield from leaves(child, f"{name} {below}")
+    else:
+        yield name, command
+
+
+@pytest.mark.parametrize(("name", "command"), list(leaves(cli, "fastgate")), ids=lambda value: str(value).replace(" ", "-"))
+def test_every_option_has_its_environment_variable_and_shows_it(name: str, command: click.Command) -> None:
+    shown = run(*name.split()[1:], "--help").output
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            long_name = next(one for one in parameter.opts if one.startswith("--"))
+            variable = "FASTGATE_" + long_name[2:].replace("-", "_").upper()
+            assert parameter.envvar == variable
+            assert variable in re.sub(r"\s+", "", shown) or variable in shown
+            assert parameter.help, long_name
+
+
+def test_help_lists_every_command_without_loading_it() -> None:
+    shown = run("--help")
+    assert shown.exit_code == 0
+    for name, (_, about) in COMMANDS.items():
+        assert f"{name} " in shown.output
+        assert about.split(".")[0][:40] in shown.output
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("report", "--nonsense"), ("serve", "--port", "70000"), ("report", "--where", "team")]
+)
+def test_misuse_ends_with_two(arguments: tuple[str, ...]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert result.stdout == ""
+
+
+def test_options_without_a_command_are_those_of_serve() -> None:
+    assert "--with-simulator" in run("--port", "70000").stderr + run("serve", "--help").output
+    assert "fastgate serve" in run("--port", "70000").stderr
+
+
+def test_version() -> None:
+    assert re.fullmatch(r"fastgate \d+\.\d+\.\d+\n", run("version").stdout)
+    assert set(json.loads(run("version", "--json").stdout)) == {"fastgate", "python", "machine"}
+
+
+def test_report_asks_for_what_was_wanted(admin: str) -> None:
+    arguments = ("--by", "team,model", "--since", "2026-11-01", "--where", "team=platform", "--where", "tag:job=7")
+    result = run("report", *arguments, "--admin-url", admin, "--admin-token", "t")
+    assert result.exit_code == 0, result.stderr
+    [(path, query, token)] = Admin.asked
+    assert path == "/api/v1/spend"
+    assert query == {"by": ["team,model"], "since": ["2026-11-01T00:00:00Z"], "where": ["team=platform", "tag:job=7"]}
+    assert token == "Bearer t"
+
+
+def test_report_finds_the_token_in_the_state_folder(admin: str, tmp_path: Path) -> None:
+    (tmp_path / "admin-token").write_text("kept\n")
+    env = {"FASTGATE_ADMIN_URL": admin, "FASTGATE_STATE_DIR": str(tmp_path)}
+    assert run("report", env=env).exit_code == 0
+    assert Admin.asked[0][2] == "Bearer kept"
+
+
+def test_report_as_a_table(admin: str) -> None:
+    lines = run("report", "--admin-url", admin, "--admin-token", "t").stdout.splitlines()
+    assert lines[0].split() == ["team", "model", "requests", "cost_usd", "input_tokens"]
+    assert lines[2].split() == ["platform", "smart", "1,200", "12.500000000", "34,000"]
+    assert lines[-1].split() == ["total", "1,203", "12.500000001", "34,007"]
+    assert len({line.index("0.000000001") + 11 for line in lines if "0.000000001" in line} | {lines[2].index("12.5") + 12}) == 1
+
+
+def test_report_as_csv_and_json(admin: str) -> None:
+    csv = run("report", "--format", "csv", "--admin-url", admin, "--admin-token", "t").stdout.splitlines()
+    assert csv[0] == "team,model,requests,cost_usd,input_tokens"
+    assert csv[2] == '"data, ops",,3,0.000000001,7'
+    assert json.loads(run("report", "--format", "json", "--admin-url", admin, "--admin-token", "t").stdout) == SPEND
+
+
+def test_report_in_focus_is_not_there_yet() -> None:
+    result = run("report", "--format", "focus")
+    assert result.exit_code == 1
+    assert "not supported yet" in result.stderr
+
+
+def test_an_error_of_the_admin_api_is_shown(admin: str) -> None:
+    Admin.answer = (400, {"title": "Bad Request", "detail": "unknown attribute 'colour'"})
+    result = run("report", "--by", "colour", "--admin-url", admin, "--admin-token", "t")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "unknown attribute 'colour'" in result.stderr
+
+
+def test_nothing_to_ask_ends_with_four(tmp_path: Path) -> None:
+    unreachable = run("report", "--admin-url", "http://127.0.0.1:1", "--admin-token", "t")
+    assert unreachable.exit_code == 4
+    assert "does not answer" in unreachable.stderr
+    no_token = run("report", "--state-dir", str(tmp_path))
+    assert no_token.exit_code == 4
+    assert "admin-token" in no_token.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("7d", "2026-11-14T12:00:00+00:00"),
+        ("36h", "2026-11-20T00:00:00+00:00"),
+        ("90m", "2026-11-21T10:30:00+00:00"),
+        ("2w", "2026-11-07T12:00:00+00:00"),
+        ("2026-11-01", "2026-11-01T00:00:00+00:00"),
+        ("2026-11-01T10:00:00+02:00", "2026-11-01T08:00:00+00:00"),
+    ],
+)
+def test_times_as_people_type_them(text: str, instant: str) -> None:
+    assert parse_time(text, NOW).isoformat() == instant
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "yesterday", "2026-13-01"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="neither a span"):
+        parse_time(text, NOW)
+
+
+def test_an_empty_table_has_its_head() -> None:
+    assert as_table(["team", "cost_usd"], [], {"cost_usd": "0.000000000"}).splitlines()[0].split() == ["team", "cost_usd"]
+    assert as_csv(["a", "b"], []) == "a,b"
+
+
+# The first screen
+
+
+def screen(providers: int = 2, secret: str | None = "sk-fg-secret", anthropic: bool = False) -> banner.Screen:
+    line = banner.ProviderLine("gemini", "gemini", "GEMINI_API_KEY", None)
+    access = banner.Access(secret, Path("/state/quickstart-key"), "sim/sim-small", anthropic)
+    return banner.Screen(
+        "fastgate.yaml", 2, "http://127.0.0.1:8080", "http://127.0.0.1:8081", "the-token", Path("/state/admin-token"),
+        [line] * providers, access,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+@pytest.mark.parametrize("providers", [0, 1, 5, 8, 9, 40])
+def test_the_first_screen_has_at_most_fifteen_lines(providers: int, terminal: bool) -> None:
+    lines = screen(providers).lines(terminal)
+    assert len(lines) <= 15
+    more = [int(found[1]) for line in lines if (found := re.match(r"  and (\d+) more providers", line))]
+    assert sum(line.startswith("  provider ") for line in lines) + sum(more) == providers
+
+
+def test_secrets_are_shown_on_a_terminal_only() -> None:
+    shown, piped = "\n".join(screen().lines(True)), "\n".join(screen().lines(False))
+    assert "sk-fg-secret" in shown
+    assert "the-token" in shown
+    assert "sk-fg-secret" not in piped
+    assert "the-token" not in piped
+    assert "/state/quickstart-key" in piped
+    assert "/state/admin-token" in piped
+
+
+def test_a_key_known_by_its_digest_alone_is_left_to_the_operator() -> None:
+    assert "Bearer $FASTGATE_KEY" in screen(secret=None).lines(True)[-1]
+
+
+def test_the_curl_of_an_anthropic_model_asks_its_api() -> None:
+    assert "/v1/messages" in screen(anthropic=True).lines(True)[-1]
+
+
+def test_a_provider_that_refuses_connections_is_said_to() -> None:
+    assert banner.reachability("http://127.0.0.1:1/v1") == "not reachable (Connection refused)"
+
+
+# Serving without a configuration
+
+
+def test_providers_are_found_by_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quickstart, "_answers", lambda host, port: False)
+    found = quickstart.find_providers({"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "", "GEMINI_API_KEY": "g", "GOOGLE_API_KEY": "g"})
+    assert found == [
+        quickstart.Found("anthropic", "ANTHROPIC_API_KEY"),
+        quickstart.Found("gemini", "GEMINI_API_KEY", supported=False),
+    ]
+
+
+def test_the_quick_start_key_is_kept_and_the_file_holds_no_secret(tmp_path: Path) -> None:
+    first = quickstart.write(tmp_path, [quickstart.Found("openai", "OPENAI_API_KEY")], 9000)
+    key = (tmp_path / "quickstart-key").read_text()
+    assert re.fullmatch(r"sk-fg-[0-9A-Za-z]{43}\n", key)
+    assert key.strip() not in first.read_text()
+    assert "${OPENAI_API_KEY}" in first.read_text()
+    quickstart.write(tmp_path, [], 9000)
+    assert (tmp_path / "quickstart-key").read_text() == key
+    assert first.stat().st_mode & 0o777 == 0o600
