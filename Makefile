@@ -52,6 +52,7 @@ wheel: $(VENV)/.deps ## dist/fastgate-*.whl, checked for what it holds
 
 fuzz: setup ## Every parser, FUZZ_SECONDS in all
 	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
+	@printf "upstream: "; $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$RANDOM
 
 chaos: setup ## kill -9 of everything under load, the long run
 	@.ci/packages tests
@@ -66,15 +67,20 @@ $(VENV)/.made:
 	@.ci/tools $(PYTHON)
 	@echo "virtual environment"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PY) -m pip install --quiet --upgrade pip
+	@$(PY) -m pip install -qq --upgrade pip
 	@touch $@
 
 $(VENV)/.deps: $(VENV)/.made pyproject.toml
 	@echo "dependencies"
-	@$(PY) .ci/requirements.py | $(PY) -m pip install --quiet --upgrade-strategy only-if-needed --requirement /dev/stdin
+	@$(PY) .ci/requirements.py | $(PY) -m pip install -qq --upgrade-strategy only-if-needed --requirement /dev/stdin
 	@touch $@
 
-$(VENV)/.core: $(VENV)/.deps setup.py fastgate/version.py $(CORE)
+# The package is linked without its compiled units, which are then built in place, those that changed alone.
+$(VENV)/.linked: $(VENV)/.deps
+	@FASTGATE_BUILD_ONLY=none $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.linked setup.py $(CORE)
 	@echo "compiled core"
-	@$(PY) -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(PY) setup.py -q build_ext --inplace
 	@touch $@

@@ -29,6 +29,8 @@ if platform.machine() == "x86_64":
 if SANITIZE:
     COMPILE += ["-O1", "-g", "-fsanitize=address,undefined", "-fno-omit-frame-pointer"]
     LINK += ["-fsanitize=address,undefined"]
+else:
+    COMPILE.append("-g0")  # Python's own flags ask for debugging symbols, four times the size of the code
 
 
 def extensions() -> list[Extension]:

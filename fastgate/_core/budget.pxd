@@ -14,6 +14,10 @@ cdef class Levels:
     cdef int64_t limits[MAX_LEVELS]
     cdef int kinds[MAX_LEVELS]
     cdef int every[MAX_LEVELS]
+    cdef int64_t anchors[MAX_LEVELS]    # the window last seen: what it was counted from, its number, where it begins and ends
+    cdef uint32_t numbers[MAX_LEVELS]
+    cdef int64_t begins[MAX_LEVELS]
+    cdef int64_t ends[MAX_LEVELS]
 
 
 cdef class Hold:

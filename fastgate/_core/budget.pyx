@@ -17,7 +17,7 @@ from fastgate._core.layout cimport (
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.price cimport Usage
 from fastgate._core.steps cimport free_record, help_owner, make_tag, put_progress, settle_steps, void_steps
-from fastgate._core.windows cimport window_index
+from fastgate._core.windows cimport LIFETIME, window_index, window_start
 
 from fastgate._core.arena import ArenaFull
 
@@ -56,10 +56,24 @@ cdef class Levels:
         return tightest if self.count else None
 
 
+cdef uint32_t _window(Levels levels, int i, int64_t now_ns) noexcept nogil:
+    """The number of the window of ``now_ns`` at level ``i``; calendars are asked once per window, not per request."""
+    cdef int64_t anchor = fg_load_signed(&cell_at(levels.arena, levels.cells[i]).anchor_ns)
+    cdef int kind = levels.kinds[i], every = levels.every[i]
+    if kind == LIFETIME or anchor == 0:
+        return 1
+    if anchor != levels.anchors[i] or now_ns < levels.begins[i] or now_ns >= levels.ends[i]:
+        levels.anchors[i] = anchor
+        levels.numbers[i] = <uint32_t>window_index(kind, every, anchor, now_ns)
+        levels.begins[i] = window_start(kind, every, anchor, levels.numbers[i])
+        levels.ends[i] = window_start(kind, every, anchor, levels.numbers[i] + 1)
+    return levels.numbers[i]
+
+
 cdef int64_t _used(Levels levels, int i, int64_t now_ns, uint32_t *window) noexcept nogil:
     """Settled plus held of level ``i`` in the window of ``now_ns``, or in a later one that another process opened already."""
     cdef Cell *cell = cell_at(levels.arena, levels.cells[i])
-    cdef uint32_t index = <uint32_t>window_index(levels.kinds[i], levels.every[i], fg_load_signed(&cell.anchor_ns), now_ns)
+    cdef uint32_t index = _window(levels, i, now_ns)
     cdef fg_word word = fg_load_word(&cell.used)
     cdef uint32_t have = word.tag >> 36
     if window != NULL:

@@ -32,10 +32,10 @@ cdef enum:
 cdef class EventTable:
     """What a dialect wants to know of its events.
 
-    ``rules`` are ``(path, action)``, with paths as in ``body.Fields``. ``OUTPUT`` adds up the UTF-8 bytes of the strings
-    there, ``DONE`` says that the stream is complete, ``ERROR`` that it failed; these two and every other number below
-    32 keep the last value that is not null. ``strip`` names a member of the event that is taken out when asked for; an
-    event where it is an object, beside an empty array as the member ``only``, is taken out as a whole.
+    ``rules`` are ``(path, action)``, with paths as in ``body.Fields``. ``OUTPUT`` adds up the UTF-8 bytes of strings,
+    ``DONE`` says that the stream is complete, ``ERROR`` that it failed; these two and every other number below 32 keep
+    the last value that is not null. ``strip`` names a member of the event that is taken out when asked for; an event
+    where it is an object, beside an empty array as the member ``only``, is taken out as a whole.
     """
 
     def __init__(self, rules, *, strip=None, only=None):
@@ -294,6 +294,7 @@ cdef class EventScanner:
         self._give(self._joined.data, a, False)
         self._give(self._joined.data + b, length - b, False)
         self._give(b"\n\n", 2, False)
+        self._dropped = True            # its own line ends are gone, so a line feed that is still to come goes too
 
     cdef void _give(self, const uint8_t *p, Py_ssize_t size, bint in_chunk) noexcept nogil:
         """Adds to what ``feed`` returns. Bytes of the chunk are only copied once a second run of them begins."""

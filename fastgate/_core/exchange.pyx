@@ -242,7 +242,7 @@ cdef class Exchange:
 
     cdef object wait(self, Py_ssize_t limit):
         """The future of the next event; ``limit``: how much of the body may gather meanwhile, 0 for the head alone."""
-        if self.waiter is not None:
+        if self.waiter is not None and not self.waiter.done():     # done: its reader was cancelled
             raise RuntimeError("the answer is already being read")
         self.limit = limit
         self.waiter = self.loop.create_future()

@@ -2,6 +2,10 @@
 
 from typing_extensions import Buffer
 
+ANY_TIER: int
+UNASKED_TIERS: int
+BUCKET_NAMES: tuple[str, ...]
+
 class Usage:
     tier: int
     geo: int

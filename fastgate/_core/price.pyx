@@ -1,12 +1,11 @@
 """Usage in disjoint buckets, and the price table that turns it into nano-USD.
 
-Amounts are int64 nano-USD, prices int64 femto-USD per unit. A cost is summed in 128 bits and rounded once, half to even.
+Amounts are int64 nano-USD, prices int64 femto-USD per unit. A cost is summed in 128 bits and rounded once, half to
+even.
 """
 
 cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
-
-from fastgate.wire.usage import N_BUCKETS, Bucket
 
 cdef extern from *:
     """
@@ -19,14 +18,16 @@ cdef enum:
     _PRICED = 11            # buckets that a band has a price for
     _TIERS = 8
     _BATCH = 3              # the last tier that a provider may choose unasked
+    _ANY_TIER = -1
+    _UNASKED_TIERS = -2
     _WEB_SEARCH = 9         # from here on fees, which no region multiplies
     _REQUEST = 10
     _VERSION = 1
     _MAX_PERMILLE = 10_000
 
 cdef uint64_t _MAGIC = 0x3145434952504746       # "FGPRICE1" in little-endian order
-# 1e15 USD in femto-USD: a product beyond it cannot end inside int64 nano-USD, and sixteen below it, times any permille, fit in
-# 128 bits.
+# About 1e15 USD in femto-USD: a product beyond it cannot end inside int64 nano-USD, and sixteen below it, times any
+# permille, fit in 128 bits.
 cdef int128 _TOO_MUCH = (<int128>1) << 100
 
 cdef struct Header:
@@ -36,19 +37,23 @@ cdef struct Header:
     uint32_t rows
     uint32_t bands
 
-if N_BUCKETS != _BUCKETS or len(Bucket) != _PRICED:
-    raise ImportError("fastgate.wire.usage and the compiled core disagree about the number of buckets")
+ANY_TIER = _ANY_TIER
+UNASKED_TIERS = _UNASKED_TIERS
 
-_POSITIONS = {bucket.name.lower(): int(bucket) for bucket in Bucket}
-_NAMES = {position: name for name, position in _POSITIONS.items()}
+# In the order of ``fastgate.wire.usage.Bucket``, which lies above this unit; a test compares them.
+BUCKET_NAMES = (
+    "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output",
+    "image_input", "web_search", "request",
+)
+_POSITIONS = {name: position for position, name in enumerate(BUCKET_NAMES)}
 
 
 @cython.freelist(64)
 cdef class Usage:
     """Counts per bucket of one answer, with the tier and geography that served it.
 
-    ``Usage(input=12, output=3, tier=Tier.FLEX)``; unknown names raise TypeError. Buckets are disjoint and counts are never
-    negative. ``estimated`` says that the provider did not report it.
+    ``Usage(input=12, output=3, tier=Tier.FLEX)``; unknown names raise TypeError. Buckets are disjoint and counts are
+    never negative. ``estimated`` says that the provider did not report it.
     """
 
     def __init__(self, *, int tier=0, int geo=0, bint estimated=False, **buckets):
@@ -76,7 +81,7 @@ cdef class Usage:
         self.n[bucket] = count
 
     cpdef int64_t prompt_total(self):
-        """Tokens of the whole prompt, cached and written ones included: what long-context thresholds are compared with."""
+        """Tokens of the whole prompt, cached and written ones included: what thresholds are compared with."""
         # Saturates: a total beyond int64 is in the last band anyway, and its cost overflows visibly.
         cdef int128 total = (
             <int128>self.n[0] + self.n[1] + self.n[2] + self.n[3] + self.n[6] + self.n[8]
@@ -85,7 +90,7 @@ cdef class Usage:
 
     def as_dict(self):
         """Counts by lower-case bucket name; empty buckets are left out."""
-        return {_NAMES[i]: self.n[i] for i in range(_BUCKETS) if self.n[i] and i in _NAMES}
+        return {name: self.n[i] for i, name in enumerate(BUCKET_NAMES) if self.n[i]}
 
     def __eq__(self, other):
         if not isinstance(other, Usage):
@@ -222,7 +227,7 @@ cdef int64_t _row_bound(const Row *row, const Band *bands, int64_t inputs, int64
 
 cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, int64_t inputs, int64_t outputs,
                     int64_t searches, int tier, int geo, bint media, int64_t at_ns) noexcept nogil:
-    """Standard, which anything may be served as, and either the named tier or all that a provider chooses unasked."""
+    """Over standard, which anything may be served as, and the tiers that ``tier`` stands for."""
     cdef int second = _second_of_day(at_ns)
     cdef const Row *row
     cdef int64_t nano, highest = 0
@@ -230,7 +235,9 @@ cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, int6
     for candidate in range(_TIERS):
         if model.tiers[candidate].count == 0:
             continue
-        if candidate and candidate != tier and (tier >= 0 or candidate > _BATCH):
+        if candidate and not (
+            candidate == tier or tier == _ANY_TIER or (tier == _UNASKED_TIERS and candidate <= _BATCH)
+        ):
             continue
         row = _row_of(rows, model.tiers[candidate], at_ns, second)
         if row == NULL:
@@ -277,8 +284,8 @@ cdef class PriceTable:
     """The prices of a snapshot's models, read in place from the bytes that ``fastgate.pricing.table`` writes.
 
     ``buffer`` is any contiguous readable buffer, and is kept alive (and a mapping open) as long as the table. Raises
-    ValueError when it is not a whole table of this version. ``model`` is a position in the table; another one, as -1 for an
-    unpriced model, raises KeyError. Times are unix nanoseconds of the request's start.
+    ValueError when it is not a whole table of this version. ``model`` is a position in the table; another one, as -1
+    for an unpriced model, raises KeyError. Times are unix nanoseconds of the request's start.
     """
 
     def __init__(self, buffer):
@@ -326,7 +333,8 @@ cdef class PriceTable:
         if input_tokens < 0 or output_tokens < 0 or web_searches < 0:
             raise ValueError("negative token counts")
         cdef int64_t nano = _bound(
-            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, web_searches, tier, geo, media, at_ns
+            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, web_searches, tier, geo, media,
+            at_ns,
         )
         if nano < 0:
             raise OverflowError("a bound beyond 9.2 billion USD")
@@ -344,14 +352,15 @@ cdef class PriceTable:
     ):
         """Nano-USD that ``cost`` cannot exceed for a request that started then, however its tokens fall into buckets.
 
-        ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together. ``tier=-1``
-        covers standard, flex, priority and batch; another value covers that tier and standard (fast and ultrafast have to be
-        asked for, so have to be named). ``geo=-1`` covers regional surcharges, ``media=False`` leaves audio and images out.
+        ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together. ``ANY_TIER``
+        covers all tiers, ``UNASKED_TIERS`` those that a provider may choose by itself (fast and ultrafast have to be
+        asked for), a ``Tier`` that one and standard. ``geo=-1`` covers regional surcharges, another value that
+        geography. ``media=False`` leaves the prices of audio and images out.
         """
         return self.bound_nano(model, input_tokens, output_tokens, at_ns, tier, geo, web_searches, media)
 
     cpdef list lines(self, int model, Usage usage, int64_t at_ns):
-        """``(bucket, count, femto-USD per unit, permille)`` for each bucket used: what ``cost`` sums before it rounds."""
+        """``(bucket, count, femto-USD per unit, permille)`` of each bucket used: what ``cost`` sums."""
         if not 0 <= model < self.count:
             raise KeyError(model)
         if usage is None:

@@ -30,6 +30,7 @@ class Pool(Keeper):
         total_timeout: float = 600,
         max_connections: int = 4096,
         keepalive_seconds: float = 60,
+        stale_seconds: float = 2,
         max_head_bytes: int = 65536,
     ) -> None:
         """Connects nowhere yet. Sets ALPN ``http/1.1`` on ``ssl``; ValueError for a timeout that is not above zero."""

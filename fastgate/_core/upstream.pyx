@@ -23,9 +23,6 @@ from fastgate._core.upstream_errors import (
 
 cdef double SECOND = 1e9
 cdef int64_t FOREVER = 1 << 62
-# A reused connection that ends without a byte of an answer is taken for stale, and the request sent again, only this
-# soon after sending: later, the provider had it and may have worked (and billed) before it broke.
-cdef int64_t STALE_WITHIN = 2 * 10 ** 9
 
 
 cdef int64_t nanoseconds(double seconds) except -1:
@@ -41,7 +38,7 @@ cdef class Pool(Keeper):
     cdef readonly str host
     cdef readonly int port
     cdef object server_hostname
-    cdef int64_t connect_ns, first_byte_ns, idle_ns, total_ns, keepalive_ns
+    cdef int64_t connect_ns, first_byte_ns, idle_ns, total_ns, keepalive_ns, stale_ns
     cdef readonly int max_connections
     cdef double tick, nap                   # seconds between two looks: with open exchanges, with idle connections only
     cdef object timer
@@ -54,7 +51,7 @@ cdef class Pool(Keeper):
     def __init__(self, object loop, str host, int port, *, object ssl=None, str server_hostname=None,
                  double connect_timeout=5, double first_byte_timeout=60, double idle_timeout=120,
                  double total_timeout=600, int max_connections=4096, double keepalive_seconds=60,
-                 Py_ssize_t max_head_bytes=65536):
+                 double stale_seconds=2, Py_ssize_t max_head_bytes=65536):
         self.loop = loop
         self.host = host
         self.port = port
@@ -68,6 +65,7 @@ cdef class Pool(Keeper):
         self.idle_ns = nanoseconds(idle_timeout)
         self.total_ns = nanoseconds(total_timeout)
         self.keepalive_ns = nanoseconds(keepalive_seconds)
+        self.stale_ns = nanoseconds(stale_seconds)
         if max_connections < 1:
             raise ValueError("max_connections must be at least 1")
         self.max_connections = max_connections
@@ -247,8 +245,12 @@ cdef class Pool(Keeper):
         return self.vacate(connection)
 
     cdef bint stale(self, Connection connection, Exchange exchange):
+        """Whether the upstream had most likely given the connection up before our request reached it.
+
+        Later than ``stale_ns`` after sending it had the request, and may have worked (and billed) before it broke.
+        """
         return (exchange.phase == ASKED and not exchange.retried and connection.uses > 1 and not self.closed
-                and monotonic_ns() - exchange.sent_ns < STALE_WITHIN)
+                and monotonic_ns() - exchange.sent_ns < self.stale_ns)
 
     # Time
 

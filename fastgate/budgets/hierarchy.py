@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fastgate.config.owners import Budget, Customer, Every, Key, Team
+from fastgate.config.owners import Budget, Customer, Key, Team
 from fastgate.config.root import Config
 from fastgate.wire.snapshot import BudgetRecord, Window
 
@@ -21,11 +21,10 @@ def owner_name(level: str, *ids: str) -> str:
     return f"{level}:{'/'.join(ids)}"
 
 
-def window_of(window: Every | str) -> tuple[Window, int]:
-    """The kind of a configured window, and how many of its unit it lasts."""
-    if isinstance(window, Every):
-        return Window[window.unit.upper()], window.every
-    return Window[window.upper()], 1
+def window_of(budget: Budget) -> tuple[Window, int]:
+    """The kind of a budget's window, and how many of its unit it lasts."""
+    unit, every = budget.period
+    return Window[unit.upper()], every
 
 
 def window_name(kind: int, every: int) -> str:
@@ -36,7 +35,7 @@ def window_name(kind: int, every: int) -> str:
 
 def budget_id(owner: str, budget: Budget) -> str:
     """``team:platform/month/default``."""
-    return f"{owner}/{window_name(*window_of(budget.window))}/{budget.name}"
+    return f"{owner}/{window_name(*window_of(budget))}/{budget.name}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class KeyBudgets:
 
 
 class Hierarchy:
-    """Flattens keys' budgets. ``cell`` gives the arena's cell for a budget's id; it is asked once for each."""
+    """Flattens keys' budgets. ``cell`` gives the arena's cell for a budget's id; it may be asked more than once."""
 
     def __init__(self, config: Config, cell: Callable[[str], int]) -> None:
         self._cell = cell
@@ -111,7 +110,7 @@ class Hierarchy:
         return tuple(self._record(level, owner, budget) for budget in budgets)
 
     def _record(self, level: str, owner: str, budget: Budget) -> BudgetRecord:
-        kind, every = window_of(budget.window)
+        kind, every = window_of(budget)
         id_ = budget_id(owner, budget)
         strict = budget.bound == "strict"
         return BudgetRecord(self._cell(id_), budget.limit_usd, kind, every, level, owner, id_, strict)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from fastgate._core.learned import TokenRate
-from fastgate._core.price import PriceTable
+from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.usage import Tier
 
@@ -12,9 +12,10 @@ TEMPLATE_TOKENS: Final = 64
 """What a chat template may add to the bytes of a body, and what an answer's framing may add to its cap."""
 IMAGE_TOKENS: Final = 20_000
 """More than any image of a supported provider is billed, whether its bytes are in the body or behind an address."""
-_ANY_TIER: Final = -1
-_PLAIN_TIERS: Final = frozenset({None, "default", "standard", "standard_only", "flex"})
-"""Tiers asked for that are never billed above the standard one, projects that set another default aside."""
+HOSTED_SEARCHES: Final = 10
+"""Paid searches held for where the provider may run tools of its own."""
+_PLAIN: Final = frozenset({None, "auto", "default", "standard", "standard_only", "flex"})
+_ASKED: Final = {"priority": Tier.PRIORITY, "fast": Tier.PRIORITY, "ultrafast": ANY_TIER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,19 @@ def hold_amount(
     """nano-USD to hold; 0 where nothing prices the model and the key allows that."""
     if price < 0:
         return 0
-    plain = request.service_tier in _PLAIN_TIERS and not request.fast
-    tier = Tier.STANDARD if plain and not strict else _ANY_TIER
-    return prices.bound(price, bound.input_tokens, bound.output_tokens, now_ns, tier)
+    if request.fast:
+        tier = int(Tier.FAST)
+    elif request.service_tier in _PLAIN:
+        # A project may be set to another tier by default, which only an absolute bound has to cover.
+        tier = UNASKED_TIERS if strict else int(Tier.STANDARD)
+    else:
+        tier = int(_ASKED.get(request.service_tier or "", ANY_TIER))
+    return prices.bound(
+        price,
+        bound.input_tokens,
+        bound.output_tokens,
+        now_ns,
+        tier=tier,
+        web_searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
+        media=strict or bool(request.images) or request.has_audio_output,
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from fastgate.cli.exits import BadConfiguration, Failed
+from fastgate.cli.exits import Failed
 from fastgate.cli.options import option
 
 
@@ -18,21 +18,15 @@ def command(file: Path, online: bool, as_json: bool) -> None:
     """Check FILE (default fastgate.yaml) and print all its errors as file:line:column: message (hint)."""
     if online:
         raise Failed("--online is not supported yet")
-    from fastgate.config.check import check
+    from fastgate.control.check import check
 
     problems = check(file, os.environ)
     if as_json:
         fields = ("file", "line", "column", "message", "hint")
-        click.echo(
-            json.dumps([{name: _plain(getattr(problem, name, None)) for name in fields} for problem in problems])
-        )
-        if problems:
-            raise click.exceptions.Exit(3)
-        return
+        click.echo(json.dumps([{name: getattr(problem, name) for name in fields} for problem in problems]))
+    elif problems:
+        click.echo("\n".join(map(str, problems)))
+    else:
+        click.echo(f"{file}: ok")
     if problems:
-        raise BadConfiguration("\n".join(map(str, problems)))
-    click.echo(f"{file}: ok")
-
-
-def _plain(value: object) -> object:
-    return value if value is None or isinstance(value, int | str) else str(value)
+        raise click.exceptions.Exit(3)

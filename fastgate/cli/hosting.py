@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,9 +16,11 @@ from fastgate.supervisor.errors import SupervisorError
 from fastgate.supervisor.folders import StateLock, keep_secret, make_private
 from fastgate.supervisor.options import Program, ServeOptions
 from fastgate.supervisor.serve import serve
+from fastgate.wire.snapshot import matches
 
 if TYPE_CHECKING:
     from fastgate.config import Config
+    from fastgate.config.upstreams import Provider
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def load(path: Path) -> "Config":
 
 def simulator(port: int) -> Program:
     """The simulated provider as a child."""
-    return Program("simulator", "fastgate.simulator", ("--port", str(port)), port, essential=True)
+    return Program(
+        "simulator", "fastgate.simulator", ("--host", "127.0.0.1", "--port", str(port)), port, essential=True
+    )
 
 
 def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None:
@@ -131,30 +135,34 @@ def _reachable(host: str) -> str:
 def _providers(plan: Plan, config: "Config") -> list[ProviderLine]:
     found = plan.found or {}
     return [
-        ProviderLine(name, provider.type, found.get(name, "configuration"), provider.base_url)
+        ProviderLine(name, provider.type, found.get(name, "configuration"), _address(provider))
         for name, provider in config.providers.items()
     ]
 
 
+def _address(provider: "Provider") -> str:
+    from fastgate.config.upstreams import DEFAULT_URLS
+
+    return provider.base_url or DEFAULT_URLS[provider.type]
+
+
 def _access(state_dir: Path, config: "Config") -> Access | None:
-    """The first key and a model that it may use; its secret goes to the 0600 file that a printed curl reads."""
+    """The first key that may use a model we can name; its secret goes to the 0600 file that a printed curl reads."""
     for key in config.keys:
-        model, kind = _first_model(config)
-        if model is None:
-            return None
-        secret_file = state_dir / "quickstart-key"
-        secret = key.secret.reveal() if key.secret else None
-        if secret is not None:
-            keep_secret(secret_file, secret)
-        return Access(secret, secret_file, model, kind == "anthropic")
+        for model, kind in _models(config):
+            if matches(key.models, model):
+                secret_file = state_dir / "quickstart-key"
+                secret = key.secret.reveal() if key.secret else None
+                if secret is not None:
+                    keep_secret(secret_file, secret)
+                return Access(secret, secret_file, model, kind == "anthropic")
     return None
 
 
-def _first_model(config: "Config") -> tuple[str | None, str]:
-    """A model to try and its provider's type: the first public name, else a well-known model of the first provider."""
+def _models(config: "Config") -> Iterator[tuple[str, str]]:
+    """Models to try, each with its provider's type: the public names, then a well-known model of each provider."""
     for name, model in config.models.items():
-        return name, config.providers[model.targets[0].provider].type
+        yield name, config.providers[model.targets[0].provider].type
     for name, provider in config.providers.items():
         if provider.type in FIRST_MODELS:
-            return f"{name}/{FIRST_MODELS[provider.type]}", provider.type
-    return None, ""
+            yield f"{name}/{FIRST_MODELS[provider.type]}", provider.type

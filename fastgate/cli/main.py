@@ -16,7 +16,7 @@ COMMANDS = {
     "check": ("fastgate.cli.check", "Check a configuration and print all its errors."),
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
-    "simulator": ("fastgate.cli.simulator", "Run the simulated provider alone."),
+    "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),
     "version": ("fastgate.cli.version", "Print the version."),
 }
 DEFAULT = "serve"

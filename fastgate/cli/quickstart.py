@@ -115,7 +115,7 @@ def _simulator(port: int) -> list[str]:
     return [
         "  sim:",
         "    type: sim",
-        f"    base_url: http://127.0.0.1:{port}/v1",
+        f"    base_url: http://127.0.0.1:{port}",
         "    keys: [{name: sim, value: sim}]",
     ]
 

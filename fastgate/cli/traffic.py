@@ -68,13 +68,14 @@ async def run(url: str, config_path: Path) -> None:
     import httpx
 
     from fastgate.config import load
+    from fastgate.wire.snapshot import matches
 
     config = load(config_path, os.environ)
-    models = list(config.models) or ["sim/sim-small", "sim/sim-large", "sim/sim-reasoning"]
     chance = random.Random(7)
     async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client, asyncio.TaskGroup() as tasks:
         for key in config.keys:
-            if key.secret:
+            models = [name for name in (*config.models, "sim/sim-small") if matches(key.models, name)]
+            if key.secret and models:
                 tasks.create_task(ask_forever(client, key.secret.reveal(), models, random.Random(chance.random())))
 
 

@@ -20,6 +20,8 @@ class Address(NamedTuple):
 
 def parse_base_url(text: str) -> Address:
     """The parts of a base URL; raises ``ValueError`` with what is wrong with it."""
+    if not all("!" <= character <= "~" for character in text):  # urlsplit would leave some of them out
+        raise ValueError("may hold visible ASCII characters only")
     parts = urlsplit(text)
     if parts.scheme not in PORTS:
         raise ValueError("has to begin with http:// or https://")

@@ -1,7 +1,8 @@
 """From a file to a configuration, or to all that is wrong with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path as FilePath
 from typing import Final
 
@@ -11,6 +12,7 @@ from fastgate.config import nodes
 from fastgate.config.nodes import Node
 from fastgate.config.problems import ConfigErrors, Finding, Path, Problem, dotted
 from fastgate.config.reading import FAILED, Reader
+from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.config.references import findings
 from fastgate.config.root import Config
 from fastgate.config.variables import Variables
@@ -46,18 +48,22 @@ def read_document(text: str, file: str, variables: Variables) -> Document:
     root = nodes.parse(text, file)
     reader = Reader(file, variables)
     values = reader.read(_TYPE, root, ())
-    if values is FAILED or reader.problems:
+    if values is FAILED:
         raise ConfigErrors(reader.problems)
     config = msgspec.convert(values, Config)
-    raise_findings(findings(config, variables.folder), file, root)
+    found = _remaining(findings(config, variables.folder, reader.lost), reader)
+    problems = reader.problems + [place(finding, file, root) for finding in islice(found, MAX_PROBLEMS)]
+    if problems:
+        raise ConfigErrors(problems)
     return Document(config, file, root)
 
 
-def raise_findings(found: Iterable[Finding], file: str, root: Node) -> None:
-    """Raises :class:`ConfigErrors` where there is any finding."""
-    problems = [place(finding, file, root) for finding in found]
-    if problems:
-        raise ConfigErrors(problems)
+def _remaining(found: Iterable[Finding], reader: Reader) -> Iterator[Finding]:
+    """Findings by their path in the file, less those about settings that could not even be read."""
+    for finding in found:
+        path = reader.original(finding.path)
+        if not reader.concerns_broken(path):
+            yield Finding(path, finding.message, finding.hint)
 
 
 def place(finding: Finding, file: str, root: Node) -> Problem:

@@ -36,6 +36,11 @@ class Budget(Section, frozen=True, kw_only=True):
     alerts_percent: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], PLANNED] = ()
     rollover: Annotated[bool, PLANNED] = False
 
+    @property
+    def period(self) -> tuple[str, int]:
+        """The window's unit and how many of it; ``day`` and one of ``day`` are the same."""
+        return (self.window.unit, self.window.every) if isinstance(self.window, Every) else (self.window, 1)
+
 
 class Limit(Section, frozen=True, kw_only=True):
     """A limit on requests, tokens or requests open at once."""

@@ -6,10 +6,12 @@
     └── ConfigErrors        every problem of one file
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
+
+_LONGEST = 600
 
 Path = tuple[str | int, ...]
 """Where a setting is: ``("keys", 0, "team")``."""
@@ -17,13 +19,20 @@ Path = tuple[str | int, ...]
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One mistake; printed as ``file:line:column: message (hint)``. Lines and columns count from 1."""
+    """One mistake; printed as ``file:line:column: message (hint)``. Lines and columns count from 1.
+
+    Message and hint are one line each: what the file or a path puts into them is made printable.
+    """
 
     file: str
     line: int
     column: int
     message: str
     hint: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
+        object.__setattr__(self, "hint", printable(self.hint))
 
     def __str__(self) -> str:
         hint = f" ({self.hint})" if self.hint else ""
@@ -56,6 +65,16 @@ class Finding:
     path: Path
     message: str
     hint: str = ""
+
+
+Lost = Mapping[Path, Set[str]]
+"""Names and ids of entries that could not be read, by the path of their list or mapping."""
+
+
+def printable(text: str) -> str:
+    """The text with ``?`` for every line break and control character, cut where it is longer than a line should be."""
+    shown = "".join(character if character.isprintable() else "?" for character in text[:_LONGEST])
+    return shown if len(text) <= _LONGEST else f"{shown}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -4,8 +4,7 @@ msgspec stops at the first mistake and knows no lines, so the structs are walked
 (``msgspec.inspect``); the conversion itself stays msgspec's.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec import NODEFAULT, ValidationError, convert, inspect
@@ -19,10 +18,16 @@ __all__ = ["FAILED", "Reader"]
 
 
 class Reader(ScalarReader):
-    """Reads one file's tree. ``problems`` grows as mistakes are found."""
+    """Reads one file's tree. ``problems`` grows as mistakes are found.
+
+    What could not be read is left out of its list or mapping, or takes its default, so that the rest can still be
+    checked: ``lost`` has the names and ids of what was left out, by the path of the list or mapping.
+    """
 
     def __init__(self, file: str, variables: Variables) -> None:
         super().__init__(file, variables)
+        self.lost: dict[Path, set[str]] = {}
+        self._places: dict[Path, int] = {}
         self._readers: dict[type, Callable[[Any, Node, Path], Any]] = {
             inspect.Metadata: self._metadata,
             inspect.StructType: self._struct,
@@ -41,6 +46,18 @@ class Reader(ScalarReader):
     def read(self, type_: inspect.Type, node: Node, path: Path) -> Any:
         """The value of ``node`` as ``type_``, or ``FAILED``."""
         return self._readers[type(type_)](type_, node, path)
+
+    def concerns_broken(self, path: Path) -> bool:
+        """Whether a place is, holds or lies in one that has a problem already."""
+        above = {broken[:length] for broken in self.broken for length in range(1, len(broken) + 1)}
+        return path in above or any(path[:length] in self.broken for length in range(1, len(path)))
+
+    def original(self, path: Path) -> Path:
+        """The path in the file of a path in the values read, whose lists may be shorter."""
+        found: Path = ()
+        for step in path:
+            found += (self._places.get((*found, step), step) if isinstance(step, int) else step,)
+        return found
 
     def _metadata(self, type_: inspect.Metadata, node: Node, path: Path) -> Any:
         extra = type_.extra or {}
@@ -67,47 +84,51 @@ class Reader(ScalarReader):
                 self._unknown(name, mark, path, fields)
         for name, each in fields.items():
             if each.required and name not in node.items:
-                values[name] = self.note(node, path, f"{name} is missing")
-        return FAILED if FAILED in values.values() else values
+                values[name] = self.note(node, path, f"{name} is missing", broken=(*path, name))
+        if any(each.required and values[name] is FAILED for name, each in fields.items()):
+            return FAILED
+        return {name: value for name, value in values.items() if value is not FAILED}
 
     def _unknown(self, name: str, mark: Scalar, path: Path, fields: dict[str, inspect.Field]) -> None:
         if name == "<<":
-            self.note(mark, path, "merging mappings with << is not supported", "write the settings out")
+            self.note(mark, path, "merging mappings with << is not supported", hint="write the settings out")
         else:
             self.note(mark, (*path, short(name)), "unknown setting", did_you_mean(name, fields))
 
     def _field(self, field: inspect.Field, mark: Scalar, node: Node, path: Path) -> Any:
         if not _is_planned(field.type):
             return self.read(field.type, node, path)
-        with self._quietly():
-            value = self.read(field.type, node, path)
-        if value is not FAILED and _equals_default(field, value):
+        value, clean = self._quietly(field.type, node, path)
+        if clean and _equals_default(field, value):
             return value
         return self.note(mark, path, "not supported yet")
 
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        """Drops the problems noted inside: what is not supported needs no further remark."""
-        kept = self.problems
-        self.problems = []
+    def _quietly(self, type_: inspect.Type, node: Node, path: Path) -> tuple[Any, bool]:
+        """The value, and whether it is without problems: what is not supported needs no further remark."""
+        kept, self.problems = self.problems, []
         try:
-            yield
-        except ConfigErrors:
-            pass  # more than anyone reads; the caller's value stays as it was
+            value = self.read(type_, node, path)
+            clean = not self.problems
+        except ConfigErrors:  # more of them than anyone reads
+            value, clean = FAILED, False
         finally:
             self.problems = kept
+        return value, clean
 
     def _dict(self, type_: inspect.DictType, node: Node, path: Path) -> Any:
         if is_null(node):
             return {}
         if not isinstance(node, Mapping):
             return self.mismatch("a mapping", node, path)
-        values: dict[Any, Any] = {}
+        values: dict[str, Any] = {}
         for name, (mark, child) in node.items.items():
             key = self.read(type_.key_type, Scalar(mark.line, mark.column, text=name, plain=mark.plain), path)
             value = self.read(type_.value_type, child, (*path, short(name)))
-            values[name] = FAILED if key is FAILED else value
-        return FAILED if FAILED in values.values() else values
+            if key is FAILED or value is FAILED:
+                self.lost.setdefault(path, set()).add(name)
+            else:
+                values[name] = value
+        return values
 
     def _list(self, type_: inspect.VarTupleType, node: Node, path: Path) -> Any:
         if is_null(node):
@@ -116,8 +137,21 @@ class Reader(ScalarReader):
             return self.mismatch("a list", node, path)
         if type_.min_length is not None and len(node.items) < type_.min_length:
             return self.note(node, path, "needs at least one entry")
-        values = [self.read(type_.item_type, child, (*path, index)) for index, child in enumerate(node.items)]
-        return FAILED if FAILED in values else values
+        values: list[Any] = []
+        for index, child in enumerate(node.items):
+            value = self.read(type_.item_type, child, (*path, index))
+            if value is FAILED:
+                self._lose(path, child)
+            else:
+                if index != len(values):
+                    self._places[(*path, len(values))] = index
+                values.append(value)
+        return FAILED if type_.min_length is not None and len(values) < type_.min_length else values
+
+    def _lose(self, path: Path, node: Node) -> None:
+        """Remembers the id of an entry that could not be read: references to it are no mistakes."""
+        if isinstance(node, Mapping) and "id" in node.items and isinstance(node.items["id"][1], Scalar):
+            self.lost.setdefault(path, set()).add(node.items["id"][1].text)
 
     def _tuple(self, type_: inspect.TupleType, node: Node, path: Path) -> Any:
         if not isinstance(node, Sequence) or len(node.items) != len(type_.item_types):

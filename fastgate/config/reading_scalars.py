@@ -38,15 +38,20 @@ class Text(NamedTuple):
 
 
 class ScalarReader:
-    """Reads one file's scalars. ``problems`` grows as mistakes are found."""
+    """Reads one file's scalars. ``problems`` grows as mistakes are found, ``broken`` with the settings they are in."""
 
     def __init__(self, file: str, variables: Variables) -> None:
         self.problems: list[Problem] = []
+        self.broken: set[Path] = set()
         self._file = file
         self._variables = variables
 
-    def note(self, node: Node, path: Path, message: str, hint: str = "") -> Any:
-        """Notes a problem; raises :class:`ConfigErrors` when there are more than anyone reads."""
+    def note(self, node: Node, path: Path, message: str, hint: str = "", *, broken: Path | None = None) -> Any:
+        """Notes a problem; raises :class:`ConfigErrors` when there are more than anyone reads.
+
+        ``broken`` is the setting that has no value now, where that is not ``path``.
+        """
+        self.broken.add(path if broken is None else broken)
         text = f"{dotted(path)}: {message}" if path else message
         self.problems.append(Problem(self._file, node.line, node.column, text, hint))
         if len(self.problems) > MAX_PROBLEMS:
@@ -73,12 +78,13 @@ class ScalarReader:
         text = self._expanded(node, path, scalar.wants)
         if text is None:
             return FAILED
-        if not text.is_text:
-            return self.note(node, path, f"expected {scalar.wants}", f'write "{short(text.value)}" in quotes')
         try:
-            return scalar.parse(text.value)
+            value = scalar.parse(text.value)
         except ValueError as error:
             return self.note(node, path, f"expected {scalar.wants}" if text.given else short(str(error), 300))
+        if not text.is_text:
+            return self.note(node, path, f"expected {scalar.wants}", f'write "{short(text.value)}" in quotes')
+        return value
 
     def secret(self, type_: inspect.CustomType, node: Node, path: Path) -> Any:
         """The only custom type there is."""
@@ -168,6 +174,5 @@ def listed(words: Any) -> str:
 
 
 def short(text: str, limit: int = 80) -> str:
-    """Fit for a message: one line, no control characters, not too long."""
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+    """Not too long for a message."""
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."

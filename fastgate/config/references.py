@@ -5,19 +5,20 @@ from itertools import chain
 from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
-from fastgate.config.owners_check import owner_findings
-from fastgate.config.problems import Finding, did_you_mean
+from fastgate.config.owners_check import Known, owner_findings
+from fastgate.config.problems import Finding, Lost, did_you_mean
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 
 
-def findings(config: Config, folder: FilePath) -> Iterator[Finding]:
-    """All mistakes of this kind; ``folder`` is where relative paths start."""
+def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
+    """All mistakes of this kind; ``folder`` is where relative paths start. References to what was ``lost`` are none."""
+    known = Known.of(config, lost)
     return chain(
         _server(config),
         chain.from_iterable(_provider(name, provider, folder) for name, provider in config.providers.items()),
-        chain.from_iterable(_model(name, model, config) for name, model in config.models.items()),
-        owner_findings(config),
+        chain.from_iterable(_model(name, model, known) for name, model in config.models.items()),
+        owner_findings(config, known),
     )
 
 
@@ -25,7 +26,7 @@ def _server(config: Config) -> Iterator[Finding]:
     if config.server.port == config.server.admin_port:
         yield Finding(("server", "admin_port"), f"{config.server.admin_port} is the port of the data plane, too")
     if not config.providers:
-        yield Finding((), "providers: at least one is needed", "see fastgate config init")
+        yield Finding(("providers",), "at least one is needed", "see fastgate config init")
 
 
 def _provider(name: str, provider: Provider, folder: FilePath) -> Iterator[Finding]:
@@ -60,8 +61,8 @@ def _base_url(name: str, provider: Provider) -> Iterator[Finding]:
     except ValueError as error:
         yield Finding(path, str(error))
         return
-    if provider.type in ("anthropic", "sim") and address.path.endswith("/v1"):
-        yield Finding(path, f"for {provider.type} it is what precedes /v1", "leave /v1 out")
+    if provider.type == "anthropic" and address.path.endswith("/v1"):
+        yield Finding(path, "for anthropic it is what precedes /v1", "leave /v1 out")
 
 
 def _ca_file(path: tuple[str, ...], file: FilePath) -> Iterator[Finding]:
@@ -79,14 +80,14 @@ def _is_token(text: str) -> bool:
     return all("!" <= character <= "~" for character in text)
 
 
-def _model(name: str, model: PublicModel, config: Config) -> Iterator[Finding]:
+def _model(name: str, model: PublicModel, known: Known) -> Iterator[Finding]:
     path = ("models", name)
     prefix = name.partition("/")[0]
-    if "/" in name and prefix in config.providers:
+    if "/" in name and prefix in known.providers:
         yield Finding(path, f"hides a model of provider {prefix}", "provider/model always works; choose another name")
     for index, target in enumerate(model.targets):
-        if target.provider not in config.providers:
-            hint = did_you_mean(target.provider, config.providers)
+        if target.provider not in known.providers:
+            hint = did_you_mean(target.provider, known.providers)
             yield Finding((*path, "targets", index, "provider"), f"no provider {target.provider}", hint)
     if not any(target.weight for target in model.targets):
         yield Finding((*path, "targets"), "every weight is 0: no target would ever be used")

@@ -9,7 +9,7 @@ from fastgate.config.root import Config
 from fastgate.config.scalars import Scalar, Secret
 
 
-def redacted(config: Config) -> dict[str, Any]:
+def plain(config: Config) -> dict[str, Any]:
     """What the file could say, defaults written out, fit for JSON and for people's eyes."""
     shown: dict[str, Any] = _show(msgspec.inspect.type_info(Config), config)
     return shown

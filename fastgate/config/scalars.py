@@ -55,8 +55,6 @@ class Scalar:
     """What an operator has to write, as an end of the sentence "expected ..."."""
     parse: Callable[[str], Any]
     show: Callable[[Any], str] = str
-    quoted: bool = False
-    """Whether a number without quotes is a mistake (it would have been read as a float)."""
 
 
 def _decimal(text: str, scale: int, limit: int) -> int:
@@ -133,7 +131,7 @@ _AMOUNT_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,1
 Usd = Annotated[
     int,
     Meta(
-        extra={"scalar": Scalar('a decimal amount in quotes, such as "12.50"', parse_usd, show_usd, quoted=True)},
+        extra={"scalar": Scalar('a decimal amount in quotes, such as "12.50"', parse_usd, show_usd)},
         extra_json_schema=_AMOUNT_SCHEMA,
     ),
 ]
@@ -142,7 +140,7 @@ Usd = Annotated[
 Price = Annotated[
     str,
     Meta(
-        extra={"scalar": Scalar('a decimal price in quotes, such as "0.15"', _parse_price, quoted=True)},
+        extra={"scalar": Scalar('a decimal price in quotes, such as "0.15"', _parse_price)},
         extra_json_schema=_AMOUNT_SCHEMA,
     ),
 ]

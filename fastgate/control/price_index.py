@@ -60,7 +60,9 @@ class PriceIndex:
         A name that is listed without a usable price is ``NO_PRICE``, so that no rule finds another's price for it.
         """
         exact, families = names(provider.type, provider.base_url)
-        numbers = {model: self.of_model(name, provider, model) for model in (*exact, *simulated.MODELS, *provider.prices)}
+        numbers = {
+            model: self.of_model(name, provider, model) for model in (*exact, *simulated.MODELS, *provider.prices)
+        }
         rules = tuple(
             PriceRule(family.kind, family.text, self.of_model(name, provider, family.sample)) for family in families
         )

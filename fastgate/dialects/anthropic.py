@@ -263,8 +263,8 @@ class Anthropic(Dialect):
 
     def models(self, names: Sequence[str]) -> bytes:
         """Anthropic's list of models, on one page."""
-        epoch = "1970-01-01T00:00:00Z"
-        data = [{"type": "model", "id": name, "display_name": name, "created_at": epoch} for name in names]
+        known = {"type": "model", "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
+        data = [{**known, "id": name, "display_name": name} for name in names]
         first, last = (names[0], names[-1]) if names else (None, None)
         return msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
 

@@ -73,6 +73,17 @@ ANSWER_USAGE, ANSWER_TIER, ANSWER_MODEL = range(3)
 
 USAGE, TIER, NAMED_MODEL, FINISH = range(FIRST_CAPTURE, FIRST_CAPTURE + 4)
 
+RULES: Final = [
+    ("usage", USAGE),
+    ("x_groq.usage", USAGE),
+    ("service_tier", TIER),
+    ("model", NAMED_MODEL),
+    ("choices.*.finish_reason", FINISH),
+    ("error", ERROR),
+    *((f"choices.*.delta.{name}", OUTPUT) for name in _OUTPUT),
+]
+"""What is taken from a stream's events."""
+
 _SERVER: Final = "server_error"
 _INVALID: Final = "invalid_request_error"
 _SHAPES: Final = {
@@ -107,19 +118,7 @@ class OpenAIChat(Dialect):
     operations: ClassVar[Mapping[str, Operation]] = {"/chat/completions": Operation.GENERATE}
     fields = Fields(_REQUEST)
     answer_fields = Fields(_ANSWER, unique=False)
-    table = EventTable(
-        [
-            ("usage", USAGE),
-            ("x_groq.usage", USAGE),
-            ("service_tier", TIER),
-            ("model", NAMED_MODEL),
-            ("choices.*.finish_reason", FINISH),
-            ("error", ERROR),
-            *((f"choices.*.delta.{name}", OUTPUT) for name in _OUTPUT),
-        ],
-        strip="usage",
-        only="choices",
-    )
+    table = EventTable(RULES, strip="usage", only="choices")
     shapes = _SHAPES
     request_id_header = "x-request-id"
 

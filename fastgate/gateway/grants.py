@@ -1,6 +1,6 @@
 """What a virtual key may do, worked out once per key and model and kept until the next snapshot."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -55,6 +55,8 @@ class Leg:
     draft: Draft
     headers: tuple[tuple[str, str], ...]
     """Of every answer: provider, model, route, attempts."""
+    heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
+    """Heads of requests to the provider, by what the client contributes to them."""
 
 
 class Grant:

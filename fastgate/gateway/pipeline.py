@@ -8,6 +8,7 @@ Whatever happens after the hold reaches a settlement: what the provider may bill
 import asyncio
 from time import time_ns
 from typing import Final
+from urllib.parse import quote
 
 from fastgate._core.arena import ArenaFull
 from fastgate._core.body import BodyError, scan, splice
@@ -21,7 +22,7 @@ from fastgate.gateway.answers import own_headers, provider_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.gateway.inbound import credential, query_to_forward, read_body
-from fastgate.gateway.inflate import Inflater
+from fastgate.gateway.inflate import Feeds, Inflater
 from fastgate.gateway.relay import StreamRelay
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.tail import TailMeter
@@ -31,6 +32,8 @@ from fastgate.wire.request import ChatRequest
 
 BUFFERED: Final = 8 << 20
 """Bytes of an answer that is not streamed which are kept for the cost header; longer ones are relayed without it."""
+_MOST_HEADS: Final = 64
+_URL_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 _CONTENDED_TRIES: Final = 200
 _TIMEOUTS: Final = (FirstByteTimeout, IdleTimeout, TotalTimeout)
 
@@ -101,21 +104,25 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
 
 
 def compose(call: Call, leg: Leg, path: str, length: int) -> bytes:
-    """The head of the request to the provider."""
-    query = query_to_forward(call.query)
-    target = f"{leg.upstream.path(call.dialect.name, path)}?{query}" if query else leg.upstream.path(call.dialect.name, path)
-    lines = [f"POST {target} HTTP/1.1\r\n"]
+    """The head of the request to the provider. Clients repeat themselves, so all but the length is kept."""
     headers = call.headers
-    kind = leg.upstream.kind
-    for name in kind.forward[call.dialect.name]:
-        value = headers.get(name)
-        if value is not None:
-            lines.append(f"{name}: {value}\r\n")
-    for name, value in kind.defaults:
-        if name not in headers:
-            lines.append(f"{name}: {value}\r\n")
-    lines.append(f"content-length: {length}\r\n")
-    return "".join(lines).encode("latin-1", "replace") + leg.head + b"\r\n"
+    names = leg.upstream.kind.forward[call.dialect.name]
+    values = (path, call.query, *[headers.get(name) for name in names])
+    head = leg.heads.get(values)
+    if head is None:
+        if len(leg.heads) >= _MOST_HEADS:
+            leg.heads.clear()
+        head = leg.heads[values] = first_lines(call, leg, path, dict(zip(names, values[2:], strict=True)))
+    return b"%bcontent-length: %d\r\n\r\n" % (head, length)
+
+
+def first_lines(call: Call, leg: Leg, path: str, forwarded: dict[str, str | None]) -> bytes:
+    """The request line, what the client may say to the provider, and what every request to it says."""
+    query = query_to_forward(call.query)
+    target = f"{leg.upstream.path(call.dialect.name, path)}{'?' if query else ''}{query}"
+    said = {**dict(leg.upstream.kind.defaults), **{name: value for name, value in forwarded.items() if value is not None}}
+    lines = [f"POST {quote(target, safe=_URL_SAFE)} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
+    return "".join(f"{line}\r\n" for line in lines).encode("latin-1", "replace") + leg.head
 
 
 async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes, path: str, *, free: bool) -> None:
@@ -203,45 +210,55 @@ def metered(call: Call, body: bytes) -> tuple[list[Charge] | None, int]:
 async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """An answer too long to be kept: relayed as it comes; its usage stands near its end."""
     meter = TailMeter()
-    transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
-    relay = StreamRelay(exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000)
-    error = await run(relay)
-    outcome = Outcome.of(call, leg, held, meter.charges(call.dialect), meter.size, cut=error, client_gone=relay.client_gone)
-    settle(call, held, outcome, 200)
+    relay = open_relay(call, leg, exchange, meter)
+    try:
+        cut = await run(call, relay, exchange)
+        charges = meter.charges(call.dialect)
+        settle(call, held, Outcome.of(call, leg, held, charges, meter.size, cut=cut, client_gone=relay.client_gone), 200)
+    finally:
+        relay.close()
 
 
 async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, exchange: Exchange) -> None:
     """A stream: relayed piece by piece, metered on the way, settled at its end."""
     dialect = call.dialect
     scanner = EventScanner(dialect.table, dialect.hides_usage(request))
-    inflater = Inflater.of(exchange.header(b"content-encoding"))
+    relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(scanner))
+    try:
+        cut = await run(call, relay, exchange)
+        outcome = Outcome.of(
+            call,
+            leg,
+            held,
+            dialect.charges_of_stream(scanner.captures),
+            scanner.output_bytes,
+            cut=cut,
+            client_gone=relay.client_gone,
+            failed=scanner.failed,
+        )
+        settle(call, held, outcome, 200)
+        if cut is not None:
+            failure = Failure(FailureCode.UPSTREAM_ERROR, f"The provider's stream broke off: {cut}.", final=True)
+            relay.send(dialect.stream_error(failure, call.request_id))
+    finally:
+        relay.close()
+
+
+def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> StreamRelay:
+    """Begin an answer whose end is not known."""
     transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
-    relay = StreamRelay(
-        exchange, inflater.before(scanner), transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000
-    )
-    error = await run(relay)
-    outcome = Outcome.of(
-        call,
-        leg,
-        held,
-        dialect.charges_of_stream(scanner.captures),
-        scanner.output_bytes,
-        cut=error,
-        client_gone=relay.client_gone,
-        failed=scanner.failed,
-    )
-    settle(call, held, outcome, 200)
-    if error is not None and not relay.client_gone:
-        failure = Failure(FailureCode.UPSTREAM_ERROR, f"The provider's stream broke off: {error}.", final=True)
-        relay.send(dialect.stream_error(failure, call.request_id))
+    return StreamRelay(exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000)
 
 
-async def run(relay: StreamRelay) -> UpstreamError | None:
+async def run(call: Call, relay: StreamRelay, exchange: Exchange) -> UpstreamError | None:
     """Relay to the end; what ended it early is returned, since the settlement needs it first."""
+    began = time_ns()
     try:
         await relay.run()
     except UpstreamError as error:
         return error
+    finally:
+        call.upstream_ns += time_ns() - began
     return None
 
 

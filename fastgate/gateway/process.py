@@ -40,8 +40,8 @@ class WorkerServer(Server):
         self._descriptor = descriptor
 
     def _init_shared_socket(self) -> None:
-        self._shd = SocketHolder(self._descriptor, False, BACKLOG)  # type: ignore[call-arg]
-        self._sfd = self._descriptor
+        self._shd: Any = SocketHolder(self._descriptor, False, BACKLOG)  # type: ignore[call-arg]
+        self._sfd: Any = self._descriptor
 
 
 class Process:
@@ -82,7 +82,7 @@ class Process:
         deadline = self._loop.time() + self._worker.state().head.drain_ms / 1000
         while self._worker.open and self._loop.time() < deadline:
             await asyncio.sleep(0.02)
-        self._server.signal_handler_interrupt()
+        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
     def _lifeline(self) -> None:
         """The supervisor never writes: what can be read is the end of it, and with it ours."""

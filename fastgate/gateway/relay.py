@@ -3,10 +3,10 @@
 import asyncio
 from typing import Any, Final
 
-from granian.rsgi import ProtocolClosed
+from granian._granian import RSGIProtocolClosed
 
-from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
+from fastgate.gateway.inflate import Feeds
 from fastgate.gateway.window import MOST_OUTSTANDING, ClientWindow
 
 STALLED_SECONDS: Final = 60.0
@@ -26,7 +26,7 @@ def _accepted(handed: Any) -> bool:
     except StopIteration:
         _accepting.add(type(handed))
         return True
-    except ProtocolClosed:
+    except RSGIProtocolClosed:
         return False
     raise AssertionError("the server's send_bytes has begun to wait")
 
@@ -38,15 +38,15 @@ class StreamRelay:
     the provider is paused.
     """
 
-    __slots__ = ("_disconnect_seconds", "_exchange", "_loop", "_paused_at", "_scanner", "_send", "_timer", "_window", "client_gone")
+    __slots__ = ("_disconnect_seconds", "_exchange", "_loop", "_meter", "_paused_at", "_send", "_timer", "_window", "client_gone")
 
     def __init__(
-        self, exchange: Exchange, scanner: EventScanner, transport: Any, window: ClientWindow, disconnect_seconds: float
+        self, exchange: Exchange, meter: Feeds, transport: Any, window: ClientWindow, disconnect_seconds: float
     ) -> None:
         self.client_gone = False
         self._exchange = exchange
-        self._scanner = scanner
-        self._send = transport.send_bytes
+        self._meter = meter
+        self._send: Any = transport.send_bytes
         self._window = window
         self._disconnect_seconds = disconnect_seconds
         self._loop = asyncio.get_running_loop()
@@ -57,7 +57,7 @@ class StreamRelay:
         """Relay to the end of the answer. Raises what ended it early (UpstreamError)."""
         try:
             await self._exchange.stream(self._piece)
-            self.send(self._scanner.finish())
+            self.send(self._meter.finish())
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -74,6 +74,11 @@ class StreamRelay:
         if window.due() and window.outstanding() > MOST_OUTSTANDING:
             self._pause()
 
+    def close(self) -> None:
+        """Let go of the client's stream, which ends it; nothing can be sent any more."""
+        self.client_gone = True
+        self._send = None
+
     def leave(self) -> None:
         """The client is gone: the provider is read on, for what it bills, but not for ever."""
         if not self.client_gone:
@@ -84,7 +89,7 @@ class StreamRelay:
             self._timer = self._loop.call_later(self._disconnect_seconds, self._exchange.abort)
 
     def _piece(self, piece: bytes) -> None:
-        self.send(self._scanner.feed(piece))
+        self.send(self._meter.feed(piece))
 
     def _pause(self) -> None:
         self._exchange.pause()

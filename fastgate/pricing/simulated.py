@@ -31,6 +31,7 @@ _BANDS: Final = {
     "sim-reasoning": ((-1, "1.10 0.275 1.375 2.20 4.40 3.30 1.10 4.40"),),
     "sim-cached": ((-1, "1.00 0.10 1.25 2.00 5.00 5.00 1.00 5.00"),),
 }
+MODELS: Final = tuple(_BANDS)
 _WEB_SEARCH_USD: Final = "0.01"
 _CONTEXT_WINDOW: Final = 1_000_000
 _MAX_OUTPUT: Final = 131_072

@@ -17,7 +17,7 @@ class Weighted(Generic[T]):
 
     __slots__ = ("_bounds", "items")
 
-    def __init__(self, items: Sequence[tuple[T, int]]) -> None:
+    def __init__(self, items: Sequence[tuple[T, float]]) -> None:
         drawn = [(item, weight) for item, weight in items if weight > 0]
         self.items: tuple[T, ...] = tuple(item for item, _ in drawn)
         self._bounds = list(accumulate(weight for _, weight in drawn))

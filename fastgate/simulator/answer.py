@@ -6,7 +6,7 @@ import msgspec
 
 from fastgate.simulator.ask import Ask
 from fastgate.simulator.prices import MAX_OUTPUT, Behaviour, Counts
-from fastgate.simulator.script import Call, Script
+from fastgate.simulator.script import Script
 from fastgate.simulator.tokens import Tokenizer, sentence
 
 Finish = Literal["stop", "length", "tools"]
@@ -60,9 +60,8 @@ class Writer(msgspec.Struct, frozen=True):
         text = script.text
         if text is not None or script.tools:
             text = text or ""
-            wanted = self.tokenizer.text(text) + sum(
-                self.tokenizer.text(call.name + call.text()) for call in script.tools
-            )
+            calls = [call.name + call.text() for call in script.tools]
+            wanted = sum(self.tokenizer.text(each) for each in (text, *calls))
         if script.tokens is not None:
             wanted = script.tokens
         visible, reasoning, cut = self._within_cap(ask, script, wanted, behaves)

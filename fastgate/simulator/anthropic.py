@@ -7,7 +7,7 @@ import msgspec
 
 from fastgate.simulator import anthropic_usage
 from fastgate.simulator.answer import Answer
-from fastgate.simulator.ask import Ask, Refusal, decode_body
+from fastgate.simulator.ask import Ask, Refusal, decode_body, raw_text
 from fastgate.simulator.bill import Charge
 from fastgate.simulator.dialect import Stream
 from fastgate.simulator.prices import Price
@@ -112,7 +112,7 @@ def _check_version(asked: _Body, version: bytes | None) -> None:
 def _read(asked: _Body) -> Ask:
     if not asked.messages:
         raise Refusal(400, "messages: at least one message is required")
-    tools = bytes(asked.tools).decode()
+    tools = raw_text(asked.tools)
     prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
     if asked.system is not None:
         prompt.messages += 1
@@ -142,7 +142,7 @@ def _add(prompt: Prompt, content: str | list[_Block] | None) -> None:
         prompt.texts.append(content or "")
         return
     for block in content:
-        prompt.texts.append(block.text or block.thinking or bytes(block.input).decode())
+        prompt.texts.append(block.text or block.thinking or raw_text(block.input))
         prompt.names += (block.name, block.id, block.tool_use_id)
         prompt.images += block.type == "image"
         if block.type == "tool_result" and block.content:

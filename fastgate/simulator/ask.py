@@ -1,5 +1,6 @@
 """A request as both dialects understand it, and what it is refused for."""
 
+from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -10,13 +11,21 @@ Body = TypeVar("Body")
 
 
 class Refusal(Exception):
-    """A request that is answered with an error: its status, what it says, and a code for those who look one up."""
+    """A request that is answered with an error: its status, what it says, a code for those who look one up."""
 
-    def __init__(self, status: int, message: str, code: str | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, code: str | None = None, headers: Mapping[bytes, bytes] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message
         self.code = code
+        self.headers = headers or {}
+
+
+def unknown_model(name: str) -> Refusal:
+    """The refusal of a model that has no price."""
+    return Refusal(404, f"The model `{name}` does not exist or you do not have access to it.", "model_not_found")
 
 
 class Ask(msgspec.Struct):
@@ -50,4 +59,12 @@ def decode_body(decoder: "msgspec.json.Decoder[Body]", body: bytes) -> Body:
     except msgspec.ValidationError as error:
         raise Refusal(400, f"Invalid request: {error}") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error
+
+
+def raw_text(raw: msgspec.Raw) -> str:
+    """A part of a body as it was written; raises :class:`Refusal` (400) where that is not UTF-8."""
+    try:
+        return bytes(raw).decode()
+    except UnicodeDecodeError as error:
         raise Refusal(400, f"We could not parse the JSON body of your request: {error}") from error

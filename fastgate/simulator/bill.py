@@ -72,7 +72,14 @@ class Bill:
         self.unbilled: dict[str, int] = {}
 
     def add(
-        self, key: str, charge: Charge, started_us: int, answer_id: int, outcome: int = COMPLETE, first: bool = True
+        self,
+        key: str,
+        charge: Charge,
+        started_us: int,
+        answer_id: int,
+        *,
+        outcome: int = COMPLETE,
+        first: bool = True,
     ) -> None:
         """Books a charge of the request that began at ``started_us`` (unix microseconds).
 

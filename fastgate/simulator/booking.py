@@ -20,13 +20,13 @@ class Booking(msgspec.Struct, frozen=True):
     def whole(self, outcome: int) -> None:
         """All of it was produced."""
         for number, charge in enumerate(self.charges):
-            self.bill.add(self.key, charge, self.started_us, self.answer_id, outcome, first=number == 0)
+            self.bill.add(self.key, charge, self.started_us, self.answer_id, outcome=outcome, first=number == 0)
 
     def part(self, outcome: int, done: int, pieces: int, reasoning: float) -> None:
         """``done`` of the ``pieces`` of output were produced, and that share of the reasoning (0 to 1)."""
         for number, charge in enumerate(self.charges):
             part = msgspec.structs.replace(charge, counts=produced(charge.counts, done, pieces, reasoning))
-            self.bill.add(self.key, part, self.started_us, self.answer_id, outcome, first=number == 0)
+            self.bill.add(self.key, part, self.started_us, self.answer_id, outcome=outcome, first=number == 0)
 
     def unbilled(self, reason: str) -> None:
         """Nothing was produced."""

@@ -49,12 +49,15 @@ class Dialect(Protocol):
         """The body of one model."""
 
 
+MOST = 2**63 - 1
+
+
 def count(usage: Mapping[str, Any] | None, *path: str) -> int:
-    """A count inside a usage object: 0 where it is absent, null, negative or no whole number."""
+    """A count inside a usage object: 0 where it is absent, null, negative or no whole number, at most :data:`MOST`."""
     value: Any = usage
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, int) and value > 0 and not isinstance(value, bool) else 0
+    return min(value, MOST) if isinstance(value, int) and value > 0 and not isinstance(value, bool) else 0
 
 
 def billed_model(stated: object, asked: str, prices: Mapping[str, Price]) -> str:

@@ -14,9 +14,10 @@ import msgspec
 import uvloop
 
 from fastgate.simulator.faults import FaultsError
+from fastgate.simulator.options import Options
 from fastgate.simulator.prices import PricesError
 from fastgate.simulator.protocol import connections_factory
-from fastgate.simulator.service import Options, Service
+from fastgate.simulator.service import Service
 from fastgate.simulator.tokens import TOKENIZERS
 
 BACKLOG = 4096

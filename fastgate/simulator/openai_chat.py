@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from fastgate.simulator.answer import Answer
-from fastgate.simulator.ask import Ask, Refusal, decode_body
+from fastgate.simulator.ask import Ask, Refusal, decode_body, raw_text
 from fastgate.simulator.bill import Charge
 from fastgate.simulator.dialect import Stream, billed_model, count
 from fastgate.simulator.prices import Counts, Price
@@ -72,7 +72,7 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
     choices = 1 if asked.n is None else asked.n
     if (cap is not None and cap < 1) or not 1 <= choices <= 128:
         raise Refusal(400, "Invalid value: the output cap should be at least 1, and n should lie between 1 and 128.")
-    tools = bytes(asked.tools).decode()
+    tools = raw_text(asked.tools)
     prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
     for message in asked.messages:
         _add(prompt, message)
@@ -102,9 +102,9 @@ def _add(prompt: Prompt, message: _Message) -> None:
             prompt.images += part.type == "image_url"
     if message.name or message.tool_call_id:
         prompt.names += (message.name, message.tool_call_id)
-    calls = bytes(message.tool_calls)
+    calls = raw_text(message.tool_calls)
     if calls:
-        prompt.texts.append(calls.decode())
+        prompt.texts.append(calls)
 
 
 def _text(content: str | list[_Part] | None) -> str:

@@ -107,9 +107,7 @@ class Playback:
         keep_alive: bool | None = None,
     ) -> bytes:
         headers = {self.dialect.request_id_header: b"req_%016x" % self.answer.number, **(further or {})}
-        headers.update(
-            (name.lower().encode("latin-1"), text.encode("latin-1")) for name, text in self.script.headers.items()
-        )
+        headers.update(self.script.header_bytes())
         keep = self.keep_alive if keep_alive is None else keep_alive
         return head(
             status, content_type, headers, length=length, keep_alive=keep, chunked=length is None and not self.http10

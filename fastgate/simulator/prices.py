@@ -11,8 +11,8 @@ sim-cached     1.00  0.10       1.25           2.00           5.00   5.00
 ============== ===== ========== ============== ============== ====== =========
 
 Audio costs what text costs, but 40 in and 80 out on sim-large. A web search costs 0.01 USD on each. The prompt's total
-decides on the long-context row, for every token of the request; exactly 200,000 is still the low one. Only sim-large has
-tiers (flex 0.5, batch 0.5, priority 2, fast 2 times every token price) and a geography factor (us 1.1).
+decides on the long-context row, for every token of the request; exactly 200,000 is still the low one. Only sim-large
+has tiers (flex 0.5, batch 0.5, priority 2, fast 2 times every token price) and a geography factor (us 1.1).
 
 Reasoning costs less than output on sim-reasoning so that a token counted in both shows in the sum.
 """
@@ -176,9 +176,9 @@ PRICES: Mapping[str, Price] = MappingProxyType(
 
 
 def read_prices(path: Path) -> dict[str, Price]:
-    """The prices of a YAML or JSON file ``{model: {input_usd_per_million: "0.15", ...}}``, beside the four built-in models.
+    """The prices of a YAML or JSON file ``{model: {input_usd_per_million: "0.15", ...}}``, and the built-in ones.
 
-    Raises :class:`PricesError`. Amounts are decimal strings or whole numbers: a float is an error, since it is not exact.
+    Raises :class:`PricesError`. Amounts are decimal strings or whole numbers; a float is an error: it is not exact.
     """
     try:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))

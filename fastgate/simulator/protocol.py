@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import httptools
 
 from fastgate.simulator.heads import CONTINUE, JSON, head
 from fastgate.simulator.replies import Reply
-from fastgate.simulator.service import HEADERS, Request, Service
+from fastgate.simulator.request import HEADERS, Request
+from fastgate.simulator.service import Service
 
 MAX_BODY = 256 << 20
 MAX_TARGET = 64 << 10
@@ -35,8 +36,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own class, with the same methods
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -64,6 +64,8 @@ class Connection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            raise  # a bug of ours: the loop logs it and closes the connection
         except httptools.HttpParserUpgrade:
             self._refuse(426, b"upgrades are not supported")
         except httptools.HttpParserError as error:
@@ -72,9 +74,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, why: bytes) -> None:
         """Answers what is no request, and closes."""
         self._waiting.clear()
-        body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % why.replace(
-            b'"', b"'"
-        )
+        message = why.replace(b'"', b"'").replace(b"\\", b"/")
+        body = b'{"error":{"message":"%b","type":"invalid_request_error","param":null,"code":null}}' % message
         self.write(head(status, JSON, {}, length=len(body), keep_alive=False) + body)
         self.close()
 
@@ -114,9 +115,9 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """A request is complete."""
-        if self._closing:
-            return
         parser, body = self._parser, self._body
+        if self._closing or parser.should_upgrade():  # the parser raises for an upgrade as soon as this returns
+            return
         request = Request(
             parser.get_method(),
             self._target,

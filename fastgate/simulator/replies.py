@@ -75,6 +75,7 @@ class Whole(Reply):
         self._gone = False
 
     def start(self, sink: Sink) -> None:
+        """Waits for the latency."""
         super().start(sink)
         self._after(self.latency, self._produce)
 
@@ -154,9 +155,11 @@ class Endless(Whole):
             self.sink.loop.call_soon(self._turn)
 
     def pause(self) -> None:
+        """Holds up."""
         self._paused = True
 
     def resume(self) -> None:
+        """Goes on."""
         self._paused = False
         self._wait()
 
@@ -178,7 +181,7 @@ class Timing:
 
 
 class Streamed(Reply):
-    """A streamed answer. When its reader leaves, what was produced is billed, and what the cancel lag still produces."""
+    """A streamed answer. When its reader leaves, what was produced is billed, and what the cancel lag yet produces."""
 
     def __init__(
         self,
@@ -211,6 +214,7 @@ class Streamed(Reply):
         self._over = False
 
     def start(self, sink: Sink) -> None:
+        """Waits for the latency."""
         super().start(sink)
         self._began = sink.loop.time()
         self._after(self.timing.latency, self._open)
@@ -277,6 +281,7 @@ class Streamed(Reply):
         self._paused = True
 
     def resume(self) -> None:
+        """Goes on where it was held up."""
         self._paused = False
         if self._held:
             self._next()

@@ -56,12 +56,13 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
     geo: str | None = None
     """Anthropic's ``usage.inference_geo``."""
 
-    usage: dict[str, Any] | None | msgspec.UnsetType = msgspec.UNSET
+    usage: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     """The usage object as it shall be reported, in the dialect's own shape, and billed. null: none is reported."""
     usage_start: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
     """The usage of Anthropic's ``message_start``."""
     usage_on: Literal["end", "finish", "every"] = "end"
-    """Where a stream states it: in an event of its own, with the finish reason, or on every chunk so far."""
+    """Where a stream states it: in an event of its own, with the finish reason, or on every chunk. Anthropic's streams
+    always state it with the finish reason; ``every`` sends that event twice."""
 
     chunks: int | list[str] | None = None
     """Into how many pieces a stream's text is split, or the pieces themselves."""
@@ -91,6 +92,10 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
     """Bytes for the socket in place of any answer, then the connection closes; billed only with ``usage``."""
     raw_base64: str | None = None
 
+    def header_bytes(self) -> dict[bytes, bytes]:
+        """The further headers as they are sent; names in lower case."""
+        return {name.lower().encode("latin-1"): text.encode("latin-1") for name, text in self.headers.items()}
+
     def body_bytes(self) -> bytes | None:
         """The body to send, if the script gives one."""
         return _bytes(self.body, self.body_base64)
@@ -113,6 +118,7 @@ def read_script(message: str) -> Script:
         script = msgspec.convert(loaded, Script)
         if script.fail is not None:
             fault(script.fail)
+        script.header_bytes()
         script.body_bytes()
         script.raw_bytes()
     except (ValueError, FaultsError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
@@ -125,6 +131,8 @@ def _check(script: Script) -> None:
     """Refuses numbers that make no sense."""
     delays = [script.latency_ms, script.ttft_ms]
     delays += script.chunk_ms if isinstance(script.chunk_ms, list) else [script.chunk_ms]
+    if script.tokens is not None and script.tokens > 1_000_000:
+        raise ScriptError("the script's tokens should be at most 1,000,000; usage can state more")
     numbers = [script.tokens, script.reasoning, script.after, *delays]
     if any(number is not None and not 0 <= number <= 10_000_000 for number in numbers):
         raise ScriptError("the script's counts and delays should lie between 0 and 10,000,000")

@@ -47,10 +47,7 @@ class Tokenizer(msgspec.Struct, frozen=True):
 
     def prompt(self, prompt: Prompt) -> int:
         """Tokens of a request; at least one."""
-        if self.characters_per_token > 1:
-            size = self._quarters(prompt.texts)
-        else:
-            size = _bytes(prompt.texts)
+        size = self._quarters(prompt.texts) if self.characters_per_token > 1 else _bytes(prompt.texts)
         if self.uses_the_cap:
             size += _bytes(prompt.names) + HOSTILE_PER_MESSAGE * prompt.messages + HOSTILE_PER_REQUEST
             size += HOSTILE_TOOLS if prompt.has_tools else 0

@@ -5,7 +5,8 @@ The contract with a child:
 * its standard input is a pipe that never carries anything; end of file there means that the supervisor is gone: exit;
 * it writes the line ``ready`` to the descriptor named by ``FASTGATE_READY_FD`` once it serves;
 * SIGTERM asks it to finish what it began and exit with 0;
-* its standard error is the supervisor's own.
+* its standard error is the supervisor's own, and its standard output too: what fastgate itself has to say to standard
+  output is said by the supervisor.
 """
 
 import asyncio
@@ -44,6 +45,7 @@ class Child:
             self._process = subprocess.Popen(
                 command.argv,
                 stdin=subprocess.PIPE,
+                stdout=2,
                 env={**os.environ, **command.environment, "FASTGATE_READY_FD": str(ready_end)},
                 pass_fds=(*command.descriptors, ready_end),
                 # Its own group: an interrupt typed at the terminal reaches the supervisor alone, which then drains.

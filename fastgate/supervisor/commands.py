@@ -21,12 +21,9 @@ def control(options: ServeOptions, arena_dir: Path) -> Command:
 
 def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int) -> Command:
     """Gateway worker number ``index``, accepting on the inherited socket ``listener``."""
-    environment = {
-        **_common(options, arena_dir),
-        "FASTGATE_WORKER": str(index),
-        "FASTGATE_LISTEN_FD": str(listener),
-    }
-    return Command((*PYTHON, "fastgate.gateway.process"), environment, (listener,))
+    where = ("--arena-dir", str(arena_dir), "--state-dir", str(options.state_dir))
+    which = ("--fd", str(listener), "--index", str(index))
+    return Command((*PYTHON, "fastgate.gateway.process", *where, *which), _common(options, arena_dir), (listener,))
 
 
 def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:

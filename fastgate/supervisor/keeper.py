@@ -19,6 +19,8 @@ LONGEST_PAUSE = 1.0
 SETTLED_SECONDS = 5.0
 """A child that served for so long died of something new: the pauses start again from nothing."""
 
+ENDING_SECONDS = 2.0
+
 log = logging.getLogger("fastgate.supervisor")
 
 
@@ -137,14 +139,19 @@ class Keeper:
 
     async def _await_ready(self, child: Child) -> float | None:
         """The loop's time when the child became ready, or None when it did not; then it has ended or was killed."""
+        said = None
         with contextlib.suppress(TimeoutError):
-            if await asyncio.wait_for(asyncio.shield(child.ready), self._ready_seconds):
-                if not self._stopping.is_set():
-                    self._enter(State.READY)
-                self._was_ready.set()
-                return asyncio.get_running_loop().time()
+            said = await asyncio.wait_for(asyncio.shield(child.ready), self._ready_seconds)
+        if said:
+            if not self._stopping.is_set():
+                self._enter(State.READY)
+            self._was_ready.set()
+            return asyncio.get_running_loop().time()
+        if said is False:
+            # The pipe closes a moment before the process is seen to have ended.
+            await asyncio.wait((child.ended,), timeout=ENDING_SECONDS)
         if not child.ended.done():
-            log.warning("%s was not ready within %g s: killed", self.health.name, self._ready_seconds)
+            log.warning("%s did not get ready: killed", self.health.name)
             child.send(signal.SIGKILL)
         return None
 

@@ -22,9 +22,9 @@ assert _ENTRY.size == ENTRY_SIZE
 def write_snapshot(path: Path, head: SnapshotHead, keys: Iterable[tuple[bytes, KeyRecord]], prices: bytes) -> int:
     """Writes the snapshot beside ``path`` and renames it there, mode 0600 since it holds providers' secrets.
 
-    ``keys``: (SHA-256 digest of the secret, record), taken one at a time. Returns the number of keys. Raises ``ValueError``
-    where two keys have one secret, ``OSError`` where the file cannot be written; then nothing is left behind. The data is
-    not forced to the disk: after a crash of the machine the control plane compiles a new one.
+    ``keys``: (SHA-256 digest of the secret, record), taken one at a time. Returns the number of keys. Raises
+    ``ValueError`` where two keys have one secret, ``OSError`` where the file cannot be written; then nothing is left
+    behind. The data is not forced to the disk: after a crash of the machine the control plane compiles a new one.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):

@@ -1,8 +1,13 @@
-"""``python -m tests.fuzz``."""
+"""``python -m tests.fuzz --seconds N``: every target that a module of this folder registers."""
 
-import sys
+import faulthandler
+import importlib
+from pathlib import Path
 
-from tests.fuzz.engine import main
+from tests.fuzz import harness
 
 if __name__ == "__main__":
-    sys.exit(main())
+    faulthandler.enable()
+    for path in sorted(Path(__file__).parent.glob("test_fuzz_*.py")):
+        importlib.import_module(f"tests.fuzz.{path.stem}")
+    harness.main()

@@ -1,7 +1,7 @@
 """A supervisor whose children are stand-ins, run as a process of its own by test_supervisor_host.py.
 
-Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS. The stand-in workers answer each connection with their pid and the
-number of their run; control writes what it is sent into STATE_DIR/signals.
+Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS. The stand-in workers answer each connection with
+their number and pid; control writes what it is sent into STATE_DIR/signals.
 """
 
 import sys
@@ -24,14 +24,14 @@ def ready():
 WORKER = (
     LIFE
     + """
-listener = socket.socket(fileno=int(os.environ["FASTGATE_LISTEN_FD"]))
+listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
 listener.setblocking(True)
 drain = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 ready()
 while True:
     connection, _ = listener.accept()
-    connection.sendall(f"{os.environ['FASTGATE_WORKER']} {os.getpid()}\\n".encode())
+    connection.sendall(f"{sys.argv[sys.argv.index('--index') + 1]} {os.getpid()}\\n".encode())
     connection.close()
 """
 )
@@ -54,7 +54,7 @@ def main(state_dir: Path, workers: int, drain_seconds: float) -> int:
     worker, control = commands.worker, commands.control
 
     def stand_in(command: Command, code: str) -> Command:
-        return Command((sys.executable, "-S", "-c", code), command.environment, command.descriptors)
+        return Command((sys.executable, "-S", "-c", code, *command.argv[3:]), command.environment, command.descriptors)
 
     commands.worker = lambda *a: stand_in(worker(*a), WORKER)
     commands.control = lambda *a: stand_in(control(*a), CONTROL)

@@ -125,7 +125,10 @@ async def test_a_first_start_that_exits_by_itself_is_a_failure_with_its_exit_cod
 
 async def test_a_first_start_that_is_killed_is_tried_again(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
-    code = f"import os; p = {str(mark)!r}\nif not os.path.exists(p): open(p, 'w').close(); os.kill(os.getpid(), 9)\n" + SERVE
+    code = (
+        f"import os; p = {str(mark)!r}\nif not os.path.exists(p): open(p, 'w').close(); os.kill(os.getpid(), 9)\n"
+        + SERVE
+    )
     one = keeper(python(code))
     await asyncio.wait_for(one.start(), 10)
     assert one.health.restarts == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import click
@@ -35,8 +35,8 @@ def run(*arguments: str, env: Mapping[str, str] | None = None) -> Result:
 
 
 class Admin(BaseHTTPRequestHandler):
-    asked: list[tuple[str, dict[str, list[str]], str | None]] = []
-    answer: tuple[int, Any] = (200, SPEND)
+    asked: ClassVar[list[tuple[str, dict[str, list[str]], str | None]]] = []
+    answer: ClassVar[tuple[int, Any]] = (200, SPEND)
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
@@ -75,7 +75,9 @@ def leaves(command: click.Command, name: str) -> Iterator[tuple[str, click.Comma
         yield name, command
 
 
-@pytest.mark.parametrize(("name", "command"), list(leaves(cli, "fastgate")), ids=lambda value: str(value).replace(" ", "-"))
+@pytest.mark.parametrize(
+    ("name", "command"), list(leaves(cli, "fastgate")), ids=lambda value: str(value).replace(" ", "-")
+)
 def test_every_option_has_its_environment_variable_and_shows_it(name: str, command: click.Command) -> None:
     shown = run(*name.split()[1:], "--help").output
     for parameter in command.params:
@@ -136,7 +138,10 @@ def test_report_as_a_table(admin: str) -> None:
     assert lines[0].split() == ["team", "model", "requests", "cost_usd", "input_tokens"]
     assert lines[2].split() == ["platform", "smart", "1,200", "12.500000000", "34,000"]
     assert lines[-1].split() == ["total", "1,203", "12.500000001", "34,007"]
-    assert len({line.index("0.000000001") + 11 for line in lines if "0.000000001" in line} | {lines[2].index("12.5") + 12}) == 1
+    assert (
+        len({line.index("0.000000001") + 11 for line in lines if "0.000000001" in line} | {lines[2].index("12.5") + 12})
+        == 1
+    )
 
 
 def test_report_as_csv_and_json(admin: str) -> None:
@@ -190,7 +195,10 @@ def test_what_is_no_time_is_refused(text: str) -> None:
 
 
 def test_an_empty_table_has_its_head() -> None:
-    assert as_table(["team", "cost_usd"], [], {"cost_usd": "0.000000000"}).splitlines()[0].split() == ["team", "cost_usd"]
+    assert as_table(["team", "cost_usd"], [], {"cost_usd": "0.000000000"}).splitlines()[0].split() == [
+        "team",
+        "cost_usd",
+    ]
     assert as_csv(["a", "b"], []) == "a,b"
 
 
@@ -242,7 +250,9 @@ def test_a_provider_that_refuses_connections_is_said_to() -> None:
 
 def test_providers_are_found_by_their_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quickstart, "_answers", lambda host, port: False)
-    found = quickstart.find_providers({"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "", "GEMINI_API_KEY": "g", "GOOGLE_API_KEY": "g"})
+    found = quickstart.find_providers(
+        {"ANTHROPIC_API_KEY": "a", "OPENAI_API_KEY": "", "GEMINI_API_KEY": "g", "GOOGLE_API_KEY": "g"}
+    )
     assert found == [
         quickstart.Found("anthropic", "ANTHROPIC_API_KEY"),
         quickstart.Found("gemini", "GEMINI_API_KEY", supported=False),

@@ -95,7 +95,9 @@ def test_the_version_is_printed_without_loading_the_house() -> None:
 def test_the_version_costs_less_than_150_ms() -> None:
     def once() -> float:
         began = time.monotonic()
-        subprocess.run([sys.executable, "-m", "fastgate", "version"], check=True, capture_output=True, env=dict(os.environ))
+        subprocess.run(
+            [sys.executable, "-m", "fastgate", "version"], check=True, capture_output=True, env=dict(os.environ)
+        )
         return time.monotonic() - began
 
     # The best of several: other tests may keep the machine busy.

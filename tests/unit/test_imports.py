@@ -34,7 +34,17 @@ BELOW: dict[str, set[str]] = {
 
 FOREIGN_BANNED = {
     # A worker must not even load what the control plane works with, nor block on a general HTTP client.
-    "gateway": {"yaml", "litestar", "duckdb", "httpx", "prometheus_client", "sqlite3", "click", "genai_prices", "numpy"},
+    "gateway": {
+        "yaml",
+        "litestar",
+        "duckdb",
+        "httpx",
+        "prometheus_client",
+        "sqlite3",
+        "click",
+        "genai_prices",
+        "numpy",
+    },
     "_core": {"granian", "litestar", "duckdb", "yaml", "click", "msgspec", "httpx", "genai_prices"},
     "wire": {"granian", "litestar", "duckdb", "yaml", "click", "httpx", "genai_prices"},
     "supervisor": {"granian", "litestar", "duckdb", "yaml", "click", "httpx", "numpy", "msgspec"},
@@ -52,7 +62,7 @@ def name_of(path: Path) -> str:
 
 
 def imports_of(path: Path) -> set[str]:
-    """Full names of the modules that a source imports while it is loaded or run; those for type checkers alone are left out."""
+    """Full names of the modules that a source imports, early or late; those for type checkers alone are left out."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         return set(python_imports(ast.parse(text), name_of(path)))
@@ -147,7 +157,9 @@ def test_a_folder_does_not_reach_foreign_packages_by_any_way(folder: str) -> Non
 def test_a_worker_reaches_neither_control_nor_ledger_nor_the_reader_of_configurations() -> None:
     for module in graph():
         if folder_of(module) == "gateway":
-            reached = {name for name in reached_from(module) if folder_of(name) in {"control", "ledger", "telemetry", "config"}}
+            reached = {
+                name for name in reached_from(module) if folder_of(name) in {"control", "ledger", "telemetry", "config"}
+            }
             assert not reached, f"{module} reaches {sorted(reached)}"
 
 
@@ -161,7 +173,9 @@ def test_dialects_and_providers_do_not_know_each_other() -> None:
 def test_the_simulator_knows_nothing_of_fastgate() -> None:
     for module, wanted in graph().items():
         if folder_of(module) == "simulator":
-            assert not [name for name in wanted if name.startswith("fastgate") and folder_of(name) != "simulator"], module
+            assert not [name for name in wanted if name.startswith("fastgate") and folder_of(name) != "simulator"], (
+                module
+            )
 
 
 def test_nobody_imports_the_command_line_but_itself() -> None:

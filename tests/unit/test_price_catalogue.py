@@ -123,7 +123,7 @@ def test_every_overlay_entry_matches_a_listed_model() -> None:
             assert any(only.matches(entry.provider, model.id) for model in models), (entry.provider, pattern)
 
 
-# Prices in USD per million as a provider's page states them: input, read, write, write 1h, output, reasoning, audio in, out.
+# USD per million: input, cache read, write, 1h write, output, reasoning, audio in, audio out.
 SIMULATED = {
     "sim-small": "0.15 0.075 0.1875 0.30 0.60 0.60 0.15 0.60",
     "sim-large": "2.50 0.25 3.125 5.00 10.00 10.00 40.00 80.00",

@@ -1,12 +1,11 @@
 """The compiled table: which row holds, what it costs, and what damaged bytes do."""
 
-import ctypes
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from fastgate._core.price import PriceTable, Usage
+from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
 from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.table import build_table
 from fastgate.wire.prices import PRICED, ModelPrice, PriceBand, PriceRow
@@ -171,8 +170,9 @@ def test_the_bound_covers_what_a_provider_may_choose_and_what_was_named() -> Non
         row(10**5, Tier.FLEX),
     )
 
-    assert prices.bound(0, 10, 10, NOON) == 60
-    assert prices.bound(0, 10, 10, NOON, geo=Geo.GLOBAL) == 40
+    assert prices.bound(0, 10, 10, NOON) == prices.bound(0, 10, 10, NOON, tier=ANY_TIER) == 80
+    assert prices.bound(0, 10, 10, NOON, tier=UNASKED_TIERS) == 60
+    assert prices.bound(0, 10, 10, NOON, tier=UNASKED_TIERS, geo=Geo.GLOBAL) == 40
     assert prices.bound(0, 10, 10, NOON, tier=Tier.FAST) == 80
     assert prices.bound(0, 10, 10, NOON, tier=Tier.STANDARD) == 20
     assert prices.bound(0, 10, 10, NOON, tier=Tier.FLEX) == 20
@@ -225,8 +225,7 @@ def test_many_models_keep_their_places() -> None:
 def test_the_table_reads_any_buffer_in_place_wherever_it_lies() -> None:
     data = build_table([ModelPrice("p", "m", (row(),))])
     for offset in range(9):
-        memory = ctypes.create_string_buffer(len(data) + offset)
-        memory[offset:] = data
+        memory = bytearray(offset) + data
         prices = PriceTable(memoryview(memory)[offset:].toreadonly())
         assert dollars_per_million(prices) == 1
 

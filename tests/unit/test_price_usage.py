@@ -2,8 +2,13 @@
 
 import pytest
 
-from fastgate._core.price import Usage
+from fastgate._core.price import BUCKET_NAMES, Usage
 from fastgate.wire.usage import N_BUCKETS, PROMPT_BUCKETS, Bucket, Geo, Tier
+
+
+def test_the_core_and_the_wire_agree_on_the_buckets() -> None:
+    assert tuple(bucket.name.lower() for bucket in Bucket) == BUCKET_NAMES
+    assert [int(bucket) for bucket in Bucket] == list(range(len(Bucket)))
 
 
 def test_counts_by_name_and_position() -> None:

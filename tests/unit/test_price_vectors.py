@@ -56,7 +56,6 @@ def fallback(name: str, fable_input: int, *terms: tuple[int, str], total: str) -
 
 GEMINI_PARTS = Usage(input=10_500, cache_read=20_000, output=700, reasoning=1_300)
 DEEPSEEK = Usage(input=1_000, cache_read=8_000, output=1_000)
-GPT_5_4 = {"input": 5_904, "cache_read": 4_096, "output": 1_200}
 
 EXAMPLES = [
     claude(
@@ -157,14 +156,14 @@ EXAMPLES = [
     gpt(
         "16 priority",
         "gpt-5.4",
-        Usage(**GPT_5_4, tier=Tier.PRIORITY),
+        Usage(input=5_904, cache_read=4_096, output=1_200, tier=Tier.PRIORITY),
         (5_904, "5"), (4_096, "0.5"), (1_200, "30"),
         total="0.067568000",
     ),
     gpt(
         "17 priority asked, default served",
         "gpt-5.4",
-        Usage(**GPT_5_4),
+        Usage(input=5_904, cache_read=4_096, output=1_200),
         (5_904, "2.5"), (4_096, "0.25"), (1_200, "15"),
         total="0.033784000",
     ),
@@ -274,7 +273,7 @@ EXAMPLES = [
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_worked_example(example: Example) -> None:
-    arithmetic = sum(count * Decimal(usd) for count, usd in example.terms) / 10**6
+    arithmetic = sum((count * Decimal(usd) for count, usd in example.terms), Decimal(0)) / 10**6
     expected = arithmetic * Decimal(example.factor) + Decimal(example.fees)
 
     nano = sum(cost(part, example.at_ns) for part in example.parts)

@@ -15,7 +15,10 @@ from fastgate.supervisor.folders import StateLock, choose_arena_dir, keep_secret
 
 
 def test_one_lock_per_state_folder_and_the_message_names_the_owner(tmp_path: Path) -> None:
-    with StateLock(tmp_path), pytest.raises(AlreadyRunning, match=rf"already running .*{tmp_path}.*process {os.getpid()}"):
+    with (
+        StateLock(tmp_path),
+        pytest.raises(AlreadyRunning, match=rf"already running .*{tmp_path}.*process {os.getpid()}"),
+    ):
         StateLock(tmp_path)
     with StateLock(tmp_path):
         pass
@@ -108,7 +111,7 @@ def test_a_taken_port_is_refused_even_where_its_owner_would_share_it(shared: boo
 
 
 def test_an_unknown_address_is_named() -> None:
-    with pytest.raises(PortInUse, match="192.0.2.1"):
+    with pytest.raises(PortInUse, match=r"192\.0\.2\.1"):
         sockets.listen("192.0.2.1", 0, 1)
     with pytest.raises(PortInUse, match="no such address"):
         sockets.listen("name.invalid", 1, 1)

@@ -5,12 +5,13 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from fastgate._core.exchange import Exchange
 from fastgate._core.upstream import Pool
+from fastgate._core.upstream_errors import UpstreamError
 
 BODY = b'{"model":"m"}'
 HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nhost: upstream\r\ncontent-length: 13\r\n\r\n"
@@ -182,3 +183,20 @@ async def spin(rounds: int = 50) -> None:
     """Lets everything that is ready happen."""
     for _ in range(rounds):
         await asyncio.sleep(0)
+
+
+def facts(error: UpstreamError) -> tuple[bool, bool]:
+    """What the money needs to know."""
+    return error.sent, error.answered
+
+
+def full_backlog(stack: ExitStack) -> int:
+    """A port where connection attempts are neither accepted nor refused: the listener's queue is full."""
+    listener = stack.enter_context(socket.socket())
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(0)
+    for _ in range(4):
+        filler = stack.enter_context(socket.socket())
+        filler.setblocking(False)
+        filler.connect_ex(listener.getsockname())
+    return listener.getsockname()[1]

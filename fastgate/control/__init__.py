@@ -1,0 +1,1 @@
+"""The control plane: snapshot compiler, admin API, drain of the journals."""

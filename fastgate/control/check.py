@@ -1,0 +1,88 @@
+"""All that is wrong with a configuration file: read, resolved, compiled and priced, without serving."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from fastgate.budgets.hierarchy import Hierarchy
+from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
+from fastgate.config.owners import Key
+from fastgate.control.compile import compile_snapshot, policy_for_unpriced
+from fastgate.control.price_index import PriceIndex
+from fastgate.wire.snapshot import NO_PRICE, Unpriced, matches
+
+
+def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
+    """Every problem of the file at ``path``, in its order; none: it can be served."""
+    try:
+        document = load_document(path, env)
+        findings = list(price_findings(document.config))
+        if not findings:
+            compile_snapshot(document.config, _CountedCells(), 1, path.parent)
+    except ConfigErrors as errors:
+        return errors.problems
+    return sorted({document.problem(finding) for finding in findings})
+
+
+def price_findings(config: Config) -> Iterator[Finding]:
+    """Prices that cannot be kept exactly, and models without one that a key names although it refuses such models."""
+    index = PriceIndex(config)
+    for name, provider in config.providers.items():
+        for model in provider.prices:
+            index.of_model(name, provider, model)
+    yield from index.findings
+    hierarchy = Hierarchy(config, _CountedCells().cell)
+    refusing = [key for key in config.keys if policy_for_unpriced(key, hierarchy.of_key(key)) is Unpriced.REJECT]
+    yield from _unpriced_targets(config, index, refusing)
+    yield from _unpriced_names(config, index, refusing)
+
+
+def _unpriced_targets(config: Config, index: PriceIndex, refusing: list[Key]) -> Iterator[Finding]:
+    for public, model in config.models.items():
+        for position, target in enumerate(model.targets):
+            if _has_price(index, config, target.provider, target.model):
+                continue
+            key = next((key for key in refusing if _may_use(key, public, target.provider)), None)
+            if key is not None:
+                path = ("models", public, "targets", position, "model")
+                yield _unpriced(path, target.provider, target.model, key)
+
+
+def _unpriced_names(config: Config, index: PriceIndex, refusing: list[Key]) -> Iterator[Finding]:
+    """Of ``provider/model`` written out in a key's list."""
+    ids = {key.id for key in refusing}
+    for number, key in enumerate(config.keys):
+        for position, name in enumerate(key.models if key.id in ids else ()):
+            provider, slash, model = name.partition("/")
+            if not slash or "*" in name or name in config.models or provider not in config.providers:
+                continue
+            if not _has_price(index, config, provider, model):
+                yield _unpriced(("keys", number, "models", position), provider, model, key)
+
+
+class _CountedCells:
+    """Stands for the arena: numbers cells and keeps nothing."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def cell(self, _id: str, /) -> int:
+        self._count += 1
+        return self._count - 1
+
+
+def _has_price(index: PriceIndex, config: Config, provider: str, model: str) -> bool:
+    return index.of_model(provider, config.providers[provider], model) != NO_PRICE
+
+
+def _may_use(key: Key, public: str, provider: str) -> bool:
+    providers = key.providers
+    allowed = providers is None or any(each.provider == provider for each in providers)
+    return allowed and matches(key.models, public)
+
+
+def _unpriced(path: tuple[str | int, ...], provider: str, model: str, key: Key) -> Finding:
+    return Finding(
+        path,
+        f"nothing prices {provider}/{model}, and key {key.id} rejects models without a price",
+        f"add it to providers.{provider}.prices, or set unpriced on the key",
+    )

@@ -1,0 +1,210 @@
+"""From the journals to the ledger: reads what the workers committed, inserts it exactly once, deletes what is done with.
+
+Rows and positions are one transaction, so that wherever this process is killed, the next one goes on behind the last row
+that is in the ledger. Where the ledger cannot be written the journals stay where they are and grow; nothing is dropped
+here.
+"""
+
+import logging
+import threading
+import time
+from array import array
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of
+from fastgate.ledger.errors import LedgerUnavailable
+from fastgate.ledger.inserts import Batch
+from fastgate.ledger.store import Ledger
+
+INTERVAL: Final = 0.2
+"""Seconds between two passes: long enough for batches that are cheap per row, short enough that nobody waits."""
+BATCH_ROWS: Final = 16_384
+RETRY_SECONDS: Final = 1.0
+
+log = logging.getLogger("fastgate.control")
+
+
+class Drain:
+    """Runs in a thread of its own, which is the only one that writes to the ledger.
+
+    ``taken`` is called with every committed batch, ``settled_slots`` with nothing before files are deleted: it returns the
+    slots whose journals may yet be appended to by a recovery (owners that died and are not resolved), and those in use.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        ledger: Ledger,
+        taken: Callable[[Batch], None],
+        slots: Callable[[], tuple[set[int], set[int]]],
+        each_pass: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.rows = 0
+        self.last_commit: float | None = None
+        self.failures = 0
+        self.corrupt: dict[str, str] = {}
+        self._folder = str(folder)
+        self._ledger = ledger
+        self._taken = taken
+        self._slots = slots
+        self._each_pass = each_pass
+        self._readers: dict[str, SegmentReader] = {}
+        self._positions: dict[str, int] | None = None
+        self._bytes = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
+
+    def start(self) -> None:
+        """Begins to drain in the background."""
+        self._thread.start()
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Drains what is left, gives up the ledger and returns; at most ``seconds`` are waited for."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def lag(self) -> tuple[int, int, int]:
+        """Segments, bytes and events (estimated from the mean size of those read) that are not in the ledger yet."""
+        readers = list(self._readers.values())
+        pending = sum(reader.pending for reader in readers)
+        mean = self._bytes / self.rows if self.rows else 512
+        return len(readers), pending, -(-pending // max(1, round(mean)))
+
+    # ---- the thread
+
+    def _run(self) -> None:
+        while not self._stop.wait(INTERVAL if self._ledger.is_open else RETRY_SECONDS):
+            self._pass()
+        self._pass()
+        self._ledger.close("stopped")
+
+    def _pass(self) -> None:
+        """Everything there is. The outermost edge of this thread: whatever fails is shown and tried again."""
+        try:
+            self._ledger.open()
+            while self.once():
+                pass
+        except (duckdb.Error, LedgerUnavailable, OSError) as error:
+            self._fail(str(error).strip().partition("\n")[0])
+        except Exception as error:  # noqa: BLE001
+            log.exception("draining the journals failed")
+            self._fail(f"{type(error).__name__}: {error}")
+        try:
+            self._each_pass()
+        except Exception:  # noqa: BLE001
+            log.exception("looking after the arena failed")
+
+    def _fail(self, reason: str) -> None:
+        self.failures += 1
+        if reason != self._ledger.error:
+            log.error("the ledger cannot be written, journals are kept: %s", reason)
+        self._positions = None
+        self._ledger.close(reason)
+
+    def once(self) -> int:
+        """One transaction of at most ``BATCH_ROWS`` rows; returns how many. Raises what the ledger raises."""
+        inserts = self._ledger.inserts
+        paths = segments_of(self._folder)
+        if self._positions is None:
+            self._positions = inserts.positions()
+            self._forget(set(self._positions).difference(Path(path).name for path in paths))
+        done: list[str] = []
+        moved: dict[str, int] = {}
+        columns: dict[str, Any] = {}
+        rows = 0
+        for path in paths:
+            found = self._read(path, BATCH_ROWS - rows, done)
+            if found is not None:
+                rows += len(found["seq"])
+                moved[Path(path).name] = found["seq"][-1]
+                columns = _joined(columns, found)
+            if rows >= BATCH_ROWS:
+                break
+        if rows:
+            batch = inserts.add(columns, moved)
+            self._positions.update(moved)
+            self.rows += rows
+            self.last_commit = time.time()
+            self._taken(batch)
+        self._delete(done, paths)
+        return rows
+
+    def _read(self, path: str, limit: int, done: list[str]) -> dict[str, Any] | None:
+        """Up to ``limit`` events behind the position; a sealed segment that is read to its end is added to ``done``."""
+        assert self._positions is not None
+        if path in self.corrupt:
+            return None
+        after = self._positions.get(Path(path).name, 0)
+        try:
+            reader = self._readers.get(path)
+            if reader is None:
+                reader = self._readers[path] = SegmentReader(path)
+            sealed, before = reader.sealed, reader.pending
+            found = reader.read(after, limit)
+            self._bytes += max(0, before - reader.pending)
+        except FileNotFoundError:
+            return None
+        except CorruptSegment as error:
+            return self._salvage(path, after, limit, str(error))
+        if sealed and reader.pending == 0:
+            done.append(path)
+        return found
+
+    def _salvage(self, path: str, after: int, limit: int, reason: str) -> dict[str, Any] | None:
+        """The events in front of the damage, one by one; the segment is then left alone, where people can look at it."""
+        log.error("a journal segment is damaged, what follows the damage is not in the ledger: %s", reason)
+        self._readers.pop(path, None)
+        self.corrupt[path] = reason
+        columns: dict[str, Any] = {}
+        try:
+            reader = SegmentReader(path)
+            for _ in range(limit):
+                found = reader.read(after, 1)
+                if found is None:
+                    break
+                after = found["seq"][-1]
+                columns = _joined(columns, found)
+        except CorruptSegment:
+            pass
+        return columns or None
+
+    def _delete(self, done: Iterable[str], paths: list[str]) -> None:
+        """Removes segments that are in the ledger and that nobody will append to any more.
+
+        A recovery appends to the last segment of an owner that died, sealed or not. So the last one of a slot only goes
+        when the slot is free, and none of a slot goes while its owner is dead and unresolved.
+        """
+        done = list(done)
+        if not done:
+            return
+        dead, used = self._slots()
+        last = {path.rsplit("-", 1)[0]: path for path in paths}
+        gone = []
+        for path in done:
+            slot = self._readers[path].slot
+            if slot in dead or (slot in used and last[path.rsplit("-", 1)[0]] == path):
+                continue
+            self._readers.pop(path, None)
+            Path(path).unlink(missing_ok=True)
+            gone.append(Path(path).name)
+        self._forget(gone)
+
+    def _forget(self, names: Iterable[str]) -> None:
+        names = list(names)
+        self._ledger.inserts.forget(names)
+        for name in names:
+            if self._positions is not None:
+                self._positions.pop(name, None)
+
+
+def _joined(columns: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    if not columns:
+        return more
+    for name, values in more.items():
+        column: array[int] | list[str] = columns[name]
+        column.extend(values)
+    return columns

@@ -1,0 +1,29 @@
+"""What can go wrong with the ledger.
+
+::
+
+    LedgerError
+    ├── LedgerUnavailable   the file is locked, damaged, of a newer version, or its disk is full
+    ├── QueryTimeout        a query was interrupted at its time limit
+    └── BadQuery            what was asked for makes no sense: the caller's fault
+"""
+
+
+class LedgerError(Exception):
+    """The message is one sentence for the operator."""
+
+
+class LedgerUnavailable(LedgerError):
+    """Nothing can be read or written now; later it may be."""
+
+
+class QueryTimeout(LedgerError):
+    """The query took too long and was interrupted."""
+
+
+class BadQuery(LedgerError):
+    """``parameter`` names what is at fault in the caller's terms (``by``, ``where``, ``cursor``, ...)."""
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter

@@ -1,0 +1,95 @@
+"""Single requests: pages of them, newest first, and one by its id."""
+
+import base64
+import binascii
+import hashlib
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import duckdb
+
+from fastgate.ledger.attributes import Filter
+from fastgate.ledger.errors import BadQuery
+from fastgate.ledger.inserts import join_id, split_ids
+from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, ORIGIN_NUMBERS, ORIGIN_TEXTS
+
+MOST_ROWS: Final = 1000
+_ID: Final = re.compile(r"[0-9a-f]{32}")
+_CURSOR: Final = struct.Struct("<qq8s")
+_NAMES: Final = (*EVENT_NUMBERS, *EVENT_TEXTS, *ORIGIN_TEXTS, *ORIGIN_NUMBERS)
+_COLUMNS: Final = ", ".join(
+    ["e.id_high", "e.id_low"]
+    + [f'e."{name}"' for name in (*EVENT_NUMBERS, *EVENT_TEXTS)]
+    + [f'o."{name}"' for name in (*ORIGIN_TEXTS, *ORIGIN_NUMBERS)]
+)
+
+Row = Mapping[str, Any]
+"""A request: ``id`` and every column under its name in the journal."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """``next`` continues where the page ends; None: there is no more."""
+
+    rows: Sequence[Row]
+    next: str | None
+
+
+def page(cursor: duckdb.DuckDBPyConnection, which: Filter, after: str | None = None, limit: int = 100) -> Page:
+    """Requests in descending order of their ids, which begin with their times.
+
+    ``after`` is the ``next`` of the page before: the place in the order, not a count, so that requests which arrive
+    meanwhile move nothing. Raises BadQuery for a cursor that is not one, or of another filter.
+    """
+    conditions = which.conditions()
+    clause, values = conditions.clause, conditions.values
+    if after is not None:
+        clause = f"({clause}) AND (e.id_high < ? OR (e.id_high = ? AND e.id_low < ?))"
+        high, low = _decode(after, which)
+        values += [high, high, low]
+    # The page is chosen on two narrow columns; only its rows are then read whole.
+    statement = (
+        f"WITH chosen AS (SELECT e.rowid AS place FROM events e WHERE {clause} "
+        "ORDER BY e.id_high DESC, e.id_low DESC LIMIT ?) "
+        f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin "
+        "WHERE e.rowid IN (SELECT place FROM chosen) ORDER BY e.id_high DESC, e.id_low DESC"
+    )
+    found = cursor.execute(statement, [*values, limit + 1]).fetchall()
+    rows = found[:limit]
+    return Page([_row(each) for each in rows], _encode(rows[-1], which) if len(found) > limit else None)
+
+
+def find(cursor: duckdb.DuckDBPyConnection, request_id: str) -> Row | None:
+    """One request by its id (32 hexadecimal digits). Raises BadQuery for what is not an id."""
+    if not _ID.fullmatch(request_id):
+        raise BadQuery("id", "a request's id is 32 hexadecimal digits in lower case")
+    high, low = split_ids([request_id])
+    statement = f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin WHERE e.id_high = ? AND e.id_low = ?"
+    found = cursor.execute(statement, [int(high[0]), int(low[0])]).fetchone()
+    return None if found is None else _row(found)
+
+
+def _row(found: Sequence[Any]) -> Row:
+    return {"id": join_id(found[0], found[1]), **dict(zip(_NAMES, found[2:], strict=True))}
+
+
+def _fingerprint(which: Filter) -> bytes:
+    return hashlib.blake2b(repr(which).encode(), digest_size=8).digest()
+
+
+def _encode(row: Sequence[Any], which: Filter) -> str:
+    return base64.urlsafe_b64encode(_CURSOR.pack(row[0], row[1], _fingerprint(which))).decode().rstrip("=")
+
+
+def _decode(text: str, which: Filter) -> tuple[int, int]:
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        high, low, fingerprint = _CURSOR.unpack(raw)
+    except (binascii.Error, struct.error, ValueError):
+        raise BadQuery("cursor", "not a cursor of this list: take it from the answer's `next`") from None
+    if fingerprint != _fingerprint(which):
+        raise BadQuery("cursor", "the cursor belongs to a list with other conditions")
+    return int(high), int(low)

@@ -1,0 +1,89 @@
+"""The tables, and how they came to be: each version of the schema is a list of statements, applied once.
+
+A request is one row of ``events``, numbers and free text; whatever few values of it repeat (who, where to, how it ended)
+stands once in ``origins``, and the row bears its number. Sums are taken by number before any text is looked at, which
+keeps both inserts and group-bys fast; the view ``requests`` shows the whole. Two origins may be equal in all their
+columns: queries group by the columns, never by the number.
+
+Amounts are nano-USD, times microseconds since 1970 UTC, a request's id its 16 bytes as two signed 64-bit numbers.
+"""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import duckdb
+
+from fastgate.ledger.errors import LedgerUnavailable
+
+ORIGIN_TEXTS: Final = (
+    "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect",
+    "environment", "error", "settlement", "outcome", "tier",
+)  # fmt: skip
+"""Text columns of ``origins``, under the names that the journal gives them."""
+
+ORIGIN_NUMBERS: Final = ("status", "stream")
+"""Numeric columns of ``origins``, likewise."""
+
+EVENT_TEXTS: Final = ("user", "session", "operation", "tags")
+"""Text columns of ``events``: what may differ with each request. ``tags`` reads ``k=v,k=v``."""
+
+EVENT_NUMBERS: Final = (
+    "started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "attempts", "cost_nano", "hold_nano",
+    "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
+    "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
+    "web_searches",
+)  # fmt: skip
+"""Numeric columns of ``events`` that come from the journal as they are."""
+
+
+def _columns(names: tuple[str, ...], kind: str) -> str:
+    return ", ".join(f'"{name}" {kind} NOT NULL' for name in names)
+
+
+def _shown(prefix: str, names: tuple[str, ...]) -> str:
+    return ", ".join(f'{prefix}."{name}"' for name in names)
+
+
+_FIRST: Final = (
+    "CREATE TABLE segments (name VARCHAR PRIMARY KEY, last_seq BIGINT NOT NULL)",
+    f"CREATE TABLE origins (id BIGINT NOT NULL, {_columns(ORIGIN_TEXTS, 'VARCHAR')}, "
+    f"{_columns(ORIGIN_NUMBERS, 'BIGINT')})",
+    # id_high is the time of the request in nanoseconds: rows arrive nearly sorted, so that a search by id or by time
+    # skips all blocks but a few without an index.
+    f"CREATE TABLE events (id_high BIGINT NOT NULL, id_low BIGINT NOT NULL, origin BIGINT NOT NULL, "
+    f"{_columns(EVENT_NUMBERS, 'BIGINT')}, {_columns(EVENT_TEXTS, 'VARCHAR')})",
+    "CREATE TABLE first_uses (budget VARCHAR PRIMARY KEY, at_ns BIGINT NOT NULL)",
+    f"CREATE VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', EVENT_NUMBERS)}, {_shown('e', EVENT_TEXTS)}, "
+    f"{_shown('o', ORIGIN_TEXTS)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+"""Statements of version 1, 2, ...; what was released is never edited, only appended to."""
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> int:
+    """Brings the schema to this version and returns its number; all missing versions in one transaction.
+
+    Raises LedgerUnavailable for a file of a newer fastgate.
+    """
+    connection.execute("BEGIN")
+    try:
+        connection.execute(
+            "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
+        )
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+        found = int(row[0]) if row else 0
+        if found > len(MIGRATIONS):
+            raise LedgerUnavailable(
+                f"the ledger has schema {found}, this version knows {len(MIGRATIONS)}: it was written by a newer fastgate"
+            )
+        for version, statements in enumerate(MIGRATIONS[found:], found + 1):
+            for statement in statements:
+                connection.execute(statement)
+            now = datetime.now(UTC).replace(tzinfo=None)
+            connection.execute("INSERT INTO migrations VALUES (?, ?)", [version, now])
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    return len(MIGRATIONS)

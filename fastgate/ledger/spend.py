@@ -1,0 +1,151 @@
+"""Spend: sums over requests by any combination of attributes, and by time. Exact: integers from the journal to the answer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import duckdb
+
+from fastgate.ledger.attributes import EVENT_ATTRIBUTES, ORIGIN_ATTRIBUTES, Attribute, Filter
+from fastgate.ledger.errors import BadQuery
+
+MOST_GROUPS: Final = 10_000
+
+AMOUNTS: Final = ("cost", "overrun", "estimated", "unsettled")
+"""Sums in nano-USD. ``estimated`` and ``unsettled`` are the parts of ``cost`` that bear that mark."""
+COUNTS: Final = ("requests", "estimated_requests", "unsettled_requests")
+TOKENS: Final = (
+    "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
+    "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens", "web_searches",
+)  # fmt: skip
+MEASURES: Final = (*COUNTS, *AMOUNTS, *TOKENS)
+
+_SECOND: Final = 1_000_000
+_DAY: Final = 86_400 * _SECOND
+_FIXED: Final = {"minute": (60 * _SECOND, 0), "hour": (3600 * _SECOND, 0), "day": (_DAY, 0), "week": (7 * _DAY, 3 * _DAY)}
+"""Length and offset: 1970-01-01 was a Thursday, weeks begin on Mondays."""
+INTERVALS: Final = (*_FIXED, "month", "year")
+
+_INNER_SUMS: Final = ", ".join(
+    ["count(*) AS n", "sum(e.cost_nano) AS cost", "sum(e.overrun_nano) AS overrun"]
+    + [f"sum(e.{name}) AS {name}" for name in TOKENS]
+)
+_OUTER_SUMS: Final = ", ".join(
+    [
+        "sum(n)",
+        "sum(n) FILTER (settlement = 'estimated')",
+        "sum(n) FILTER (settlement = 'unsettled')",
+        "sum(cost) AS cost",
+        "sum(overrun)",
+        "sum(cost) FILTER (settlement = 'estimated')",
+        "sum(cost) FILTER (settlement = 'unsettled')",
+    ]
+    + [f"sum({name})" for name in TOKENS]
+)
+"""In the order of ``MEASURES``."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One combination: ``labels`` by attribute's name (``time`` too, where an interval was asked for), exact sums by measure."""
+
+    labels: Mapping[str, str | int | None]
+    sums: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Spend:
+    """``total`` is of everything that the filter lets through, also of groups that were ``truncated``."""
+
+    groups: Sequence[Group]
+    total: Mapping[str, int]
+    truncated: bool
+
+
+def spend(
+    cursor: duckdb.DuckDBPyConnection,
+    by: Sequence[Attribute],
+    interval: str | None = None,
+    which: Filter | None = None,
+    limit: int = MOST_GROUPS,
+) -> Spend:
+    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). Requests without a tag: None."""
+    query = _Query(by, interval)
+    conditions = (which or Filter()).conditions()
+    values = [*conditions.values, *query.values, limit + 2]
+    rows = cursor.execute(query.statement(conditions.clause), values).fetchall()
+    keys = len(by) + (interval is not None)
+    total = next((_sums(row[keys + 1 :]) for row in rows if row[0]), _sums([0] * len(MEASURES)))
+    groups = [_group(row[1:], by, interval) for row in rows if not row[0]]
+    return Spend(groups[:limit], total, len(groups) > limit)
+
+
+class _Query:
+    """The two steps of the statement: sums by origin and whatever else is needed, then by what was asked for."""
+
+    def __init__(self, by: Sequence[Attribute], interval: str | None) -> None:
+        self.values: list[Any] = []
+        self._inner: dict[str, str] = {"origin": "e.origin"}
+        self._outer: list[str] = []
+        if interval is not None:
+            self._inner["bucket"] = _bucket(interval)
+            self._outer.append("g.bucket")
+        for attribute in by:
+            self._outer.append(self._label(attribute))
+
+    def _label(self, attribute: Attribute) -> str:
+        if attribute.tag is not None:
+            # Every text of tags is taken apart once, after the sums: the first entry that begins with `name=`.
+            self._inner["tags"] = "e.tags"
+            self.values += [f"{attribute.tag}=", len(attribute.tag) + 2]
+            return "substr(list_filter(string_split(g.tags, ','), lambda t: starts_with(t, ?))[1], ?)"
+        if attribute.name in ORIGIN_ATTRIBUTES:
+            return ORIGIN_ATTRIBUTES[attribute.name]
+        self._inner[attribute.name] = EVENT_ATTRIBUTES[attribute.name]
+        return f'g."{attribute.name}"'
+
+    def statement(self, clause: str) -> str:
+        """Rows of: whether it is the total, the labels, the sums."""
+        inner = ", ".join(f'{expression} AS "{name}"' for name, expression in self._inner.items())
+        labels = "".join(f", {label} AS k{i}" for i, label in enumerate(self._outer))
+        keys = [f"k{i}" for i in range(len(self._outer))]
+        listed = ", ".join(keys)
+        sets, total = (f"(({listed}), ())", f"grouping({listed}) > 0") if keys else ("(())", "true")
+        order = ["total DESC", *(["k0"] if "bucket" in self._inner else []), "cost DESC", *keys]
+        return (
+            f"WITH sums AS (SELECT {inner}, {_INNER_SUMS} FROM events e WHERE {clause} GROUP BY ALL), "
+            f"labelled AS (SELECT g.*, o.settlement{labels} FROM sums g JOIN origins o ON o.id = g.origin) "
+            f"SELECT {', '.join([f'{total} AS total', *keys, _OUTER_SUMS])} FROM labelled "
+            f"GROUP BY GROUPING SETS {sets} ORDER BY {', '.join(order)} LIMIT ?"
+        )
+
+
+def _bucket(interval: str) -> str:
+    """Start of the interval that a request falls into, in microseconds."""
+    if interval in _FIXED:
+        length, offset = _FIXED[interval]
+        return f"e.started_us - (e.started_us + {offset}) % {length}"
+    if interval not in INTERVALS:
+        raise BadQuery("interval", f"unknown interval {interval[:80]!r}: known are {', '.join(INTERVALS)}")
+    return f"epoch_us(date_trunc('{interval}', make_timestamp(e.started_us)))"
+
+
+def _group(row: Sequence[Any], by: Sequence[Attribute], interval: str | None) -> Group:
+    keys = list(row[: len(by) + (interval is not None)])
+    sums = _sums(row[len(keys) :])
+    labels: dict[str, str | int | None] = {}
+    if interval is not None:
+        labels["time"] = moment(keys.pop(0))
+    labels.update(zip((attribute.name for attribute in by), keys, strict=True))
+    return Group(labels, sums)
+
+
+def _sums(values: Sequence[Any]) -> dict[str, int]:
+    return {name: int(value or 0) for name, value in zip(MEASURES, values, strict=True)}
+
+
+def moment(us: int) -> str:
+    """RFC 3339 in UTC, to the microsecond where there is one."""
+    text = datetime.fromtimestamp(us // _SECOND, UTC).replace(microsecond=us % _SECOND).isoformat()
+    return text.replace("+00:00", "Z")

@@ -1,0 +1,135 @@
+"""The ledger's file: opened, given up, opened again. One writer and any number of short-lived readers."""
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from fastgate.ledger.errors import BadQuery, LedgerError, LedgerUnavailable, QueryTimeout
+from fastgate.ledger.inserts import Inserts
+from fastgate.ledger.schema import migrate
+
+QUERY_SECONDS: Final = 30.0
+CHECKPOINT_BYTES: Final = "64MB"
+"""Of write-ahead log between two checkpoints; larger ones halve the cost of a row and lengthen the start after a crash."""
+MEMORY: Final = "512MB"
+"""Beyond it queries spill to the disk."""
+
+
+class Ledger:
+    """The DuckDB file at ``path``. Any thread may read; the writer (``inserts``) belongs to one thread.
+
+    A failure that leaves the file unusable closes it: everybody then gets LedgerUnavailable, with the reason, until
+    ``open`` succeeds again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.error: str | None = "not opened yet"
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._inserts: Inserts | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Opens or creates the file and brings its schema up to date. Raises LedgerUnavailable."""
+        with self._lock:
+            if self._connection is not None:
+                return
+            connection = None
+            try:
+                connection = duckdb.connect(str(self.path), config=_settings(self.path))
+                self.path.chmod(0o600)
+                _confine(connection)
+                migrate(connection)
+                self._inserts = Inserts(connection)
+            except (duckdb.Error, OSError, LedgerUnavailable) as error:
+                if connection is not None:
+                    connection.close()
+                self.error = _sentence(error)
+                raise LedgerUnavailable(f"the ledger {self.path} cannot be opened: {self.error}") from error
+            self._connection, self.error = connection, None
+
+    def close(self, reason: str = "closed") -> None:
+        """Gives the file up; what is committed is safe."""
+        with self._lock:
+            connection, self._connection, self._inserts = self._connection, None, None
+            self.error = reason
+        if connection is not None:
+            # Closing writes a checkpoint, which fails on a full disk; the log beside the file has it all.
+            with contextlib.suppress(duckdb.Error):
+                connection.close()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file is in use; where it is not, ``error`` says why."""
+        return self._connection is not None
+
+    @property
+    def inserts(self) -> Inserts:
+        """The writer. Raises LedgerUnavailable."""
+        if self._inserts is None:
+            raise LedgerUnavailable(f"the ledger is not available: {self.error}")
+        return self._inserts
+
+    @contextlib.contextmanager
+    def cursor(self, seconds: float = QUERY_SECONDS) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection for a query, interrupted after ``seconds``.
+
+        Raises LedgerUnavailable, QueryTimeout, or BadQuery for what DuckDB cannot compute (a sum beyond 128 bits).
+        """
+        with self._lock:
+            if self._connection is None:
+                raise LedgerUnavailable(f"the ledger is not available: {self.error}")
+            cursor = self._connection.cursor()
+        timer = threading.Timer(seconds, cursor.interrupt)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield cursor
+        except duckdb.InterruptException:
+            raise QueryTimeout(f"the query took more than {seconds:g} s: narrow it by time or conditions") from None
+        except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
+            raise BadQuery("where", _sentence(error)) from error
+        except duckdb.Error as error:
+            raise LedgerUnavailable(f"the ledger cannot answer: {_sentence(error)}") from error
+        finally:
+            timer.cancel()
+            cursor.close()
+
+    def size(self) -> int:
+        """Bytes on the disk, the write-ahead log included."""
+        total = 0
+        for path in (self.path, self.path.with_name(self.path.name + ".wal")):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+
+def _settings(path: Path) -> dict[str, str | bool | int | float | list[str]]:
+    return {
+        "threads": min(2, len(os.sched_getaffinity(0))),
+        "memory_limit": MEMORY,
+        "checkpoint_threshold": CHECKPOINT_BYTES,
+        "temp_directory": str(path.with_name("ledger.tmp")),
+        "max_temp_directory_size": "4GB",
+        "preserve_insertion_order": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+
+
+def _confine(connection: duckdb.DuckDBPyConnection) -> None:
+    """Text of clients only ever travels as parameters; should one slip, there is nothing to reach from here."""
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _sentence(error: Exception) -> str:
+    """The first line of what DuckDB says."""
+    if isinstance(error, LedgerError):
+        return str(error)
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -1,0 +1,89 @@
+"""From a chat request to its reply: read, priced, scripted or made up, billed."""
+
+import time
+from collections.abc import Mapping
+
+import xxhash
+
+from fastgate.simulator.answer import Writer
+from fastgate.simulator.ask import Ask, Refusal, unknown_model
+from fastgate.simulator.bill import COMPLETE, Bill
+from fastgate.simulator.booking import Booking
+from fastgate.simulator.dialect import Dialect
+from fastgate.simulator.faults import Fault, Faults, fault
+from fastgate.simulator.heads import plain_head
+from fastgate.simulator.options import Options
+from fastgate.simulator.playback import Delays, Playback
+from fastgate.simulator.prices import Price
+from fastgate.simulator.replies import Reply
+from fastgate.simulator.request import Request
+from fastgate.simulator.script import NO_SCRIPT, PREFIX, Script, ScriptError, read_script
+from fastgate.simulator.tokens import TOKENIZERS
+
+RETRY_SOON = {429: {b"retry-after": b"1"}, 503: {b"retry-after": b"1"}, 529: {b"retry-after": b"1"}}
+
+
+class Generator:
+    """Answers chat requests of any dialect."""
+
+    def __init__(self, options: Options, prices: Mapping[str, Price], bill: Bill) -> None:
+        self.options = options
+        self.prices = prices
+        self.bill = bill
+        self.tokenizer = TOKENIZERS[options.tokenizer]
+        self.writer = Writer(self.tokenizer, options.tokens)
+        self.delays = Delays(
+            options.latency_ms / 1000, options.ttft_ms / 1000, options.chunk_ms / 1000, options.cancel_lag_ms / 1000
+        )
+        self._now_us = None if options.now is None else round(options.now * 1_000_000)
+        self.reset()
+
+    def reset(self) -> None:
+        """Starts the sequence of failures anew."""
+        self.faults = Faults(self.options.fail, self.options.seed)
+
+    def number(self, body: bytes) -> int:
+        """63 bits out of the seed and a request's body."""
+        return xxhash.xxh3_64_intdigest(body, self.options.seed) >> 1
+
+    def reply(self, dialect: Dialect, request: Request, key: str) -> bytes | Reply:
+        """The reply to a chat request; raises :class:`Refusal`, for an injected error status too."""
+        number = self.number(request.body)
+        ask = dialect.read(request.body, request.headers)
+        price = self.prices.get(ask.model)
+        if price is None:
+            raise unknown_model(ask.model)
+        script = _script(ask) if ask.last_user.startswith(PREFIX) else NO_SCRIPT
+        failure = self.faults.draw(number) if script.fail is None else fault(script.fail)
+        if failure is not None and failure.status:
+            raise _failed(failure, script)
+        now_us = time.time_ns() // 1000 if self._now_us is None else self._now_us
+        answer = self.writer.write(ask, script, number, now_us // 1_000_000, price.behaves)
+        booking = Booking(self.bill, key, dialect.charges(answer, self.prices), now_us, number)
+        is_plain = script is NO_SCRIPT and failure is None and not ask.stream
+        if is_plain and request.keep_alive and not self.delays.latency:
+            whole = dialect.whole(answer)
+            booking.whole(COMPLETE)
+            return plain_head(dialect.request_id_header, number, len(whole)) + whole
+        playback = Playback(
+            dialect, answer, failure, self.delays, booking, keep_alive=request.keep_alive, http10=request.http10
+        )
+        return playback.reply()
+
+
+def _script(ask: Ask) -> Script:
+    """The request's script; raises :class:`Refusal`."""
+    try:
+        script = read_script(ask.last_user)
+    except ScriptError as error:
+        raise Refusal(400, str(error), "invalid_script") from error
+    if script.tools and not ask.offers_tools:
+        raise Refusal(400, "the script calls tools, but the request offers none", "invalid_script")
+    return script
+
+
+def _failed(failure: Fault, script: Script) -> Refusal:
+    """An error that was asked for."""
+    message = script.message or f"The simulator was told to fail with {failure.status}."
+    headers = {**RETRY_SOON.get(failure.status, {}), **script.header_bytes()}
+    return Refusal(failure.status, message, headers=headers)

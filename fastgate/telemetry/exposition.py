@@ -1,0 +1,147 @@
+"""The text that Prometheus scrapes. Amounts become floating point here, at the very edge, and nowhere before."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from fastgate.telemetry.tally import HISTOGRAMS, LABELS, SUMMED, Tally
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+MOST_BUDGETS: Final = 1000
+_NANO: Final = 1_000_000_000
+
+TOKEN_TYPES: Final = {
+    "input": ("input_tokens",),
+    "output": ("output_tokens",),
+    "cache_read": ("cache_read_tokens",),
+    "cache_write": ("cache_write_tokens", "cache_write_1h_tokens"),
+    "reasoning": ("reasoning_tokens",),
+}
+"""Values of the label ``type``; reasoning is a part of output."""
+
+_HISTOGRAM_NAMES: Final = {
+    "duration_us": ("fastgate_request_seconds", "From the first byte of a request to the last of its answer"),
+    "upstream_us": ("fastgate_upstream_seconds", "Time that providers took"),
+    "ttft_us": ("fastgate_ttft_seconds", "Until the provider's first byte"),
+    "overhead_us": ("fastgate_overhead_seconds", "Time in the gateway, the provider's excluded"),
+}
+
+
+@dataclass(frozen=True)
+class BudgetLine:
+    """A budget as a scrape sees it; amounts in nano-USD."""
+
+    labels: tuple[str, str, str]
+    """level, owner, id"""
+    limit: int
+    spent: int
+    held: int
+
+
+@dataclass(frozen=True)
+class Gauges:
+    """What stands in the arena and the journals at the moment of a scrape."""
+
+    budgets: Iterable[BudgetLine] = ()
+    budgets_left_out: int = 0
+    open_holds: int = 0
+    journal_lag_events: int = 0
+    journal_dropped: int = 0
+    journal_dropped_nano: int = 0
+    strangers: int = 0
+    ledger_up: bool = True
+    workers: int = 0
+
+
+class Exposition(Collector):
+    """Renders a tally and the gauges that ``look`` returns."""
+
+    def __init__(self, tally: Tally, look: Callable[[], Gauges]) -> None:
+        self._tally = tally
+        self._look = look
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """Everything, in the text format 0.0.4."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """All families at this moment."""
+        gauges = self._look()
+        with self._tally.lock:
+            families = [*self._counters(gauges), *self._histograms()]
+        return [*families, *_gauges(gauges)]
+
+    def _counters(self, gauges: Gauges) -> Iterator[Metric]:
+        tally = self._tally
+        requests = CounterMetricFamily("fastgate_requests", "Requests", labels=LABELS)
+        tokens = CounterMetricFamily("fastgate_tokens", "Tokens", labels=(*LABELS, "type"))
+        cost = CounterMetricFamily("fastgate_cost_usd", "Cost", labels=LABELS)
+        for labels, series in tally.series.items():
+            sums = dict(zip(SUMMED, series.sums, strict=True))
+            requests.add_metric(labels, series.requests)
+            cost.add_metric(labels, sums["cost_nano"] / _NANO)
+            for kind, columns in TOKEN_TYPES.items():
+                tokens.add_metric((*labels, kind), sum(sums[column] for column in columns))
+        yield from (requests, tokens, cost)
+        rejections = CounterMetricFamily("fastgate_rejections", "Requests refused", labels=("reason", "level"))
+        for reason, count in tally.rejections.items():
+            rejections.add_metric(reason, count)
+        rejections.add_metric(("invalid_api_key", ""), gauges.strangers)
+        yield rejections
+        attempts = CounterMetricFamily("fastgate_upstream_attempts", "Attempts at providers", labels=("outcome",))
+        for outcome, count in tally.attempts.items():
+            attempts.add_metric((outcome,), count)
+        yield attempts
+        yield _counter("fastgate_unpriced", "Requests for models without a price", tally.unpriced)
+        yield _counter("fastgate_metrics_collapsed", "Requests counted under the label other", tally.collapsed)
+        yield _gauge("fastgate_metrics_label_sets", "Label sets in use", len(tally.series))
+        yield _gauge("fastgate_metrics_label_sets_limit", "Label sets that there may be", tally.most_sets)
+
+    def _histograms(self) -> Iterator[Metric]:
+        for column, (name, text) in _HISTOGRAM_NAMES.items():
+            family = HistogramMetricFamily(name, text, labels=LABELS[:2])
+            bounds = [*(repr(bound) for bound in HISTOGRAMS[column]), "+Inf"]
+            for labels, histogram in self._tally.histograms[column].items():
+                running, buckets = 0, []
+                for bound, count in zip(bounds, histogram.counts, strict=True):
+                    running += count
+                    buckets.append((bound, running))
+                family.add_metric(labels, buckets, histogram.total_us / 1e6)
+            yield family
+
+
+def _gauges(gauges: Gauges) -> Iterator[Metric]:
+    labels = ("level", "owner", "budget")
+    limit = GaugeMetricFamily("fastgate_budget_limit_usd", "Limit of a budget", labels=labels)
+    spent = GaugeMetricFamily("fastgate_budget_spent_usd", "Spent in the window", labels=labels)
+    held = GaugeMetricFamily("fastgate_budget_held_usd", "Held by open requests", labels=labels)
+    for budget in gauges.budgets:
+        limit.add_metric(budget.labels, budget.limit / _NANO)
+        spent.add_metric(budget.labels, budget.spent / _NANO)
+        held.add_metric(budget.labels, budget.held / _NANO)
+    yield from (limit, spent, held)
+    yield _gauge("fastgate_budgets_left_out", "Budgets beyond those shown here", gauges.budgets_left_out)
+    yield _gauge("fastgate_open_holds", "Requests that hold money", gauges.open_holds)
+    yield _gauge("fastgate_journal_lag_events", "Events not in the ledger yet, estimated", gauges.journal_lag_events)
+    yield _counter("fastgate_journal_dropped", "Events lost for want of space", gauges.journal_dropped)
+    yield _counter("fastgate_journal_dropped_usd", "Their amount", gauges.journal_dropped_nano / _NANO)
+    yield _gauge("fastgate_ledger_up", "Whether the ledger can be written", int(gauges.ledger_up))
+    yield _gauge("fastgate_workers", "Workers that live", gauges.workers)
+
+
+def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, text)
+    family.add_metric((), value)
+    return family
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text)
+    family.add_metric((), value)
+    return family

@@ -1,0 +1,154 @@
+"""Files that fastgate maps or reads: altered anywhere, they are refused or read within their bounds, never beyond."""
+
+import hashlib
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from fastgate._core.journal import CorruptSegment, Draft, Journal, SegmentReader
+from fastgate._core.price import PriceTable, Usage
+from fastgate._core.snapshot import CorruptSnapshot, Snapshot
+from fastgate.config import ConfigErrors, load
+from fastgate.pricing.table import build_table
+from fastgate.wire.prices import ModelPrice, PriceBand, PriceRow
+from fastgate.wire.snapshot import KeyRecord, SnapshotHead
+from fastgate.wire.snapshot_file import write_snapshot
+from fastgate.wire.usage import Bucket, Tier
+from tests.fuzz.harness import TARGETS, main, run, target
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "check"
+DIGESTS = [hashlib.sha256(bytes([number])).digest() for number in range(5)]
+AT_NS = 1_800_000_000_000_000_000
+EXTREMES = (b"\xff\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80", b"\x00\x00\x00\x00")
+YAML = (
+    b"- ",
+    b"  ",
+    b": ",
+    b"&a ",
+    b"*a",
+    b"<<: ",
+    b"!!python/name:os",
+    b"${",
+    b"}",
+    b"${file:/dev/null}",
+    b"'",
+    b'"',
+    b"|\n",
+)
+
+
+@cache
+def folder() -> Path:
+    """Where this process works; in memory where that can be."""
+    memory = Path("/dev/shm")
+    return Path(tempfile.mkdtemp(prefix="fastgate-fuzz-", dir=memory if memory.is_dir() else None))
+
+
+def snapshot_file() -> bytes:
+    head = SnapshotHead(
+        generation=1,
+        compiled_at_ns=0,
+        max_body=1,
+        output_cap=1,
+        disconnect_ms=1,
+        drain_ms=1,
+        providers=(),
+        models={},
+        prices=(),
+    )
+    write_snapshot(folder() / "seed.bin", head, [(digest, KeyRecord(id="k")) for digest in DIGESTS], b"prices")
+    return (folder() / "seed.bin").read_bytes()
+
+
+def segment_file() -> bytes:
+    journal = Journal(str(folder()), 3, segment_bytes=65_536)
+    journal.prepare()
+    draft = Draft(key="k", team="t", model="m", tags="a=b")
+    for number in range(4):
+        journal.log(draft, bytes([number] * 16), 1_700_000_000_000_000, 5, 402, 1, error="budget_exceeded")
+    journal.close()
+    return min(folder().glob("journal-*.seg")).read_bytes()[:16_384]
+
+
+def price_table() -> bytes:
+    bands = (PriceBand(-1, (150_000_000,) * len(Bucket)), PriceBand(200_000, (300_000_000,) * len(Bucket)))
+    row = PriceRow(tier=Tier.STANDARD, bands=bands)
+    return bytes(build_table([ModelPrice(provider="sim", model=f"m{number}", rows=(row,)) for number in range(3)]))
+
+
+@target("snapshot", seeds=[snapshot_file()], tokens=EXTREMES)
+def check_snapshot(data: bytes) -> None:
+    path = folder() / "snapshot.bin"
+    path.write_bytes(data)
+    try:
+        opened = Snapshot(path)
+        opened.verify()
+        for digest in (*DIGESTS, bytes(32)):
+            opened.find(digest)
+        sizes = len(opened.head) + len(opened.prices)
+    except CorruptSnapshot:
+        return
+    assert sizes <= len(data)
+
+
+@target("segment", seeds=[segment_file()], tokens=EXTREMES)
+def check_segment(data: bytes) -> None:
+    path = folder() / "one.seg"
+    path.write_bytes(data)
+    try:
+        columns = SegmentReader(str(path)).read(0, 1000)
+    except (CorruptSegment, OSError):
+        return
+    assert columns is None or len({len(column) for column in columns.values()}) == 1
+
+
+@target("prices", seeds=[price_table()], tokens=EXTREMES)
+def check_prices(data: bytes) -> None:
+    usage = Usage(input=10, output=2)
+    try:
+        table = PriceTable(data)
+        for model in (0, 1, 2, len(table) - 1):
+            table.cost(model, usage, AT_NS)
+            table.bound(model, 1000, 1000, AT_NS)
+    except (ValueError, KeyError, OverflowError):
+        return
+
+
+@target(
+    "configuration", seeds=[path.read_bytes() for path in sorted(GOLDEN.glob("*.yaml"))] or [b"keys: []\n"], tokens=YAML
+)
+def check_configuration(data: bytes) -> None:
+    """Read, or refused with problems that lie inside the file; no other error leaves the reader."""
+    path = folder() / "fastgate.yaml"
+    path.write_bytes(data)
+    try:
+        load(path, {"OPENAI_API_KEY": "sk-1", "KEY": "sk-fg-2"})
+    except ConfigErrors as errors:
+        problems = list(errors.problems)
+    else:
+        return
+    assert problems
+    # YAML also breaks lines at NEL, LS and PS.
+    lines = 2 + sum(map(data.count, (b"\n", b"\r", b"\xc2\x85", b"\xe2\x80\xa8", b"\xe2\x80\xa9")))
+    for problem in problems:
+        assert problem.column >= 1
+        assert 1 <= problem.line <= lines or problem.file != str(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "rounds"), [("snapshot", 2000), ("segment", 1500), ("prices", 3000), ("configuration", 120)]
+)
+def test_for_a_short_while(name: str, rounds: int) -> None:
+    assert run(TARGETS[name], seed=1, rounds=rounds) == rounds
+
+
+@pytest.mark.parametrize("name", ["snapshot", "segment", "prices"])
+def test_the_seed_itself_is_read(name: str) -> None:
+    for data in TARGETS[name].seeds:
+        TARGETS[name].check(data)
+
+
+if __name__ == "__main__":
+    main(["snapshot", "segment", "prices", "configuration"])

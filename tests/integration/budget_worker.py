@@ -1,0 +1,44 @@
+"""A process that takes and settles holds as fast as it can; run by test_budget_processes.py.
+
+argv: folder, rounds (0: until killed), hold, cost, ``cell:limit`` ... Prints one JSON line with what it was granted and refused.
+"""
+
+import json
+import os
+import sys
+import time
+
+from fastgate._core.arena import Arena
+from fastgate._core.budget import CONTENDED, OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.journal import Draft, Journal
+from fastgate._core.owner import WORKER, Owner
+
+
+def main() -> None:
+    folder, rounds, amount, cost = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    pairs = [spec.split(":") for spec in sys.argv[5:]]
+    arena = Arena(f"{folder}/arena.bin")
+    owner = Owner(arena, WORKER, os.getpid())
+    journal = Journal(folder, owner.slot, segment_bytes=64 << 10)
+    levels = Levels(arena, [(int(cell), int(limit), 0, 1) for cell, limit in pairs])
+    draft = Draft(key="k")
+    counts = {"passed": 0, "rejected": 0, "contended": 0}
+    print("ready", flush=True)
+    sys.stdin.readline()
+    turn = 0
+    while not rounds or turn < rounds:
+        turn += 1
+        taken = hold(owner, journal, levels, draft, amount, time.time_ns(), os.urandom(16))
+        if isinstance(taken, Hold):
+            if turn % 3 == 0:
+                taken.sent()
+            taken.settle(cost, None, SETTLED_EXACT, OUTCOME_OK, 200)
+            counts["passed"] += 1
+        else:
+            counts["contended" if taken == CONTENDED else "rejected"] += 1
+    journal.close()
+    owner.release()
+    print(json.dumps(counts), flush=True)
+
+
+main()

@@ -1,0 +1,133 @@
+"""No usage within the given token counts costs more than its bound, over the whole catalogue."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
+from fastgate.pricing import listed
+from fastgate.pricing.catalogue import Catalogue
+from fastgate.pricing.table import build_table
+from fastgate.wire.prices import ModelPrice
+from fastgate.wire.usage import PROMPT_BUCKETS, Bucket, Geo, Tier
+
+OUTPUT_BUCKETS = (Bucket.OUTPUT, Bucket.REASONING, Bucket.AUDIO_OUTPUT)
+UNASKED = (Tier.STANDARD, Tier.FLEX, Tier.PRIORITY, Tier.BATCH)
+MEDIA = (Bucket.AUDIO_INPUT, Bucket.IMAGE_INPUT, Bucket.AUDIO_OUTPUT)
+
+# Before and after prices change, and a peak hour.
+MOMENTS = [
+    int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
+    for text in ("2026-07-01T02:00", "2026-10-13T12:00", "2026-11-21T07:30", "2026-11-21T12:00", "2027-03-01T12:00")
+]
+
+
+def models() -> list[ModelPrice]:
+    catalogue = Catalogue()
+    named = [("sim", f"sim-{size}") for size in ("small", "large", "reasoning", "cached")]
+    for provider_type in ("openai", "anthropic", "deepseek", "xai", "gemini", "groq", "minimax"):
+        provider = listed.providers()[listed.PROVIDER_IDS[provider_type]]
+        named += [(provider_type, model.id) for model in provider.models]
+    found = [catalogue.find(provider_type, model) for provider_type, model in named]
+    return [model for model in found if model is not None]
+
+
+MODELS = models()
+TABLE = PriceTable(build_table(MODELS))
+
+
+def thresholds(model: ModelPrice) -> list[int]:
+    return sorted({band.above for row in model.rows for band in row.bands if band.above > 0})
+
+
+def usage_of(prompt: Sequence[int], output: Sequence[int], tier: Tier, geo: Geo) -> Usage:
+    usage = Usage(tier=tier, geo=geo, request=1)
+    for bucket, count in zip((*PROMPT_BUCKETS, *OUTPUT_BUCKETS), (*prompt, *output), strict=True):
+        usage[bucket] = count
+    return usage
+
+
+def test_the_catalogue_is_not_empty() -> None:
+    assert len(MODELS) > 200
+    assert sum(bool(thresholds(model)) for model in MODELS) > 30
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.data())
+def test_bound_covers_cost(data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(MODELS) - 1))
+    edges = [edge + delta for edge in thresholds(MODELS[index]) for delta in (-1, 0, 1)]
+    inputs = data.draw(st.one_of(st.integers(0, 2_000_000), st.sampled_from([0, 1, *edges])))
+    outputs = data.draw(st.integers(0, 200_000))
+    prompt = split(data, data.draw(st.integers(0, inputs)) if data.draw(st.booleans()) else inputs, len(PROMPT_BUCKETS))
+    output = split(data, data.draw(st.integers(0, outputs)), len(OUTPUT_BUCKETS))
+    tier, geo = data.draw(st.sampled_from(list(Tier))), data.draw(st.sampled_from(list(Geo)))
+    at_ns = data.draw(st.one_of(st.sampled_from(MOMENTS), st.integers(0, 2**62)))
+    searches = data.draw(st.integers(0, 5))
+    usage = usage_of(prompt, output, tier, geo)
+    usage[Bucket.WEB_SEARCH] = searches
+    cost = TABLE.cost(index, usage, at_ns)
+
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, web_searches=searches)
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, geo=geo, web_searches=searches)
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=ANY_TIER, web_searches=searches)
+    if tier in UNASKED:
+        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=UNASKED_TIERS, web_searches=searches)
+    if not any(usage[bucket] for bucket in MEDIA):
+        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, web_searches=searches, media=False)
+
+
+def split(data: st.DataObject, total: int, parts: int) -> list[int]:
+    """A total cut at random places."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, total), min_size=parts - 1, max_size=parts - 1)))
+    return [upper - lower for lower, upper in zip([0, *cuts], [*cuts, total], strict=True)]
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_bound_is_reached_at_a_corner_and_never_passed(tier: Tier) -> None:
+    """Costs are linear between thresholds, so the corners decide: all of the prompt and output in one bucket each."""
+    at_ns = MOMENTS[3]
+    for index, model in enumerate(MODELS):
+        for inputs in (1, *(edge + delta for edge in thresholds(model) for delta in (0, 1))):
+            bound = TABLE.bound(index, inputs, 1_000, at_ns, tier=tier, geo=Geo.GLOBAL)
+            dearest = 0
+            reachable = {inputs, *(edge for edge in thresholds(model) if edge < inputs)}
+            for served in {tier, Tier.STANDARD}:
+                for prompt in reachable:
+                    for heard in PROMPT_BUCKETS:
+                        for spoken in OUTPUT_BUCKETS:
+                            usage = Usage(tier=served, request=1)
+                            usage[heard], usage[spoken] = prompt, 1_000
+                            dearest = max(dearest, TABLE.cost(index, usage, at_ns))
+            assert dearest <= bound <= dearest + 1, (model.model, inputs)
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(MODELS) - 1), st.integers(0, 10**6), st.integers(0, 10**5), st.sampled_from(MOMENTS))
+def test_bound_does_not_fall_with_more_tokens(index: int, inputs: int, outputs: int, at_ns: int) -> None:
+    bound = TABLE.bound(index, inputs, outputs, at_ns)
+
+    assert bound <= TABLE.bound(index, inputs + 1, outputs, at_ns)
+    assert bound <= TABLE.bound(index, inputs, outputs + 1, at_ns)
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(0, len(MODELS) - 1),
+    st.lists(st.integers(0, 10**6), min_size=6, max_size=6),
+    st.lists(st.integers(0, 10**6), min_size=3, max_size=3),
+    st.sampled_from(list(Tier)),
+    st.sampled_from(list(Geo)),
+    st.sampled_from(MOMENTS),
+)
+def test_lines_sum_to_the_cost(
+    index: int, prompt: list[int], output: list[int], tier: Tier, geo: Geo, at_ns: int
+) -> None:
+    usage = usage_of(prompt, output, tier, geo)
+    total = sum(count * femto * permille for _, count, femto, permille in TABLE.lines(index, usage, at_ns))
+    nano, rest = divmod(total, 10**9)
+
+    assert TABLE.cost(index, usage, at_ns) == nano + (rest * 2 > 10**9 or (rest * 2 == 10**9 and nano % 2 == 1))

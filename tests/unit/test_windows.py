@@ -1,0 +1,62 @@
+"""Windows from a first use, against stdlib calendars."""
+
+import calendar
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgate._core.windows import index_at, start_of
+from fastgate.wire.snapshot import Window
+
+NANO = 1_000_000_000
+INSTANTS = st.datetimes(datetime(1999, 1, 1), datetime(2120, 1, 1), timezones=st.just(UTC))
+
+
+def ns(moment: datetime) -> int:
+    return int(moment.timestamp()) * NANO + moment.microsecond * 1000
+
+
+def add_months(moment: datetime, months: int) -> datetime:
+    year, month = divmod(moment.year * 12 + moment.month - 1 + months, 12)
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, calendar.monthrange(year, month + 1)[1]))
+
+
+@given(INSTANTS, st.integers(1, 5), st.integers(0, 400), st.sampled_from([Window.MONTH, Window.YEAR]))
+def test_months_and_years_follow_the_calendar(anchor: datetime, every: int, number: int, kind: Window) -> None:
+    months = number * every * (12 if kind is Window.YEAR else 1)
+    if anchor.year * 12 + months > 2259 * 12:  # int64 nanoseconds end in 2262
+        return
+    begin = add_months(anchor, months)
+    assert start_of(kind, every, ns(anchor), number + 1) == ns(begin)
+    assert index_at(kind, every, ns(anchor), ns(begin)) == number + 1
+    assert index_at(kind, every, ns(anchor), ns(begin) - 1) == max(number, 1)
+
+
+@given(INSTANTS, st.integers(1, 90), st.timedeltas(timedelta(0), timedelta(days=20_000)), st.integers(1, 5))
+def test_lengths_divide_the_time_since_the_first_use(anchor: datetime, every: int, later: timedelta, kind: int) -> None:
+    seconds = {1: 1, 2: 60, 3: 3600, 4: 86_400, 5: 604_800}[kind] * every
+    number = index_at(kind, every, ns(anchor), ns(anchor + later))
+    assert number == later // timedelta(seconds=seconds) + 1
+    assert start_of(kind, every, ns(anchor), number) <= ns(anchor + later) < start_of(kind, every, ns(anchor), number + 1)
+
+
+@pytest.mark.parametrize(
+    ("anchor", "turns"),
+    [
+        ("2026-01-31T12:00:00", ["2026-02-28T12:00:00", "2026-03-31T12:00:00", "2026-04-30T12:00:00"]),
+        ("2028-01-31T00:00:00", ["2028-02-29T00:00:00", "2028-03-31T00:00:00"]),
+        ("2026-12-15T06:30:00", ["2027-01-15T06:30:00"]),
+    ],
+)
+def test_a_month_that_is_too_short_ends_on_its_last_day(anchor: str, turns: list[str]) -> None:
+    start = ns(datetime.fromisoformat(anchor).replace(tzinfo=UTC))
+    expected = [ns(datetime.fromisoformat(turn).replace(tzinfo=UTC)) for turn in turns]
+    assert [start_of(Window.MONTH, 1, start, i + 2) for i in range(len(turns))] == expected
+
+
+def test_a_lifetime_and_an_unused_budget_have_one_window() -> None:
+    assert index_at(Window.LIFETIME, 1, 5, 10**18) == 1
+    assert index_at(Window.DAY, 1, 0, 10**18) == 1
+    assert index_at(Window.DAY, 1, 10**18, 10**18 - 1) == 1
