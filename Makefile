@@ -23,6 +23,7 @@ help: ## List the targets
 	@echo "  Further arguments in ARGS, as in: make test ARGS='-k budget'"
 
 setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
+	@:
 
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)

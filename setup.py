@@ -22,7 +22,16 @@ LINETRACE = os.environ.get("FASTGATE_LINETRACE") == "1"
 ONLY = set(filter(None, os.environ.get("FASTGATE_BUILD_ONLY", "").split(",")))
 
 # Generated code trips three of the stricter warnings; everything else is an error.
-COMPILE = ["-O3", "-std=gnu11", "-Wall", "-Werror", "-Wno-unused-function", "-Wno-sign-compare", "-Wno-unreachable-code", "-fno-strict-aliasing"]
+COMPILE = [
+    "-O3",
+    "-std=gnu11",
+    "-Wall",
+    "-Werror",
+    "-Wno-unused-function",
+    "-Wno-sign-compare",
+    "-Wno-unreachable-code",
+    "-fno-strict-aliasing",
+]
 LINK: list[str] = []
 if platform.machine() == "x86_64":
     COMPILE.append("-mcx16")  # cmpxchg16b: in every x86-64 processor since 2006
@@ -58,6 +67,7 @@ def cythonized() -> list[Extension]:
     return cythonize(
         extensions(),
         annotate=True,
+        quiet=True,
         language_level=3,
         compiler_directives={
             "boundscheck": False,

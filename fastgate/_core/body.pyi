@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 class BodyError(ValueError):
-    """``code``: ``invalid_json``, ``invalid_utf8``, ``too_deep``, ``duplicate_name`` or ``wrong_type``."""
+    """A body that cannot be taken.
+
+    ``code``: ``invalid_json``, ``invalid_utf8``, ``too_deep``, ``duplicate_name``, ``too_many_names``, ``wrong_type``.
+    """
 
     code: str
     message: str

@@ -16,8 +16,8 @@ from fastgate._core.names cimport unescape
 from fastgate._core.paths cimport Paths
 from fastgate._core.walk cimport (
     FAULT_COLON, FAULT_COMMA, FAULT_CONTROL, FAULT_CUT, FAULT_DEPTH, FAULT_ESCAPE, FAULT_MEMORY, FAULT_NAME,
-    FAULT_NUMBER, FAULT_REST, FAULT_TWICE, FAULT_UNPAIRED, FAULT_UTF8, FAULT_VALUE, KIND_ABSENT, KIND_ARRAY, KIND_NULL,
-    KIND_NUMBER, KIND_OBJECT, KIND_STRING, KIND_TRUE, MAX_RULES, Hit, Report, walk,
+    FAULT_NAMES, FAULT_NUMBER, FAULT_REST, FAULT_TWICE, FAULT_UNPAIRED, FAULT_UTF8, FAULT_VALUE, KIND_ABSENT,
+    KIND_ARRAY, KIND_NULL, KIND_NUMBER, KIND_OBJECT, KIND_STRING, KIND_TRUE, MAX_RULES, Hit, Report, walk,
 )
 
 cdef tuple KIND_NAMES = ("absent", "null", "a boolean", "a boolean", "a number", "a string", "an array", "an object")
@@ -35,6 +35,7 @@ cdef dict FAULTS = {
     FAULT_NUMBER: ("invalid_json", "invalid number"),
     FAULT_DEPTH: ("too_deep", "brackets are nested more than 256 deep"),
     FAULT_TWICE: ("duplicate_name", "the same member name is there twice"),
+    FAULT_NAMES: ("too_many_names", "the body has more than 10000 members"),
     FAULT_UNPAIRED: ("invalid_json", "a member name holds half of a surrogate pair"),
 }
 
@@ -42,9 +43,9 @@ cdef dict FAULTS = {
 class BodyError(ValueError):
     """A body that cannot be taken.
 
-    ``code`` is one of ``invalid_json``, ``invalid_utf8``, ``too_deep``, ``duplicate_name``, ``wrong_type``; ``message``
-    one sentence without a full stop; ``offset`` (bytes, from 0), ``line`` and ``column`` (characters, from 1) say
-    where; ``field`` is the path of the field with a wrong type, else ``None``.
+    ``code`` is one of ``invalid_json``, ``invalid_utf8``, ``too_deep``, ``duplicate_name``, ``too_many_names``,
+    ``wrong_type``; ``message`` one sentence without a full stop; ``offset`` (bytes, from 0), ``line`` and ``column``
+    (characters, from 1) say where; ``field`` is the path of the field with a wrong type, else ``None``.
     """
 
     def __init__(self, code, message, offset, line, column, field=None):
@@ -59,10 +60,15 @@ class BodyError(ValueError):
 
 def _error(bytes data, str code, str message, Py_ssize_t offset, field=None):
     """A ``BodyError`` with its line and column; looks at the body again, which only errors pay for."""
-    before = data[:offset]
-    line_start = before.rfind(b"\n") + 1
-    column = len(before[line_start:].decode("utf-8", "replace")) + 1
-    return BodyError(code, message, offset, before.count(b"\n") + 1, column, field)
+    cdef const uint8_t *text = <const uint8_t *>PyBytes_AS_STRING(data)
+    cdef Py_ssize_t i, line = 1, column = 1
+    for i in range(offset):
+        if text[i] == c'\n':
+            line += 1
+            column = 1
+        elif text[i] & 0xC0 != 0x80:    # the first byte of a character
+            column += 1
+    return BodyError(code, message, offset, line, column, field)
 
 
 cdef class Fields:

@@ -21,7 +21,7 @@ cdef class Exchange:
     # what the pool and the connection keep here
     cdef Phase phase
     cdef bytes head, request_body           # kept until the first byte of the answer, for the one retry
-    cdef bint bodiless, retried
+    cdef bint bodiless                      # asked with HEAD
     cdef object dial                        # the task that makes our connection
     cdef int64_t mark_ns                    # last progress
     cdef int64_t connect_by_ns, total_by_ns

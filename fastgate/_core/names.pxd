@@ -2,6 +2,7 @@ from libc.stdint cimport uint8_t, uint64_t
 
 cdef enum:
     SMALL_SLOTS = 32
+    MAX_NAMES = 10_000          # in all sets of one document: what a client can make the gateway hold
 
 cdef struct Name:
     uint64_t hash               # 0: an empty slot
@@ -21,6 +22,7 @@ cdef enum Added:
     NAME_TWICE = 1
     NAME_UNPAIRED = 2           # holds half of a surrogate pair
     NAME_NO_MEMORY = 3
+    NAME_TOO_MANY = 4
 
 cdef Py_ssize_t unescape(const uint8_t *text, Py_ssize_t size, uint8_t *out) noexcept nogil
 cdef void names_begin(NameSet *names) noexcept nogil

@@ -182,6 +182,8 @@ cdef int names_add(NameSet *names, Py_ssize_t owner, const uint8_t *text, Py_ssi
     name.hash = _hash(&name, &outcome)
     if outcome != NAME_NEW:
         return outcome
+    if names.used == MAX_NAMES:
+        return NAME_TOO_MANY
     if names.used * 4 >= (names.mask + 1) * 3 and not _grow(names):
         return NAME_NO_MEMORY
     at = <Py_ssize_t>(name.hash & <uint64_t>names.mask)

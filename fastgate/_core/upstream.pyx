@@ -168,9 +168,7 @@ cdef class Pool(Keeper):
             exchange.dial = None
             exchange.fail(exchange.failure(ConnectError, f"cannot connect to {self.address}: {error}"))
             self.vacate(connection)
-        except BaseException:               # cancelled: by a timeout, by close(), with the request
-            if connection.transport is not None:
-                connection.transport.abort()
+        except BaseException:               # cancelled: by a timeout, by close(), with the request; the loop closes it
             self.vacate(connection)
             raise
         else:
@@ -229,12 +227,12 @@ cdef class Pool(Keeper):
         self.idle.pop(connection, None)
         if exchange is not None and exchange.phase != OVER:
             if self.stale(connection, exchange):
-                exchange.retried = True
                 exchange.phase = WAITING
                 exchange.transport = None
                 exchange.connect_by_ns = monotonic_ns() + self.connect_ns
                 self.connections.discard(connection)
-                self.dial(exchange)         # a fresh one: others in the pool may be as stale
+                # A fresh one: others in the pool may be as stale, and a fresh one never is, so this happens once.
+                self.dial(exchange)
                 return 0
             where = "in the middle of its answer" if exchange.answered else "without an answer"
             because = f": {reason}" if reason else ""
@@ -245,11 +243,11 @@ cdef class Pool(Keeper):
         return self.vacate(connection)
 
     cdef bint stale(self, Connection connection, Exchange exchange):
-        """Whether the upstream had most likely given the connection up before our request reached it.
+        """Whether the upstream had most likely given up a reused connection before our request reached it.
 
         Later than ``stale_ns`` after sending it had the request, and may have worked (and billed) before it broke.
         """
-        return (exchange.phase == ASKED and not exchange.retried and connection.uses > 1 and not self.closed
+        return (exchange.phase == ASKED and connection.uses > 1 and not self.closed
                 and monotonic_ns() - exchange.sent_ns < self.stale_ns)
 
     # Time

@@ -32,6 +32,7 @@ cdef enum Fault:
     FAULT_TWICE = 12            # a member's name comes twice
     FAULT_UNPAIRED = 13         # a compared name holds half a surrogate pair
     FAULT_MEMORY = 14
+    FAULT_NAMES = 15            # too many names to compare
 
 cdef struct Hit:                # what was found at a rule's path
     int kind                    # of the last value that is not null, else KIND_NULL, else KIND_ABSENT

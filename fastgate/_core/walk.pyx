@@ -10,7 +10,7 @@ from libc.stdint cimport int16_t, uint8_t
 from libc.string cimport memcmp, memset
 
 from fastgate._core.names cimport (
-    NAME_NEW, NAME_NO_MEMORY, NAME_TWICE, NameSet, names_add, names_begin, names_end, unescape,
+    NAME_NEW, NAME_TOO_MANY, NAME_TWICE, NAME_UNPAIRED, NameSet, names_add, names_begin, names_end, unescape,
 )
 
 cdef extern from "bytescan.h":
@@ -256,6 +256,14 @@ cdef inline int _find(Walk *w, int node, const uint8_t *name, Py_ssize_t size) n
     return child
 
 
+cdef inline int _name_fault(int added) noexcept nogil:
+    if added == NAME_TWICE:
+        return FAULT_TWICE
+    if added == NAME_UNPAIRED:
+        return FAULT_UNPAIRED
+    return FAULT_NAMES if added == NAME_TOO_MANY else FAULT_MEMORY
+
+
 cdef inline const uint8_t *_name(Walk *w, const uint8_t *p) noexcept nogil:
     """Past a member's name and its colon; sets ``node`` and ``member`` for its value."""
     cdef Frame *frame = &w.frames[w.depth - 1]
@@ -272,10 +280,8 @@ cdef inline const uint8_t *_name(Walk *w, const uint8_t *p) noexcept nogil:
         w.node = _find(w, frame.node, name + 1, p - name - 2)
         if w.table.nodes[frame.node].unique:
             added = names_add(&w.names, frame.start, name + 1, p - name - 2, w.escaped)
-            if added == NAME_TWICE:
-                return _fail(w, FAULT_TWICE, name)
             if added != NAME_NEW:
-                return _fail(w, FAULT_MEMORY if added == NAME_NO_MEMORY else FAULT_UNPAIRED, name)
+                return _fail(w, _name_fault(added), name)
     p = _space(p, w.end)
     if p == w.end or p[0] != c':':
         return _fail(w, FAULT_COLON, p)

@@ -12,8 +12,14 @@ TEMPLATE_TOKENS: Final = 64
 """What a chat template may add to the bytes of a body, and what an answer's framing may add to its cap."""
 IMAGE_TOKENS: Final = 20_000
 """More than any image of a supported provider is billed, whether its bytes are in the body or behind an address."""
+TOOL_TOKENS: Final = 512
+"""What providers add to a prompt that declares tools."""
+MOST_TOKENS: Final = 10**8
+MOST_CHOICES: Final = 10**4
+"""No provider takes more; what asks for more is refused there, and its bound need not overflow here."""
 HOSTED_SEARCHES: Final = 10
 """Paid searches held for where the provider may run tools of its own."""
+_ANY_GEO: Final = -1
 _PLAIN: Final = frozenset({None, "auto", "default", "standard", "standard_only", "flex"})
 _ASKED: Final = {"priority": Tier.PRIORITY, "fast": Tier.PRIORITY, "ultrafast": ANY_TIER}
 
@@ -45,20 +51,22 @@ def bound_tokens(
     """
     text = size - request.image_bytes
     tokens = text + TEMPLATE_TOKENS if strict else rate.bound(text)
-    tokens += IMAGE_TOKENS * request.images
+    tokens += IMAGE_TOKENS * request.images + (TOOL_TOKENS if request.has_tools else 0)
     cap = request.output_cap
     added = None
+    if cap is not None:
+        cap = min(cap, MOST_TOKENS)
     if cap is None:
         cap = default_cap if max_output is None else min(default_cap, max_output)
         if capped:
             added = cap
     elif max_output is not None and not strict:
         cap = min(cap, max_output)
-    return Bound(tokens, cap * request.n + request.prediction_bytes, added)
+    return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
 
 
 def hold_amount(
-    prices: PriceTable, price: int, bound: Bound, request: ChatRequest, *, strict: bool, now_ns: int
+    prices: PriceTable, price: int, bound: Bound, request: ChatRequest, *, strict: bool, now_ns: int, geo: int = 0
 ) -> int:
     """nano-USD to hold; 0 where nothing prices the model and the key allows that."""
     if price < 0:
@@ -76,6 +84,7 @@ def hold_amount(
         bound.output_tokens,
         now_ns,
         tier=tier,
+        geo=_ANY_GEO if strict or request.geo else geo,
         web_searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
         media=strict or bool(request.images) or request.has_audio_output,
     )

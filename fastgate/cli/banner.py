@@ -50,19 +50,21 @@ class Screen:
     workers: int
     api_url: str
     admin_url: str
-    admin_token: str
-    admin_token_file: Path
+    link_token: str
+    """Opens the dashboard once."""
+    state_dir: Path
     providers: Sequence[ProviderLine]
     access: Access | None
 
     def lines(self, terminal: bool) -> list[str]:
         """The screen's lines; ``terminal`` decides whether secrets may be among them."""
-        token = self.admin_token if terminal else f"in {self.admin_token_file}"
+        link = f"?token={self.link_token}" if terminal else f"   one-time token in {self.state_dir / 'dashboard-token'}"
         workers = f"{self.workers} worker{'s' if self.workers != 1 else ''}"
         head = [f"fastgate {__version__} · {workers} · configuration: {self.source}"]
         tail = [
             f"  API          {self.api_url}",
-            f"  admin API    {self.admin_url}/api/v1/status   token {token}",
+            f"  dashboard    {self.admin_url}/{link}",
+            f"  admin token  in {self.state_dir / 'admin-token'}",
             *self._call(terminal),
         ]
         return head + _provider_lines(self.providers, LINES - len(head) - len(tail)) + tail

@@ -111,14 +111,14 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
 def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
     """Prints the first screen."""
     terminal = sys.stdout.isatty()
-    token_file = options.state_dir / "admin-token"
+    link_file = options.state_dir / "dashboard-token"
     screen = Screen(
         source=plan.source,
         workers=options.worker_count(),
         api_url=f"http://{_reachable(options.host)}:{options.port}",
         admin_url=f"http://{_reachable(options.admin_host)}:{options.admin_port}",
-        admin_token=token_file.read_text(encoding="utf-8").strip() if terminal else "",
-        admin_token_file=token_file,
+        link_token=link_file.read_text(encoding="utf-8").strip(),
+        state_dir=options.state_dir,
         providers=[*_providers(plan, config), *plan.unsupported],
         access=_access(options.state_dir, config),
     )

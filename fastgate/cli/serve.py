@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -10,6 +11,7 @@ from fastgate.cli.options import STATE_DIR, config_option, option, serve_options
 
 if TYPE_CHECKING:
     from fastgate.cli import hosting
+    from fastgate.config import Config
 
 CONFIG = Path("fastgate.yaml")
 SIMULATOR_PORT = 9000
@@ -22,7 +24,7 @@ SIMULATOR_PORT = 9000
 @option(
     "--with-simulator",
     is_flag=True,
-    help="Run the simulator too; without a configuration and any provider key it always runs.",
+    help="Run the simulator too, where the configuration says; it always runs where there is nothing else to serve.",
 )
 def command(
     *,
@@ -48,9 +50,17 @@ def command(
         hosting.host(asked, state_dir or Path(STATE_DIR), lambda folder: _quickstart(folder, with_simulator))
         return
     chosen = config
-    kept = state_dir or Path(hosting.load(chosen).state_dir)
-    programs = (hosting.simulator(SIMULATOR_PORT),) if with_simulator else ()
+    settings = hosting.load(chosen)
+    programs = (hosting.simulator(_simulator_port(settings)),) if with_simulator else ()
+    kept = state_dir or Path(settings.state_dir)
     hosting.host(asked, kept, lambda _: hosting.Plan(chosen, str(chosen), programs))
+
+
+def _simulator_port(settings: "Config") -> int:
+    """Where the configuration expects the simulator."""
+    addresses = [provider.base_url for provider in settings.providers.values() if provider.type == "sim"]
+    port = urlsplit(addresses[0]).port if addresses and addresses[0] else None
+    return port or SIMULATOR_PORT
 
 
 def _quickstart(state_dir: Path, with_simulator: bool) -> "hosting.Plan":

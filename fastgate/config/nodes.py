@@ -72,8 +72,8 @@ def parse(text: str, file: str) -> Node:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        line = text.splitlines()[at[0] - 1 : at[0]]
-        hint = "a reference between { } has to be in quotes" if any("${" in each for each in line) else ""
+        beside = text.splitlines()[at[0] - 1 : at[0]]
+        hint = "a reference between { } has to be in quotes" if any("${" in each for each in beside) else ""
         raise ConfigErrors([Problem(file, *at, f"not valid YAML: {error.problem or error.context}", hint)]) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # escapes of characters that do not exist
         raise ConfigErrors([Problem(file, *builder.at, f"not valid YAML: {error}")]) from None

@@ -71,6 +71,8 @@ def _children(type_: inspect.Type) -> tuple[inspect.Type, ...]:
 
 def _drop_planned(component: dict[str, Any], struct: inspect.StructType) -> None:
     for field in struct.fields:
+        if "$ref" in component["properties"][field.encode_name]:
+            component["properties"][field.encode_name].pop("default", None)  # said by the mapping's own settings
         extra = _extra(field.type)
         if extra.get("planned"):
             component["properties"].pop(field.encode_name, None)

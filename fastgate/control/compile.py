@@ -14,6 +14,7 @@ from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 from fastgate.control.price_index import PriceIndex
+from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
 from fastgate.wire.snapshot import (
     NO_PRICE,
@@ -139,6 +140,7 @@ def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: P
         ca_file=str((folder / provider.ca_file).resolve()) if provider.ca_file else "",
         prices=prices,
         rules=rules,
+        geo=geo_of(provider.type, provider.base_url),
     )
 
 

@@ -1,8 +1,8 @@
-"""From the journals to the ledger: reads what the workers committed, inserts it exactly once, deletes what is done with.
+"""From the journals to the ledger: reads what workers committed, inserts it exactly once, deletes what is done with.
 
-Rows and positions are one transaction, so that wherever this process is killed, the next one goes on behind the last row
-that is in the ledger. Where the ledger cannot be written the journals stay where they are and grow; nothing is dropped
-here.
+Rows and positions are one transaction, so that wherever this process is killed, the next one goes on behind the last
+row that is in the ledger. Where the ledger cannot be written the journals stay where they are and grow; nothing is
+dropped here.
 """
 
 import logging
@@ -31,8 +31,8 @@ log = logging.getLogger("fastgate.control")
 class Drain:
     """Runs in a thread of its own, which is the only one that writes to the ledger.
 
-    ``taken`` is called with every committed batch, ``settled_slots`` with nothing before files are deleted: it returns the
-    slots whose journals may yet be appended to by a recovery (owners that died and are not resolved), and those in use.
+    ``taken`` is called with every committed batch. ``slots`` is asked before files are deleted: it returns the slots
+    whose owners died and are not resolved yet (a recovery may append to their journals), and all that are in use.
     """
 
     def __init__(
@@ -55,7 +55,9 @@ class Drain:
         self._readers: dict[str, SegmentReader] = {}
         self._positions: dict[str, int] | None = None
         self._bytes = 0
-        self._stop = threading.Event()
+        self._ending = False
+        self._wake = threading.Event()
+        self._waiting: list[threading.Event] = []
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
 
     def start(self) -> None:
@@ -64,8 +66,19 @@ class Drain:
 
     def stop(self, seconds: float | None = None) -> None:
         """Drains what is left, gives up the ledger and returns; at most ``seconds`` are waited for."""
-        self._stop.set()
+        self._ending = True
+        self._wake.set()
         self._thread.join(seconds)
+
+    def flush(self, seconds: float = 60.0) -> bool:
+        """Returns when everything that is in the journals now was taken, or could not be; false after ``seconds``."""
+        if not self._thread.is_alive():
+            self._pass()
+            return True
+        done = threading.Event()
+        self._waiting.append(done)
+        self._wake.set()
+        return done.wait(seconds)
 
     def lag(self) -> tuple[int, int, int]:
         """Segments, bytes and events (estimated from the mean size of those read) that are not in the ledger yet."""
@@ -77,8 +90,13 @@ class Drain:
     # ---- the thread
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL if self._ledger.is_open else RETRY_SECONDS):
+        while not self._ending:
+            self._wake.wait(INTERVAL if self._ledger.is_open else RETRY_SECONDS)
+            self._wake.clear()
+            waiting, self._waiting = self._waiting, []
             self._pass()
+            for done in waiting:
+                done.set()
         self._pass()
         self._ledger.close("stopped")
 
@@ -90,12 +108,12 @@ class Drain:
                 pass
         except (duckdb.Error, LedgerUnavailable, OSError) as error:
             self._fail(str(error).strip().partition("\n")[0])
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             log.exception("draining the journals failed")
             self._fail(f"{type(error).__name__}: {error}")
         try:
             self._each_pass()
-        except Exception:  # noqa: BLE001
+        except Exception:
             log.exception("looking after the arena failed")
 
     def _fail(self, reason: str) -> None:
@@ -155,7 +173,7 @@ class Drain:
         return found
 
     def _salvage(self, path: str, after: int, limit: int, reason: str) -> dict[str, Any] | None:
-        """The events in front of the damage, one by one; the segment is then left alone, where people can look at it."""
+        """The events in front of the damage, one by one; the file is then left alone, for people to look at."""
         log.error("a journal segment is damaged, what follows the damage is not in the ledger: %s", reason)
         self._readers.pop(path, None)
         self.corrupt[path] = reason

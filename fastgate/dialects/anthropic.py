@@ -196,7 +196,13 @@ class Anthropic(Dialect):
         )
 
     def edits(
-        self, found: Scan, request: ChatRequest, *, model: str | None = None, output_cap: int | None = None
+        self,
+        found: Scan,
+        request: ChatRequest,
+        *,
+        model: str | None = None,
+        output_cap: int | None = None,
+        cap_field: str | None = None,
     ) -> list[Edit]:
         """The splices towards the provider, sorted; streams always report their usage."""
         edits: list[Edit] = []
@@ -207,7 +213,7 @@ class Anthropic(Dialect):
             if found.kind(MAX_TOKENS):
                 edits.append((*found.span(MAX_TOKENS), value))
             else:
-                edits.append(insert_members(found, [("max_tokens", value)]))
+                edits.append(insert_members(found, [(cap_field or "max_tokens", value)]))
         edits.sort()
         return edits
 
@@ -263,10 +269,19 @@ class Anthropic(Dialect):
 
     def models(self, names: Sequence[str]) -> bytes:
         """Anthropic's list of models, on one page."""
-        known = {"type": "model", "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
-        data = [{**known, "id": name, "display_name": name} for name in names]
+        data = [_listed(name) for name in names]
         first, last = (names[0], names[-1]) if names else (None, None)
         return msgspec.json.encode({"data": data, "has_more": False, "first_id": first, "last_id": last})
+
+    def model(self, name: str) -> bytes:
+        """One entry of the list."""
+        return msgspec.json.encode(_listed(name))
+
+
+def _listed(name: str) -> dict[str, str]:
+    """A model as Anthropic describes one; its release is not known, for which the API allows the epoch."""
+    epoch = "1970-01-01T00:00:00Z"
+    return {"type": "model", "id": name, "display_name": name, "created_at": epoch, "lifecycle": "active"}
 
 
 def identity(user_id: str | None) -> tuple[str | None, str | None]:

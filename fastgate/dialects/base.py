@@ -78,9 +78,18 @@ class Dialect(ABC):
 
     @abstractmethod
     def edits(
-        self, found: Scan, request: ChatRequest, *, model: str | None = None, output_cap: int | None = None
+        self,
+        found: Scan,
+        request: ChatRequest,
+        *,
+        model: str | None = None,
+        output_cap: int | None = None,
+        cap_field: str | None = None,
     ) -> list[Edit]:
-        """The splices towards the provider, sorted: another model, a cap on output, usage in streams."""
+        """The splices towards the provider, sorted: another model, a cap on output, usage in streams.
+
+        ``output_cap`` replaces each bound that the client gave, or is added as ``cap_field`` (``None``: the API's own).
+        """
 
     def hides_usage(self, request: ChatRequest) -> bool:
         """Whether a stream's usage is asked for by the gateway only, and has to be taken out again."""
@@ -113,6 +122,10 @@ class Dialect(ABC):
     @abstractmethod
     def models(self, names: Sequence[str]) -> bytes:
         """The answer to ``GET /v1/models``."""
+
+    @abstractmethod
+    def model(self, name: str) -> bytes:
+        """The answer to ``GET /v1/models/{name}``."""
 
     def usage_of_answer(self, found: Scan) -> Usage | None:
         """All charges of an answer in one, whatever their models."""

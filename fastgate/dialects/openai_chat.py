@@ -165,19 +165,18 @@ class OpenAIChat(Dialect):
         *,
         model: str | None = None,
         output_cap: int | None = None,
-        cap_field: str = "max_completion_tokens",
+        cap_field: str | None = None,
     ) -> list[Edit]:
-        """The splices towards the provider, sorted.
+        """The splices towards the provider, sorted; a stream is asked for its usage where the client did not.
 
-        ``output_cap`` replaces each bound that the client gave, or is added as ``cap_field`` (some servers only know
-        ``max_tokens``). A stream is asked for its usage where the client did not.
+        ``cap_field`` is ``max_completion_tokens`` where not given; some servers only know ``max_tokens``.
         """
         edits: list[Edit] = []
         added: list[tuple[str, bytes]] = []
         if model is not None:
             edits.append((*found.span(MODEL), msgspec.json.encode(model)))
         if output_cap is not None:
-            self._edit_cap(found, output_cap, cap_field, edits, added)
+            self._edit_cap(found, output_cap, cap_field or "max_completion_tokens", edits, added)
         if self.hides_usage(request):
             self._edit_stream_options(found, edits, added)
         if added:
@@ -213,7 +212,7 @@ class OpenAIChat(Dialect):
 
     def charges_of_answer(self, found: Scan) -> list[Charge] | None:
         """One charge, at the price of the model that was called."""
-        usage = chat_usage(decoded(found.raw(ANSWER_USAGE)), decoded(found.raw(ANSWER_TIER)))
+        usage = chat_usage(decoded(found.raw(ANSWER_USAGE)), optional_text(found, ANSWER_TIER))
         return None if usage is None else [Charge(None, usage)]
 
     def charges_of_stream(self, captures: Mapping[int, bytes]) -> list[Charge] | None:
@@ -240,9 +239,17 @@ class OpenAIChat(Dialect):
         return b"data: " + self.error_body(shape, failure.sentence(request_id), failure, request_id) + b"\n\n"
 
     def models(self, names: Sequence[str]) -> bytes:
-        """OpenAI's list of models; when they came to be is not known, hence 0."""
-        data = [{"id": name, "object": "model", "created": 0, "owned_by": "fastgate"} for name in names]
-        return msgspec.json.encode({"object": "list", "data": data})
+        """OpenAI's list of models."""
+        return msgspec.json.encode({"object": "list", "data": [_listed(name) for name in names]})
+
+    def model(self, name: str) -> bytes:
+        """One entry of the list."""
+        return msgspec.json.encode(_listed(name))
+
+
+def _listed(name: str) -> dict[str, str | int]:
+    """A model as OpenAI describes one; when it came to be is not known, hence 0."""
+    return {"id": name, "object": "model", "created": 0, "owned_by": "fastgate"}
 
 
 OPENAI_CHAT: Final = OpenAIChat()

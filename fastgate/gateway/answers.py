@@ -38,7 +38,9 @@ def own_headers(request_id: str, overhead_us: int, left: int | None, cost: int |
     return headers
 
 
-def send_failure(protocol: Any, dialect: Dialect, failure: Failure, request_id: str, extra: Iterable[tuple[str, str]] = ()) -> int:
+def send_failure(
+    protocol: Any, dialect: Dialect, failure: Failure, request_id: str, extra: Iterable[tuple[str, str]] = ()
+) -> int:
     """Answer with an error in the client's dialect; returns the status."""
     status, headers, body = dialect.error(failure, request_id)
     protocol.response_bytes(status, [*headers, *extra], body)

@@ -74,7 +74,9 @@ class Gateway:
             self.worker.open -= 1
 
     def _fail(self, call: Call, failure: Failure) -> None:
-        status = send_failure(call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)])
+        status = send_failure(
+            call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)]
+        )
         call.log(status, failure)
 
     async def _other(self, call: Call) -> None:
@@ -84,7 +86,9 @@ class Gateway:
         elif self.draining:
             raise Failure(FailureCode.DRAINING, "This gateway is shutting down.", retry_after=1)
         elif "websocket" in call.headers.get("upgrade", "").lower():
-            raise Failure(FailureCode.UPGRADE_REFUSED, "WebSockets are not served: use HTTP requests with server-sent events.")
+            raise Failure(
+                FailureCode.UPGRADE_REFUSED, "WebSockets are not served: use HTTP requests with server-sent events."
+            )
         elif path in _PROBES and method in {"HEAD", "GET"}:
             call.protocol.response_empty(200, [])
         elif path in _MODELS or listing.one_of(path, _MODELS):
@@ -96,7 +100,9 @@ class Gateway:
         elif any(ending in path for ending in _LATER):
             raise Failure(FailureCode.DIALECT_NOT_SUPPORTED, f"'{shown(path)}' is not supported yet.")
         else:
-            raise Failure(FailureCode.NOT_FOUND, f"There is nothing at {method} '{shown(path)}'; the API begins at /v1.")
+            raise Failure(
+                FailureCode.NOT_FOUND, f"There is nothing at {method} '{shown(path)}'; the API begins at /v1."
+            )
 
     def _health(self, call: Call) -> None:
         ready = call.scope.path == "/healthz" or not self.draining

@@ -14,7 +14,23 @@ from fastgate.wire.failure import Failure
 class Call:
     """The context of one request: its clock, its id, its client."""
 
-    __slots__ = ("body_size", "dialect", "first_byte_ns", "grant", "headers", "id", "logged", "model", "now_ns", "protocol", "query", "scope", "state", "upstream_ns", "worker")
+    __slots__ = (
+        "body_size",
+        "dialect",
+        "first_byte_ns",
+        "grant",
+        "headers",
+        "id",
+        "logged",
+        "model",
+        "now_ns",
+        "protocol",
+        "query",
+        "scope",
+        "state",
+        "upstream_ns",
+        "worker",
+    )
 
     def __init__(self, worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> None:
         self.now_ns = time_ns()
@@ -59,6 +75,8 @@ class Call:
             key=record.id, team=record.team, customer=record.customer, environment=record.environment, model=self.model,
             dialect=self.dialect.name,
         )  # fmt: skip
-        outcome = OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
+        outcome = (
+            OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
+        )
         error = failure.code if failure is not None else ""
         self.worker.journal.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)

@@ -60,7 +60,9 @@ class Inflater:
             raise self._bad(f"is damaged: {error}") from error
 
     def _bad(self, why: str) -> ProtocolError:
-        return ProtocolError(f"the answer's content-encoding {self._encoding.decode('latin-1')!r} {why}", sent=True, answered=True)
+        return ProtocolError(
+            f"the answer's content-encoding {self._encoding.decode('latin-1')!r} {why}", sent=True, answered=True
+        )
 
 
 class Identity:

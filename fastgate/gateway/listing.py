@@ -33,7 +33,9 @@ def available(call: Call) -> list[str]:
     grant, head = call.grant, call.state.head
     assert grant is not None
     names = [
-        name for name, model in head.models.items() if any(grant.allows_provider(target.provider) for target in model.targets)
+        name
+        for name, model in head.models.items()
+        if any(grant.allows_provider(target.provider) for target in model.targets)
     ]
     for index, provider in enumerate(head.providers):
         if grant.allows_provider(index):

@@ -59,9 +59,21 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
         raise Failure.invalid(
             f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}: set a higher cap."
         )
-    amount = 0 if free else hold_amount(call.state.prices, leg.price, bound, request, strict=leg.strict, now_ns=call.now_ns)
+    amount = 0
+    if not free:
+        amount = hold_amount(
+            call.state.prices,
+            leg.price,
+            bound,
+            request,
+            strict=leg.strict,
+            now_ns=call.now_ns,
+            geo=leg.upstream.record.geo,
+        )
     held = await take(call, leg, amount, request.stream)
-    edits = call.dialect.edits(found, request, model=leg.rename, output_cap=bound.cap, cap_field=leg.upstream.kind.cap_field)
+    edits = call.dialect.edits(
+        found, request, model=leg.rename, output_cap=bound.cap, cap_field=leg.upstream.kind.cap_field
+    )
     payload = splice(body, edits) if edits else body
     call.body_size = len(body) - request.image_bytes
     await attempt(call, leg, held, request, payload, path, free=free)
@@ -82,7 +94,9 @@ async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
     """Hold ``amount`` nano-USD of every budget that applies. Raises Failure naming the one that has no room."""
     for _ in range(_CONTENDED_TRIES):
         try:
-            held = hold(call.worker.owner, call.worker.journal, leg.levels, leg.draft, amount, call.now_ns, call.id, stream)
+            held = hold(
+                call.worker.owner, call.worker.journal, leg.levels, leg.draft, amount, call.now_ns, call.id, stream
+            )
         except ArenaFull as full:
             raise Failure(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5) from full
         if isinstance(held, Hold):
@@ -99,7 +113,13 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
     budget = leg.budgets[level]
     spent, held, _, resets_at = call.state.arena.read_cell(budget.cell, budget.window, budget.every, call.now_ns)
     return Failure.budget(
-        level=budget.level, budget=budget.id, limit=budget.limit, spent=spent, held=held, need=amount, resets_at_ns=resets_at
+        level=budget.level,
+        budget=budget.id,
+        limit=budget.limit,
+        spent=spent,
+        held=held,
+        need=amount,
+        resets_at_ns=resets_at,
     )
 
 
@@ -120,12 +140,17 @@ def first_lines(call: Call, leg: Leg, path: str, forwarded: dict[str, str | None
     """The request line, what the client may say to the provider, and what every request to it says."""
     query = query_to_forward(call.query)
     target = f"{leg.upstream.path(call.dialect.name, path)}{'?' if query else ''}{query}"
-    said = {**dict(leg.upstream.kind.defaults), **{name: value for name, value in forwarded.items() if value is not None}}
+    said = {
+        **dict(leg.upstream.kind.defaults),
+        **{name: value for name, value in forwarded.items() if value is not None},
+    }
     lines = [f"POST {quote(target, safe=_URL_SAFE)} HTTP/1.1", *(f"{name}: {value}" for name, value in said.items())]
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1", "replace") + leg.head
 
 
-async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes, path: str, *, free: bool) -> None:
+async def attempt(
+    call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes, path: str, *, free: bool
+) -> None:
     """Send the request to the provider of ``leg`` and relay what it answers."""
     head = compose(call, leg, path, len(payload))
     began = time_ns()
@@ -168,7 +193,11 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
         raise unanswered(call, held, error) from error
     if exchange.status < 400:  # a redirect or an answer that no request of ours asks for: never followed
         settle(call, held, Outcome.unknown(code), 502)
-        raise Failure(code, f"The provider answered with status {exchange.status}, which is no answer to this request.", final=True)
+        raise Failure(
+            code,
+            f"The provider answered with status {exchange.status}, which is no answer to this request.",
+            final=True,
+        )
     settle(call, held, Outcome.unbilled(code), exchange.status)
     headers = provider_headers(exchange.headers)
     if exchange.status >= 500:
@@ -214,7 +243,9 @@ async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange
     try:
         cut = await run(call, relay, exchange)
         charges = meter.charges(call.dialect)
-        settle(call, held, Outcome.of(call, leg, held, charges, meter.size, cut=cut, client_gone=relay.client_gone), 200)
+        settle(
+            call, held, Outcome.of(call, leg, held, charges, meter.size, cut=cut, client_gone=relay.client_gone), 200
+        )
     finally:
         relay.close()
 
@@ -247,7 +278,9 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
 def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> StreamRelay:
     """Begin an answer whose end is not known."""
     transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
-    return StreamRelay(exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000)
+    return StreamRelay(
+        exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000
+    )
 
 
 async def run(call: Call, relay: StreamRelay, exchange: Exchange) -> UpstreamError | None:
@@ -266,4 +299,3 @@ def headers_of(call: Call, leg: Leg, headers: list[tuple[str, str]], cost: int |
     """All headers of an answer."""
     left = leg.levels.left(call.now_ns)
     return [*headers, *leg.headers, *own_headers(call.request_id, call.overhead_us(), left, cost)]
-

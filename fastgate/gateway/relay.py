@@ -38,7 +38,17 @@ class StreamRelay:
     the provider is paused.
     """
 
-    __slots__ = ("_disconnect_seconds", "_exchange", "_loop", "_meter", "_paused_at", "_send", "_timer", "_window", "client_gone")
+    __slots__ = (
+        "_disconnect_seconds",
+        "_exchange",
+        "_loop",
+        "_meter",
+        "_paused_at",
+        "_send",
+        "_timer",
+        "_window",
+        "client_gone",
+    )
 
     def __init__(
         self, exchange: Exchange, meter: Feeds, transport: Any, window: ClientWindow, disconnect_seconds: float

@@ -1,14 +1,14 @@
 """What a request is charged, and how that is marked.
 
-    ============================================  =====================================  ===========
-    what happened                                 charged                                settlement
-    ============================================  =====================================  ===========
-    answered, usage reported                      the usage                              exact
-    client gone, upstream read to its usage       the usage                              exact
-    answered or cut, usage missing                input bound and measured output        estimated
-    provider's own error, or nothing was sent     nothing                                none
-    sent, and no answer came                      the hold                               unsettled
-    ============================================  =====================================  ===========
+============================================  =====================================  ===========
+what happened                                 charged                                settlement
+============================================  =====================================  ===========
+answered, usage reported                      the usage                              exact
+client gone, upstream read to its usage       the usage                              exact
+answered or cut, usage missing                input bound and measured output        estimated
+provider's own error, or nothing was sent     nothing                                none
+sent, and no answer came                      the hold                               unsettled
+============================================  =====================================  ===========
 """
 
 from dataclasses import dataclass
@@ -79,10 +79,9 @@ class Outcome:
         """An answer, whole or in part: by what it reports, else by what was measured."""
         outcome = OUTCOME_CLIENT_GONE if client_gone else OUTCOME_UPSTREAM_ERROR if cut or failed else OUTCOME_OK
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
-        if charges and cut is None:
-            usage = total(charges)
-            if usage is not None:
-                leg.rate.observe(usage.prompt_total(), call.body_size)
+        usage = total(charges)
+        if charges and usage is not None and cut is None and not any(charge.usage.estimated for charge in charges):
+            leg.rate.observe(usage.prompt_total(), call.body_size)
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         usage = estimate(call, leg, charges, output_bytes)
         cost = min(price(call, leg, [Charge(None, usage)]), held.amount) if leg.price >= 0 else 0
@@ -93,7 +92,9 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
     """nano-USD of all charges; those of another model at that model's own price where it has one."""
     prices = call.state.prices
     amount = 0
+    geo = leg.upstream.record.geo
     for model, usage in charges:
+        usage.geo = usage.geo or geo
         index = leg.price if model is None or model == leg.model else leg.upstream.record.price_of(model)
         index = leg.price if index < 0 else index
         if index >= 0:
@@ -131,5 +132,3 @@ def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
         error=outcome.error,
     )
     return cost
-
-

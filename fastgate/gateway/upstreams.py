@@ -27,7 +27,10 @@ class Upstream:
         record = self.record
         host = f"[{record.host}]" if ":" in record.host else record.host
         default_port = 443 if record.scheme == "https" else 80
-        lines = [f"host: {host}" if record.port == default_port else f"host: {host}:{record.port}", "accept-encoding: identity"]
+        lines = [
+            f"host: {host}" if record.port == default_port else f"host: {host}:{record.port}",
+            "accept-encoding: identity",
+        ]
         if key is not None:
             header, prefix = self.kind.credentials[dialect]
             lines.append(f"{header}: {prefix}{key.value}")

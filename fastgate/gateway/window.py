@@ -80,6 +80,9 @@ class ClientWindow:
     def _is_ours(self, descriptor: int) -> bool:
         try:
             with socket.socket(fileno=os.dup(descriptor)) as connection:
-                return connection.family in {socket.AF_INET, socket.AF_INET6} and _peer(connection.getpeername()) == self._peer
+                return (
+                    connection.family in {socket.AF_INET, socket.AF_INET6}
+                    and _peer(connection.getpeername()) == self._peer
+                )
         except OSError:
             return False

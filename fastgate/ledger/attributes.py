@@ -115,11 +115,9 @@ def attributes(text: str, parameter: str = "by") -> list[Attribute]:
 
 
 def conditions(texts: Iterable[str], parameter: str = "where") -> list[tuple[Attribute, list[str]]]:
-    """Conditions of the form ``attribute=value``. Those on one attribute are alternatives, different ones must all hold."""
+    """Conditions of the form ``attribute=value``: those on one attribute are alternatives, different ones all hold."""
     found: dict[Attribute, list[str]] = {}
-    count = 0
-    for text in texts:
-        count += 1
+    for count, text in enumerate(texts, 1):
         # A tag's name has no equals sign, so the first one ends it, too.
         name, equals, value = text.partition("=")
         if not equals:

@@ -65,7 +65,7 @@ class Inserts:
             self._connection.execute("INSERT OR IGNORE INTO first_uses VALUES (?, ?)", [budget, at_ns])
 
     def add(self, columns: Columns, positions: Mapping[str, int]) -> Batch:
-        """Inserts all events and moves ``positions`` (segment name to last sequence number), or does nothing and raises."""
+        """Inserts all events and moves ``positions`` (segment to last sequence number), or does nothing and raises."""
         if len(self._numbers) > MOST_ORIGINS:
             self._numbers.clear()
         fresh: dict[tuple[Any, ...], int] = {}

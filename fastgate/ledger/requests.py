@@ -67,7 +67,9 @@ def find(cursor: duckdb.DuckDBPyConnection, request_id: str) -> Row | None:
     if not _ID.fullmatch(request_id):
         raise BadQuery("id", "a request's id is 32 hexadecimal digits in lower case")
     high, low = split_ids([request_id])
-    statement = f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin WHERE e.id_high = ? AND e.id_low = ?"
+    statement = (
+        f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin WHERE e.id_high = ? AND e.id_low = ?"
+    )
     found = cursor.execute(statement, [int(high[0]), int(low[0])]).fetchone()
     return None if found is None else _row(found)
 

@@ -1,9 +1,9 @@
 """The tables, and how they came to be: each version of the schema is a list of statements, applied once.
 
-A request is one row of ``events``, numbers and free text; whatever few values of it repeat (who, where to, how it ended)
-stands once in ``origins``, and the row bears its number. Sums are taken by number before any text is looked at, which
-keeps both inserts and group-bys fast; the view ``requests`` shows the whole. Two origins may be equal in all their
-columns: queries group by the columns, never by the number.
+A request is one row of ``events``, numbers and free text; what has few values (who, where to, how it ended) stands once
+in ``origins``, and the row bears its number. Sums are taken by number before any text is looked at, which keeps both
+inserts and group-bys fast; the view ``requests`` shows the whole. Two origins may be equal in all their columns: queries
+group by the columns, never by the number.
 
 Amounts are nano-USD, times microseconds since 1970 UTC, a request's id its 16 bytes as two signed 64-bit numbers.
 """
@@ -71,12 +71,7 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
         )
-        row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
-        found = int(row[0]) if row else 0
-        if found > len(MIGRATIONS):
-            raise LedgerUnavailable(
-                f"the ledger has schema {found}, this version knows {len(MIGRATIONS)}: it was written by a newer fastgate"
-            )
+        found = _version(connection)
         for version, statements in enumerate(MIGRATIONS[found:], found + 1):
             for statement in statements:
                 connection.execute(statement)
@@ -87,3 +82,13 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
         connection.execute("ROLLBACK")
         raise
     return len(MIGRATIONS)
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> int:
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+    found = int(row[0]) if row else 0
+    if found > len(MIGRATIONS):
+        raise LedgerUnavailable(
+            f"it has schema {found}, this version knows {len(MIGRATIONS)}: it was written by a newer fastgate"
+        )
+    return found

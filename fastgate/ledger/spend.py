@@ -23,7 +23,12 @@ MEASURES: Final = (*COUNTS, *AMOUNTS, *TOKENS)
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
-_FIXED: Final = {"minute": (60 * _SECOND, 0), "hour": (3600 * _SECOND, 0), "day": (_DAY, 0), "week": (7 * _DAY, 3 * _DAY)}
+_FIXED: Final = {
+    "minute": (60 * _SECOND, 0),
+    "hour": (3600 * _SECOND, 0),
+    "day": (_DAY, 0),
+    "week": (7 * _DAY, 3 * _DAY),
+}
 """Length and offset: 1970-01-01 was a Thursday, weeks begin on Mondays."""
 INTERVALS: Final = (*_FIXED, "month", "year")
 
@@ -48,7 +53,7 @@ _OUTER_SUMS: Final = ", ".join(
 
 @dataclass(frozen=True)
 class Group:
-    """One combination: ``labels`` by attribute's name (``time`` too, where an interval was asked for), exact sums by measure."""
+    """One combination: ``labels`` by attribute's name (and ``time``, where an interval was asked for), sums by measure."""
 
     labels: Mapping[str, str | int | None]
     sums: Mapping[str, int]
@@ -70,7 +75,7 @@ def spend(
     which: Filter | None = None,
     limit: int = MOST_GROUPS,
 ) -> Spend:
-    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). Requests without a tag: None."""
+    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). A tag that is absent is None."""
     query = _Query(by, interval)
     conditions = (which or Filter()).conditions()
     values = [*conditions.values, *query.values, limit + 2]

@@ -15,7 +15,7 @@ from fastgate.ledger.schema import migrate
 
 QUERY_SECONDS: Final = 30.0
 CHECKPOINT_BYTES: Final = "64MB"
-"""Of write-ahead log between two checkpoints; larger ones halve the cost of a row and lengthen the start after a crash."""
+"""Of write-ahead log between two checkpoints: larger makes rows cheaper, and the start after a crash longer."""
 MEMORY: Final = "512MB"
 """Beyond it queries spill to the disk."""
 

@@ -11,7 +11,9 @@ _ANTHROPIC: Final = (
 )  # fmt: skip
 
 # Headers of an answer that a client may see, beside those of the limits, which start alike.
-_ANSWER: Final = frozenset({"content-type", "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry"})
+_ANSWER: Final = frozenset(
+    {"content-type", "x-request-id", "request-id", "retry-after", "retry-after-ms", "x-should-retry"}
+)
 _ANSWER_PREFIXES: Final = ("openai-", "anthropic-", "x-ratelimit-")
 
 

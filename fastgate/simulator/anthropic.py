@@ -5,19 +5,16 @@ from typing import Any, Final
 
 import msgspec
 
-from fastgate.simulator import anthropic_usage
+from fastgate.simulator import anthropic_ask, anthropic_usage
 from fastgate.simulator.answer import Answer
-from fastgate.simulator.ask import Ask, Refusal, decode_body, raw_text
 from fastgate.simulator.bill import Charge
 from fastgate.simulator.dialect import Stream
 from fastgate.simulator.prices import Price
-from fastgate.simulator.tokens import Prompt
 
 name = "anthropic"
 request_id_header = b"request-id"
 
 FINISH: Final = {"stop": "end_turn", "length": "max_tokens", "tools": "tool_use"}
-NO_SAMPLING_SINCE: Final = b"2026-10-21"
 ERROR_TYPES: Final = {
     400: "invalid_request_error",
     401: "authentication_error",
@@ -33,126 +30,18 @@ ERROR_TYPES: Final = {
 }
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
 
+# Stands for a piece's text in an event that is encoded once for all pieces.
+_MARK: Final = "\N{OBJECT REPLACEMENT CHARACTER}the text of a piece"
 
-class _Block(msgspec.Struct):
-    type: str = ""
-    text: str = ""
-    thinking: str = ""
-    id: str = ""
-    name: str = ""
-    tool_use_id: str = ""
-    input: msgspec.Raw = msgspec.Raw(b"")
-    content: msgspec.Raw = msgspec.Raw(b"")
-
-
-class _Message(msgspec.Struct):
-    role: str
-    content: str | list[_Block]
-
-
-class _Thinking(msgspec.Struct):
-    type: str
-    budget_tokens: int | None = None
-
-
-class _Body(msgspec.Struct):
-    model: str
-    messages: list[_Message]
-    max_tokens: int | None = None
-    system: str | list[_Block] | None = None
-    tools: msgspec.Raw = msgspec.Raw(b"")
-    stream: bool | None = None
-    thinking: _Thinking | None = None
-    service_tier: str | None = None
-    speed: str | None = None
-    inference_geo: str | None = None
-    temperature: msgspec.Raw = msgspec.Raw(b"")
-    top_p: msgspec.Raw = msgspec.Raw(b"")
-    top_k: msgspec.Raw = msgspec.Raw(b"")
-
-
-_DECODER = msgspec.json.Decoder(_Body)
-_CONTENT = msgspec.json.Decoder(str | list[_Block] | None)
 _encode = msgspec.json.Encoder().encode
 
-
-def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
-    """The request in neutral form."""
-    asked = decode_body(_DECODER, body)
-    _check_version(asked, headers.get(b"anthropic-version"))
-    if asked.max_tokens is None or asked.max_tokens < 0:
-        raise Refusal(400, "max_tokens: Field required")
-    ask = _read(asked)
-    thinking = asked.thinking
-    if thinking is not None and thinking.type != "disabled":
-        ask.thinking = thinking.budget_tokens
-        ask.shows_thinking = True
-    return ask
-
-
-def count_tokens(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
-    """A request to count tokens, in neutral form: as a request, but that nothing caps it."""
-    asked = decode_body(_DECODER, body)
-    _check_version(asked, headers.get(b"anthropic-version"))
-    return _read(asked)
+read = anthropic_ask.read
+count_tokens = anthropic_ask.count_tokens
 
 
 def counted(tokens: int) -> bytes:
     """The answer to a request to count tokens."""
     return _encode({"input_tokens": tokens})
-
-
-def _check_version(asked: _Body, version: bytes | None) -> None:
-    if version is None:
-        raise Refusal(400, "anthropic-version: header is required")
-    if version >= NO_SAMPLING_SINCE and (asked.temperature or asked.top_p or asked.top_k):
-        raise Refusal(400, f"temperature, top_p and top_k are not supported in version {version.decode('latin-1')}")
-
-
-def _read(asked: _Body) -> Ask:
-    if not asked.messages:
-        raise Refusal(400, "messages: at least one message is required")
-    tools = raw_text(asked.tools)
-    prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
-    if asked.system is not None:
-        prompt.messages += 1
-        _add(prompt, asked.system)
-    for message in asked.messages:
-        prompt.names.append(message.role)
-        _add(prompt, message.content)
-    last = asked.messages[-1]
-    return Ask(
-        model=asked.model,
-        prompt=prompt,
-        last_user=_last_text(last.content) if last.role == "user" else "",
-        stream=bool(asked.stream),
-        include_usage=True,
-        cap=asked.max_tokens,
-        offers_tools=tools not in {"", "null", "[]"},
-        thinking=0,
-        long_writes=True,
-        tier=asked.service_tier,
-        speed=asked.speed,
-        geo=asked.inference_geo,
-    )
-
-
-def _add(prompt: Prompt, content: str | list[_Block] | None) -> None:
-    if content is None or isinstance(content, str):
-        prompt.texts.append(content or "")
-        return
-    for block in content:
-        prompt.texts.append(block.text or block.thinking or raw_text(block.input))
-        prompt.names += (block.name, block.id, block.tool_use_id)
-        prompt.images += block.type == "image"
-        if block.type == "tool_result" and block.content:
-            _add(prompt, decode_body(_CONTENT, bytes(block.content)))
-
-
-def _last_text(content: str | list[_Block]) -> str:
-    if isinstance(content, str):
-        return content
-    return next((block.text for block in reversed(content) if block.type == "text"), "")
 
 
 def whole(answer: Answer) -> bytes:
@@ -223,7 +112,7 @@ def stream(answer: Answer) -> Stream:
     silent = len(pieces)
     texts = answer.pieces()[0]
     if texts:
-        pieces += _block(index, {"type": "text", "text": ""}, [{"type": "text_delta", "text": text} for text in texts])
+        pieces += _text_block(index, texts)
         index += 1
     for at, call in enumerate(answer.script.tools):
         arguments = call.text()
@@ -236,16 +125,27 @@ def stream(answer: Answer) -> Stream:
     return Stream(prologue, pieces, _end(answer), silent)
 
 
+def _text_block(index: int, texts: list[str]) -> list[bytes]:
+    """A block of text, whose deltas differ in their text alone."""
+    around = _delta(index, {"type": "text_delta", "text": _MARK}).split(_encode(_MARK))
+    return _framed(index, {"type": "text", "text": ""}, [_encode(text).join(around) for text in texts])
+
+
 def _block(index: int, skeleton: dict[str, Any], deltas: list[dict[str, Any]]) -> list[bytes]:
-    """One content block: an event for each delta, the start with the first of them, the stop with the last."""
-    events = [
-        _event("content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta})
-        for delta in deltas
-    ]
+    """A block of any kind."""
+    return _framed(index, skeleton, [_delta(index, delta) for delta in deltas])
+
+
+def _framed(index: int, skeleton: dict[str, Any], deltas: list[bytes]) -> list[bytes]:
+    """The events of a block, one piece for each delta: its start goes with the first, its stop with the last."""
     start = {"type": "content_block_start", "index": index, "content_block": skeleton}
-    events[0] = _event("content_block_start", start) + events[0]
-    events[-1] += _event("content_block_stop", {"type": "content_block_stop", "index": index})
-    return events
+    deltas[0] = _event("content_block_start", start) + deltas[0]
+    deltas[-1] += _event("content_block_stop", {"type": "content_block_stop", "index": index})
+    return deltas
+
+
+def _delta(index: int, delta: dict[str, Any]) -> bytes:
+    return _event("content_block_delta", {"type": "content_block_delta", "index": index, "delta": delta})
 
 
 def _end(answer: Answer) -> bytes:

@@ -13,6 +13,8 @@ from fastgate.simulator.prices import Counts, Price
 # A refusal without any output is free, but in these categories.
 BILLED_REFUSALS: Final = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
 
+_TIERS: Final = ("fast", "priority", "batch", "flex")
+
 Usage = dict[str, Any]
 
 
@@ -28,11 +30,11 @@ def stated(answer: Answer) -> Usage | None:
         "cache_creation": {"ephemeral_5m_input_tokens": write, "ephemeral_1h_input_tokens": write_1h},
         "output_tokens": output + reasoning,
         "service_tier": _tier(answer),
-        "inference_geo": answer.script.geo or answer.ask.geo or "global",
+        "inference_geo": _geo(answer),
     }
     if reasoning:
         usage["output_tokens_details"] = {"thinking_tokens": reasoning}
-    speed = answer.script.speed or answer.ask.speed
+    speed = _speed(answer)
     if speed is not None:
         usage["speed"] = speed
     return usage
@@ -50,6 +52,14 @@ def _scripted(answer: Answer) -> Usage | None:
 def _tier(answer: Answer) -> str:
     """``auto`` and ``standard_only`` are served by the standard tier."""
     return answer.script.tier or "standard"
+
+
+def _speed(answer: Answer) -> str | None:
+    return answer.script.speed or answer.ask.speed
+
+
+def _geo(answer: Answer) -> str:
+    return answer.script.geo or answer.ask.geo or "global"
 
 
 def at_start(answer: Answer) -> Usage | None:
@@ -74,36 +84,34 @@ def at_end(answer: Answer) -> Usage | None:
 
 def charges(answer: Answer, prices: Mapping[str, Price]) -> list[Charge]:
     """What the complete answer is billed: by its iterations where it states some, else by its top level."""
-    usage = stated(answer) or {}
     asked = answer.ask.model
     model = billed_model(answer.model, asked, prices)
-    tier, geo = _class(usage)
-    if answer.script.usage is None:
-        return [Charge(model, answer.counts, tier, geo)]
+    usage = _scripted(answer) if answer.script.usage is not msgspec.UNSET else None
+    refused = answer.script.finish == "refusal" and not any(answer.texts) and not answer.script.tools
+    free = refused and _is_free_refusal(answer, usage or {})
+    if usage is None:
+        tier, geo = _class(_tier(answer), _speed(answer), _geo(answer))
+        return [Charge(model, NO_COUNTS if free else answer.counts, tier, geo)]
     iterations = [each for each in usage.get("iterations") or [] if isinstance(each, dict)]
     if any(each.get("type") == "fallback_message" for each in iterations):
         billed = [each for each in iterations if not (_is_empty_attempt(each) and _is_free_refusal(answer, each))]
         parts = [(billed_model(each.get("model"), asked, prices), counts_of(each)) for each in billed]
     else:
-        refused = answer.script.finish == "refusal" and not any(answer.texts) and not answer.script.tools
-        top = NO_COUNTS if refused and _is_free_refusal(answer, usage) else counts_of(usage)
-        parts = [(model, top)]
+        parts = [(model, NO_COUNTS if free else counts_of(usage))]
         for each in iterations:
             if each.get("type") == "compaction":
-                parts.append((billed_model(asked, asked, prices), counts_of(each)))
+                parts.append((asked, counts_of(each)))
             elif each.get("type") == "advisor_message":
                 parts.append((billed_model(each.get("model"), asked, prices), counts_of(each)))
+    tier, geo = _class(usage.get("service_tier"), usage.get("speed"), usage.get("inference_geo"))
     return [Charge(name, counts, tier, geo) for name, counts in parts]
 
 
-def _class(usage: Mapping[str, Any]) -> tuple[str, str]:
+def _class(tier: object, speed: object, geo: object) -> tuple[str, str]:
     """The tier and the geography of the price that applies."""
-    tier = usage.get("service_tier")
-    if usage.get("speed") == "fast":
+    if speed == "fast":
         tier = "fast"
-    return (tier if tier in {"fast", "priority", "batch", "flex"} else "standard"), (
-        "us" if usage.get("inference_geo") == "us" else "global"
-    )
+    return str(tier) if tier in _TIERS else "standard", "us" if geo == "us" else "global"
 
 
 def _is_empty_attempt(iteration: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -30,6 +31,8 @@ def run(options: Options, ready: Callable[[str], None] | None = None) -> None:
     ``FaultsError`` and ``PricesError`` for options that cannot be used, ``OSError`` for a port that cannot be bound.
     """
     service = Service(options)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(service, ready or _announce))
 
@@ -106,7 +109,7 @@ MILLISECONDS = click.FloatRange(min=0)
 DEFAULTS = Options()
 
 
-@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.command("simulator", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @_option("--host", default=DEFAULTS.host, help="Address.")
 @_option("--port", default=DEFAULTS.port, type=click.IntRange(0, 65535), help="Port; 0: any that is free.")
 @_option(

@@ -59,6 +59,9 @@ class _Body(msgspec.Struct):
     reasoning_effort: str | None = None
 
 
+# Stands for a piece's text in an event that is encoded once for all pieces.
+_MARK: Final = "\N{OBJECT REPLACEMENT CHARACTER}the text of a piece"
+
 _DECODER = msgspec.json.Decoder(_Body)
 _encode = msgspec.json.Encoder().encode
 
@@ -233,8 +236,9 @@ class _Chunks:
         prologue = b"".join(self._event(at, {"role": "assistant", "content": ""}) for at in choices)
         texts = answer.pieces()
         longest = max((len(pieces) for pieces in texts), default=0)
+        around = [self._event(at, {"content": _MARK}).split(_encode(_MARK)) for at in choices]
         pieces = [
-            self._event(at, {"content": texts[at][number]})
+            _encode(texts[at][number]).join(around[at])
             for number in range(longest)
             for at in choices
             if number < len(texts[at])

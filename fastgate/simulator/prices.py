@@ -26,7 +26,8 @@ from typing import Literal
 import msgspec
 import yaml
 
-# Positions of a tuple of counts. The buckets are disjoint: a token is in one of them.
+# Positions of a tuple of counts. The buckets are disjoint: a token is in one of them. Those before the output, and the
+# audio input, make up the prompt.
 BUCKETS = (
     "input",
     "cache_read",
@@ -39,7 +40,6 @@ BUCKETS = (
     "web_searches",
 )
 INPUT, CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H, OUTPUT, REASONING, AUDIO_INPUT, AUDIO_OUTPUT, WEB_SEARCHES = range(9)
-PROMPT = (INPUT, CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H, AUDIO_INPUT)
 
 Counts = tuple[int, int, int, int, int, int, int, int, int]
 Behaviour = Literal["plain", "reasoning", "cached"]
@@ -113,7 +113,8 @@ class Price(Rates, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def is_long(self, counts: Counts) -> bool:
         """Whether the long-context rates apply."""
-        return self.long_context is not None and sum(counts[i] for i in PROMPT) > self.long_context.above_tokens
+        long = self.long_context
+        return long is not None and sum(counts[:OUTPUT]) + counts[AUDIO_INPUT] > long.above_tokens
 
 
 def _given(value: Decimal | None, otherwise: Decimal) -> Decimal:

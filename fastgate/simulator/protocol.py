@@ -32,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[Request] = deque()
         self._closing = False
         self._reading = True
+        self._is_behind = False
         self.on_message_begin()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -49,14 +50,29 @@ class Connection(asyncio.Protocol):
             reply.lost()
 
     def pause_writing(self) -> None:
-        """The client reads too slowly."""
+        """The client reads too slowly: hold the reply up, and take no more requests."""
+        self._is_behind = True
         if self._reply is not None:
             self._reply.pause()
+        self._regulate()
 
     def resume_writing(self) -> None:
         """The client caught up."""
+        self._is_behind = False
         if self._reply is not None:
             self._reply.resume()
+        self._regulate()
+
+    def _regulate(self) -> None:
+        """Reads on or not. While a reply is played, reading goes on: that is how a client that leaves is noticed."""
+        reads = len(self._waiting) < MAX_WAITING and not (self._is_behind and self._reply is None)
+        if reads == self._reading or self._transport.is_closing():
+            return
+        self._reading = reads
+        if reads:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -130,14 +146,14 @@ class Connection(asyncio.Protocol):
             self._serve(request)
         else:
             self._waiting.append(request)
-            if len(self._waiting) >= MAX_WAITING and self._reading:
-                self._reading = False
-                self._transport.pause_reading()
+            self._regulate()
 
     def _serve(self, request: Request) -> None:
         reply = self.service.reply(request)
         if isinstance(reply, Reply):
             self._reply = reply
+            if self._is_behind:
+                reply.pause()
             reply.start(self)
         else:
             self._transport.write(reply)
@@ -160,13 +176,12 @@ class Connection(asyncio.Protocol):
         # Not from here: a reply that ends as it starts would nest one call for each request that waits.
         if self._waiting:
             self.loop.call_soon(self._next)
+        self._regulate()
 
     def _next(self) -> None:
         while self._waiting and self._reply is None and not self._closing:
             self._serve(self._waiting.popleft())
-        if not self._reading and len(self._waiting) < MAX_WAITING and not self._closing:
-            self._reading = True
-            self._transport.resume_reading()
+        self._regulate()
 
     def close(self) -> None:
         """Closes after what was written."""

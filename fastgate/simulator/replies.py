@@ -167,12 +167,13 @@ class Endless(Whole):
 class Timing:
     """When a stream's parts are sent, in seconds from the request on."""
 
-    __slots__ = ("cancel_lag", "gaps", "latency", "ttft")
+    __slots__ = ("cancel_lag", "gapless", "gaps", "latency", "ttft")
 
     def __init__(self, latency: float, ttft: float, gaps: list[float], cancel_lag: float) -> None:
         self.latency = latency
         self.ttft = max(ttft, latency)
         self.gaps = gaps
+        self.gapless = not any(gaps)
         self.cancel_lag = cancel_lag
 
     def gap(self, number: int) -> float:
@@ -230,6 +231,8 @@ class Streamed(Reply):
         if self._held:
             return
         first = self._done
+        if self.timing.gapless:
+            self._done = self.stop_after
         while self._done < self.stop_after:
             self._done += 1
             if self._done == self.stop_after:

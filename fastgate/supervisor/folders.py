@@ -4,6 +4,7 @@
 ``<state_dir>/``    mode
 ==================  =====  ==========================================================
 ``supervisor.lock`` 0600   one flock per state folder; holds the supervisor's pid
+``children.lock``   0600   held by every child too, see :class:`KinLock`
 ``supervisor.json`` 0600   the children's health, see :mod:`fastgate.supervisor.health`
 ``admin-token``     0600   bearer token of the admin API
 ==================  =====  ==========================================================
@@ -13,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Self
 
@@ -117,3 +119,36 @@ class StateLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+class KinLock:
+    """A second flock, which every child inherits: while it is held, processes of an earlier supervisor still run.
+
+    After a kill of the supervisor its children notice and end, a moment later. Until then they hold ports and the
+    ledger, so the next supervisor waits for them.
+
+    Raises:
+        StateUnusable: they did not end within ``seconds``.
+
+    """
+
+    def __init__(self, state_dir: Path, seconds: float = 10.0) -> None:
+        path = state_dir / "children.lock"
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    self.close()
+                    raise StateUnusable(
+                        f"processes of an earlier fastgate still run and hold {path}: end them first (fuser {path})"
+                    ) from None
+                time.sleep(0.01)  # flock knows no timeout
+            else:
+                return
+
+    def close(self) -> None:
+        """Lets go; children that still run keep it."""
+        os.close(self.descriptor)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from fastgate.supervisor import commands, sockets
 from fastgate.supervisor.child import Command
-from fastgate.supervisor.folders import choose_arena_dir, keep_secret, make_private
+from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, make_private
 from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
 from fastgate.supervisor.options import ServeOptions
@@ -40,24 +40,29 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
     arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
     make_private(arena_dir)
     keep_secret(options.state_dir / "admin-token", options.admin_token)
-    sockets.check_free(options.admin_host, options.admin_port)
-    listeners = sockets.listen(options.host, options.port, options.worker_count())
+    kin = KinLock(options.state_dir)
     try:
-        options = replace(options, port=listeners[0].getsockname()[1], arena_dir=arena_dir)
-        return asyncio.run(_serve(options, arena_dir, listeners, announce))
+        sockets.check_free(options.admin_host, options.admin_port)
+        listeners = sockets.listen(options.host, options.port, options.worker_count())
+        try:
+            options = replace(options, port=listeners[0].getsockname()[1], arena_dir=arena_dir)
+            return asyncio.run(_serve(options, arena_dir, listeners, kin, announce))
+        finally:
+            sockets.close(listeners)
     finally:
-        sockets.close(listeners)
+        kin.close()
 
 
 async def _serve(
     options: ServeOptions,
     arena_dir: Path,
     listeners: Sequence[socket.socket],
+    kin: KinLock,
     announce: Callable[[ServeOptions], None],
 ) -> int:
     recovery = Recovery(arena_dir)
     try:
-        return await Host(options, arena_dir, recovery.resolve, listeners).run(announce)
+        return await Host(options, arena_dir, recovery.resolve, listeners, kin).run(announce)
     finally:
         recovery.close()
 
@@ -66,11 +71,17 @@ class Host:
     """All children of one host; ``recover`` resolves what dead processes left in the arena."""
 
     def __init__(
-        self, options: ServeOptions, arena_dir: Path, recover: Callable[[], None], listeners: Sequence[socket.socket]
+        self,
+        options: ServeOptions,
+        arena_dir: Path,
+        recover: Callable[[], None],
+        listeners: Sequence[socket.socket],
+        kin: KinLock,
     ) -> None:
         self._options = options
         self._recover = recover
         self._listeners = list(listeners)
+        self._kin = kin
         self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}")
         programs = [
             (wanted.essential, self._keeper(wanted.name, commands.program(options, arena_dir, wanted)))
@@ -136,6 +147,7 @@ class Host:
             keeper.kill()
 
     def _keeper(self, name: str, command: Command, after_death: Callable[[], None] | None = None) -> Keeper:
+        command = replace(command, descriptors=(*command.descriptors, self._kin.descriptor))
         keeper = Keeper(name, command, changed=self._health.write, after_death=after_death)
         self._health.children.append(keeper.health)
         return keeper

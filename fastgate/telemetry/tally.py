@@ -33,7 +33,9 @@ HISTOGRAMS: Final[Mapping[str, tuple[float, ...]]] = {
     "overhead_us": _FAST,
 }
 """Upper bounds in seconds, inclusive, by column. Zeros of ``upstream_us`` and ``ttft_us`` mean: there was none."""
-_BOUNDS: Final = {name: np.array([round(s * 1e6) for s in bounds], dtype=np.int64) for name, bounds in HISTOGRAMS.items()}
+_BOUNDS: Final = {
+    name: np.array([round(bound * 1e6) for bound in bounds], dtype=np.int64) for name, bounds in HISTOGRAMS.items()
+}
 
 
 @dataclass

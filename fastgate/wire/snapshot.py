@@ -141,6 +141,8 @@ class ProviderRecord(msgspec.Struct, array_like=True, frozen=True):
     """Model to price index, for every model that a source names (also what operators override)."""
     rules: tuple[PriceRule, ...] = ()
     """In order, for models that ``prices`` does not name."""
+    geo: int = 0
+    """A ``fastgate.wire.usage.Geo``: where the host keeps inference, when its address says so."""
 
     def price_of(self, model: str) -> int:
         """The price index of an upstream model, or ``NO_PRICE``; rules are searched in turn, so keep the answer."""

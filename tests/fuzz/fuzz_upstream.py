@@ -239,5 +239,5 @@ def run(seconds: float, seed: int) -> int:
 
 
 if __name__ == "__main__":
-    arguments = [*sys.argv[1:], "10", "1"][:2] if len(sys.argv) < 3 else sys.argv[1:3]
-    print(run(float(arguments[0]), int(arguments[1])))
+    given = dict(enumerate(sys.argv))
+    print(run(float(given.get(1, "10")), int(given.get(2, "1"))))

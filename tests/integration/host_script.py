@@ -1,6 +1,6 @@
 """A supervisor whose children are stand-ins, run as a process of its own by test_supervisor_host.py.
 
-Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS. The stand-in workers answer each connection with
+Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS PORT. The stand-in workers answer each connection with
 their number and pid; control writes what it is sent into STATE_DIR/signals.
 """
 
@@ -13,9 +13,10 @@ from fastgate.supervisor.folders import StateLock, make_private
 from fastgate.supervisor.options import Program, ServeOptions
 
 LIFE = """
-import os, signal, socket, sys, threading
+import os, signal, socket, sys, threading, time
 def leash():
     os.read(0, 1)
+    time.sleep(float(os.environ.get("LINGER", "0")))  # as a busy process does
     os._exit(7)
 threading.Thread(target=leash, daemon=True).start()
 def ready():
@@ -50,7 +51,7 @@ while True: signal.pause()
 )
 
 
-def main(state_dir: Path, workers: int, drain_seconds: float) -> int:
+def main(state_dir: Path, workers: int, drain_seconds: float, port: int) -> int:
     worker, control = commands.worker, commands.control
 
     def stand_in(command: Command, code: str) -> Command:
@@ -62,7 +63,7 @@ def main(state_dir: Path, workers: int, drain_seconds: float) -> int:
         config=state_dir / "none.yaml",
         state_dir=state_dir,
         arena_dir=state_dir / "arena",
-        port=0,
+        port=port,
         admin_port=1,
         workers=workers,
         drain_seconds=drain_seconds,
@@ -75,4 +76,4 @@ def main(state_dir: Path, workers: int, drain_seconds: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])))

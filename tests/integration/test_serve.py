@@ -135,8 +135,16 @@ def test_on_a_terminal_the_screen_shows_the_secrets(tmp_path: Path) -> None:
         os.close(leader)
     state = tmp_path / "fastgate-state"
     assert (state / "quickstart-key").read_text().strip() in shown.decode()
-    assert (state / "admin-token").read_text().strip() in shown.decode()
+    assert (state / "dashboard-token").read_text().strip() in shown.decode()
+    assert (state / "admin-token").read_text().strip() not in shown.decode()
     assert len(shown.splitlines()) <= 15
+
+
+def test_the_dashboards_link_opens_once(tmp_path: Path) -> None:
+    with served(tmp_path) as one:
+        token = (one.state_dir / "dashboard-token").read_text().strip()
+        pages = [httpx.get(one.admin_url, params={"token": token}, follow_redirects=False) for _ in range(2)]
+        assert [bool(page.cookies) for page in pages] == [True, False]
 
 
 def test_what_is_asked_reaches_the_ledger_and_the_report(tmp_path: Path) -> None:
@@ -196,6 +204,37 @@ def test_a_stream_is_finished_when_the_host_drains(tmp_path: Path) -> None:
             rest = [line for line in lines if line]
         assert rest[-1] == "data: [DONE]"
         assert one.process.wait(30) == 0
+
+
+def test_a_reload_takes_up_a_new_key_and_a_bad_one_changes_nothing(tmp_path: Path) -> None:
+    config = tmp_path / "fastgate.yaml"
+    text = f"""
+providers:
+  sim: {{type: sim, base_url: "http://127.0.0.1:{free_port()}", keys: [{{name: k, value: v}}]}}
+teams:
+  - {{id: t}}
+keys:
+  - {{id: first, team: t, secret: sk-fg-first-of-the-reload-test}}
+"""
+    config.write_text(text)
+
+    def status(one: Served, key: str) -> int:
+        return httpx.get(
+            f"{one.url}/v1/models", headers={"authorization": f"Bearer {key}"}, trust_env=False
+        ).status_code
+
+    with served(tmp_path, "serve", "--with-simulator") as one:
+        assert one.ask().status_code == 200
+        children = one.health()["children"]
+        assert status(one, "sk-fg-second-of-the-reload-test") == 401
+        config.write_text(text + "  - {id: second, team: t, secret: sk-fg-second-of-the-reload-test}\n")
+        one.process.send_signal(signal.SIGHUP)
+        until(lambda: status(one, "sk-fg-second-of-the-reload-test") == 200)
+        config.write_text("nonsense: 1\n")
+        one.process.send_signal(signal.SIGHUP)
+        until(lambda: "nonsense" in json.dumps(one.admin("status")))
+        assert status(one, "sk-fg-second-of-the-reload-test") == 200
+        assert one.health()["children"] == children
 
 
 def test_a_second_supervisor_of_a_state_folder_is_refused(tmp_path: Path) -> None:

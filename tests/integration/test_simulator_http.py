@@ -380,3 +380,23 @@ async def test_a_reader_that_never_reads_holds_a_stream_up() -> None:
             pass
         assert server.total["output_tokens"] == 20_000
         await close(writer)
+
+
+async def test_a_client_that_asks_on_and_on_and_never_reads_is_not_listened_to() -> None:
+    async with serving() as server:
+        _, writer = await server.open()
+        data = request(json.dumps({"text": "x" * 100_000}), close=False) * 10
+
+        async def ask_on_and_on() -> None:
+            while True:
+                writer.write(data)
+                await writer.drain()
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ask_on_and_on(), 0.5)
+        (connection,) = server.connections
+        assert not connection._transport.is_reading()
+        assert connection._transport.get_write_buffer_size() < 32 << 20
+        assert len(connection._waiting) < 2 * protocol.MAX_WAITING
+        writer.transport.abort()
+        await server.left()

@@ -18,10 +18,10 @@ SCRIPT = Path(__file__).with_name("host_script.py")
 
 
 class HostProcess:
-    def __init__(self, state_dir: Path, workers: int = 2, drain_seconds: float = 5.0) -> None:
+    def __init__(self, state_dir: Path, workers: int = 2, drain_seconds: float = 5.0, port: int = 0) -> None:
         self.state_dir = state_dir
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(state_dir), str(workers), str(drain_seconds)],
+            [sys.executable, str(SCRIPT), str(state_dir), str(workers), str(drain_seconds), str(port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -96,6 +96,19 @@ def test_children_end_with_a_killed_supervisor_and_the_next_one_can_start(tmp_pa
         assert until(lambda: all(gone(pid) for pid in pids)) < 3
     with host(tmp_path / "state") as one:
         assert one.ask()
+
+
+def test_a_killed_supervisor_can_be_followed_at_once_though_its_children_take_a_moment_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINGER", "0.7")
+    with host(tmp_path / "state") as one:
+        pids = [child["pid"] for child in one.health()["children"]]
+        one.process.kill()
+        one.process.wait()
+        with host(tmp_path / "state", port=one.port) as next_one:
+            assert all(gone(pid) for pid in pids)
+            assert next_one.ask()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

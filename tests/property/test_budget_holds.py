@@ -35,7 +35,10 @@ class ModelCell:
         seconds = KINDS[self.kind]
         if seconds is None or not self.anchor:
             return 0
-        return int((datetime.fromtimestamp(now / NANO, UTC) - datetime.fromtimestamp(self.anchor / NANO, UTC)) // timedelta(seconds=seconds * self.every))
+        return int(
+            (datetime.fromtimestamp(now / NANO, UTC) - datetime.fromtimestamp(self.anchor / NANO, UTC))
+            // timedelta(seconds=seconds * self.every)
+        )
 
     def used(self, now: int) -> int:
         number = self.window(now)
@@ -50,7 +53,11 @@ class ModelHold:
 
 
 class Budgets(RuleBasedStateMachine):
-    @initialize(shapes=st.lists(st.tuples(st.integers(0, 5000), st.sampled_from(sorted(KINDS)), st.integers(1, 3)), min_size=3, max_size=3))
+    @initialize(
+        shapes=st.lists(
+            st.tuples(st.integers(0, 5000), st.sampled_from(sorted(KINDS)), st.integers(1, 3)), min_size=3, max_size=3
+        )
+    )
     def start(self, shapes: list[tuple[int, int, int]]) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.arena = Arena(f"{self.folder.name}/arena.bin", create=True)
@@ -63,7 +70,9 @@ class Budgets(RuleBasedStateMachine):
         self.settled: list[int] = []
 
     def levels(self, which: list[int]) -> Levels:
-        return Levels(self.arena, [(self.cells[i], self.model[i].limit, self.model[i].kind, self.model[i].every) for i in which])
+        return Levels(
+            self.arena, [(self.cells[i], self.model[i].limit, self.model[i].kind, self.model[i].every) for i in which]
+        )
 
     @rule(which=st.sets(st.integers(0, 2)).map(sorted), amount=st.integers(0, 3000))
     def take(self, which: list[int], amount: int) -> None:

@@ -206,11 +206,17 @@ def test_without_unique_the_last_value_wins() -> None:
 
 
 def test_many_names_are_told_apart() -> None:
-    members = [f'"name{i}":{i}' for i in range(50_000)]
+    members = [f'"name{i}":{i}' for i in range(9_998)]
     data = "{" + ",".join(members) + ',"n":7}'
     assert scan(data.encode(), FIELDS).integer(N) == 7
     error = fault(("{" + ",".join([*members, '"name123":0']) + "}").encode())
     assert error.code == "duplicate_name"
+    members += ['"x":1', '"y":1']
+    assert scan(("{" + ",".join(members) + "}").encode(), FIELDS).kind(-1) == 7
+    error = fault(("{" + ",".join([*members, '"z":1']) + "}").encode())
+    assert error.code == "too_many_names"
+    unlooked = '{"x":{' + ",".join(f'"{i}":1' for i in range(20_000)) + "}}"
+    assert scan(unlooked.encode(), FIELDS).kind(-1) == 7
 
 
 def test_long_escaped_names_are_compared() -> None:

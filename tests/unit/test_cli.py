@@ -209,7 +209,7 @@ def screen(providers: int = 2, secret: str | None = "sk-fg-secret", anthropic: b
     line = banner.ProviderLine("gemini", "gemini", "GEMINI_API_KEY", None)
     access = banner.Access(secret, Path("/state/quickstart-key"), "sim/sim-small", anthropic)
     return banner.Screen(
-        "fastgate.yaml", 2, "http://127.0.0.1:8080", "http://127.0.0.1:8081", "the-token", Path("/state/admin-token"),
+        "fastgate.yaml", 2, "http://127.0.0.1:8080", "http://127.0.0.1:8081", "the-token", Path("/state"),
         [line] * providers, access,
     )  # fmt: skip
 
@@ -230,6 +230,7 @@ def test_secrets_are_shown_on_a_terminal_only() -> None:
     assert "sk-fg-secret" not in piped
     assert "the-token" not in piped
     assert "/state/quickstart-key" in piped
+    assert "/state/dashboard-token" in piped
     assert "/state/admin-token" in piped
 
 

@@ -16,9 +16,12 @@ EVENTS = {
 WALK = {
     "walk", "_document", "_close", "_open", "_next", "_name", "_find", "_scalar", "_record", "_word", "_number",
     "_digits", "_string", "_wide", "_escape", "_hex4", "_space", "_fail", "_closes",
+    "_name_fault",
 }  # fmt: skip
 NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", "_hash", "_put", "_hex4", "_digit",
          "_short_escape"}  # fmt: skip
+
+SNAPSHOT = {"home_of", "search", "within"}
 
 
 def annotated(unit: str, folder: Path) -> list[tuple[int, str]]:
@@ -62,7 +65,9 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
-@pytest.mark.parametrize(("unit", "promised"), [("walk", WALK), ("names", NAMES), ("events", EVENTS)])
+@pytest.mark.parametrize(
+    ("unit", "promised"), [("walk", WALK), ("names", NAMES), ("events", EVENTS), ("snapshot", SNAPSHOT)]
+)
 def test_loops_need_no_python(unit: str, promised: set[str], tmp_path: Path) -> None:
     lines = annotated(unit, tmp_path)
     assert any(score > 0 for score, _ in lines), "the annotation has no scores: its form has changed"

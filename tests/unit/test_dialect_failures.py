@@ -166,5 +166,7 @@ def test_the_sdks_read_the_lists() -> None:
     from anthropic.types import ModelInfo
     from openai.types import Model
 
-    assert Model.model_validate(json.loads(OPENAI_CHAT.models(["a"]))["data"][0]).id == "a"
-    assert ModelInfo.model_validate(json.loads(ANTHROPIC.models(["a"]))["data"][0]).id == "a"
+    for listed in (json.loads(OPENAI_CHAT.models(["a"]))["data"][0], json.loads(OPENAI_CHAT.model("a"))):
+        assert Model.model_validate(listed).id == "a"
+    for listed in (json.loads(ANTHROPIC.models(["a"]))["data"][0], json.loads(ANTHROPIC.model("a"))):
+        assert ModelInfo.model_validate(listed).id == "a"

@@ -65,6 +65,13 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_the_index_names_every_document() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert not [
+        page.name for page in (ROOT / "docs").glob("*.md") if page.name != "index.md" and f"({page.name})" not in index
+    ]
+
+
 def test_paths_that_the_architecture_names_exist() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text()
     paths = set(re.findall(r"`((?:fastgate|tests|benchmarks|loadtest|docs)/[\w./-]+)`", text))

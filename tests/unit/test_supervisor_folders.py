@@ -11,7 +11,7 @@ import pytest
 
 from fastgate.supervisor import sockets
 from fastgate.supervisor.errors import AlreadyRunning, PortInUse, StateUnusable
-from fastgate.supervisor.folders import StateLock, choose_arena_dir, keep_secret, make_private, write_private
+from fastgate.supervisor.folders import KinLock, StateLock, choose_arena_dir, keep_secret, make_private, write_private
 
 
 def test_one_lock_per_state_folder_and_the_message_names_the_owner(tmp_path: Path) -> None:
@@ -37,6 +37,16 @@ def test_the_lock_dies_with_its_process(tmp_path: Path) -> None:
         owner.kill()
         owner.wait()
     StateLock(tmp_path).close()
+
+
+def test_who_inherited_the_children_lock_is_waited_for(tmp_path: Path) -> None:
+    kin = KinLock(tmp_path)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[kin.descriptor]) as child:
+        kin.close()
+        with pytest.raises(StateUnusable, match="earlier fastgate still run"):
+            KinLock(tmp_path, seconds=0.1)
+        child.kill()
+        KinLock(tmp_path).close()
 
 
 def test_a_secret_is_made_once_kept_private_and_replaced_only_by_a_given_one(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ def test_lengths_divide_the_time_since_the_first_use(anchor: datetime, every: in
     seconds = {1: 1, 2: 60, 3: 3600, 4: 86_400, 5: 604_800}[kind] * every
     number = index_at(kind, every, ns(anchor), ns(anchor + later))
     assert number == later // timedelta(seconds=seconds) + 1
-    assert start_of(kind, every, ns(anchor), number) <= ns(anchor + later) < start_of(kind, every, ns(anchor), number + 1)
+    assert (
+        start_of(kind, every, ns(anchor), number) <= ns(anchor + later) < start_of(kind, every, ns(anchor), number + 1)
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,158 @@
+"""Who may see what: the admin token, the page's one-time links and sessions, the metrics token.
+
+=================  ===========================================================================
+``/api/v1/...``    ``Authorization: Bearer <admin token>``
+``/``              a session cookie, from a one-time link or from the sign-in form
+``/metrics``       ``Authorization: Bearer <metrics token>``; without one: the loopback address
+``/healthz``       everybody
+=================  ===========================================================================
+"""
+
+import hmac
+import ipaddress
+import os
+import secrets
+import time
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from fastgate.control.problems import BadParameter, Forbidden, Unauthorized
+
+COOKIE: Final = "fastgate_session"
+SESSION_SECONDS: Final = 12 * 3600
+MOST_SESSIONS: Final = 64
+LINK_FILE: Final = "dashboard-token"
+TOKEN_FILE: Final = "admin-token"
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+
+def same(given: str, expected: str) -> bool:
+    """Compares secrets in a time that does not depend on them; an empty one equals nothing."""
+    return bool(expected) and hmac.compare_digest(given.encode(), expected.encode())
+
+
+def admin_token(state_dir: Path, configured: str) -> str:
+    """The configured token, else the one that the state folder keeps, else a new one, kept there (0600)."""
+    path = state_dir / TOKEN_FILE
+    if configured:
+        return configured
+    try:
+        found = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        found = ""
+    return found or _keep(path)
+
+
+def _keep(path: Path) -> str:
+    """A new secret in a 0600 file that appears as a whole."""
+    secret = secrets.token_urlsafe(32)
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(secret + "\n")
+    fresh.replace(path)
+    return secret
+
+
+class Access:
+    """Secrets and sessions of one process; sessions end with it."""
+
+    def __init__(self, state_dir: Path, token: str) -> None:
+        self._token = token
+        self._link_file = state_dir / LINK_FILE
+        self._link = _keep(self._link_file)
+        self._sessions: dict[str, float] = {}
+
+    def check_bearer(self, connection: Connection) -> None:
+        """Raises Unauthorized where the request does not bear the admin token."""
+        self._check(connection, self._token, "the admin token")
+
+    def check_metrics(self, connection: Connection, token: str | None) -> None:
+        """Raises Unauthorized or Forbidden where the request may not see metrics."""
+        if token:
+            self._check(connection, token, "admin.metrics_token")
+        elif not _is_loopback(connection):
+            raise Forbidden("metrics are open to this host only: set admin.metrics_token to read them from elsewhere")
+
+    def _check(self, connection: Connection, expected: str, what: str) -> None:
+        scheme, _, given = connection.headers.get("authorization", "").partition(" ")
+        if not given:
+            raise Unauthorized(f"the header `Authorization: Bearer` with {what} is missing")
+        if scheme.lower() != "bearer" or not same(given.strip(), expected):
+            raise Unauthorized(f"that is not {what}")
+
+    # ---- the page
+
+    def open_link(self, given: str) -> str | None:
+        """A new session for a one-time link's token, which is used up by this; the next one lies in the 0600 file."""
+        if not same(given, self._link):
+            return None
+        self._link = _keep(self._link_file)
+        return self._begin()
+
+    def sign_in(self, given: str) -> str | None:
+        """A new session for the admin token."""
+        return self._begin() if same(given, self._token) else None
+
+    def has_session(self, connection: Connection) -> bool:
+        """Whether the request bears the cookie of a session that has not ended."""
+        until = self._sessions.get(connection.cookies.get(COOKIE, ""))
+        return until is not None and until > time.monotonic()
+
+    def sign_out(self, connection: Connection) -> None:
+        """Ends the request's session."""
+        self._sessions.pop(connection.cookies.get(COOKIE, ""), None)
+
+    def _begin(self) -> str:
+        while len(self._sessions) >= MOST_SESSIONS:
+            del self._sessions[next(iter(self._sessions))]
+        session = secrets.token_urlsafe(32)
+        self._sessions[session] = time.monotonic() + SESSION_SECONDS
+        return session
+
+
+def bearer(connection: Connection, _: BaseRouteHandler) -> None:
+    """Guard of the API."""
+    access: Access = connection.app.state.access
+    access.check_bearer(connection)
+
+
+def known_parameters(connection: Connection, handler: BaseRouteHandler) -> None:
+    """Guard: a parameter that the handler does not declare is an error, as is one given twice that is not a list."""
+    declared = _declared(handler)
+    seen: set[str] = set()
+    for name, _ in connection.query_params.multi_items():
+        if name not in declared and not (handler.opt.get("tags") and name.startswith("tag:")):
+            known = f"known are {', '.join(declared)}" if declared else "there are none here"
+            raise BadParameter(name, f"unknown parameter {name[:80]!r}: {known}")
+        if name in seen and not declared.get(name, True):
+            raise BadParameter(name, f"the parameter {name!r} is given twice")
+        seen.add(name)
+
+
+_NOT_QUERY: Final = {"request", "state", "data", "body", "scope", "headers", "cookies", "return"}
+
+
+@cache
+def _declared(handler: BaseRouteHandler) -> dict[str, bool]:
+    """The handler's query parameters, and whether each may be given more than once."""
+    return {
+        name: bool(field.is_non_string_collection or any(each.is_non_string_collection for each in field.inner_types))
+        for name, field in handler.parsed_fn_signature.parameters.items()
+        if name not in _NOT_QUERY and f"{{{name}" not in "".join(handler.paths)
+    }
+
+
+def _is_loopback(connection: Connection) -> bool:
+    client = connection.client
+    try:
+        address = ipaddress.ip_address(client.host if client else "")
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)

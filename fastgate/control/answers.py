@@ -1,0 +1,110 @@
+"""What the admin API answers. Amounts are decimal strings of USD with 9 places, moments RFC 3339 in UTC."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from fastgate.control.counters import Standing
+from fastgate.ledger.spend import AMOUNTS, COUNTS, TOKENS, moment
+from fastgate.wire.money import usd
+from fastgate.wire.snapshot import Window
+
+
+class SpendAnswer(msgspec.Struct):
+    """``groups``: each of ``by`` (and ``time``) with its sums. ``truncated``: there are more than were asked for."""
+
+    groups: list[dict[str, Any]]
+    total: dict[str, Any]
+    truncated: bool
+
+
+class RequestList(msgspec.Struct):
+    """A page; ``next`` is the ``cursor`` of the following one."""
+
+    items: list[dict[str, Any]]
+    next: str | None
+
+
+class BudgetAnswer(msgspec.Struct):
+    """A budget in its present window. ``burn_usd_per_hour``: what its owner spent in the last hour; null: not known."""
+
+    id: str
+    level: str
+    owner: str
+    window: str
+    limit_usd: str
+    spent_usd: str
+    held_usd: str
+    left_usd: str
+    overrun_usd: str
+    burn_usd_per_hour: str | None
+    resets_at: str | None
+
+
+class BudgetList(msgspec.Struct):
+    """A page; ``next`` is the ``cursor`` of the following one."""
+
+    items: list[BudgetAnswer]
+    next: str | None
+
+
+class ReloadAnswer(msgspec.Struct):
+    """``restart_needed``: settings that changed since the start and that only a restart takes up."""
+
+    generation: int
+    keys: int
+    budgets: int
+    restart_needed: list[str]
+
+
+def sums(values: Mapping[str, int]) -> dict[str, Any]:
+    """Sums of the ledger under the names of the API. ``saved_usd``: what caches saved, nothing while there is none."""
+    found: dict[str, Any] = {name: values[name] for name in COUNTS}
+    found.update((f"{name}_usd", usd(values[name])) for name in AMOUNTS)
+    found["saved_usd"] = usd(0)
+    found.update((name, values[name]) for name in TOKENS)
+    return found
+
+
+def request(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A request of the ledger under the names of the API."""
+    found: dict[str, Any] = {"id": row["id"], "started_at": moment(row["started_us"])}
+    for name, value in row.items():
+        if name.endswith("_nano"):
+            found[f"{name.removesuffix('_nano')}_usd"] = usd(value)
+        elif name == "stream":
+            found[name] = bool(value)
+        elif name == "tags":
+            found[name] = tags(value)
+        elif name not in {"id", "started_us"}:
+            found[name] = value
+    return found
+
+
+def tags(text: str) -> dict[str, str]:
+    """``a=1,b=2`` as a mapping; the first of two equal names counts, as in the ledger's queries."""
+    found: dict[str, str] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        found.setdefault(name, value)
+    return found
+
+
+def budget(now: Standing, burn: int | None) -> BudgetAnswer:
+    """A budget's standing; ``burn`` in nano-USD per hour."""
+    record = now.record
+    unit = Window(record.window).name.lower()
+    return BudgetAnswer(
+        id=record.id,
+        level=record.level,
+        owner=record.owner,
+        window=unit if record.every == 1 else f"{record.every}-{unit}",
+        limit_usd=usd(record.limit),
+        spent_usd=usd(now.spent),
+        held_usd=usd(now.held),
+        left_usd=usd(now.left),
+        overrun_usd=usd(now.overrun),
+        burn_usd_per_hour=None if burn is None else usd(burn),
+        resets_at=moment(now.resets_at_ns // 1000) if now.resets_at_ns else None,
+    )

@@ -1,0 +1,249 @@
+"""The admin API's operations under ``/api/v1``."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from litestar import Request, Router, get, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from fastgate.config.rendering import plain
+from fastgate.control import answers
+from fastgate.control.access import bearer, known_parameters
+from fastgate.control.configuration import Published
+from fastgate.control.cost_lines import cost_lines
+from fastgate.control.counters import standing
+from fastgate.control.parameters import bounded, direct_conditions, which
+from fastgate.control.plane import ControlPlane
+from fastgate.control.problems import BadParameter, NotFound
+from fastgate.control.queries import Queries
+from fastgate.ledger import requests, spend
+from fastgate.ledger.attributes import attributes
+from fastgate.ledger.errors import LedgerError
+from fastgate.ledger.owners import spent_since
+from fastgate.version import __version__
+from fastgate.wire.money import usd
+from fastgate.wire.snapshot import BudgetRecord
+
+Interval = Literal["minute", "hour", "day", "week", "month", "year"]
+Level = Literal["provider", "key", "team", "customer"]
+MOST_BUDGETS: Final = 1000
+_KINDS: Final = {1: "worker", 2: "supervisor", 3: "control"}
+_HOUR_US: Final = 3_600_000_000
+
+Where = Annotated[
+    list[str] | None,
+    Parameter(description="attribute=value; repeated: all must hold, those on one attribute are alternatives"),
+]
+Since = Annotated[str | None, Parameter(description="first moment: RFC 3339, or a date in UTC")]
+Until = Annotated[str | None, Parameter(description="moment after the last: RFC 3339, or a date in UTC")]
+Limit = Annotated[int | None, Parameter(description="how many at most")]
+Cursor = Annotated[str | None, Parameter(description="`next` of the page before")]
+AnyRequest = Request[Any, Any, Any]
+
+
+def _plane(state: State) -> ControlPlane:
+    plane: ControlPlane = state.plane
+    return plane
+
+
+def _queries(state: State) -> Queries:
+    queries: Queries = state.queries
+    return queries
+
+
+@get("/spend", summary="Spend by any combination of attributes")
+async def get_spend(
+    state: State,
+    *,
+    by: Annotated[str | None, Parameter(description="attributes to group by, such as team,model,tag:feature")] = None,
+    interval: Annotated[Interval | None, Parameter(description="group by time, too (UTC)")] = None,
+    since: Since = None,
+    until: Until = None,
+    where: Where = None,
+    limit: Limit = None,
+) -> answers.SpendAnswer:
+    """Sums of requests, amounts and tokens. Token counts are disjoint, but for reasoning and audio: parts of output."""
+    grouping, chosen = attributes(by or ""), which(since, until, where or ())
+    most = bounded(limit, spend.MOST_GROUPS, spend.MOST_GROUPS)
+    found = await _queries(state).run(lambda cursor: spend.spend(cursor, grouping, interval, chosen, most))
+    groups = [{**group.labels, **answers.sums(group.sums)} for group in found.groups]
+    return answers.SpendAnswer(groups, answers.sums(found.total), found.truncated)
+
+
+@get("/requests", summary="Requests, newest first", opt={"tags": True})
+async def list_requests(
+    request: AnyRequest,
+    state: State,
+    *,
+    since: Since = None,
+    until: Until = None,
+    where: Where = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+    key: str | None = None,
+    team: str | None = None,
+    customer: str | None = None,
+    provider: str | None = None,
+    provider_key: str | None = None,
+    model: str | None = None,
+    upstream_model: str | None = None,
+    route: str | None = None,
+    dialect: str | None = None,
+    environment: str | None = None,
+    user: str | None = None,
+    session: str | None = None,
+    operation: str | None = None,
+    status: int | None = None,
+    error: str | None = None,
+    settlement: str | None = None,
+    outcome: str | None = None,
+    tier: str | None = None,
+) -> answers.RequestList:
+    """Filtered by any attribute, as `team=platform`, `tag:feature=search`, or in `where`."""
+    chosen = which(since, until, [*(where or ()), *direct_conditions(request.query_params)])
+    most = bounded(limit, 100, requests.MOST_ROWS)
+    page = await _queries(state).run(lambda db: requests.page(db, chosen, cursor, most))
+    return answers.RequestList([answers.request(row) for row in page.rows], page.next)
+
+
+@get("/requests/{request_id:str}", summary="One request, with how its cost came about")
+async def get_request(state: State, request_id: str) -> dict[str, Any]:
+    """``cost_lines`` sum to ``cost_usd``; null where the prices in force do not give the amount that was booked."""
+    row = await _queries(state).run(lambda db: requests.find(db, request_id))
+    if row is None:
+        raise NotFound(f"there is no request {request_id}")
+    return {**answers.request(row), "cost_lines": cost_lines(row, _plane(state).configuration.current)}
+
+
+@get("/budgets", summary="Budgets and how they stand")
+async def list_budgets(
+    state: State,
+    level: Level | None = None,
+    owner: Annotated[str | None, Parameter(description="such as team:platform")] = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> answers.BudgetList:
+    """In the order of their ids."""
+    plane = _plane(state)
+    found, more = _choose(plane.configuration.current, level, owner, cursor, bounded(limit, 100, MOST_BUDGETS))
+    burns = await _burns(state, found)
+    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in found]
+    return answers.BudgetList(items, found[-1].id if more else None)
+
+
+@get("/config", summary="The configuration in force, secrets masked")
+async def get_config(state: State) -> dict[str, Any]:
+    """As the file could say it, with defaults written out."""
+    return plain(_plane(state).configuration.current.config)
+
+
+@post("/config/reload", summary="Read the configuration again", status_code=200)
+async def reload_config(state: State) -> answers.ReloadAnswer:
+    """Takes effect at once. A configuration with mistakes changes nothing and is answered 422 with all of them."""
+    published = await asyncio.to_thread(_plane(state).reload)
+    return answers.ReloadAnswer(
+        published.generation, published.keys, len(published.order), list(published.restart_needed)
+    )
+
+
+@get("/status", summary="Processes, journals and stores")
+async def get_status(state: State) -> dict[str, Any]:
+    """Everything that can be in a bad state. Ages in seconds."""
+    return await asyncio.to_thread(status, _plane(state))
+
+
+def status(plane: ControlPlane) -> dict[str, Any]:
+    """The plane's status under the names of the API."""
+    found = plane.status()
+    journals, ledger, tally = found["journals"], found["ledger"], plane.tally
+    now = datetime.now(UTC)
+    configuration = plane.configuration
+    failure = configuration.error
+    published = configuration.current
+    owners = [_owner(owner, now.timestamp()) for owner in found["owners"]]
+    journals["dropped_usd"] = usd(journals.pop("dropped_nano"))
+    ledger["last_commit"] = _moment(ledger["last_commit"])
+    problems = [f"{line}" for line in (failure.problems if failure else ())]
+    return {
+        "version": __version__,
+        "started_at": _moment(plane.started_at),
+        "config": {
+            "path": str(configuration.path),
+            "generation": published.generation,
+            "loaded_at": _moment(published.at),
+            "keys": published.keys,
+            "budgets": len(published.order),
+            "restart_needed": list(published.restart_needed),
+            "error": None if failure is None else str(failure),
+            "failed_at": _moment(configuration.failed_at),
+            "problems": problems,
+        },
+        "workers": [owner for owner in owners if owner["kind"] == "worker"],
+        "owners": owners,
+        "processes": found["processes"],
+        "journals": journals,
+        "ledger": ledger,
+        "arena": found["arena"],
+        "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
+    }
+
+
+def _choose(
+    published: Published, level: str | None, owner: str | None, after: str | None, limit: int
+) -> tuple[Sequence[BudgetRecord], bool]:
+    """A page of budgets, and whether there are more behind it. The cursor is the last id: nothing can shift it."""
+    found: list[BudgetRecord] = []
+    if after is not None and (len(after) > 512 or "/" not in after):
+        raise BadParameter("cursor", "not a cursor of this list: take it from the answer's `next`")
+    order = published.order if owner is None else sorted(each.id for each in published.by_owner.get(owner, ()))
+    for position in range(bisect_right(order, after) if after else 0, len(order)):
+        record = published.compiled.budgets[order[position]]
+        if level is None or record.level == level:
+            if len(found) == limit:
+                return found, True
+            found.append(record)
+    return found, False
+
+
+async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:
+    """nano-USD that each owner spent in the last hour; nothing where the ledger cannot tell."""
+    since = round(datetime.now(UTC).timestamp() * 1_000_000) - _HOUR_US
+    wanted = [(owner, since) for owner in sorted({record.owner for record in records})]
+    if not wanted:
+        return {}
+    try:
+        amounts = await _queries(state).run(lambda cursor: spent_since(cursor, wanted))
+    except LedgerError:
+        return {}
+    return {owner: amount for (owner, _), amount in zip(wanted, amounts, strict=True)}
+
+
+def _owner(owner: dict[str, int], now: float) -> dict[str, Any]:
+    beat = owner["heartbeat_ns"]
+    return {
+        "slot": owner["slot"],
+        "kind": _KINDS.get(owner["kind"], "unknown"),
+        "pid": owner["pid"],
+        "alive": bool(owner["alive"]),
+        "heartbeat_age": round(now - beat / 1e9, 3) if beat else None,
+        "open_holds": owner["open_holds"],
+        "requests": owner["requests"],
+        "without_key": owner["strangers"],
+        "generation": owner["generation"],
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else spend.moment(round(seconds * 1_000_000))
+
+
+router: Final = Router(
+    "/api/v1",
+    route_handlers=[get_spend, list_requests, get_request, list_budgets, get_config, reload_config, get_status],
+    guards=[bearer, known_parameters],
+    security=[{"bearer": []}],
+)

@@ -1,0 +1,47 @@
+"""The ASGI application of the control plane."""
+
+from typing import Any, Final
+
+from litestar import Litestar, Response, Router
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from fastgate.control import api, site
+from fastgate.control.access import Access
+from fastgate.control.plane import ControlPlane
+from fastgate.control.problems import HANDLERS, MEDIA_TYPE, document
+from fastgate.control.queries import Queries
+from fastgate.version import __version__
+
+MOST_BODY: Final = 65_536
+"""Bytes; no operation takes more."""
+
+
+def application(plane: ControlPlane, access: Access, queries: Queries) -> Litestar:
+    """The application on these parts."""
+    return Litestar(
+        route_handlers=[api.router, *site.HANDLERS],
+        state=State({"plane": plane, "access": access, "queries": queries}),
+        exception_handlers=HANDLERS,
+        openapi_config=OpenAPIConfig(
+            title="fastgate admin API",
+            version=__version__,
+            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            openapi_router=Router("/api/v1", route_handlers=[], after_request=_not_found_as_problem),
+            components=Components(
+                security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description="Admin token")}
+            ),
+        ),
+        logging_config=None,
+        request_max_body_size=MOST_BODY,
+        debug=False,
+    )
+
+
+async def _not_found_as_problem(response: Response[Any]) -> Response[Any]:
+    """Litestar answers every unknown path beside its schema with a page of HTML."""
+    if response.status_code != 404:
+        return response
+    return Response(document(404, "not_found", "there is no such operation"), status_code=404, media_type=MEDIA_TYPE)

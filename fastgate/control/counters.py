@@ -1,0 +1,85 @@
+"""The budgets' counters: what they show, since when, and how they come back after the arena was lost.
+
+The arena survives the death of any process. After power loss, or when its layout changed, a new one is made: then each
+budget's first use, which the ledger keeps, gives its window, and the ledger's rows give what was spent in it.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from fastgate._core.arena import Arena
+from fastgate._core.windows import index_at, start_of
+from fastgate.ledger.owners import first_uses, spent_since
+from fastgate.ledger.store import Ledger
+from fastgate.wire.snapshot import BudgetRecord
+
+log = logging.getLogger("fastgate.control")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A budget now; amounts in nano-USD, ``resets_at_ns`` 0 where it never resets or was never used."""
+
+    record: BudgetRecord
+    spent: int
+    held: int
+    overrun: int
+    resets_at_ns: int
+
+    @property
+    def left(self) -> int:
+        """What new requests may still hold."""
+        return max(0, self.record.limit - self.spent - self.held)
+
+
+def standing(arena: Arena, record: BudgetRecord) -> Standing:
+    """Reads the budget's cell."""
+    return Standing(record, *arena.read_cell(record.cell, record.window, record.every, time.time_ns()))
+
+
+class FirstUses:
+    """Carries the moment of each budget's first use from the arena to the ledger, once."""
+
+    def __init__(self, arena: Arena, ledger: Ledger) -> None:
+        self._arena = arena
+        self._ledger = ledger
+        self._known: set[str] = set()
+
+    def note(self, records: Iterable[BudgetRecord]) -> None:
+        """Keeps the first uses of those that have one and are not kept yet. From the thread that writes the ledger."""
+        fresh = {}
+        for record in records:
+            if record.id not in self._known and (anchor := self._arena.anchor(record.cell)):
+                fresh[record.id] = anchor
+        if fresh:
+            self._ledger.inserts.note_first_uses(fresh)
+            self._known.update(fresh)
+
+
+def lost(arena: Arena, ledger: Ledger, records: Iterable[BudgetRecord]) -> list[tuple[BudgetRecord, int]]:
+    """Budgets that the ledger knows to have been used although their counters do not, each with its first use."""
+    unused = [record for record in records if arena.anchor(record.cell) == 0]
+    if not unused:
+        return []
+    with ledger.cursor() as cursor:
+        known = first_uses(cursor)
+    return [(record, known[record.id]) for record in unused if record.id in known]
+
+
+def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, int]]) -> int:
+    """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before."""
+    now = time.time_ns()
+    wanted = []
+    for record, anchor in missing:
+        index = index_at(record.window, record.every, anchor, now)
+        since = start_of(record.window, record.every, anchor, index) if record.window else anchor
+        wanted.append((record.owner, since // 1000))
+    with ledger.cursor(seconds=600) as cursor:
+        amounts = spent_since(cursor, wanted)
+    restored = 0
+    for (record, anchor), spent in zip(missing, amounts, strict=True):
+        restored += arena.restore_cell(record.cell, record.window, record.every, anchor, spent, now)
+    log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
+    return restored

@@ -1,0 +1,53 @@
+"""Query parameters of the admin API: moments, limits, conditions."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+from litestar.datastructures import MultiDict
+
+from fastgate.control.problems import BadParameter
+from fastgate.ledger.attributes import NAMES, Filter, conditions
+
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+
+def moment_us(text: str | None, parameter: str) -> int | None:
+    """Microseconds since 1970 UTC of an RFC 3339 timestamp, or of a date's first moment in UTC."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        found = None
+    if found is not None and _DATE.fullmatch(text):
+        found = found.replace(tzinfo=UTC)
+    if found is None or found.tzinfo is None:
+        raise BadParameter(
+            parameter, f"{text[:80]!r} is neither a date nor a timestamp with its zone, such as 2026-11-21T00:00:00Z"
+        )
+    since = found - datetime(1970, 1, 1, tzinfo=UTC)
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+
+
+def bounded(value: int | None, default: int, most: int, parameter: str = "limit") -> int:
+    """A limit between 1 and ``most``."""
+    if value is None:
+        return default
+    if not 1 <= value <= most:
+        raise BadParameter(parameter, f"{value} is not between 1 and {most}")
+    return value
+
+
+def which(since: str | None, until: str | None, where: Iterable[str]) -> Filter:
+    """The filter that the parameters describe."""
+    since_us, until_us = moment_us(since, "since"), moment_us(until, "until")
+    if since_us is not None and until_us is not None and until_us < since_us:
+        raise BadParameter("until", "until is before since")
+    return Filter(since_us, until_us, tuple((name, tuple(values)) for name, values in conditions(where)))
+
+
+def direct_conditions(parameters: MultiDict[str]) -> Sequence[str]:
+    """``team=platform`` and ``tag:feature=search`` among the parameters themselves, as conditions."""
+    return [f"{name}={value}" for name, value in parameters.multi_items() if name in NAMES or name.startswith("tag:")]

@@ -1,0 +1,176 @@
+"""The control plane's parts, put together: arena, configuration, ledger, drain and metrics. Knows no HTTP."""
+
+import json
+import logging
+import os
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from fastgate._core.arena import Arena
+from fastgate._core.owner import CONTROL, WORKER, Owner, owners
+from fastgate.control.configuration import Configuration, Published
+from fastgate.control.counters import FirstUses, lost, restore, standing
+from fastgate.control.drain import Drain
+from fastgate.control.options import Options
+from fastgate.ledger.errors import LedgerError, LedgerUnavailable
+from fastgate.ledger.inserts import ORIGIN, Batch
+from fastgate.ledger.store import Ledger
+from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
+from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
+from fastgate.wire.snapshot import NO_PRICE
+
+log = logging.getLogger("fastgate.control")
+
+
+class ControlPlane:
+    """``start`` to ``stop``. Methods may be called from any thread."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.started_at = time.time()
+        self.arena = Arena(str(options.arena_dir / "arena.bin"), True)
+        self.owner = Owner(self.arena, CONTROL, os.getpid())
+        self.configuration = Configuration(options.config, options.arena_dir, self.arena)
+        self.ledger = Ledger(options.state_dir / "ledger.duckdb")
+        self.tally = Tally()
+        self.exposition = Exposition(self.tally, self._look)
+        self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat)
+        self.not_compared: str | None = None
+        """Why counters of an arena that may be new could not be compared with the ledger."""
+        self._first_uses = FirstUses(self.arena, self.ledger)
+        self._origins: dict[int, Origin] = {}
+        self._noted = 0
+        """The generation whose budgets were all looked at for a first use."""
+
+    def start(self) -> None:
+        """Publishes the configuration, then drains in the background. Raises ReloadFailed.
+
+        Without a ledger the data plane is served all the same; the state is shown, and the ledger tried again.
+        """
+        try:
+            self.ledger.open()
+        except LedgerUnavailable as error:
+            log.warning("%s", error)
+        self.configuration.load(self._rebuild)
+        self.drain.start()
+
+    def stop(self, seconds: float | None = None) -> None:
+        """Drains what is left and lets go of everything."""
+        self.drain.stop(seconds)
+        self.owner.release()
+
+    def reload(self) -> Published:
+        """Reads the configuration again. Raises ReloadFailed; then the old one stays."""
+        return self.configuration.load(self._rebuild)
+
+    def status(self) -> dict[str, Any]:
+        """Processes, journals, stores: everything that can be in a bad state."""
+        found = owners(self.arena)
+        segments, lag_bytes, lag_events = self.drain.lag()
+        return {
+            "owners": found,
+            "processes": self._supervisor(),
+            "journals": {
+                "segments": segments,
+                "lag_bytes": lag_bytes,
+                "lag_events": lag_events,
+                "dropped_events": sum(owner["journal_dropped"] for owner in found),
+                "dropped_nano": sum(owner["dropped_nano"] for owner in found),
+                "damaged": dict(self.drain.corrupt),
+            },
+            "ledger": {
+                "path": str(self.ledger.path),
+                "open": self.ledger.is_open,
+                "error": self.ledger.error,
+                "bytes": self.ledger.size(),
+                "rows_added": self.drain.rows,
+                "last_commit": self.drain.last_commit,
+                "failures": self.drain.failures,
+            },
+            "arena": {"path": self.arena.path, **self.arena.statistics(), "not_compared": self.not_compared},
+        }
+
+    # ---- called by the parts
+
+    def _rebuild(self, published: Published) -> None:
+        """Before workers may count on new cells: counters that a lost arena took with it come back."""
+        records = published.compiled.budgets.values()
+        try:
+            missing = lost(self.arena, self.ledger, records)
+            if missing:
+                self.drain.flush()
+                restore(self.arena, self.ledger, missing)
+            self.not_compared = None
+        except LedgerError as error:
+            self.not_compared = str(error)
+            log.warning("counters cannot be compared with the ledger: %s", error)
+
+    def _taken(self, batch: Batch) -> None:
+        """A batch is in the ledger."""
+        self.tally.add(batch.columns, batch.origins, lambda number: self._origin(number, batch))
+
+    def _origin(self, number: int, batch: Batch) -> Origin:
+        known = self._origins.get(number)
+        if known is None:
+            if len(self._origins) >= 4 * self.tally.most_sets:
+                self._origins.clear()
+            known = self._origins[number] = self._describe(dict(zip(ORIGIN, batch.values[number], strict=True)))
+        return known
+
+    def _describe(self, values: dict[str, Any]) -> Origin:
+        unpriced = values["error"] == "model_unpriced"
+        current = self.configuration.latest
+        if current is not None:
+            names = [f"{level}:{values[level]}" for level in ("customer", "team", "key")]
+            names.append(f"provider:{values['key']}/{values['provider']}")
+            self._first_uses.note(record for name in names for record in current.by_owner.get(name, ()))
+            if values["provider"] and values["settlement"] != "none":
+                unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
+        labels = (*(values[name] for name in ("provider", "model", "key", "team")), str(values["status"]), NO_CACHE)
+        return Origin(labels, values["outcome"], values["error"], values["route"], unpriced)
+
+    def _slots(self) -> tuple[set[int], set[int]]:
+        found = owners(self.arena)
+        return {owner["slot"] for owner in found if not owner["alive"]}, {owner["slot"] for owner in found}
+
+    def _beat(self) -> None:
+        """After each pass of the drain."""
+        published = self.configuration.latest
+        if published is None:
+            return
+        self.owner.beat(time.time_ns(), self.drain.rows, published.generation)
+        if self._noted != published.generation and self.ledger.is_open:
+            self._first_uses.note(published.compiled.budgets.values())
+            self._origins.clear()  # a model may have got a price
+            self._noted = published.generation
+
+    def _look(self) -> Gauges:
+        published, found = self.configuration.current, owners(self.arena)
+        workers = [owner for owner in found if owner["kind"] == WORKER]
+        lines = []
+        for name in islice(published.order, MOST_BUDGETS):
+            now = standing(self.arena, published.compiled.budgets[name])
+            record = now.record
+            lines.append(BudgetLine((record.level, record.owner, record.id), record.limit, now.spent, now.held))
+        return Gauges(
+            budgets=lines,
+            budgets_left_out=max(0, len(published.order) - MOST_BUDGETS),
+            open_holds=sum(owner["open_holds"] for owner in found),
+            journal_lag_events=self.drain.lag()[2],
+            journal_dropped=sum(owner["journal_dropped"] for owner in found),
+            journal_dropped_nano=sum(owner["dropped_nano"] for owner in found),
+            strangers=sum(owner["strangers"] for owner in workers),
+            ledger_up=self.ledger.is_open,
+            workers=sum(owner["alive"] for owner in workers),
+        )
+
+    def _supervisor(self) -> list[dict[str, Any]]:
+        """The children's health as the supervisor wrote it; none where there is no supervisor."""
+        try:
+            document = json.loads(Path(self.options.state_dir / "supervisor.json").read_bytes())
+        except (OSError, ValueError):
+            return []
+        children = document.get("children") if isinstance(document, dict) else None
+        return children if isinstance(children, list) else []

@@ -1,0 +1,131 @@
+"""The control process: ``python -m fastgate.control.process``, started and watched by the supervisor."""
+
+import asyncio
+import gc
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import uvloop
+from granian._granian import SocketHolder
+from granian.http import HTTP1Settings
+from granian.server.embed import Server
+from litestar import Litestar
+
+from fastgate._core.arena import ArenaError
+from fastgate.control.access import Access, admin_token
+from fastgate.control.app import application
+from fastgate.control.configuration import ReloadFailed
+from fastgate.control.options import Options, parse
+from fastgate.control.plane import ControlPlane
+from fastgate.control.queries import Queries
+
+FAILED: Final = 1
+BAD_CONFIGURATION: Final = 3
+DRAIN_SECONDS: Final = 8.0
+"""Less than the supervisor waits before it kills."""
+BACKLOG: Final = 1024
+
+log = logging.getLogger("fastgate.control")
+
+
+class AdminServer(Server):
+    """Granian in this process on a socket that listens already: who connects from now on is answered."""
+
+    def __init__(self, app: Litestar, listener: socket.socket) -> None:
+        super().__init__(
+            app,
+            interface="asginl",  # type: ignore[arg-type]
+            log_enabled=False,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=BACKLOG,
+            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+        )
+        self._descriptor = listener.fileno()
+
+    def _init_shared_socket(self) -> None:
+        self._shd = SocketHolder(self._descriptor, False, BACKLOG)  # type: ignore[call-arg, assignment]
+        self._sfd = self._descriptor  # type: ignore[assignment]
+
+
+async def live(options: Options, listener: socket.socket) -> None:
+    """Serves until SIGTERM, then drains what is left. Raises ReloadFailed where there is nothing to serve."""
+    loop = asyncio.get_running_loop()
+    plane = ControlPlane(options)
+    await asyncio.to_thread(plane.start)
+    queries = Queries(plane.ledger)
+    token = admin_token(options.state_dir, plane.configuration.current.config.admin.token.reveal())
+    server = AdminServer(application(plane, Access(options.state_dir, token), queries), listener)
+    serving = asyncio.create_task(server.serve())
+    loop.add_signal_handler(signal.SIGTERM, server.signal_handler_interrupt)
+    loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
+    loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _reload, plane))
+    loop.add_reader(sys.stdin.fileno(), _lifeline)
+    gc.collect()
+    gc.freeze()
+    tell_ready()
+    await serving
+    queries.close()
+    await asyncio.to_thread(plane.stop, DRAIN_SECONDS)
+
+
+def _reload(plane: ControlPlane) -> None:
+    try:
+        plane.reload()
+    except ReloadFailed:
+        return  # logged and shown by the configuration itself
+
+
+def _lifeline() -> None:
+    """The supervisor never writes: what can be read is the end of it, and with it ours. The journals keep the rest."""
+    if not os.read(sys.stdin.fileno(), 1):
+        os._exit(FAILED)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """The admin port. Raises OSError where it is taken."""
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def tell_ready() -> None:
+    """Writes ``ready`` to the descriptor that the supervisor listens on."""
+    descriptor = os.environ.pop("FASTGATE_READY_FD", None)
+    if descriptor is not None:
+        with os.fdopen(int(descriptor), "w") as pipe:
+            pipe.write("ready\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit code."""
+    options = parse(arguments)
+    logging.basicConfig(level=logging.INFO, format="control: %(message)s", stream=sys.stderr)
+    logging.getLogger("_granian").setLevel(logging.ERROR)
+    try:
+        listener = listen(options.admin_host, options.admin_port)
+    except OSError as error:
+        log.error("cannot listen on %s:%d: %s", options.admin_host, options.admin_port, error.strerror)  # noqa: TRY400
+        return FAILED
+    log.info("admin API on port %d", listener.getsockname()[1])
+    try:
+        uvloop.run(live(options, listener))
+    except ReloadFailed as failure:
+        return BAD_CONFIGURATION if failure.problems else FAILED
+    except (ArenaError, OSError) as error:
+        log.error("cannot start: %s", error)  # noqa: TRY400
+        return FAILED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Queries of the API: in threads of their own, bounded in number and time; the event loop never waits for DuckDB."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final, TypeVar
+
+import duckdb
+
+from fastgate.control.problems import Busy
+from fastgate.ledger.store import Ledger
+
+THREADS: Final = 2
+MOST_WAITING: Final = 32
+
+T = TypeVar("T")
+
+
+class Queries:
+    """Runs functions that take a cursor."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
+        self._open = 0
+
+    async def run(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What ``query`` returns. Raises Busy where too many wait, and what the ledger raises."""
+        if self._open >= MOST_WAITING:
+            raise Busy(f"{self._open} queries are open already: try again in a moment")
+        self._open += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_cursor, query)
+        finally:
+            self._open -= 1
+
+    def close(self) -> None:
+        """Waits for no one."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _with_cursor(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        with self._ledger.cursor() as cursor:
+            return query(cursor)

@@ -1,0 +1,101 @@
+"""``python -m loadtest``: measures, prints the tables on stdout and keeps every figure as JSON."""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from loadtest.cores import Cores
+from loadtest.errors import RigError
+from loadtest.figures import bounds
+from loadtest.machine import describe
+from loadtest.report import markdown
+from loadtest.rig import Plan, Rig
+
+RESULTS = Path(__file__).with_name("results")
+NEEDED = ("nginx", "wrk", "taskset", "setpriv")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    plan = Plan()
+    chosen = argparse.ArgumentParser(prog="python -m loadtest", description=sys.modules["loadtest"].__doc__)
+    add = chosen.add_argument
+    add("--seconds", type=_between(1, 300), default=plan.seconds, help="length of each run (default: %(default)s)")
+    add("--runs", type=_between(1, 100), default=plan.runs, help="rounds (default: %(default)s)")
+    add("--sizes", type=_sizes, default=plan.sizes, metavar="KB,KB", help="prompts (default: 1,16,200)")
+    add("--connections", type=_between(1, 4096), default=plan.connections, help="of wrk (default: %(default)s)")
+    add("--streams", type=_between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
+    add("--chunks", type=_between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
+    add("--chunk-ms", type=_milliseconds, default=plan.chunk_ms, help="between two of them (default: %(default)s)")
+    add("--json", type=Path, metavar="FILE", help="for every figure (default: a new one in loadtest/results)")
+    add("--strict", action="store_true", help="end with status 1 where a promise is not kept")
+    return chosen
+
+
+def _between(least: int, most: int) -> "type[int]":
+    class Number(int):
+        def __new__(cls, text: str) -> "Number":
+            number = int(text)
+            if not least <= number <= most:
+                raise argparse.ArgumentTypeError(f"must be from {least} to {most}")
+            return super().__new__(cls, number)
+
+    return Number
+
+
+def _milliseconds(text: str) -> float:
+    number = float(text)
+    if not 1 <= number <= 10_000:
+        raise argparse.ArgumentTypeError("must be from 1 to 10000")
+    return number
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    sizes = tuple(int(part) for part in text.split(","))
+    if not all(1 <= size <= 256 for size in sizes):
+        raise argparse.ArgumentTypeError("must be from 1 to 256, in KB")
+    return sizes
+
+
+def missing() -> list[str]:
+    """Programs that are not installed."""
+    return [name for name in NEEDED if not shutil.which(name, path=f"{_path()}:/usr/sbin:/sbin")]
+
+
+def _path() -> str:
+    import os
+
+    return os.environ.get("PATH", "")
+
+
+def main() -> int:
+    """Entry point; returns the exit code."""
+    options = vars(parser().parse_args())
+    target, strict = options.pop("json"), options.pop("strict")
+    plan, cores, machine = Plan(**options), Cores.choose(), describe()
+    if missing():
+        print(f"not installed: {', '.join(missing())} (`make bench-system` installs them)", file=sys.stderr)
+        return 1
+    try:
+        with tempfile.TemporaryDirectory(prefix="fastgate-loadtest-") as folder, Rig(plan, cores, Path(folder)) as rig:
+            figures = rig.measure()
+    except RigError as error:
+        print(f"the measurement is void: {error}", file=sys.stderr)
+        return 1
+    print(markdown(figures, plan, cores, machine))
+    kept = {"machine": machine, "plan": asdict(plan), "cores": asdict(cores), **figures.document()}
+    kept["bounds"] = [{**asdict(bound), "met": bound.met} for bound in bounds(figures)]
+    target = target or RESULTS / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(kept, indent=1) + "\n")
+    print(f"every figure: {target}", file=sys.stderr)
+    return 1 if strict and not all(bound.met for bound in bounds(figures)) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""Which core a process runs on, and what it has used of it."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cores:
+    """``subject``: what is measured, alone; ``load``: everything else. Equal on a machine with one core."""
+
+    subject: int
+    load: int
+
+    @classmethod
+    def choose(cls) -> "Cores":
+        """The first two that this process may use."""
+        allowed = sorted(os.sched_getaffinity(0))
+        return cls(allowed[0], allowed[1] if len(allowed) > 1 else allowed[0])
+
+
+def pin(pid: int, core: int) -> None:
+    """Move a process, all its threads: those that it starts later inherit the core."""
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with suppress(ProcessLookupError):
+            os.sched_setaffinity(int(task), {core})
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads of a process so far, those that ended included."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS  # utime and stime: fields 14 and 15 of proc(5)
+
+
+def busy_seconds(core: int) -> float:
+    """What a core has spent on anything but waiting, whoever it was for; time stolen by the hypervisor included."""
+    for line in Path("/proc/stat").read_text().splitlines():
+        name, *values = line.split()
+        if name == f"cpu{core}":
+            user, nice, system, _, _, irq, soft, stolen = map(int, values[:8])
+            return (user + nice + system + irq + soft + stolen) / TICKS
+    raise ValueError(f"/proc/stat has no core {core}")
+
+
+def private_bytes(pid: int) -> int:
+    """Memory that no other process shares: what one more such process would need."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024

@@ -1,0 +1,150 @@
+"""fastgate as an operator runs it: a configuration, ``fastgate serve``, one worker, which is then moved to a core of its own."""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest import nginx, source
+from loadtest.cores import Cores, pin
+from loadtest.errors import RigError
+from loadtest.programs import Programs, free_port, until
+
+KEY: Final = "sk-fg-loadtest"
+CONSTANT: Final = "constant"
+SOURCE: Final = "source"
+INPUT_USD: Final = Decimal("0.15")
+OUTPUT_USD: Final = Decimal("0.60")
+"""Per million tokens."""
+LEDGER_SECONDS: Final = 30.0
+_LOOK_SECONDS: Final = 0.1
+_SHARED_MEMORY: Final = Path("/dev/shm")
+
+_BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month}]'
+_PROVIDER: Final = """\
+  {name}:
+    type: openai-compatible
+    base_url: http://127.0.0.1:{port}/v1
+    keys: [{{name: main, value: upstream-secret}}]
+    prices: {{{model}: {{input_usd_per_million: "{input}", output_usd_per_million: "{output}", source: load test}}}}
+"""
+_CONFIGURATION: Final = """\
+server: {{port: {port}, admin_port: {admin_port}, workers: 1, drain_seconds: 5}}
+state_dir: {state_dir}
+arena_dir: {arena_dir}
+providers:
+{providers}customers: [{{id: customer, {budgets}}}]
+teams: [{{id: team, customer: customer, {budgets}}}]
+keys:
+  - id: key
+    team: team
+    secret: {key}
+    {budgets}
+    providers: [{{provider: constant, {budgets}}}, {{provider: source, {budgets}}}]
+"""
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What the ledger has for one provider: answered requests, what they cost, how many are not exact, all others."""
+
+    requests: int = 0
+    cost: Decimal = Decimal(0)
+    inexact: int = 0
+
+    def since(self, before: "Booked") -> "Booked":
+        return Booked(self.requests - before.requests, self.cost - before.cost, self.inexact - before.inexact)
+
+
+def price(provider: str, output_tokens: int) -> Decimal:
+    """USD of one request to a provider of the rig, from its usage and the prices above."""
+    prompt = nginx.PROMPT_TOKENS if provider == CONSTANT else source.PROMPT_TOKENS
+    return (prompt * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000
+
+
+class House:
+    """A running fastgate."""
+
+    def __init__(self, programs: Programs, cores: Cores, upstream_port: int, source_port: int) -> None:
+        self._programs = programs
+        self._state_dir = programs.folder / "state"
+        in_memory = _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 256 << 20
+        self._arena_dir = Path(tempfile.mkdtemp(prefix="fastgate-loadtest-", dir=_SHARED_MEMORY if in_memory else None))
+        self.port, self._admin_port = free_port(), free_port()
+        path = programs.folder / "fastgate.yaml"
+        path.write_text(self._configuration(upstream_port, source_port))
+        argv = [sys.executable, "-m", "fastgate", "serve", "--config", str(path)]
+        self.supervisor = programs.start("fastgate", argv, cores.load)
+        until(self._serving, "fastgate serves")
+        children = {child["name"]: child["pid"] for child in self._health()["children"]}
+        self.control, self.worker = int(children["control"]), int(children["worker 0"])
+        self._token = (self._state_dir / "admin-token").read_text().strip()
+        pin(self.worker, cores.subject)
+
+    def close(self) -> None:
+        """Remove what was kept in shared memory; the processes are ended by ``Programs``."""
+        shutil.rmtree(self._arena_dir, ignore_errors=True)
+
+    def settle(self) -> None:
+        """Wait until all that was asked is in the ledger. Raises RigError when it takes too long, or the worker died."""
+        deadline = time.monotonic() + LEDGER_SECONDS
+        while True:
+            status = self._admin("status")
+            if status["journals"]["dropped_events"] or status["journals"]["damaged"]:
+                raise RigError(f"the journal lost events: {status['journals']}")
+            workers = [worker for worker in status["workers"] if worker["alive"]]
+            if [worker["pid"] for worker in workers] != [self.worker]:
+                raise RigError(f"the worker ({self.worker}) is not the one that serves now: {workers}")
+            if not status["journals"]["lag_events"] and not workers[0]["open_holds"]:
+                return
+            if time.monotonic() > deadline:
+                raise RigError(f"the ledger does not catch up within {LEDGER_SECONDS:g} s: {status['journals']}")
+            time.sleep(_LOOK_SECONDS)
+
+    def booked(self, provider: str) -> Booked:
+        """The ledger's rows of requests that ``provider`` answered with status 200."""
+        groups = self._admin("spend?by=provider,status")["groups"]
+        mine = [group for group in groups if group["provider"] == provider and group["status"] == 200]
+        return Booked(
+            sum(group["requests"] for group in mine),
+            sum((Decimal(group["cost_usd"]) for group in mine), Decimal(0)),
+            sum(group["estimated_requests"] + group["unsettled_requests"] for group in mine),
+        )
+
+    def _configuration(self, upstream_port: int, source_port: int) -> str:
+        ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
+        providers = [
+            _PROVIDER.format(name=name, port=port, model=model, input=INPUT_USD, output=OUTPUT_USD)
+            for name, (port, model) in ports.items()
+        ]
+        return _CONFIGURATION.format(
+            port=self.port,
+            admin_port=self._admin_port,
+            state_dir=self._state_dir,
+            arena_dir=self._arena_dir,
+            providers="".join(providers),
+            budgets=_BUDGETS,
+            key=KEY,
+        )
+
+    def _serving(self) -> bool:
+        self._programs.check()
+        return (self._state_dir / "supervisor.json").exists() and self._health()["phase"] == "serving"
+
+    def _health(self) -> dict[str, Any]:
+        health: dict[str, Any] = json.loads((self._state_dir / "supervisor.json").read_text())
+        return health
+
+    def _admin(self, path: str) -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self._admin_port}/api/v1/{path}"
+        request = urllib.request.Request(url, headers={"authorization": f"Bearer {self._token}"})
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=LEDGER_SECONDS) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found

@@ -1,0 +1,28 @@
+-- Prompts of one size, each of them unique, for wrk: arguments are bytes, model, key and a stamp of the run.
+local head, tail
+local count = 0
+
+function init(args)
+  local bytes, model, key, stamp = tonumber(args[1]), args[2], args[3], args[4]
+  local before = '{"model":"' .. model .. '","messages":[{"role":"user","content":"' .. stamp .. " "
+  local after = '"}],"max_tokens":100}'
+  local padding = string.rep(" the quick brown fox jumps over", math.ceil(bytes / 30))
+  tail = padding:sub(1, bytes - #before - 12 - #after) .. after
+  head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " .. key
+    .. "\r\nAccept: application/json\r\nContent-Type: application/json\r\nUser-Agent: loadtest\r\nContent-Length: "
+    .. bytes .. "\r\n\r\n" .. before
+end
+
+function request()
+  count = count + 1
+  return head .. string.format("%012d", count) .. tail
+end
+
+function done(summary, latency, requests)
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests": %d, "microseconds": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, '
+      .. '"p50": %d, "p99": %d, "p999": %d}\n',
+    summary.requests, summary.duration, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end

@@ -1,0 +1,102 @@
+"""The figures as Markdown."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from loadtest.cores import Cores
+from loadtest.figures import FASTGATE, NGINX, Figures, bounds, cpu_of, rate
+from loadtest.rig import Plan
+
+_PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; the first column is text, the others are figures."""
+    lines = [head, ["---", *["--:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def markdown(figures: Figures, plan: Plan, cores: Cores, machine: Mapping[str, str]) -> str:
+    """Everything: where, how, what was found, and whether it is what is promised."""
+    parts = [
+        "# The whole system under load",
+        "\n".join(f"* {name}: {text}" for name, text in machine.items()),
+        _method(figures, plan, cores),
+        _requests(figures),
+        "Microseconds of CPU per request of every process of fastgate's runs:",
+        _processes(figures),
+        f"Streams: {plan.streams} open, one chunk each every {plan.chunk_ms:g} ms; µs of CPU per relayed chunk, and the"
+        " milliseconds from the source's write to the client's read:",
+        _streams(figures),
+        "What is promised:",
+        _bounds(figures),
+    ]
+    return "\n\n".join(parts)
+
+
+def _method(figures: Figures, plan: Plan, cores: Cores) -> str:
+    outside = max(run.outside for run in figures.runs)
+    lines = [
+        f"* method: the subject alone on core {cores.subject}; wrk (1 thread, {plan.connections} connections, unique prompts),"
+        f" the constant upstream (nginx), fastgate's supervisor and control plane on core {cores.load}",
+        f"* {plan.runs} rounds in which all take turns, {plan.seconds} s each; medians, ratios within a round; CPU is user and"
+        " system time of all threads, from /proc",
+        "* fastgate: `serve --workers 1` with a virtual key, four budgets, a price, journal and ledger; after each run the"
+        " ledger's rows and costs were compared with the upstream's count: equal",
+        f"* others used at most {outside:.0%} of the subject's core in a run",
+    ]
+    if cores.subject == cores.load:
+        lines.append("* THERE IS ONLY ONE CORE: subject and load took it from each other, the figures say nothing")
+    return "\n".join(lines)
+
+
+def _requests(figures: Figures) -> str:
+    sizes = figures.sizes()
+    head = [
+        "subject",
+        *(text for size in sizes for text in (f"{size} KB: requests/s", "µs of CPU", "p50 ms", "p99 ms")),
+    ]
+    rows = []
+    for subject in figures.subjects(sizes[0]):
+        row = [subject]
+        for size in sizes:
+            measured = "subject" in figures.of(subject, size)[0].cpu
+            cpu = f"{figures.median(subject, size, cpu_of('subject')):.1f}" if measured else ""
+            p50 = figures.median(subject, size, lambda run: run.p50) / 1000
+            p99 = figures.median(subject, size, lambda run: run.p99) / 1000
+            row += [f"{figures.median(subject, size, rate):,.0f}", cpu, f"{p50:.2f}", f"{p99:.2f}"]
+        rows.append(row)
+    shares = [f"{figures.ratio(FASTGATE, NGINX, size, rate):.2f}" for size in sizes]
+    rows.append(["fastgate : nginx", *(text for share in shares for text in (share, "", "", ""))])
+    return table(head, rows)
+
+
+def _processes(figures: Figures) -> str:
+    rows = []
+    for size in figures.sizes():
+        cpu = [f"{figures.median(FASTGATE, size, cpu_of(process)):.1f}" for process in _PROCESSES]
+        rows.append([f"{size} KB", *cpu])
+    return table(["prompt", "worker", "control plane", "supervisor", "wrk", "upstream"], rows)
+
+
+def _streams(figures: Figures) -> str:
+    rows = []
+    for subject in figures.subjects(0):
+        measured = "subject" in figures.of(subject, 0)[0].cpu
+        cpu = f"{figures.median(subject, 0, cpu_of('subject')):.1f}" if measured else ""
+        delays = [figures.median(subject, 0, value) for value in (lambda r: r.p50, lambda r: r.p99, lambda r: r.p999)]
+        name = "source to client, nothing between" if not measured else subject
+        rows.append(
+            [name, f"{figures.median(subject, 0, rate):,.0f}", cpu, *(f"{delay / 1000:.2f}" for delay in delays)]
+        )
+    return table(["subject", "chunks/s", "µs per chunk", "p50 ms", "p99 ms", "p99.9 ms"], rows)
+
+
+def _bounds(figures: Figures) -> str:
+    rows = []
+    for bound in bounds(figures):
+        relation = "at least" if bound.at_least else "at most"
+        found, limit = (
+            f"{value:,.0f}" if bound.bound >= 100 else f"{value:.2f}" for value in (bound.found, bound.bound)
+        )
+        rows.append([bound.what, f"{found} {bound.unit}", f"{relation} {limit}", "yes" if bound.met else "NO"])
+    return table(["what", "found", "promised", "kept"], rows)

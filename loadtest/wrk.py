@@ -1,0 +1,53 @@
+"""The load: wrk with unique prompts, one thread, as many requests as get answered."""
+
+import json
+import os
+import secrets
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from loadtest.errors import RigError
+
+SCRIPT: Final = Path(__file__).with_name("prompts.lua")
+_ERRORS: Final = ("connect", "read", "write", "status", "timeout")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What wrk saw; latencies in microseconds."""
+
+    requests: int
+    seconds: float
+    p50: int
+    p99: int
+    p999: int
+    cpu_seconds: float
+    """Of wrk itself."""
+
+
+def load(port: int, *, prompt_bytes: int, model: str, key: str, connections: int, seconds: int) -> Loaded:
+    """Run wrk for ``seconds``. Raises RigError unless every answer was good."""
+    url = f"http://127.0.0.1:{port}/"
+    what = [str(prompt_bytes), model, key, secrets.token_hex(8)]
+    how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
+    process = subprocess.Popen(["wrk", *how, url, "--", *what], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    cpu = _reap(process)
+    lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
+    if process.returncode or not lines:
+        raise RigError(f"wrk failed with status {process.returncode}: {out[-500:]}")
+    found: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
+    bad = {name: found[name] for name in _ERRORS if found[name]}
+    if bad or not found["requests"]:
+        raise RigError(f"not every request was answered with status 200: {bad} of {found['requests']}")
+    return Loaded(found["requests"], found["microseconds"] / 1e6, found["p50"], found["p99"], found["p999"], cpu)
+
+
+def _reap(process: "subprocess.Popen[str]") -> float:
+    """Wait for the end of a child; the CPU time that it took."""
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage.ru_utime + usage.ru_stime
