@@ -10,7 +10,7 @@ import sys
 import time
 from array import array
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, cast
 
 import httptools
 import uvloop
@@ -76,8 +76,7 @@ class Reader(asyncio.Protocol):
         self._now = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # what uvloop gives is one in all but name
         self._ask()
 
     def data_received(self, data: bytes) -> None:

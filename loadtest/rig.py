@@ -18,7 +18,7 @@ from loadtest.figures import ALONE, BARE, FASTGATE, HIDDEN, NGINX, Figures, Run
 from loadtest.programs import Programs, free_port
 from loadtest.reader import Wanted, command
 
-READER_SECONDS: Final = 60.0
+READER_SECONDS: Final = 20.0
 """Beyond what the streams take."""
 
 

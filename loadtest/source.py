@@ -9,7 +9,7 @@ import itertools
 import json
 import sys
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 import uvloop
@@ -59,8 +59,7 @@ class Source(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # what uvloop gives is one in all but name
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)

@@ -1,7 +1,8 @@
 """The compiled configuration as one mapped file: searched where it lies, no Python object per key."""
 
-from typing_extensions import Buffer
 from os import PathLike
+
+from typing_extensions import Buffer
 
 VERSION: int
 HEADER_SIZE: int

@@ -67,7 +67,7 @@ class Gateway:
             call.log(499, Failure(FailureCode.INVALID_REQUEST, "The client left before its request was whole."))
         except asyncio.CancelledError:
             self._fail(call, Failure(FailureCode.REQUEST_TIMEOUT, "The request's body did not arrive in time."))
-        except Exception:  # noqa: BLE001  the outermost edge
+        except Exception:
             log.exception("request %s failed by a fault of ours", call.request_id)
             self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
         finally:

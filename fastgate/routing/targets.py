@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 
 from fastgate.wire.snapshot import SnapshotHead, TargetRecord
 
-
 T = TypeVar("T")
 
 

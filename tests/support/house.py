@@ -1,0 +1,194 @@
+"""A whole gateway for a test: the simulator, `fastgate serve` as an operator runs it, and its admin API."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import yaml
+
+from fastgate.simulator.process import Simulator
+
+START_SECONDS = 20
+LEDGER_SECONDS = 30
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
+    """The first truthy answer of ``what``, asked again and again; AssertionError after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (answer := what()):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {why}"
+        time.sleep(0.01)
+    return answer
+
+
+class House:
+    """``with House(folder, settings, workers=2) as house``: everything runs on ports of its own and ends with the block.
+
+    ``settings``: the configuration as of contract section 2, without ``server`` and ``providers`` where the simulator as provider
+    ``sim`` (type ``sim``, key ``upstream-key``) will do. ``simulator``: its options, or a running Simulator to share.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, Any],
+        *,
+        workers: int = 2,
+        simulator: Simulator | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.workers = workers
+        self.settings = dict(settings)
+        self.owns_simulator = not isinstance(simulator, Simulator)
+        self.simulator = simulator if isinstance(simulator, Simulator) else Simulator(**(simulator or {}))
+        self.port, self.admin_port = free_port(), free_port()
+        self.state_dir = folder / "state"
+        self.config = folder / "fastgate.yaml"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.log = folder / "serve.log"
+
+    # ---- its life
+
+    def __enter__(self) -> Self:
+        if self.owns_simulator:
+            self.simulator.start()
+        self.write_config(self.settings)
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process is not None:
+            self.stop()
+        if self.owns_simulator:
+            self.simulator.stop()
+        shutil.rmtree(self.arena_dir, ignore_errors=True)
+        if kind is not None:
+            sys.stderr.write(self.log.read_text())
+
+    def write_config(self, settings: Mapping[str, Any]) -> None:
+        """Write the configuration; a running gateway reads it at its next reload."""
+        sim = {"sim": {"type": "sim", "base_url": self.simulator.url, "keys": [{"name": "k", "value": "upstream-key"}]}}
+        document = {"providers": sim, "arena_dir": str(self.arena_dir), **settings}
+        self.config.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    @property
+    def arena_dir(self) -> Path:
+        """On a tmpfs, as in production, whatever the test's folder lies on."""
+        return Path("/dev/shm") / f"fastgate-test-{self.port}-{os.getpid()}"
+
+    def start(self) -> None:
+        """``fastgate serve``; returns when its first screen is complete."""
+        command = [sys.executable, "-m", "fastgate.cli.main", "serve", "--config", str(self.config)]
+        command += ["--port", str(self.port), "--admin-port", str(self.admin_port), "--workers", str(self.workers)]
+        command += ["--state-dir", str(self.state_dir)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            )
+        assert self.process.stdout is not None
+        for raw in self.process.stdout:
+            if raw.startswith(b"curl "):
+                return
+        raise AssertionError(f"the gateway did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """SIGTERM, as an operator stops it; returns the exit code."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        return process.returncode
+
+    def kill_everything(self) -> None:
+        """SIGKILL for the supervisor and all its children at once."""
+        process, self.process = self.process, None
+        assert process is not None
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+    # ---- what it says
+
+    @property
+    def url(self) -> str:
+        """Base URL of Anthropic clients."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def openai_url(self) -> str:
+        """Base URL of OpenAI clients."""
+        return f"{self.url}/v1"
+
+    def admin(self, path: str, method: str = "GET", **parameters: Any) -> Any:
+        """The JSON of an admin endpoint (``spend``, ``requests``, ...)."""
+        token = (self.state_dir / "admin-token").read_text().strip()
+        answer = httpx.request(
+            method,
+            f"http://127.0.0.1:{self.admin_port}/api/v1/{path}",
+            params=parameters,
+            headers={"authorization": f"Bearer {token}"},
+            timeout=30,
+        )
+        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def pids(self, kind: str) -> list[int]:
+        """Process ids of the running ``worker``s or of ``control``."""
+        return [owner["pid"] for owner in self.admin("status")["owners"] if owner["kind"] == kind and owner["alive"]]
+
+    def drained(self, requests: int) -> dict[str, Any]:
+        """The ledger's totals, as soon as it has that many requests (it must not come to have more)."""
+
+        def total() -> dict[str, Any] | None:
+            sums: dict[str, Any] = self.admin("spend")["total"]
+            return sums if sums["requests"] >= requests else None
+
+        sums: dict[str, Any] = wait_for(total, LEDGER_SECONDS, f"{requests} requests in the ledger")
+        return sums
+
+    def bill(self) -> dict[str, Any]:
+        """The simulator's own bill."""
+        return self.simulator.bill()
+
+    def holds(self) -> int:
+        """Open holds of all owners."""
+        return sum(owner["open_holds"] for owner in self.admin("status")["owners"])
+
+
+def key(name: str, **settings: Any) -> dict[str, Any]:
+    """A virtual key whose secret is ``sk-fg-<name>`` (padded)."""
+    return {"id": name, "secret": secret(name), **settings}
+
+
+def secret(name: str) -> str:
+    """The secret of :func:`key`."""
+    return f"sk-fg-{name:x<43}"
+
+
+def compact(document: Any) -> bytes:
+    """JSON as the SDKs send it."""
+    return json.dumps(document, separators=(",", ":")).encode()
