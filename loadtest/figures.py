@@ -14,7 +14,7 @@ HIDDEN: Final = "fastgate, usage taken out"
 
 @dataclass(frozen=True)
 class Run:
-    """One subject under one load for a few seconds. ``cpu``: microseconds per request, or per chunk, of each process."""
+    """One subject under one load for a few seconds. ``cpu``: microseconds per request (or chunk) of each process."""
 
     subject: str
     prompt_kb: int

@@ -1,4 +1,4 @@
-"""fastgate as an operator runs it: a configuration, ``fastgate serve``, one worker, which is then moved to a core of its own."""
+"""fastgate as an operator runs it: a configuration and ``fastgate serve``; the worker is then moved to its core."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ class House:
         shutil.rmtree(self._arena_dir, ignore_errors=True)
 
     def settle(self) -> None:
-        """Wait until all that was asked is in the ledger. Raises RigError when it takes too long, or the worker died."""
+        """Wait until all that was asked is in the ledger. Raises RigError where it takes too long or a worker died."""
         deadline = time.monotonic() + LEDGER_SECONDS
         while True:
             status = self._admin("status")

@@ -37,7 +37,9 @@ _UPSTREAM: Final = Template("""server {
     location / { default_type application/json; return 200 '$answer'; }
     location = /count { stub_status; }
   }""")
-_PROXY: Final = Template("""upstream constant { server 127.0.0.1:$upstream; keepalive 256; keepalive_requests 1000000000; }
+_PROXY: Final = Template("""upstream constant {
+    server 127.0.0.1:$upstream; keepalive 256; keepalive_requests 1000000000;
+  }
   server {
     listen 127.0.0.1:$port backlog=4096;
     location / { proxy_pass http://constant; proxy_http_version 1.1; proxy_set_header Connection ""; }

@@ -1,6 +1,7 @@
 """The clients of streams: ``python -m loadtest.reader '{"port": ..., ...}'``; prints one JSON line.
 
-So many connections, each of which reads so many streams one after another and notes how old each chunk is when it comes.
+So many connections, each of which reads so many streams one after another and notes how old each chunk is when it
+comes.
 """
 
 import asyncio
@@ -46,8 +47,8 @@ class Wanted:
             asked["stream_options"] = {"include_usage": True}
         body = json.dumps(asked).encode()
         head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\nAccept: text/event-stream\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\n"
+            f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         return head.encode() + body
 
@@ -66,6 +67,10 @@ class Reader(asyncio.Protocol):
     """One connection."""
 
     _transport: asyncio.Transport
+    _parser: httptools.HttpResponseParser
+    _tail: bytes
+    _last: bytes
+    _chunks: int
 
     def __init__(self, wanted: Wanted, seen: Seen) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,7 +1,7 @@
 """The constant upstream of streams: ``python -m loadtest.source PORT CHUNKS CHUNK_MS``.
 
-Every request is answered with so many chat completion chunks, one each ``CHUNK_MS``; each bears the moment at which it was
-written, so that who reads it knows how long it was on its way. Streams are out of step with each other.
+Every request is answered with so many chat completion chunks, one each ``CHUNK_MS``; each bears the moment at which it
+was written, so that who reads it knows how long it was on its way. Streams are out of step with each other.
 """
 
 import asyncio

@@ -44,10 +44,10 @@ def bound_tokens(
     max_output: int | None,
     default_cap: int,
 ) -> Bound:
-    """Bounds for a body of ``size`` bytes; ``capped``: a hard budget applies, so that the request must not go without a cap.
+    """Bounds for a body of ``size`` bytes; ``capped``: a hard budget applies, so the request must not go without a cap.
 
-    Input is one token per byte (``strict``) or what the traffic has taught. Output is the client's cap, else the smaller of the
-    gateway's and the model's, times the choices asked for.
+    Input is one token per byte (``strict``) or what the traffic has taught. Output is the client's cap, else the
+    smaller of the gateway's and the model's, times the choices asked for.
     """
     text = size - request.image_bytes
     tokens = text + TEMPLATE_TOKENS if strict else rate.bound(text)

@@ -29,7 +29,9 @@ def application(plane: ControlPlane, access: Access, queries: Queries) -> Litest
             title="fastgate admin API",
             version=__version__,
             render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-            openapi_router=Router("/api/v1", route_handlers=[], after_request=_not_found_as_problem),
+            openapi_router=Router(
+                "/api/v1", route_handlers=[], after_request=_not_found_as_problem, include_in_schema=False
+            ),
             components=Components(
                 security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", description="Admin token")}
             ),

@@ -128,4 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    logging.shutdown()
+    # All is closed; taking the interpreter apart as well costs time, and DuckDB's binding complains about it.
+    os._exit(exit_code)

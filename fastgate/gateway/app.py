@@ -39,7 +39,7 @@ _PROBES: Final = frozenset({"/", "/api/hello"})
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
 # Paths that the product will serve: what asks for them is told so, rather than that there is no such thing.
 _LATER: Final = (
-    "/completions", "/responses", "/embeddings", "/moderations", "/images/", "/audio/", "/files", "/batches", "/messages/batches",
+    "/completions", "/responses", "/embeddings", "/moderations", "/images/", "/audio/", "/files", "/batches",
 )  # fmt: skip
 
 

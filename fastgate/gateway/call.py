@@ -18,12 +18,14 @@ class Call:
         "body_size",
         "dialect",
         "first_byte_ns",
+        "free",
         "grant",
         "headers",
         "id",
         "logged",
         "model",
         "now_ns",
+        "path",
         "protocol",
         "query",
         "scope",
@@ -44,6 +46,8 @@ class Call:
         self.id: bytes = worker.next_id(self.now_ns)
         self.grant: Grant | None = None
         self.model = ""
+        self.path = ""
+        self.free = False
         self.upstream_ns = 0
         self.first_byte_ns = 0
         self.logged = False

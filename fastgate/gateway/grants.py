@@ -35,7 +35,7 @@ _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 
 @dataclass(slots=True)
 class Leg:
-    """One way to serve a model for a key: a provider, a credential, an upstream model, and the budgets that bind there."""
+    """One way to serve a model for a key: a provider, a credential, an upstream model, the budgets that bind there."""
 
     upstream: Upstream
     head: bytes
@@ -173,8 +173,8 @@ class Grant:
         if self.record.unpriced == Unpriced.REJECT:
             raise Failure(
                 FailureCode.MODEL_UNPRICED,
-                f"Nothing prices the model '{shown(model)}', and the key '{self.record.id}' rejects models without a price:"
-                " set one in providers.*.prices, or the key's 'unpriced'.",
+                f"Nothing prices the model '{shown(model)}', and the key '{self.record.id}' rejects models without"
+                " a price: set one in providers.*.prices, or the key's 'unpriced'.",
                 param="model",
             )
         return self.record.ceiling

@@ -2,7 +2,8 @@
 
     authenticate → read → choose target → hold → attempt → relay and meter → settle → journal
 
-Whatever happens after the hold reaches a settlement: what the provider may bill is charged, what it cannot is given back.
+Whatever happens after the hold reaches a settlement: what the provider may bill is charged, what it cannot is given
+back.
 """
 
 import asyncio
@@ -45,22 +46,22 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     found, request = call.dialect.parse(body)
     call.model = request.model
     leg = call.grant.leg(call.dialect.name, request.model)
-    free = operation is Operation.COUNT_TOKENS
+    call.path, call.free = path, operation is Operation.COUNT_TOKENS
     bound = bound_tokens(
         request,
         len(body),
         strict=leg.strict,
         rate=leg.rate,
-        capped=bool(leg.budgets) and not free,
+        capped=bool(leg.budgets) and not call.free,
         max_output=leg.priced.max_output,
         default_cap=call.state.head.output_cap,
     )
     if request.thinking_budget is not None and bound.cap is not None and request.thinking_budget >= bound.cap:
         raise Failure.invalid(
-            f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}: set a higher cap."
+            f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}."
         )
     amount = 0
-    if not free:
+    if not call.free:
         amount = hold_amount(
             call.state.prices,
             leg.price,
@@ -76,7 +77,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     )
     payload = splice(body, edits) if edits else body
     call.body_size = len(body) - request.image_bytes
-    await attempt(call, leg, held, request, payload, path, free=free)
+    await attempt(call, leg, held, request, payload)
 
 
 async def receive(call: Call) -> bytes:
@@ -123,23 +124,23 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
     )
 
 
-def compose(call: Call, leg: Leg, path: str, length: int) -> bytes:
+def compose(call: Call, leg: Leg, length: int) -> bytes:
     """The head of the request to the provider. Clients repeat themselves, so all but the length is kept."""
     headers = call.headers
     names = leg.upstream.kind.forward[call.dialect.name]
-    values = (path, call.query, *[headers.get(name) for name in names])
+    values = (call.path, call.query, *[headers.get(name) for name in names])
     head = leg.heads.get(values)
     if head is None:
         if len(leg.heads) >= _MOST_HEADS:
             leg.heads.clear()
-        head = leg.heads[values] = first_lines(call, leg, path, dict(zip(names, values[2:], strict=True)))
+        head = leg.heads[values] = first_lines(call, leg, dict(zip(names, values[2:], strict=True)))
     return b"%bcontent-length: %d\r\n\r\n" % (head, length)
 
 
-def first_lines(call: Call, leg: Leg, path: str, forwarded: dict[str, str | None]) -> bytes:
+def first_lines(call: Call, leg: Leg, forwarded: dict[str, str | None]) -> bytes:
     """The request line, what the client may say to the provider, and what every request to it says."""
     query = query_to_forward(call.query)
-    target = f"{leg.upstream.path(call.dialect.name, path)}{'?' if query else ''}{query}"
+    target = f"{leg.upstream.path(call.dialect.name, call.path)}{'?' if query else ''}{query}"
     said = {
         **dict(leg.upstream.kind.defaults),
         **{name: value for name, value in forwarded.items() if value is not None},
@@ -148,11 +149,9 @@ def first_lines(call: Call, leg: Leg, path: str, forwarded: dict[str, str | None
     return "".join(f"{line}\r\n" for line in lines).encode("latin-1", "replace") + leg.head
 
 
-async def attempt(
-    call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes, path: str, *, free: bool
-) -> None:
+async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes) -> None:
     """Send the request to the provider of ``leg`` and relay what it answers."""
-    head = compose(call, leg, path, len(payload))
+    head = compose(call, leg, len(payload))
     began = time_ns()
     held.sent()
     try:
@@ -167,7 +166,7 @@ async def attempt(
     elif request.stream and (exchange.header(b"content-type") or b"").startswith(b"text/event-stream"):
         await relay_stream(call, leg, held, request, exchange)
     else:
-        await relay_answer(call, leg, held, exchange, free=free)
+        await relay_answer(call, leg, held, exchange)
 
 
 def unanswered(call: Call, held: Hold, error: UpstreamError) -> Failure:
@@ -211,7 +210,7 @@ async def whole(exchange: Exchange) -> bytes:
     return Inflater.of(exchange.header(b"content-encoding")).all(body)
 
 
-async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange, *, free: bool) -> None:
+async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """A whole answer: read, metered, settled, then sent with its cost."""
     try:
         body = await whole(exchange)
@@ -221,7 +220,7 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange, *, 
     except UpstreamError as error:
         raise unanswered(call, held, error) from error
     charges, output = metered(call, body)
-    outcome = Outcome.free() if free else Outcome.of(call, leg, held, charges, output)
+    outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output)
     cost = settle(call, held, outcome, 200)
     call.protocol.response_bytes(200, headers_of(call, leg, provider_headers(exchange.headers), cost), body)
 

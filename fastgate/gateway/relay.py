@@ -18,7 +18,7 @@ _accepting: set[type] = set()
 
 
 def _accepted(handed: Any) -> bool:
-    """Whether the server took the bytes. It answers at once, with one of two kinds of awaitable, neither of which ever waits."""
+    """Whether the server took the bytes: it answers at once, with one of two kinds of awaitable that never wait."""
     if type(handed) in _accepting:
         return True
     try:
@@ -34,8 +34,8 @@ def _accepted(handed: Any) -> bool:
 class StreamRelay:
     """Hands pieces of an answer from the provider's socket to the client's, through the scanner.
 
-    Called straight from the socket's read callback. When the client is gone the pieces are only metered; when it takes nothing
-    the provider is paused.
+    Called straight from the socket's read callback. When the client is gone the pieces are only metered; when it takes
+    nothing the provider is paused.
     """
 
     __slots__ = (

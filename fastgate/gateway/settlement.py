@@ -34,7 +34,7 @@ from fastgate.wire.failure import FailureCode
 from fastgate.wire.usage import Bucket
 
 _BYTES_PER_TOKEN = 3
-"""Of measured text, for an estimate: fewer than any language averages with current tokenizers, so that it errs upwards."""
+"""Of measured text, for an estimate: fewer than any language averages with current tokenizers, so it errs upwards."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """How much of an answer its client has not taken yet.
 
-The server accepts every byte at once and never says how many still wait, so the kernel is asked: what the peer has acknowledged
-on the connection, against what was handed over. Only answers that are large enough to matter ask at all.
+The server accepts every byte at once and never says how many still wait, so the kernel is asked: what the peer has
+acknowledged on the connection, against what was handed over. Only answers that are large enough to matter ask at all.
 """
 
 import os

@@ -2,8 +2,8 @@
 
 A request is one row of ``events``, numbers and free text; what has few values (who, where to, how it ended) stands once
 in ``origins``, and the row bears its number. Sums are taken by number before any text is looked at, which keeps both
-inserts and group-bys fast; the view ``requests`` shows the whole. Two origins may be equal in all their columns: queries
-group by the columns, never by the number.
+inserts and group-bys fast; the view ``requests`` shows the whole. Two origins may be equal in all their columns:
+queries group by the columns, never by the number.
 
 Amounts are nano-USD, times microseconds since 1970 UTC, a request's id its 16 bytes as two signed 64-bit numbers.
 """

@@ -1,4 +1,4 @@
-"""Spend: sums over requests by any combination of attributes, and by time. Exact: integers from the journal to the answer."""
+"""Spend: sums over requests by any attributes, and by time. Exact: integers from the journal to the answer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ _OUTER_SUMS: Final = ", ".join(
 
 @dataclass(frozen=True)
 class Group:
-    """One combination: ``labels`` by attribute's name (and ``time``, where an interval was asked for), sums by measure."""
+    """One combination: ``labels`` by attribute's name (``time`` first, if there is an interval), sums by measure."""
 
     labels: Mapping[str, str | int | None]
     sums: Mapping[str, int]
@@ -75,7 +75,7 @@ def spend(
     which: Filter | None = None,
     limit: int = MOST_GROUPS,
 ) -> Spend:
-    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). A tag that is absent is None."""
+    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). An absent tag is None."""
     query = _Query(by, interval)
     conditions = (which or Filter()).conditions()
     values = [*conditions.values, *query.values, limit + 2]

@@ -7,8 +7,12 @@ from typing import Final
 _COMMON: Final = ("content-type", "accept", "user-agent", "idempotency-key", "x-client-request-id")
 _OPENAI: Final = (*_COMMON, "openai-beta")
 _ANTHROPIC: Final = (
-    *_COMMON, "anthropic-version", "anthropic-beta", "anthropic-user-profile-id", "anthropic-dangerous-direct-browser-access",
-)  # fmt: skip
+    *_COMMON,
+    "anthropic-version",
+    "anthropic-beta",
+    "anthropic-user-profile-id",
+    "anthropic-dangerous-direct-browser-access",
+)
 
 # Headers of an answer that a client may see, beside those of the limits, which start alike.
 _ANSWER: Final = frozenset(

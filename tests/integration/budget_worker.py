@@ -1,6 +1,6 @@
 """A process that takes and settles holds as fast as it can; run by test_budget_processes.py.
 
-argv: folder, rounds (0: until killed), hold, cost, ``cell:limit`` ... Prints one JSON line with what it was granted and refused.
+argv: folder, rounds (0: until killed), hold, cost, ``cell:limit`` ... Prints what it was granted and refused as JSON.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""One arena, several real processes: limits hold, nobody is rejected wrongly, and a kill at any moment loses nothing."""
+"""One arena, several real processes: limits hold, nobody is rejected wrongly, no kill loses anything."""
 
 import json
 import os
@@ -79,7 +79,7 @@ def test_a_limit_is_reached_exactly_by_four_processes(workers: Workers) -> None:
 
 
 def test_a_spent_key_beside_a_fitting_one_costs_it_nothing(workers: Workers) -> None:
-    """The team has room for exactly what the fitting key asks: a hold that is about to be taken back must not stand in its way."""
+    """The team has room for exactly what the fitting key asks: holds about to be taken back must not be in its way."""
     team = workers.arena.cell("team:t/lifetime/default")
     fitting, spent = workers.arena.cell("key:fits/lifetime/default"), workers.arena.cell("key:spent/lifetime/default")
     rounds = 20_000
@@ -101,7 +101,7 @@ def test_a_spent_key_beside_a_fitting_one_costs_it_nothing(workers: Workers) -> 
 
 
 def test_kill_at_any_moment_loses_and_doubles_nothing(workers: Workers) -> None:
-    """Real kills under full load; every committed row is settled once, every settled amount has its row, no hold stays."""
+    """Under full load: every committed row is settled once, every settled amount has its row, no hold stays."""
     cells = [workers.arena.cell(f"{owner}/lifetime/default") for owner in ("key:k", "team:t", "customer:c")]
     supervisor = Owner(workers.arena, SUPERVISOR, os.getpid())
     chance = random.Random(20261121)

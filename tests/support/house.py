@@ -43,7 +43,8 @@ class House:
     """``with House(folder, settings, workers=2) as house``: everything runs on ports of its own and ends with the block.
 
     ``settings``: the configuration as of contract section 2, without ``server`` and ``providers`` where the simulator as provider
-    ``sim`` (type ``sim``, key ``upstream-key``) will do. ``simulator``: its options, or a running Simulator to share.
+    ``sim`` (type ``sim``, key ``upstream-key``) will do. ``simulator``: its options, or a running Simulator to share. ``environment``: further variables of
+    ``serve``.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class House:
         *,
         workers: int = 2,
         simulator: Simulator | Mapping[str, Any] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.workers = workers
         self.settings = dict(settings)
+        self.environment = {**os.environ, **(environment or {})}
         self.owns_simulator = not isinstance(simulator, Simulator)
         self.simulator = simulator if isinstance(simulator, Simulator) else Simulator(**(simulator or {}))
         self.port, self.admin_port = free_port(), free_port()
@@ -103,7 +106,12 @@ class House:
         command += ["--state-dir", str(self.state_dir)]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+                command,
+                cwd=self.folder,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
             )
         assert self.process.stdout is not None
         for raw in self.process.stdout:
@@ -174,9 +182,39 @@ class House:
         """The simulator's own bill."""
         return self.simulator.bill()
 
-    def holds(self) -> int:
+    def holds(self, status: Mapping[str, Any] | None = None) -> int:
         """Open holds of all owners."""
-        return sum(owner["open_holds"] for owner in self.admin("status")["owners"])
+        return sum(owner["open_holds"] for owner in (status or self.admin("status"))["owners"])
+
+    def settled(self) -> None:
+        """Wait until no hold is open and the ledger has all that was logged."""
+
+        def idle() -> bool:
+            status = self.admin("status")
+            return not self.holds(status) and not status["journals"]["lag_events"]
+
+        wait_for(idle, LEDGER_SECONDS, "no open hold, and an empty journal")
+
+    def requests(self, **filters: Any) -> list[dict[str, Any]]:
+        """All rows of the ledger that match, newest first."""
+        rows: list[dict[str, Any]] = []
+        page = self.admin("requests", limit=1000, **filters)
+        while True:
+            rows += page["items"]
+            if page["next"] is None:
+                return rows
+            page = self.admin("requests", limit=1000, cursor=page["next"], **filters)
+
+    def budget(self, id_: str) -> dict[str, Any]:
+        """A budget, as the API shows it."""
+        [found] = [each for each in self.admin("budgets")["items"] if each["id"] == id_]
+        return dict(found)
+
+
+def private_mb(pid: int) -> float:
+    """Memory that a process has for itself alone."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return sum(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Private_")) / 1024
 
 
 def key(name: str, **settings: Any) -> dict[str, Any]:

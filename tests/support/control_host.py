@@ -1,0 +1,161 @@
+"""A control process over real sockets, with this process in the place of a worker."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fastgate._core.arena import Arena
+from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, Levels, hold
+from fastgate._core.journal import Draft, Journal
+from fastgate._core.owner import WORKER, Owner
+from fastgate._core.price import PriceTable, Usage
+from fastgate._core.snapshot import Snapshot
+
+CONFIG = """
+server: {port: 1, admin_port: 2}
+admin: {token: "a-token-of-the-operator"}
+providers:
+  sim: {type: sim, base_url: "http://127.0.0.1:9/v1", keys: [{name: main, value: provider-secret}]}
+models: {smart: {targets: [{provider: sim, model: sim-small}]}}
+customers: [{id: acme, budgets: [{limit_usd: "100", window: month}]}]
+teams:
+  - {id: platform, customer: acme, environment: prod, budgets: [{limit_usd: "20", window: day}]}
+keys:
+  - {id: ide, team: platform, secret: virtual-secret, budgets: [{limit_usd: "5", window: {every: 3, unit: hour}}]}
+  - {id: free, secret: other-secret}
+"""
+TOKEN = "a-token-of-the-operator"
+BUDGETS = ("key:ide/3-hour/default", "team:platform/day/default", "customer:acme/month/default")
+WINDOWS = ((3, 3), (4, 1), (6, 1))
+LIMITS = (5 * 10**9, 20 * 10**9, 100 * 10**9)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
+    """What ``condition`` returns once it is true; other processes tell nothing when they are done."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.02)
+    return found
+
+
+class ControlHost:
+    """Folders, a configuration, and a control process on a free port."""
+
+    def __init__(self, folder: Path, config: str = CONFIG) -> None:
+        self.state_dir, self.arena_dir = folder / "state", folder / "arena"
+        self.config = folder / "fastgate.yaml"
+        self.config.write_text(config)
+        for made in (self.state_dir, self.arena_dir):
+            made.mkdir(mode=0o700)
+        self.log = folder / "control.log"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.start()
+        self.arena = Arena(str(self.arena_dir / "arena.bin"))
+        self.owner = Owner(self.arena, WORKER, os.getpid())
+        self.journal = Journal(str(self.arena_dir), self.owner.slot)
+        self.prices = PriceTable(Snapshot(str(self.arena_dir / "snapshot.bin")).prices)
+        self.requests = 0
+
+    def start(self) -> None:
+        """Starts the process and waits until it says that it is ready."""
+        ready, writer = os.pipe()
+        options = ["--config", self.config, "--state-dir", self.state_dir, "--arena-dir", self.arena_dir]
+        with self.log.open("ab") as log:
+            began = self.log.stat().st_size
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "fastgate.control.process", *map(str, options), "--admin-port", "0"],
+                stdin=subprocess.PIPE, stderr=log, pass_fds=(writer,),
+                env={**os.environ, "FASTGATE_READY_FD": str(writer)},
+            )  # fmt: skip
+        os.close(writer)
+        try:
+            assert os.read(ready, 16) == b"ready\n", self.log.read_text()
+        finally:
+            os.close(ready)
+        said = self.log.read_bytes()[began:].decode()
+        port = int(said.split("admin API on port ")[1].split()[0])
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port}",
+            headers={"authorization": f"Bearer {TOKEN}"},
+            trust_env=False,
+            timeout=30,
+        )
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ends the process; returns its exit code."""
+        assert self.process is not None
+        assert self.process.stdin is not None
+        self.client.close()
+        self.process.send_signal(number)
+        code = self.process.wait(30)
+        self.process.stdin.close()
+        return code
+
+    def get(self, path: str, *pairs: tuple[str, str]) -> Any:
+        """The answer's document; it has to be 200."""
+        answer = self.client.get(f"/api/v1/{path}", params=list(pairs))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def serve(
+        self, usage: Usage, *, key: str = "ide", tags: str = "", user: str = "", settlement: int = SETTLED_EXACT
+    ) -> int:
+        """One request as a worker books it; returns its cost in nano-USD."""
+        self.requests += 1
+        levels = [
+            (self.arena.cell(name), limit, *window)
+            for name, limit, window in zip(BUDGETS, LIMITS, WINDOWS, strict=True)
+            if key == "ide"
+        ]
+        team = {"team": "platform", "customer": "acme", "environment": "prod"} if key == "ide" else {}
+        draft = Draft(
+            key=key, provider="sim", provider_key="main", model="smart", upstream_model="sim-small",
+            route="models.smart", dialect="openai-chat", tags=tags, user=user, **team,
+        )  # fmt: skip
+        now = time.time_ns()
+        price = self.price()
+        cost = self.prices.cost(price, usage, now)
+        request_id = now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
+        held = hold(self.owner, self.journal, Levels(self.arena, levels), draft, cost + 1000, now, request_id)
+        assert not isinstance(held, int)
+        held.sent()
+        held.settle(cost, usage, settlement, OUTCOME_OK, 200, duration_us=2500, upstream_us=2000, overhead_us=500)
+        return cost
+
+    def reject(self, error: str) -> None:
+        """One request that was refused before a hold."""
+        self.requests += 1
+        now = time.time_ns()
+        request_id = now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
+        draft = Draft(key="ide", team="platform", customer="acme", model="smart", dialect="openai-chat")
+        self.journal.log(draft, request_id, now // 1000, 40, 402, OUTCOME_REJECTED, False, error)
+
+    def price(self) -> int:
+        """The price index of sim-small."""
+        import msgspec
+
+        from fastgate.wire.snapshot import SnapshotHead
+
+        head = msgspec.msgpack.decode(Snapshot(str(self.arena_dir / "snapshot.bin")).head, type=SnapshotHead)
+        return head.providers[0].price_of("sim-small")
+
+    def settled(self) -> Any:
+        """Waits until every request is in the ledger; returns the whole spend."""
+        return until(lambda: (found := self.get("spend"))["total"]["requests"] == self.requests and found)
+
+    def close(self) -> None:
+        """Ends whatever still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process is not None and self.process.stdin is not None:
+            self.process.stdin.close()
+        self.client.close()

@@ -1,0 +1,27 @@
+"""Cost lines sum to the total exactly, whatever the rounding."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgate.control.cost_lines import shares
+
+UNIT = 10**9  # a nano-USD in the unit of the parts
+
+
+@given(st.lists(st.integers(0, 10**22), max_size=8))
+def test_shares_sum_to_the_total_and_are_off_by_less_than_one(parts: list[int]) -> None:
+    total, rest = divmod(sum(parts), UNIT)
+    total += rest * 2 > UNIT or (rest * 2 == UNIT and total % 2 == 1)
+    amounts = shares(parts, total)
+    assert amounts is not None
+    assert sum(amounts) == total
+    assert all(abs(amount * UNIT - part) < UNIT for amount, part in zip(amounts, parts, strict=True))
+    assert shares(parts, total + 1) is None
+    assert shares(parts, total - 1) is None
+
+
+def test_halves_round_to_even_once() -> None:
+    assert shares([UNIT // 2], 0) == [0]
+    assert shares([UNIT // 2, UNIT], 2) == [1, 1]
+    assert shares([UNIT // 4, UNIT // 4, UNIT // 4], 1) == [1, 0, 0]
+    assert shares([], 0) == []
