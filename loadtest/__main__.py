@@ -2,9 +2,10 @@
 
 import argparse
 import json
-import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from loadtest.cores import Cores
 from loadtest.errors import RigError
 from loadtest.figures import bounds
 from loadtest.machine import describe
+from loadtest.programs import find
 from loadtest.report import markdown
 from loadtest.rig import Plan, Rig
 
@@ -37,15 +39,13 @@ def parser() -> argparse.ArgumentParser:
     return chosen
 
 
-def _between(least: int, most: int) -> "type[int]":
-    class Number(int):
-        def __new__(cls, text: str) -> "Number":
-            number = int(text)
-            if not least <= number <= most:
-                raise argparse.ArgumentTypeError(f"must be from {least} to {most}")
-            return super().__new__(cls, number)
+def _between(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"must be from {least} to {most}")
+        return int(text)
 
-    return Number
+    return number
 
 
 def _milliseconds(text: str) -> float:
@@ -62,26 +62,15 @@ def _sizes(text: str) -> tuple[int, ...]:
     return sizes
 
 
-def missing() -> list[str]:
-    """Programs that are not installed."""
-    return [name for name in NEEDED if not shutil.which(name, path=f"{_path()}:/usr/sbin:/sbin")]
-
-
-def _path() -> str:
-    import os
-
-    return os.environ.get("PATH", "")
-
-
 def main() -> int:
     """Entry point; returns the exit code."""
     options = vars(parser().parse_args())
     target, strict = options.pop("json"), options.pop("strict")
     plan, cores, machine = Plan(**options), Cores.choose(), describe()
-    if missing():
-        print(f"not installed: {', '.join(missing())} (`make bench-system` installs them)", file=sys.stderr)
-        return 1
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out ends what was started
     try:
+        for name in NEEDED:
+            find(name)
         with tempfile.TemporaryDirectory(prefix="fastgate-loadtest-") as folder, Rig(plan, cores, Path(folder)) as rig:
             figures = rig.measure()
     except RigError as error:

@@ -1,7 +1,6 @@
 """fastgate as an operator runs it: a configuration and ``fastgate serve``; the worker is then moved to its core."""
 
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -11,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+from fastgate.supervisor.folders import SHARED_MEMORY, choose_arena_dir
 from loadtest import nginx, source
 from loadtest.cores import Cores, pin
 from loadtest.errors import RigError
@@ -24,7 +24,6 @@ OUTPUT_USD: Final = Decimal("0.60")
 """Per million tokens."""
 LEDGER_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
-_SHARED_MEMORY: Final = Path("/dev/shm")
 
 _BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month}]'
 _PROVIDER: Final = """\
@@ -68,14 +67,22 @@ def price(provider: str, output_tokens: int) -> Decimal:
     return (prompt * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000
 
 
+def arena_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder for the arena where fastgate itself would put it: in shared memory if that is large enough."""
+    roomy = choose_arena_dir(Path(tempfile.gettempdir())).parent == SHARED_MEMORY
+    where = SHARED_MEMORY if roomy else None
+    return tempfile.TemporaryDirectory(prefix="fastgate-loadtest-", dir=where, ignore_cleanup_errors=True)
+
+
 class House:
     """A running fastgate."""
 
-    def __init__(self, programs: Programs, cores: Cores, upstream_port: int, source_port: int) -> None:
+    def __init__(
+        self, programs: Programs, cores: Cores, arena_dir: Path, *, upstream_port: int, source_port: int
+    ) -> None:
         self._programs = programs
         self._state_dir = programs.folder / "state"
-        in_memory = _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free > 256 << 20
-        self._arena_dir = Path(tempfile.mkdtemp(prefix="fastgate-loadtest-", dir=_SHARED_MEMORY if in_memory else None))
+        self._arena_dir = arena_dir
         self.port, self._admin_port = free_port(), free_port()
         path = programs.folder / "fastgate.yaml"
         path.write_text(self._configuration(upstream_port, source_port))
@@ -86,10 +93,6 @@ class House:
         self.control, self.worker = int(children["control"]), int(children["worker 0"])
         self._token = (self._state_dir / "admin-token").read_text().strip()
         pin(self.worker, cores.subject)
-
-    def close(self) -> None:
-        """Remove what was kept in shared memory; the processes are ended by ``Programs``."""
-        shutil.rmtree(self._arena_dir, ignore_errors=True)
 
     def settle(self) -> None:
         """Wait until all that was asked is in the ledger. Raises RigError where it takes too long or a worker died."""

@@ -4,12 +4,11 @@ import os
 import pwd
 import re
 import urllib.request
-from pathlib import Path
 from string import Template
 from typing import Final
 
 from loadtest.errors import RigError
-from loadtest.programs import Programs, free_port
+from loadtest.programs import Programs, find, free_port
 
 MODEL: Final = "constant-1"
 PROMPT_TOKENS: Final = 250
@@ -61,7 +60,7 @@ class Nginx:
         )
         path = folder / f"{name}.conf"
         path.write_text(text)
-        self.pid = programs.start(name, [_program(), "-e", "stderr", "-c", str(path)], core, port=self.port)
+        self.pid = programs.start(name, [find("nginx"), "-e", "stderr", "-c", str(path)], core, port=self.port)
 
     def requests(self) -> int:
         """How many requests it has served, this one left out; of an upstream only."""
@@ -81,10 +80,3 @@ def upstream(programs: Programs, core: int) -> Nginx:
 def proxy(programs: Programs, core: int, upstream_port: int) -> Nginx:
     """The proxy to compare with."""
     return Nginx(programs, "nginx", _PROXY, core, upstream=upstream_port)
-
-
-def _program() -> str:
-    for folder in [*os.environ.get("PATH", "").split(":"), "/usr/sbin", "/sbin", "/usr/local/sbin"]:
-        if (Path(folder) / "nginx").exists():
-            return str(Path(folder) / "nginx")
-    raise RigError("nginx is not installed")

@@ -1,5 +1,7 @@
 """The processes of a run: started on a core, waited for, and ended; never any other."""
 
+import os
+import shutil
 import socket
 import subprocess
 import time
@@ -14,6 +16,14 @@ from loadtest.errors import RigError
 START_SECONDS = 30.0
 END_SECONDS = 15.0
 LOOK_SECONDS = 0.02
+
+
+def find(name: str) -> str:
+    """Where a program is. Raises RigError where it is not installed."""
+    found = shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if found is None:
+        raise RigError(f"{name} is not installed: `make bench-system` installs what is missing")
+    return found
 
 
 def free_port() -> int:

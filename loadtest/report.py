@@ -39,10 +39,10 @@ def _method(figures: Figures, plan: Plan, cores: Cores) -> str:
     lines = [
         f"* method: the subject alone on core {cores.subject}; wrk (1 thread, {plan.connections} connections, unique"
         f" prompts), the constant upstream (nginx), fastgate's supervisor and control plane on core {cores.load}",
-        f"* {plan.runs} rounds in which all take turns, {plan.seconds} s each; medians, ratios within a round; CPU is user"
-        " and system time of all threads, from /proc",
-        "* fastgate: `serve --workers 1` with a virtual key, four budgets, a price, journal and ledger; after each run the"
-        " ledger's rows and costs were compared with the upstream's count: equal",
+        f"* {plan.runs} rounds in which all take turns, {plan.seconds} s each; medians, ratios within a round; CPU is"
+        " user and system time of all threads, from /proc",
+        "* fastgate: `serve --workers 1` with a virtual key, four budgets, a price, journal and ledger; after each run"
+        " the ledger's rows and costs were compared with the upstream's count: equal",
         f"* others used {median(outside):.0%} of the subject's core (median of all runs; at most {max(outside):.0%})",
     ]
     if cores.subject == cores.load:
@@ -54,7 +54,7 @@ def _requests(figures: Figures) -> str:
     sizes = figures.sizes()
     head = [
         "subject",
-        *(text for size in sizes for text in (f"{size} KB: requests/s", "µs of CPU", "p50 ms", "p99 ms")),
+        *(text for size in sizes for text in (f"{size} KB: requests/s", "µs of CPU", "p99 ms")),
     ]
     rows = []
     for subject in figures.subjects(sizes[0]):
@@ -62,12 +62,11 @@ def _requests(figures: Figures) -> str:
         for size in sizes:
             measured = "subject" in figures.of(subject, size)[0].cpu
             cpu = f"{figures.median(subject, size, cpu_of('subject')):.1f}" if measured else ""
-            p50 = figures.median(subject, size, lambda run: run.p50) / 1000
             p99 = figures.median(subject, size, lambda run: run.p99) / 1000
-            row += [f"{figures.median(subject, size, rate):,.0f}", cpu, f"{p50:.2f}", f"{p99:.2f}"]
+            row += [f"{figures.median(subject, size, rate):,.0f}", cpu, f"{p99:.2f}"]
         rows.append(row)
     shares = [f"{figures.ratio(FASTGATE, NGINX, size, rate):.2f}" for size in sizes]
-    rows.append(["fastgate : nginx", *(text for share in shares for text in (share, "", "", ""))])
+    rows.append(["fastgate : nginx", *(text for share in shares for text in (share, "", ""))])
     return table(head, rows)
 
 

@@ -89,10 +89,10 @@ class Rig:
 
     def _start(self, stack: ExitStack) -> None:
         os.sched_setaffinity(0, {self._cores.load})
-        programs = Programs(self._folder)
+        arena_dir = Path(stack.enter_context(house.arena_folder()))
+        programs = stack.enter_context(Programs(self._folder))
         core, load = self._cores.subject, self._cores.load
         python, plan = [sys.executable, "-m"], self._plan
-        stack.enter_context(programs)
         self._upstream = nginx.upstream(programs, load)
         proxy = nginx.proxy(programs, core, self._upstream.port)
         source_port, bare_port = free_port(), free_port()
@@ -100,8 +100,9 @@ class Rig:
         source_pid = programs.start("source", argv, load, port=source_port)
         argv = [*python, bare.__name__, str(bare_port), str(self._upstream.port), str(source_port)]
         bare_pid = programs.start("bare", argv, core, port=bare_port)
-        self._house = house.House(programs, self._cores, self._upstream.port, source_port)
-        stack.callback(self._house.close)
+        self._house = house.House(
+            programs, self._cores, arena_dir, upstream_port=self._upstream.port, source_port=source_port
+        )
         fastgate = {
             "subject": self._house.worker,
             "control": self._house.control,

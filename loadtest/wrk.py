@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.errors import RigError
+from loadtest.programs import find
 
 SCRIPT: Final = Path(__file__).with_name("prompts.lua")
 _ERRORS: Final = ("connect", "read", "write", "status", "timeout")
@@ -32,9 +33,10 @@ def load(port: int, *, prompt_bytes: int, model: str, key: str, connections: int
     url = f"http://127.0.0.1:{port}/"
     what = [str(prompt_bytes), model, key, secrets.token_hex(8)]
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
-    process = subprocess.Popen(["wrk", *how, url, "--", *what], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([find("wrk"), *how, url, "--", *what], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    out = process.stdout.read()
+    with process.stdout as pipe:
+        out = pipe.read()
     cpu = _reap(process)
     lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
     if process.returncode or not lines:

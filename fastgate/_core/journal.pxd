@@ -82,6 +82,7 @@ cdef class Journal:
     cdef Segment current
     cdef Segment spare
 
+    cdef bint _resume(self, list paths) except -1
     cdef Event *reserve(self, uint32_t length) except NULL
     cdef void commit(self, Event *event) noexcept nogil
 

@@ -7,6 +7,7 @@ are self-contained: names, not numbers of some table, so that any later version 
 
 import os
 from array import array
+from contextlib import suppress
 from pathlib import Path
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
@@ -114,6 +115,20 @@ def segment_path(str folder, int slot, uint64_t serial) -> str:
     return f"{folder}/journal-{slot:04d}-{serial:012d}.seg"
 
 
+def serial_of(str path) -> int:
+    """The inverse of :func:`segment_path`."""
+    return int(path.rpartition("-")[2].removesuffix(".seg"))
+
+
+def open_segments(paths) -> list:
+    """Those that can be written; what is damaged is left for people to look at, what is gone was read to its end."""
+    found = []
+    for path in paths:
+        with suppress(CorruptSegment, FileNotFoundError):
+            found.append(Segment(path, writable=True))
+    return found
+
+
 def segments_of(str folder, slot=None) -> list[str]:
     """Paths of all segments (of one owner), oldest first."""
     pattern = "journal-*.seg" if slot is None else f"journal-{slot:04d}-*.seg"
@@ -149,14 +164,26 @@ cdef class Journal:
         self.slot = slot
         self.segment_bytes = max(segment_bytes, FIRST + MAX_EVENT)
         paths = segments_of(folder, slot)
-        if resume and paths:
-            self.current = Segment(max(paths), writable=True)
-            self.serial = self.current.head().serial
-            self.sequence = _last_sequence(self.current)
+        if resume and self._resume(paths):
             return
-        self.serial = Segment(max(paths)).head().serial if paths else 0
+        self.serial = serial_of(max(paths)) if paths else 0
         self.serial = max(self.serial + 1, <uint64_t>_clock_serial())
         self.current = Segment(create_segment(folder, slot, self.serial, self.segment_bytes), writable=True)
+
+    cdef bint _resume(self, list paths) except -1:
+        """Go on where the owner stopped: in its last segment, or in the one before where the last was only prepared."""
+        cdef Segment before
+        cdef list found = open_segments(paths)
+        if not found:
+            return False
+        self.current = found.pop()
+        if found and self.current.head().committed == FIRST:
+            before = <Segment>found.pop()
+            if not before.head().sealed:
+                self.spare, self.current = self.current, before
+        self.serial = self.current.head().serial
+        self.sequence = _last_sequence(self.current)
+        return True
 
     def prepare(self) -> None:
         """Allocate the next segment when this one is half full. Called off the request path."""

@@ -6,11 +6,14 @@
     VOIDING   finished
 """
 
+from pathlib import Path
+
 from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.string cimport memset
 
 from fastgate._core.arena cimport Arena, record_at, slot_at
 from fastgate._core.budget cimport stage_event
-from fastgate._core.journal cimport Event, Journal
+from fastgate._core.journal cimport ERROR, STRINGS, Event, Journal
 from fastgate._core.layout cimport (
     FREE, HELD, HOLDING, RECORDS_PER_CHUNK, SETTLING, Record, Slot, fg_load, fg_store, fg_store_signed,
 )
@@ -18,7 +21,7 @@ from fastgate._core.owner cimport Owner
 from fastgate._core.steps cimport free_record, put_progress, settle_steps, state_of, step_of, void_steps, was_applied
 
 from fastgate._core.arena import ArenaError
-from fastgate._core.journal import Segment, segments_of
+from fastgate._core.journal import open_segments, segments_of
 from fastgate._core.owner import alive
 
 cdef enum:
@@ -44,8 +47,10 @@ def recover(Arena arena not None, Owner me not None, int slot, str folder not No
             record = record_at(arena, chunk * RECORDS_PER_CHUNK + position)
             if state_of(record.progress) != FREE:
                 counts[_resolve(me, record, journal)] += 1
-    for path in segments_of(folder, slot):
-        Segment(path, writable=True).seal()
+    for segment in open_segments(segments_of(folder, slot)):
+        segment.seal()
+    for unfinished in Path(folder).glob(f"journal-{slot:04d}-*.new"):
+        unfinished.unlink(missing_ok=True)
     dead.inflight = (dead.inflight >> 32) << 32
     fg_store_signed(&dead.open_holds, 0)
     fg_store(&dead.state, dead.state & ~<uint64_t>0xFF)
@@ -76,7 +81,15 @@ cdef str _resolve(Owner me, Record *record, Journal journal):
 
 
 cdef _settle_unknown(Owner me, Record *record, Journal journal):
+    """A kill may have come while the owner wrote how the request ended: none of that is taken."""
     cdef Event *event = <Event *>record.event
+    cdef int text
+    memset(event.tokens, 0, sizeof(event.tokens))
+    event.status = event.duration_us = event.upstream_us = event.ttft_us = event.overhead_us = 0
+    event.lengths[<int>ERROR] = 0
+    record.event_size = sizeof(Event)
+    for text in range(STRINGS):
+        record.event_size += event.lengths[text]
     event.settlement, event.outcome = UNSETTLED, UNKNOWN
     cdef Event *place = stage_event(journal, record, record.amount)
     if place == NULL:

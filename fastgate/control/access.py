@@ -10,6 +10,7 @@
 
 import hmac
 import ipaddress
+import logging
 import os
 import secrets
 import time
@@ -27,6 +28,8 @@ SESSION_SECONDS: Final = 12 * 3600
 MOST_SESSIONS: Final = 64
 LINK_FILE: Final = "dashboard-token"
 TOKEN_FILE: Final = "admin-token"
+
+log = logging.getLogger("fastgate.control")
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
@@ -65,7 +68,8 @@ class Access:
     def __init__(self, state_dir: Path, token: str) -> None:
         self._token = token
         self._link_file = state_dir / LINK_FILE
-        self._link = _keep(self._link_file)
+        self._link = ""
+        self._renew_link()
         self._sessions: dict[str, float] = {}
 
     def check_bearer(self, connection: Connection) -> None:
@@ -92,8 +96,16 @@ class Access:
         """A new session for a one-time link's token, which is used up by this; the next one lies in the 0600 file."""
         if not same(given, self._link):
             return None
-        self._link = _keep(self._link_file)
+        self._renew_link()
         return self._begin()
+
+    def _renew_link(self) -> None:
+        """Where the state folder is full there is no link, and the token still signs in."""
+        self._link = ""
+        try:
+            self._link = _keep(self._link_file)
+        except OSError as error:
+            log.warning("no link for the status page: %s cannot be written: %s", self._link_file, error.strerror)
 
     def sign_in(self, given: str) -> str | None:
         """A new session for the admin token."""

@@ -145,11 +145,14 @@ def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: P
 
 
 def _bases(provider_type: str, path: str) -> dict[str, str]:
-    """Dialects to the paths before their operations; the simulator speaks both at one address."""
+    """Dialects to the paths before their operations; the simulator speaks both at one address.
+
+    OpenAI's base URLs end with their version, Anthropic's come without it.
+    """
     if provider_type == "sim":
-        origin = path.removesuffix("/v1")
-        return {OPENAI_CHAT: f"{origin}/v1", ANTHROPIC: origin}
-    return {ANTHROPIC: path} if provider_type == "anthropic" else {OPENAI_CHAT: path}
+        version = f"{path.removesuffix('/v1')}/v1"
+        return {OPENAI_CHAT: version, ANTHROPIC: version}
+    return {ANTHROPIC: f"{path}/v1"} if provider_type == "anthropic" else {OPENAI_CHAT: path}
 
 
 def _model_record(

@@ -28,6 +28,7 @@ class Call:
         "path",
         "protocol",
         "query",
+        "refused_by",
         "scope",
         "state",
         "upstream_ns",
@@ -47,6 +48,7 @@ class Call:
         self.grant: Grant | None = None
         self.model = ""
         self.path = ""
+        self.refused_by = ""
         self.free = False
         self.upstream_ns = 0
         self.first_byte_ns = 0

@@ -30,6 +30,7 @@ from fastgate.wire.snapshot import (
 
 _MOST_GRANTS: Final = 8192
 _MOST_ROUTES: Final = 256
+_LONGEST_NAME: Final = 256
 _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 
 
@@ -88,7 +89,9 @@ class Grant:
         return self.record.providers is None or provider in self.record.providers
 
     def _route(self, dialect: str, model: str) -> Weighted[Leg]:
-        targets = resolve(self._state.head, model)
+        # A name goes into headers and journals: one that could not be a model's does not get that far.
+        sound = len(model) <= _LONGEST_NAME and model.isascii() and model.isprintable()
+        targets = resolve(self._state.head, model) if sound else ()
         if not targets:
             raise Failure.model_not_found(model)
         if not self.allows(model):

@@ -16,7 +16,18 @@ from fastgate._core.body import BodyError, scan, splice
 from fastgate._core.budget import CONTENDED, Hold, hold
 from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
-from fastgate._core.upstream_errors import BodyTooLarge, FirstByteTimeout, IdleTimeout, TotalTimeout, UpstreamError
+from fastgate._core.upstream_errors import (
+    BodyTooLarge,
+    ClosedEarly,
+    ConnectError,
+    ConnectTimeout,
+    FirstByteTimeout,
+    IdleTimeout,
+    ProtocolError,
+    TotalTimeout,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from fastgate.budgets.holds import bound_tokens, hold_amount
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
@@ -30,13 +41,25 @@ from fastgate.gateway.tail import TailMeter
 from fastgate.gateway.window import ClientWindow
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
+from fastgate.wire.snapshot import Window
 
+CLIENT_CLOSED: Final = 499
+"""Status in the ledger of a request whose client did not wait for the answer."""
 BUFFERED: Final = 8 << 20
 """Bytes of an answer that is not streamed which are kept for the cost header; longer ones are relayed without it."""
 _MOST_HEADS: Final = 64
 _URL_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 _CONTENDED_TRIES: Final = 200
-_TIMEOUTS: Final = (FirstByteTimeout, IdleTimeout, TotalTimeout)
+_REASONS: Final = (
+    (ConnectTimeout, "could not be connected in time"),
+    (ConnectError, "could not be connected"),
+    (FirstByteTimeout, "gave no answer in time"),
+    (IdleTimeout, "stopped in the middle of its answer"),
+    (TotalTimeout, "took longer than a request may take"),
+    (ProtocolError, "sent what is not a valid answer"),
+    (ClosedEarly, "closed the connection before its answer was whole"),
+    (UpstreamError, "failed"),
+)
 
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
@@ -84,11 +107,11 @@ async def receive(call: Call) -> bytes:
     """The body, within the bounds of size and time."""
     task = asyncio.current_task()
     assert task is not None
-    call.worker.reading[task] = call.now_ns
+    call.worker.patience.uploads[task] = call.now_ns
     try:
         return await read_body(call.protocol, call.headers, call.state.head.max_body)
     finally:
-        del call.worker.reading[task]
+        del call.worker.patience.uploads[task]
 
 
 async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
@@ -112,6 +135,7 @@ async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
 def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
     """The budget that is spent, in full."""
     budget = leg.budgets[level]
+    call.refused_by = f"budget:{budget.level}"
     spent, held, _, resets_at = call.state.arena.read_cell(budget.cell, budget.window, budget.every, call.now_ns)
     return Failure.budget(
         level=budget.level,
@@ -120,7 +144,7 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
         spent=spent,
         held=held,
         need=amount,
-        resets_at_ns=resets_at,
+        resets_at_ns=resets_at or (0 if budget.window == Window.LIFETIME else None),
     )
 
 
@@ -153,12 +177,21 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
     """Send the request to the provider of ``leg`` and relay what it answers."""
     head = compose(call, leg, len(payload))
     began = time_ns()
+    task = asyncio.current_task()
+    assert task is not None
+    waiting = call.worker.patience.answers
+    waiting[task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
     held.sent()
     try:
         exchange = await leg.upstream.pool.request(head, payload, buffer_limit=0 if request.stream else BUFFERED)
     except UpstreamError as error:
         call.upstream_ns = time_ns() - began
-        raise unanswered(call, held, error) from error
+        raise unanswered(call, leg, held, error) from error
+    except asyncio.CancelledError:  # the client left, and the time to read on for it is over
+        settle(call, held, Outcome.abandoned(), CLIENT_CLOSED)
+        raise
+    finally:
+        del waiting[task]
     call.upstream_ns = time_ns() - began
     call.first_byte_ns = exchange.answered_ns - exchange.started_ns
     if exchange.status != 200:
@@ -169,12 +202,12 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
         await relay_answer(call, leg, held, exchange)
 
 
-def unanswered(call: Call, held: Hold, error: UpstreamError) -> Failure:
+def unanswered(call: Call, leg: Leg, held: Hold, error: UpstreamError) -> Failure:
     """No answer came: what was never sent is not billed; what was sent may be, so its hold stays, as unsettled."""
-    timeout = isinstance(error, _TIMEOUTS)
+    timeout = isinstance(error, (ConnectTimeout, UpstreamTimeout))
     failure = Failure(
         FailureCode.UPSTREAM_TIMEOUT if timeout else FailureCode.UPSTREAM_ERROR,
-        f"The provider gave no answer: {error}.",
+        broken(call, leg, error),
         final=error.sent,
     )
     status = call.dialect.shapes[failure.code].status
@@ -183,13 +216,21 @@ def unanswered(call: Call, held: Hold, error: UpstreamError) -> Failure:
     return failure
 
 
+def broken(call: Call, leg: Leg, error: UpstreamError) -> str:
+    """What a client may know of it; addresses and details are for the operator's log."""
+    name = leg.upstream.record.name
+    call.worker.complain(f"request {call.request_id}: provider {name}: {error}")
+    reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
+    return f"The provider '{name}' {reason}."
+
+
 async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """An error of the provider's own goes to the client as it came; providers bill none."""
     code = FailureCode.UPSTREAM_ERROR
     try:
         body = await whole(exchange)
     except UpstreamError as error:
-        raise unanswered(call, held, error) from error
+        raise unanswered(call, leg, held, error) from error
     if exchange.status < 400:  # a redirect or an answer that no request of ours asks for: never followed
         settle(call, held, Outcome.unknown(code), 502)
         raise Failure(
@@ -218,7 +259,7 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> 
         await relay_long_answer(call, leg, held, exchange)
         return
     except UpstreamError as error:
-        raise unanswered(call, held, error) from error
+        raise unanswered(call, leg, held, error) from error
     charges, output = metered(call, body)
     outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output)
     cost = settle(call, held, outcome, 200)
@@ -268,7 +309,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
         )
         settle(call, held, outcome, 200)
         if cut is not None:
-            failure = Failure(FailureCode.UPSTREAM_ERROR, f"The provider's stream broke off: {cut}.", final=True)
+            failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut), final=True)
             relay.send(dialect.stream_error(failure, call.request_id))
     finally:
         relay.close()
@@ -278,7 +319,11 @@ def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> Stream
     """Begin an answer whose end is not known."""
     transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
     return StreamRelay(
-        exchange, meter, transport, ClientWindow(call.scope.client), call.state.head.disconnect_ms / 1000
+        exchange,
+        meter,
+        transport,
+        ClientWindow(call.scope.client, call.worker.open),
+        call.state.head.disconnect_ms / 1000,
     )
 
 

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from pathlib import Path
-from time import time_ns
 from typing import Any, Final
 
 import uvloop
@@ -20,8 +19,6 @@ from fastgate.gateway.app import Gateway
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 
 BACKLOG: Final = 16_384
-UPLOAD_SECONDS: Final = 60
-"""A request whose body takes longer to arrive is refused."""
 
 
 class WorkerServer(Server):
@@ -71,10 +68,6 @@ class Process:
     async def _beat(self) -> None:
         while True:
             self._worker.beat()
-            oldest = time_ns() - UPLOAD_SECONDS * 1_000_000_000
-            for task, since in list(self._worker.reading.items()):
-                if since < oldest:
-                    task.cancel()
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _drain(self) -> None:

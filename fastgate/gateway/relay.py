@@ -7,7 +7,7 @@ from granian._granian import RSGIProtocolClosed
 
 from fastgate._core.exchange import Exchange
 from fastgate.gateway.inflate import Feeds
-from fastgate.gateway.window import MOST_OUTSTANDING, ClientWindow
+from fastgate.gateway.window import ClientWindow
 
 STALLED_SECONDS: Final = 60.0
 """How long a client may take nothing while its answer waits, before it is cut."""
@@ -81,7 +81,7 @@ class StreamRelay:
             return
         window = self._window
         window.sent += len(piece)
-        if window.due() and window.outstanding() > MOST_OUTSTANDING:
+        if window.due() and window.outstanding() > window.bound:
             self._pause()
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class StreamRelay:
         self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
 
     def _look(self) -> None:
-        if self._window.outstanding() <= MOST_OUTSTANDING // 2:
+        if self._window.outstanding() <= self._window.bound // 2:
             self._timer = None
             self._exchange.resume()
         elif self._loop.time() - self._paused_at > STALLED_SECONDS:

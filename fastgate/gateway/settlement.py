@@ -64,6 +64,11 @@ class Outcome:
         return cls(None, None, SETTLED_UNSETTLED, OUTCOME_UNKNOWN, code.value)
 
     @classmethod
+    def abandoned(cls) -> "Outcome":
+        """The client left and the provider did not answer within the time that is read on."""
+        return cls(None, None, SETTLED_UNSETTLED, OUTCOME_CLIENT_GONE)
+
+    @classmethod
     def of(
         cls,
         call: Call,

@@ -10,10 +10,11 @@ import struct
 from contextlib import suppress
 from typing import Final
 
-ASK_EVERY: Final = 256 * 1024
-"""Bytes handed over between two looks at the connection."""
-MOST_OUTSTANDING: Final = 1024 * 1024
+MOST_OUTSTANDING: Final = 1 << 20
 """Bytes that may wait for one client before its upstream is paused."""
+LEAST_OUTSTANDING: Final = 64 << 10
+WORKER_OUTSTANDING: Final = 256 << 20
+"""Bytes that may wait for all clients of a worker: the more requests are open, the less each may have."""
 
 _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
 _UNSIGNED_64: Final = struct.Struct("=Q")
@@ -25,11 +26,12 @@ def _peer(name: tuple[object, ...]) -> str:
 
 
 class ClientWindow:
-    """Counts what one answer has handed over to the client ``peer`` ("host:port")."""
+    """What one answer handed over to the client ``peer`` ("host:port"); ``requests``: those open in the worker."""
 
-    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "asked_at", "sent")
+    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "asked_at", "bound", "sent")
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, requests: int = 1) -> None:
+        self.bound = max(LEAST_OUTSTANDING, min(MOST_OUTSTANDING, WORKER_OUTSTANDING // max(1, requests)))
         self.sent = 0
         self.asked_at = 0
         self._peer = peer.replace("[", "").replace("]", "")
@@ -39,7 +41,7 @@ class ClientWindow:
 
     def due(self) -> bool:
         """Whether enough was handed over since the last look to look again."""
-        return self.sent - self.asked_at >= ASK_EVERY
+        return self.sent - self.asked_at >= self.bound // 4
 
     def outstanding(self) -> int:
         """Bytes that wait at most; 0 where the connection is gone, since then nothing waits any more.

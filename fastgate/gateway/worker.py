@@ -8,17 +8,19 @@ from time import time_ns
 
 import msgspec
 
-from fastgate._core.arena import Arena
+from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.journal import Journal
 from fastgate._core.owner import WORKER, Owner
-from fastgate._core.snapshot import Snapshot
+from fastgate._core.snapshot import CorruptSnapshot, Snapshot
 from fastgate.gateway.grants import State
+from fastgate.gateway.patience import Patience
 from fastgate.gateway.upstreams import Upstreams
 from fastgate.wire.snapshot import SnapshotHead
 
 log = logging.getLogger("fastgate.gateway")
 
-BEAT_SECONDS = 0.25
+BEAT_SECONDS = 0.05
+COMPLAINTS_PER_BEAT = 3
 
 
 class Worker:
@@ -31,17 +33,16 @@ class Worker:
         self.requests = 0
         self.strangers = 0
         self.open = 0
-        self.reading: dict[asyncio.Task[object], float] = {}
+        self.patience = Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._upstreams = Upstreams(loop)
+        self._complaints = 0
         self._ids = int.from_bytes(os.urandom(8), "big")
         self._generation = -1
         self._state = self._load()
 
     def state(self) -> State:
-        """The snapshot in force: another one from the moment the control plane says so."""
-        if self.arena.snapshot_generation != self._generation:
-            self._state = self._load()
+        """The snapshot in force."""
         return self._state
 
     def next_id(self, now_ns: int) -> bytes:
@@ -54,11 +55,33 @@ class Worker:
         """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
         self.strangers += 1
 
+    def complain(self, what: str) -> None:
+        """Tell the operator's log, unless it has heard enough already: a few lines between two beats."""
+        self._complaints += 1
+        if self._complaints <= COMPLAINTS_PER_BEAT:
+            log.warning("%s", what)
+
     def beat(self) -> None:
-        """Off the request path, a few times a second: prepare the journal, tell the others of us."""
-        self.journal.prepare()
+        """Off the request path, many times a second: prepare the journal, take a new snapshot, end idle waits."""
+        try:
+            self.journal.prepare()
+        except (ArenaFull, OSError) as error:
+            log.warning("no journal segment could be prepared: %s", error)
+        if self.arena.snapshot_generation != self._generation:
+            self._renew()
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers)
-        self.state()
+        self.patience.look()
+        if self._complaints > COMPLAINTS_PER_BEAT:
+            log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
+        self._complaints = 0
+
+    def _renew(self) -> None:
+        """Serve the snapshot that the control plane announced; one that cannot be read leaves the old one in force."""
+        try:
+            self._state = self._load()
+        except (CorruptSnapshot, msgspec.MsgspecError, OSError, ValueError) as error:
+            self._generation = self.arena.snapshot_generation
+            log.error("snapshot %d cannot be used, the one before stays in force: %s", self._generation, error)  # noqa: TRY400
 
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""

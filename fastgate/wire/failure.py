@@ -127,10 +127,15 @@ class Failure(Exception):
 
     @classmethod
     def budget(
-        cls, *, level: str, budget: str, limit: int, spent: int, held: int, need: int, resets_at_ns: int
+        cls, *, level: str, budget: str, limit: int, spent: int, held: int, need: int, resets_at_ns: int | None
     ) -> Failure:
-        """A hard budget does not cover the request. Amounts in nano-USD; ``resets_at_ns`` 0: it never resets."""
-        if resets_at_ns:
+        """A hard budget does not cover the request. Amounts in nano-USD.
+
+        ``resets_at_ns`` 0: it never resets; None: nothing was ever held of it, so that its window has not begun.
+        """
+        if resets_at_ns is None:
+            reset = "Its window begins with the first request that it covers."
+        elif resets_at_ns:
             reset = f"It resets at {datetime.fromtimestamp(resets_at_ns // 10**9, UTC):%Y-%m-%dT%H:%M:%SZ}."
         else:
             reset = "It does not reset."

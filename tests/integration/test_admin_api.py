@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from fastgate._core.price import Usage
+from fastgate.ledger.attributes import NAMES
 from tests.support.control_host import BUDGETS, TOKEN, ControlHost, until
 
 USAGE = Usage(input=1000, cache_read=300, cache_write=20, output=77, reasoning=33)
@@ -161,6 +162,8 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
     } == set(paths)  # fmt: skip
     named = {each["name"] for each in paths["/api/v1/spend"]["get"]["parameters"]}
     assert named == {"by", "interval", "since", "until", "where", "limit"}
+    named = {each["name"] for each in paths["/api/v1/requests"]["get"]["parameters"]}
+    assert named == {*NAMES, "since", "until", "where", "cursor", "limit"}
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,20 @@ def test_a_dead_owners_segments_stay_until_it_is_resolved(tmp_path: Path) -> Non
     drain._ledger.close()
 
 
+def test_a_segment_that_is_still_written_stays_although_another_is_prepared(tmp_path: Path) -> None:
+    writers = Writers(tmp_path)
+    journal = writers.journals[0]
+    while len(segments_of(str(tmp_path), SLOTS[0])) < 2:
+        writers.write(2)
+        journal.prepare()
+    drain = make_drain(tmp_path)
+    drain.flush()
+    drain._ledger.close()
+    assert len(segments_of(str(tmp_path), SLOTS[0])) == 2
+    writers.write(2)
+    finish(tmp_path, writers)
+
+
 def test_what_precedes_damage_is_kept_and_the_damage_is_shown(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path), 1)
     for number in range(100):

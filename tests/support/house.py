@@ -115,7 +115,7 @@ class House:
             )
         assert self.process.stdout is not None
         for raw in self.process.stdout:
-            if raw.startswith(b"curl "):
+            if b"admin token" in raw:
                 return
         raise AssertionError(f"the gateway did not start:\n{self.log.read_text()}")
 

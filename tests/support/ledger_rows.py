@@ -26,7 +26,14 @@ CHOICES: dict[str, list[str]] = {
     "user": ["", "ann", "bob", "o'brien"],
     "session": ["", "s1", "s2"],
     "operation": ["", "op-1"],
-    "tags": ["", "feature=search", "feature=chat,job=1", "job=2,features=search", "feature=,x=y=z"],
+    "tags": [
+        "",
+        "feature=search",
+        "feature=chat,job=1",
+        "job=2,features=search",
+        "feature=,x=y=z",
+        "sub=feature=no,feature=yes",
+    ],
 }
 
 

@@ -144,8 +144,8 @@ def test_addresses_and_dialects(snapshot: Snapshot) -> None:
     assert (openai.scheme, openai.host, openai.port, openai.bases) == (
         "https", "api.openai.com", 443, {"openai-chat": "/v1"},
     )  # fmt: skip
-    assert (anthropic.host, anthropic.bases) == ("proxy.test", {"anthropic": "/claude"})
-    assert (sim.port, sim.bases) == (9000, {"openai-chat": "/v1", "anthropic": ""})
+    assert (anthropic.host, anthropic.bases) == ("proxy.test", {"anthropic": "/claude/v1"})
+    assert (sim.port, sim.bases) == (9000, {"openai-chat": "/v1", "anthropic": "/v1"})
     assert (local.scheme, local.host, local.keys) == ("http", "::1", ())
     assert [(one.name, one.value, one.models) for one in openai.keys] == [("main", "sk-upstream", ("gpt-*",))]
     assert (openai.timeouts.connect, openai.timeouts.total) == (5_000, 600_000)

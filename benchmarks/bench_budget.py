@@ -1,0 +1,138 @@
+"""What it takes to hold four budgets and settle them, as a ratio to the same sums on Python objects in the same run.
+
+The reference is what a gateway of one process that may forget everything would do: no shared memory, no other process
+to agree with, nothing that survives a crash. Measured: 490 ns against its 655 for a hold and its settlement, journal
+event included; 150 ns for a refusal.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from fastgate._core.arena import Arena
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.journal import Draft, Journal
+from fastgate._core.owner import WORKER, Owner
+from fastgate._core.price import Usage
+
+OWNERS: Final = ("provider:k/p", "key:k", "team:t", "customer:c")
+LIMIT: Final = 10**15
+MONTH: Final = 6
+AMOUNT, COST = 1000, 700
+BATCH: Final = 500
+"""Fits into the segment that ``prepare`` keeps ready, whatever was written before."""
+ROUNDS: Final = 40
+PAIR_GATE: Final = 1.2
+REFUSAL_GATE: Final = 0.5
+
+USAGE: Final = Usage(input=250, output=12)
+REQUEST: Final = os.urandom(16)
+
+
+class Counter:
+    """A budget as a Python object."""
+
+    def __init__(self) -> None:
+        self.spent = self.held = self.window = 0
+
+
+class InPython:
+    """The reference: the same sums over objects of this process."""
+
+    def __init__(self) -> None:
+        self.counters = [Counter() for _ in OWNERS]
+        self.log: list[tuple[object, ...]] = []
+
+    def hold(self, amount: int, now_ns: int) -> bool:
+        window = now_ns // (30 * 86_400 * 10**9)
+        for counter in self.counters:
+            if counter.window != window:
+                counter.window, counter.spent = window, 0
+            if counter.spent + counter.held + amount > LIMIT:
+                return False
+        for counter in self.counters:
+            counter.held += amount
+        return True
+
+    def settle(self, amount: int, cost: int, now_ns: int) -> None:
+        for counter in self.counters:
+            counter.held -= amount
+            counter.spent += cost
+        self.log.append((REQUEST, "k", "t", "c", "p", "m", now_ns, cost, USAGE, 200, "ok"))
+
+
+class Budgets:
+    """Four levels in an arena, with an owner and its journal."""
+
+    def __init__(self, folder: Path) -> None:
+        self.arena = Arena(str(folder / "arena.bin"), True)
+        self.owner = Owner(self.arena, WORKER, os.getpid())
+        self.journal = Journal(str(folder), self.owner.slot)
+        cells = [self.arena.cell(f"{owner}/month/default") for owner in OWNERS]
+        self.levels = Levels(self.arena, [(cell, LIMIT, MONTH, 1) for cell in cells])
+        self.draft = Draft(key="k", team="t", customer="c", provider="p", model="m", dialect="openai-chat")
+
+    def pair(self, now_ns: int) -> None:
+        held = hold(self.owner, self.journal, self.levels, self.draft, AMOUNT, now_ns, REQUEST)
+        assert isinstance(held, Hold)
+        held.settle(COST, USAGE, SETTLED_EXACT, OUTCOME_OK, 200)
+
+    def refusal(self, now_ns: int) -> None:
+        refused = hold(self.owner, self.journal, self.levels, self.draft, LIMIT + 1, now_ns, REQUEST)
+        assert refused == 0
+
+
+@pytest.fixture
+def budgets(tmp_path: Path) -> Iterator[Budgets]:
+    made = Budgets(tmp_path)
+    yield made
+    made.journal.close()
+    made.owner.release()
+
+
+def in_turns(budgets: Budgets, ours: str) -> tuple[float, float]:
+    """Seconds of one operation, ours and the reference's: the fastest of many short runs that take turns."""
+    reference = InPython()
+    operation, best, best_reference = getattr(budgets, ours), float("inf"), float("inf")
+    for _ in range(ROUNDS):
+        now_ns = time.time_ns()
+        budgets.journal.prepare()
+        began = time.perf_counter()
+        for _ in range(BATCH):
+            operation(now_ns)
+        middle = time.perf_counter()
+        for _ in range(BATCH):
+            if reference.hold(AMOUNT, now_ns):
+                reference.settle(AMOUNT, COST, now_ns)
+        best = min(best, middle - began)
+        best_reference = min(best_reference, time.perf_counter() - middle)
+    return best / BATCH, best_reference / BATCH
+
+
+@pytest.mark.parametrize(("ours", "gate"), [("pair", PAIR_GATE), ("refusal", REFUSAL_GATE)], ids=["pair", "refusal"])
+def test_four_levels(benchmark: BenchmarkFixture, budgets: Budgets, ours: str, gate: float) -> None:
+    operation, now_ns = getattr(budgets, ours), time.time_ns()
+
+    def batch() -> None:
+        for _ in range(BATCH):
+            operation(now_ns)
+
+    benchmark.pedantic(batch, setup=budgets.journal.prepare, rounds=ROUNDS)  # type: ignore[no-untyped-call]
+
+    seconds, reference = in_turns(budgets, ours)
+    benchmark.extra_info.update(ns=round(seconds * 1e9), reference_ns=round(reference * 1e9))
+    benchmark.extra_info["ratio"] = round(seconds / reference, 3)
+    assert seconds / reference < gate
+
+
+def test_every_pair_was_counted(budgets: Budgets) -> None:
+    for _ in range(BATCH):
+        budgets.pair(time.time_ns())
+    for owner in OWNERS:
+        cell = budgets.arena.cell(f"{owner}/month/default")
+        assert budgets.arena.read_cell(cell, MONTH, 1, time.time_ns())[:3] == (BATCH * COST, 0, 0)

@@ -1,0 +1,43 @@
+"""Waits that must end: bodies that do not arrive, and answers whose client has left.
+
+Requests only note that they wait; a look a few times a second does the rest, so that a request costs no timer.
+"""
+
+import asyncio
+from time import time_ns
+from typing import Any, Final
+
+UPLOAD_SECONDS: Final = 60.0
+"""A request whose body takes longer to arrive is refused."""
+WATCH_AFTER: Final = 1.0
+"""Seconds after which it is worth to ask whether the client of an answer is still there."""
+
+
+class Patience:
+    """The waits of one worker; tasks are those that serve requests."""
+
+    def __init__(self, upload_seconds: float = UPLOAD_SECONDS) -> None:
+        self.uploads: dict[asyncio.Task[Any], int] = {}
+        """Since when (Unix ns) each waits for its body."""
+        self.answers: dict[asyncio.Task[Any], tuple[int, Any, float]] = {}
+        """Since when each waits for its answer, the server's protocol, and how long (s) to read on without a client."""
+        self._upload_ns = int(upload_seconds * 1e9)
+        self._watches: dict[asyncio.Task[Any], asyncio.Task[None]] = {}
+
+    def look(self) -> None:
+        """End what has waited too long; cancelled tasks know by what they waited for what it means."""
+        now = time_ns()
+        for task, since in list(self.uploads.items()):
+            if now - since > self._upload_ns:
+                task.cancel()
+        for task in [task for task in self._watches if task not in self.answers]:
+            self._watches.pop(task).cancel()
+        for task, (since, protocol, seconds) in self.answers.items():
+            if task not in self._watches and now - since > WATCH_AFTER * 1e9:
+                self._watches[task] = asyncio.create_task(self._watch(task, protocol, seconds))
+
+    async def _watch(self, task: asyncio.Task[Any], protocol: Any, seconds: float) -> None:
+        await protocol.client_disconnect()
+        await asyncio.sleep(seconds)
+        if task in self.answers:
+            task.cancel()

@@ -1,0 +1,193 @@
+"""What a kill leaves of an arena and its journals, resolved and read back by rules of its own."""
+
+import itertools
+import mmap
+import os
+import shutil
+import struct
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from xxhash import xxh64_digest
+
+from fastgate._core.arena import Arena
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
+from fastgate._core.owner import WORKER, Owner, dead_slots
+from fastgate._core.price import Usage
+from fastgate.supervisor.recovery import Recovery
+
+CELLS = ("key:k/lifetime/default", "team:t/lifetime/default", "customer:c/lifetime/default")
+LIFETIME = 0
+PLENTY = 10**12
+SMALL_SEGMENT = 4096 + 1856
+"""The smallest there is: a page and the longest event; five or six short events fill it."""
+
+# Where the chunks begin and what they hold, as the layout says: read here without the code under test.
+_DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 1_572_864, 2_097_152, 1_048_576, 2048, 2
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of the victim. ``actual`` None: given back; ``fits`` false: its last level has no room."""
+
+    name: str
+    amount: int
+    actual: int | None
+    sent: bool = True
+    fits: bool = True
+    error: str = ""
+
+    @property
+    def id(self) -> bytes:
+        return self.name.encode().ljust(16, b".")
+
+
+STEPS = (
+    Step("below", 100, 70),
+    Step("given back", 90, None, sent=False),
+    Step("above", 100, 130, error="upstream_error"),
+    Step("full", 80, None, fits=False),
+    Step("as held", 60, 60, error="x" * 40),
+    Step("nothing", 50, 0),
+    Step("last", 40, 30),
+)
+
+
+class Place:
+    """An owner with its journal in a folder."""
+
+    def __init__(self, folder: Path, segment_bytes: int = 1 << 20) -> None:
+        self.arena = Arena(str(folder / "arena.bin"), create=True)
+        self.cells = [self.arena.cell(name) for name in CELLS]
+        self.owner = Owner(self.arena, WORKER, os.getpid())
+        self.journal = Journal(str(folder), self.owner.slot, segment_bytes=segment_bytes)
+
+    def hold(self, name: bytes, amount: int, *, fits: bool = True) -> Hold | int:
+        limits = [PLENTY, PLENTY, PLENTY if fits else amount - 1]
+        levels = Levels(self.arena, [(cell, limit, LIFETIME, 1) for cell, limit in zip(self.cells, limits, strict=True)])
+        return hold(self.owner, self.journal, levels, Draft(key="k", tags="a=b"), amount, time.time_ns(), name)
+
+    def settle(self, name: bytes, amount: int, actual: int, error: str = "") -> None:
+        taken = self.hold(name, amount)
+        assert isinstance(taken, Hold)
+        taken.sent()
+        taken.settle(actual, Usage(input=3), SETTLED_EXACT, OUTCOME_OK, 200, error=error)
+
+
+def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:
+    """All steps; ``marks`` says which was begun and which ended: the tracer reads it."""
+    for number, step in enumerate(steps, 1):
+        marks[0] = number
+        taken = place.hold(step.id, step.amount, fits=step.fits)
+        if isinstance(taken, Hold):
+            if step.sent:
+                taken.sent()
+            if step.actual is None:
+                taken.void()
+            else:
+                taken.settle(step.actual, Usage(input=3), SETTLED_EXACT, OUTCOME_OK, 200, error=step.error)
+        else:
+            assert not step.fits
+        marks[1] = number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is left when all dead owners are resolved: events as (name, cost, settlement), cells as (spent, held)."""
+
+    events: tuple[tuple[str, int, str], ...]
+    cells: tuple[tuple[int, int], ...]
+
+    def check(self) -> None:
+        """What must be true whatever happened."""
+        names = Counter(name for name, _, _ in self.events)
+        assert max(names.values(), default=0) <= 1, f"twice in the journal: {names}"
+        total = sum(cost for _, cost, _ in self.events)
+        assert self.cells == ((total, 0),) * len(CELLS), f"{total} journaled, cells {self.cells}: {self.events}"
+
+
+def resolved(folder: Path, *, stranger: bool = False) -> Outcome:
+    """Resolves as the supervisor does; ``stranger``: another process changes the same cells before it gets to it."""
+    if stranger:
+        other = Place(folder)
+        other.settle(b"stranger........", 25, 20)
+        other.journal.close()
+        other.owner.release()
+    recovery = Recovery(folder)
+    recovery.resolve()
+    recovery.close()
+    return read(folder)
+
+
+def live_on(folder: Path) -> None:
+    """The slots that were resolved serve the next owners: nothing of their records or journals is in the way."""
+    place = Place(folder)
+    assert not dead_slots(place.arena)
+    place.settle(b"afterwards......", 10, 5)
+    place.journal.close()
+    place.owner.release()
+
+
+def read(folder: Path) -> Outcome:
+    events = []
+    for path in segments_of(str(folder)):
+        found = SegmentReader(path).read(0, 100_000)
+        if found is not None:
+            names = [bytes.fromhex(name).rstrip(b".").decode() for name in found["request_id"]]
+            events += zip(names, found["cost_nano"], found["settlement"], strict=True)
+            assert list(found["seq"]) == list(range(1, len(names) + 1)), "the sequence has a gap"
+    arena = Arena(str(folder / "arena.bin"))
+    cells = tuple(arena.read_cell(arena.cell(name), LIFETIME, 1, time.time_ns())[:2] for name in CELLS)
+    return Outcome(tuple(sorted(events)), cells)
+
+
+def unresolved(folder: Path) -> tuple[tuple[int, int], ...]:
+    """State and step of every record that is not free, read without the code under test."""
+    raw = (folder / "arena.bin").read_bytes()
+    found = []
+    for chunk in range((len(raw) - _CHUNKS_AT) // _CHUNK):
+        if struct.unpack_from("=Q", raw, _DIRECTORY_AT + 8 * chunk)[0] & 0xFF == _RECORDS:
+            for at in range(_CHUNKS_AT + chunk * _CHUNK, _CHUNKS_AT + (chunk + 1) * _CHUNK, _RECORD):
+                progress = struct.unpack_from("=Q", raw, at)[0]
+                if progress & 0xF:
+                    found.append((progress & 0xF, progress >> 4 & 0xFF))
+    return tuple(found)
+
+
+class Images:
+    """Copies of a folder, one at a time, each of a state that differs from the one before."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self._source = source
+        self.target = target
+        self._last = b""
+        self.taken = 0
+
+    def changed(self, stops: Iterator[None]) -> Iterator[Path]:
+        """For each stop that left something new: the folder of a copy, which lives until the next one."""
+        for _ in stops:
+            digest = b"".join(
+                f"{path.name}/".encode() + xxh64_digest(_content(path)) for path in sorted(self._source.iterdir())
+            )
+            if digest != self._last:
+                self._last = digest
+                self.taken += 1
+                yield fresh_copy(self._source, self.target)
+
+
+def _content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+_numbers = itertools.count()
+
+
+def fresh_copy(source: Path, target: Path) -> Path:
+    """``target`` as a copy of ``source``; locks are not copied, so that all owners in it are dead."""
+    shutil.rmtree(target, ignore_errors=True)
+    shutil.copytree(source, target)
+    return target

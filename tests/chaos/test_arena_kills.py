@@ -1,0 +1,156 @@
+"""A kill between any two stores: what was begun is afterwards either whole or absent, in the counters and in the journal."""
+
+import mmap
+import os
+import random
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from fastgate.supervisor.recovery import Recovery
+from tests.chaos.arena_images import (
+    SMALL_SEGMENT, STEPS, Images, Outcome, Place, fresh_copy, live_on, perform, read, resolved, unresolved,
+)  # fmt: skip
+from tests.chaos.stores import traced
+
+HISTORY = (11, 22, 33)
+RANKS = {None: 0, "unsettled": 1, "exact": 2}
+CHAINS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "8")) * 3
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """In memory: thousands of files are written."""
+    path = Path(tempfile.mkdtemp(prefix="fastgate-chaos-", dir="/dev/shm"))
+    (path / "live").mkdir()
+    yield path
+    shutil.rmtree(path)
+
+
+class Victim:
+    """A process that settles, gives back and is refused, and can be stopped at every store.
+
+    ``segment_bytes`` decides when its journal moves to the next segment, ``prepared`` whether that one is there already.
+    """
+
+    def __init__(self, folder: Path, segment_bytes: int, *, prepared: bool) -> None:
+        self.folder = folder / "live"
+        self.images = Images(self.folder, folder / "image")
+        self.marks = mmap.mmap(-1, 4096)
+        self._segment_bytes = segment_bytes
+        self._prepared = prepared
+
+    def killed_everywhere(self) -> Iterator[Path]:
+        process = traced(self.folder, self._live)
+        yield from self.images.changed(process.stops())
+        assert process.stores > 500, "too few stores were seen: is the tracer blind?"
+
+    def _live(self, begin: Callable[[], None]) -> None:
+        before = Place(self.folder)  # an owner that died long ago, with a lower slot
+        for number, cost in enumerate(HISTORY):
+            before.settle(b"history-%d......." % number, 100, cost)
+        place = Place(self.folder, self._segment_bytes)
+        if self._prepared:
+            place.journal.prepare()
+        begin()
+        perform(place, STEPS, self.marks)
+
+    def check(self, outcome: Outcome) -> dict[str, int]:
+        """Whole or absent; returns how far each request got (see ``RANKS``)."""
+        outcome.check()
+        events = {name: (cost, settlement) for name, cost, settlement in outcome.events}
+        begun, ended = self.marks[0], self.marks[1]
+        ranks = {}
+        for number, step in enumerate(STEPS, 1):
+            found = events.get(step.name)
+            allowed: list[tuple[int, str] | None] = [None]
+            if step.actual is not None and step.fits and number <= begun:
+                exact = (step.actual, "exact")
+                allowed = [exact] if number <= ended else [None, (step.amount, "unsettled"), exact]
+            assert found in allowed, f"{step.name}: {found}, not one of {allowed}"
+            ranks[step.name] = RANKS[found[1] if found else None]
+        for number, cost in enumerate(HISTORY):
+            assert events[f"history-{number}"] == (cost, "exact")
+        return ranks
+
+
+@pytest.mark.parametrize(
+    ("segment_bytes", "prepared"), [(1 << 20, False), (SMALL_SEGMENT, False), (SMALL_SEGMENT, True)],
+    ids=["roomy", "next segment made at once", "next segment prepared"],
+)  # fmt: skip
+def test_killed_after_any_store(folder: Path, segment_bytes: int, prepared: bool) -> None:
+    victim = Victim(folder, segment_bytes, prepared=prepared)
+    reached = {step.name: 0 for step in STEPS}
+    for image in victim.killed_everywhere():
+        crowded = fresh_copy(image, folder / "crowded")
+        ranks = victim.check(resolved(image))
+        # A request never falls back: once it is final, every later kill finds it final.
+        assert all(ranks[name] >= reached[name] for name in ranks), f"{reached}, then {ranks}"
+        reached = ranks
+        live_on(image)
+        read(image).check()
+        outcome = resolved(crowded, stranger=True)
+        assert victim.check(outcome) == ranks
+        assert ("stranger", 20, "exact") in outcome.events
+    assert reached == {step.name: 2 if step.actual is not None else 0 for step in STEPS}
+    assert victim.images.taken > 300
+
+
+def recover_in(folder: Path) -> Callable[[Callable[[], None]], None]:
+    def body(begin: Callable[[], None]) -> None:
+        recovery = Recovery(folder)
+        begin()
+        recovery.resolve()
+        recovery.close()
+
+    return body
+
+
+def interesting(folder: Path, victim: Victim) -> list[Path]:
+    """A copy of the first image of each kind: by how far the requests in the air had got."""
+    seen: dict[object, Path] = {}
+    for image in victim.killed_everywhere():
+        kind = (unresolved(image), victim.marks[0])
+        if unresolved(image) and kind not in seen:
+            seen[kind] = fresh_copy(image, folder / f"kind-{len(seen)}")
+    return list(seen.values())
+
+
+def test_killed_while_it_recovers(folder: Path) -> None:
+    """Recovery ended after any of its own stores and begun again gives what it gives when it is left in peace."""
+    victim = Victim(folder, SMALL_SEGMENT, prepared=True)
+    kinds = interesting(folder, victim)
+    assert len(kinds) > 30
+    taken = 0
+    for kind in random.Random(7).sample(kinds, min(len(kinds), CHAINS // 3)):
+        expected = resolved(fresh_copy(kind, folder / "calm"))
+        expected.check()
+        images = Images(kind, folder / "image")
+        for image in images.changed(traced(kind, recover_in(kind)).stops()):
+            assert resolved(image) == expected
+            live_on(image)
+        taken += images.taken
+    assert taken > 20 * len(range(CHAINS // 3))
+
+
+def test_killed_again_and_again(folder: Path) -> None:
+    """Three recoveries in a row die at moments of chance, while other processes go on changing the same cells."""
+    chance = random.Random(11)
+    kinds = interesting(folder, Victim(folder, SMALL_SEGMENT, prepared=True))
+    for number in range(CHAINS):
+        here = fresh_copy(chance.choice(kinds), folder / "live")
+        expected = resolved(fresh_copy(here, folder / "calm"))
+        for _ in range(3):
+            images = Images(here, folder / "image")
+            last = chance.randrange(150)
+            for _ in images.changed(traced(here, recover_in(here)).stops()):
+                if images.taken > last:
+                    break
+            here = fresh_copy(folder / "image", folder / f"next-{number % 2}-{last}")
+        outcome = resolved(here, stranger=True)
+        outcome.check()
+        assert [event for event in outcome.events if event[0] != "stranger"] == list(expected.events)
+        shutil.rmtree(here)
