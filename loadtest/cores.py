@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtest.errors import RigError
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -31,7 +33,7 @@ def pin(pid: int, core: int) -> None:
 
 def cpu_seconds(pid: int) -> float:
     """User and system time of all threads of a process so far, those that ended included."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = _read(pid, "stat").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / TICKS  # utime and stime: fields 14 and 15 of proc(5)
 
 
@@ -47,5 +49,12 @@ def busy_seconds(core: int) -> float:
 
 def private_bytes(pid: int) -> int:
     """Memory that no other process shares: what one more such process would need."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    lines = _read(pid, "smaps_rollup").splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+
+
+def _read(pid: int, name: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/{name}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        raise RigError(f"process {pid}, which is being measured, has ended") from None

@@ -26,6 +26,11 @@ def find(name: str) -> str:
     return found
 
 
+def leashed(argv: Sequence[str]) -> list[str]:
+    """A command that the kernel ends with the process that runs it, however that ends."""
+    return ["setpriv", "--pdeathsig", "TERM", *argv]
+
+
 def free_port() -> int:
     """A port of the loopback interface that nobody listens on now."""
     with socket.socket() as one:
@@ -66,7 +71,7 @@ class Programs:
         environment: Mapping[str, str] | None = None,
     ) -> int:
         """Start a program on a core, wait until ``port`` answers, return its pid. Raises RigError with its log."""
-        command = ["setpriv", "--pdeathsig", "TERM", "taskset", "-c", str(core), *argv]
+        command = leashed(["taskset", "-c", str(core), *argv])
         with self._log(name).open("wb") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         self._running.append((name, process))

@@ -15,7 +15,7 @@ from loadtest import bare, house, nginx, source, wrk
 from loadtest.cores import Cores, busy_seconds, cpu_seconds, private_bytes
 from loadtest.errors import RigError
 from loadtest.figures import ALONE, BARE, FASTGATE, HIDDEN, NGINX, Figures, Run
-from loadtest.programs import Programs, free_port
+from loadtest.programs import Programs, free_port, leashed
 from loadtest.reader import Wanted, command
 
 READER_SECONDS: Final = 20.0
@@ -259,7 +259,7 @@ def probe(subject: Subject) -> None:
 def read_streams(wanted: Wanted, seconds: float) -> dict[str, Any]:
     """Run the clients of streams; what they saw."""
     try:
-        done = subprocess.run(command(wanted), capture_output=True, text=True, timeout=seconds, check=False)
+        done = subprocess.run(leashed(command(wanted)), capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         raise RigError(f"streams did not end within {seconds:g} s") from None
     if done.returncode:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadtest.errors import RigError
-from loadtest.programs import find
+from loadtest.programs import find, leashed
 
 SCRIPT: Final = Path(__file__).with_name("prompts.lua")
 _ERRORS: Final = ("connect", "read", "write", "status", "timeout")
@@ -33,11 +33,15 @@ def load(port: int, *, prompt_bytes: int, model: str, key: str, connections: int
     url = f"http://127.0.0.1:{port}/"
     what = [str(prompt_bytes), model, key, secrets.token_hex(8)]
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
-    process = subprocess.Popen([find("wrk"), *how, url, "--", *what], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    with process.stdout as pipe:
-        out = pipe.read()
-    cpu = _reap(process)
+    command = leashed([find("wrk"), *how, url, "--", *what])
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            out = process.stdout.read()
+        except BaseException:
+            process.kill()
+            raise
+        cpu = _reap(process)
     lines = [line for line in out.splitlines() if line.startswith("RESULT ")]
     if process.returncode or not lines:
         raise RigError(f"wrk failed with status {process.returncode}: {out[-500:]}")

@@ -80,8 +80,16 @@ def owners(Arena arena) -> list[dict[str, int]]:
 
 
 def dead_slots(Arena arena) -> list[int]:
-    """Slots whose owner ended without releasing them: their holds wait to be resolved."""
-    return [owner["slot"] for owner in owners(arena) if not owner["alive"]]
+    """Slots whose owner ended without releasing them: their holds wait to be resolved, in this order.
+
+    Supervisors come last: what one of them began to resolve is told by its slot, which nobody may take before that is finished.
+    """
+    dead = [owner for owner in owners(arena) if not owner["alive"]]
+    return [owner["slot"] for owner in sorted(dead, key=_is_supervisor)]
+
+
+def _is_supervisor(owner) -> bool:
+    return owner["kind"] == SUPERVISOR
 
 
 cdef class Owner:

@@ -2,7 +2,7 @@
 
 A record's ``progress`` is one word: state, step, who makes the step, with which sequence number, and a generation. It is stored
 before the compare-and-swap of the step, and the tag of the swapped word bears the same owner and sequence. Whoever replaces a
-word first notes its tag's sequence in the slot of that tag's owner (``done``). So of a dead owner's last step it can always be
+word first notes its tag's sequence in the slot of that tag's owner (``done``), in full: a tag only bears the low bits. So of a dead owner's last step it can always be
 told whether it took place: the word still bears its tag, or ``done`` has reached its sequence, or it did not happen.
 
     FREE ─▶ HOLDING(0..n) ─▶ HELD ─▶ SETTLING(0..2n) ─▶ FREE
@@ -40,12 +40,17 @@ cdef void help_owner(Owner owner, uint64_t tag) noexcept nogil:
     if sequence == 0 or other == owner.slot:
         return
     slot = slot_at(owner.arena, other)
+    sequence = _whole(slot, sequence)
     while True:
         seen = fg_load(&slot.done)
-        if seen != 0 and ((sequence - seen) & SEQUENCES) > SEQUENCES // 2:
-            return  # a later change of the same owner is noted already
-        if seen == sequence or fg_cas(&slot.done, seen, sequence):
-            return
+        if seen >= sequence or fg_cas(&slot.done, seen, sequence):
+            return  # it is noted, or a later change of the same owner was already
+
+
+cdef inline uint64_t _whole(Slot *slot, uint64_t sequence) noexcept nogil:
+    """The last sequence number of that owner that ends in the bits of a tag."""
+    cdef uint64_t last = fg_load(&slot.sequence)
+    return last - ((last - sequence) & SEQUENCES)
 
 
 cdef void _change(Owner owner, fg_word *word, uint32_t window, int64_t delta, bint opens, uint64_t sequence) noexcept nogil:
@@ -109,4 +114,4 @@ cdef bint was_applied(Arena arena, Record *record) noexcept nogil:
         tag = fg_load_word(&cell_at(arena, record.cells[step]).used).tag
     if (tag & SEQUENCES) == sequence and ((tag >> 26) & 0x3FF) == owner:
         return True
-    return fg_load(&slot_at(arena, owner).done) == sequence
+    return fg_load(&slot_at(arena, owner).done) == _whole(slot_at(arena, owner), sequence)

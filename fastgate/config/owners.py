@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED, planned_values
-from fastgate.config.scalars import Id, Instant, Line, ModelPattern, Name, Price, Secret, Sha256, Usd
+from fastgate.config.scalars import Id, Instant, Line, ModelPattern, Name, Price, Secret, Sha256, TagValue, Usd
 from fastgate.config.settings import Section
 from fastgate.config.upstreams import Target, Weight
 
@@ -122,7 +122,7 @@ class Key(Section, frozen=True, kw_only=True):
     allowed_ips: Annotated[tuple[Line, ...], PLANNED] = ()
     trusted_identity: Annotated[bool, PLANNED] = False
     limits: Annotated[tuple[Limit, ...], PLANNED] = ()
-    tags: dict[Name, Line] = field(default_factory=dict)
+    tags: dict[Name, TagValue] = field(default_factory=dict)
     unpriced: Literal["reject", "allow"] | Ceiling | None = None
 
 

@@ -177,4 +177,7 @@ ModelPattern = Annotated[
 """A model name in which ``*`` stands for any text."""
 
 Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "text of 1 to 200 characters on one line")]
-"""Free text for people, or a tag's value."""
+"""Free text for people."""
+
+TagValue = Annotated[str, _text(r"[^\x00-\x1f\x7f,]{1,200}", "text of 1 to 200 characters without a comma")]
+"""A tag's value; commas separate tags in headers and in the ledger."""

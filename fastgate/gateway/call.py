@@ -78,9 +78,14 @@ class Call:
             return
         record = self.grant.record
         draft = Draft(
-            key=record.id, team=record.team, customer=record.customer, environment=record.environment, model=self.model,
+            key=record.id,
+            team=record.team,
+            customer=record.customer,
+            environment=record.environment,
+            model=self.model,
             dialect=self.dialect.name,
-        )  # fmt: skip
+            route=self.refused_by,
+        )
         outcome = (
             OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
         )

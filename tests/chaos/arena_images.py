@@ -1,6 +1,5 @@
 """What a kill leaves of an arena and its journals, resolved and read back by rules of its own."""
 
-import itertools
 import mmap
 import os
 import shutil
@@ -27,6 +26,7 @@ SMALL_SEGMENT = 4096 + 1856
 """The smallest there is: a page and the longest event; five or six short events fill it."""
 
 # Where the chunks begin and what they hold, as the layout says: read here without the code under test.
+_SLOTS_AT, _SLOT, _SEQUENCE, _DONE = 4096, 128, 8, 64
 _DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 1_572_864, 2_097_152, 1_048_576, 2048, 2
 
 
@@ -158,6 +158,14 @@ def unresolved(folder: Path) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
+def age(folder: Path, slot: int, sequence: int, done: int) -> None:
+    """As if the owners of a free slot had made ``sequence`` changes, the last that others noticed being ``done``."""
+    with (folder / "arena.bin").open("r+b") as file:
+        for field, value in ((_SEQUENCE, sequence), (_DONE, done)):
+            file.seek(_SLOTS_AT + slot * _SLOT + field)
+            file.write(struct.pack("=Q", value))
+
+
 class Images:
     """Copies of a folder, one at a time, each of a state that differs from the one before."""
 
@@ -171,19 +179,12 @@ class Images:
         """For each stop that left something new: the folder of a copy, which lives until the next one."""
         for _ in stops:
             digest = b"".join(
-                f"{path.name}/".encode() + xxh64_digest(_content(path)) for path in sorted(self._source.iterdir())
+                f"{path.name}/".encode() + xxh64_digest(path.read_bytes()) for path in sorted(self._source.iterdir())
             )
             if digest != self._last:
                 self._last = digest
                 self.taken += 1
                 yield fresh_copy(self._source, self.target)
-
-
-def _content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-_numbers = itertools.count()
 
 
 def fresh_copy(source: Path, target: Path) -> Path:

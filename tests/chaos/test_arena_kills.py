@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from fastgate._core.arena import Arena
+from fastgate._core.budget import Hold
+from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
+from fastgate._core.recovery import recover
 from fastgate.supervisor.recovery import Recovery
 from tests.chaos.arena_images import (
-    SMALL_SEGMENT, STEPS, Images, Outcome, Place, fresh_copy, live_on, perform, read, resolved, unresolved,
+    SMALL_SEGMENT, STEPS, Images, Outcome, Place, age, fresh_copy, live_on, perform, read, resolved, unresolved,
 )  # fmt: skip
 from tests.chaos.stores import traced
 
@@ -33,15 +37,17 @@ def folder() -> Iterator[Path]:
 class Victim:
     """A process that settles, gives back and is refused, and can be stopped at every store.
 
-    ``segment_bytes`` decides when its journal moves to the next segment, ``prepared`` whether that one is there already.
+    ``segment_bytes`` decides when its journal moves to the next segment, ``prepared`` whether that one is there already;
+    ``changes`` is how many it has made since others last met one of them.
     """
 
-    def __init__(self, folder: Path, segment_bytes: int, *, prepared: bool) -> None:
+    def __init__(self, folder: Path, segment_bytes: int, *, prepared: bool, changes: int = 0) -> None:
         self.folder = folder / "live"
         self.images = Images(self.folder, folder / "image")
         self.marks = mmap.mmap(-1, 4096)
         self._segment_bytes = segment_bytes
         self._prepared = prepared
+        self._changes = changes
 
     def killed_everywhere(self) -> Iterator[Path]:
         process = traced(self.folder, self._live)
@@ -52,6 +58,8 @@ class Victim:
         before = Place(self.folder)  # an owner that died long ago, with a lower slot
         for number, cost in enumerate(HISTORY):
             before.settle(b"history-%d......." % number, 100, cost)
+        if self._changes:
+            age(self.folder, before.owner.slot + 1, self._changes, done=1)
         place = Place(self.folder, self._segment_bytes)
         if self._prepared:
             place.journal.prepare()
@@ -78,11 +86,12 @@ class Victim:
 
 
 @pytest.mark.parametrize(
-    ("segment_bytes", "prepared"), [(1 << 20, False), (SMALL_SEGMENT, False), (SMALL_SEGMENT, True)],
-    ids=["roomy", "next segment made at once", "next segment prepared"],
+    ("segment_bytes", "prepared", "changes"),
+    [(1 << 20, False, 0), (SMALL_SEGMENT, False, 0), (SMALL_SEGMENT, True, 0), (1 << 20, False, 40_000_000)],
+    ids=["roomy", "next segment made at once", "next segment prepared", "after millions of changes"],
 )  # fmt: skip
-def test_killed_after_any_store(folder: Path, segment_bytes: int, prepared: bool) -> None:
-    victim = Victim(folder, segment_bytes, prepared=prepared)
+def test_killed_after_any_store(folder: Path, segment_bytes: int, prepared: bool, changes: int) -> None:
+    victim = Victim(folder, segment_bytes, prepared=prepared, changes=changes)
     reached = {step.name: 0 for step in STEPS}
     for image in victim.killed_everywhere():
         crowded = fresh_copy(image, folder / "crowded")
@@ -140,17 +149,44 @@ def test_killed_again_and_again(folder: Path) -> None:
     """Three recoveries in a row die at moments of chance, while other processes go on changing the same cells."""
     chance = random.Random(11)
     kinds = interesting(folder, Victim(folder, SMALL_SEGMENT, prepared=True))
-    for number in range(CHAINS):
+    for _ in range(CHAINS):
         here = fresh_copy(chance.choice(kinds), folder / "live")
         expected = resolved(fresh_copy(here, folder / "calm"))
         for _ in range(3):
-            images = Images(here, folder / "image")
-            last = chance.randrange(150)
-            for _ in images.changed(traced(here, recover_in(here)).stops()):
-                if images.taken > last:
+            last = chance.randrange(300)
+            process = traced(here, recover_in(here)).stops()
+            for stop, _ in enumerate(process):
+                if stop == last:
                     break
-            here = fresh_copy(folder / "image", folder / f"next-{number % 2}-{last}")
+            process.close()
         outcome = resolved(here, stranger=True)
         outcome.check()
         assert [event for event in outcome.events if event[0] != "stranger"] == list(expected.events)
-        shutil.rmtree(here)
+
+
+def test_what_a_supervisor_began_is_told_from_what_its_successors_did(folder: Path) -> None:
+    """It dies while it resolves one worker; another worker dies; the next supervisor dies early; the third has the first's slot."""
+    live = folder / "live"
+
+    def workers(begin: Callable[[], None]) -> None:
+        first = Owner(Arena(str(live / "arena.bin"), create=True), SUPERVISOR)
+        places = [Place(live), Place(live)]
+        holds = [place.hold(b"worker-%d........" % number, 100) for number, place in enumerate(places)]
+        assert all(isinstance(taken, Hold) for taken in holds)
+        first.release()
+        begin()
+        os._exit(0)  # nothing is given back
+
+    def resolve_the_second(begin: Callable[[], None]) -> None:
+        arena = Arena(str(live / "arena.bin"))
+        supervisor = Owner(arena, SUPERVISOR)
+        begin()
+        recover(arena, supervisor, 2, str(live))
+
+    assert list(traced(live, workers).stops())
+    for image in Images(live, folder / "image").changed(traced(live, resolve_the_second).stops()):
+        arena = Arena(str(image / "arena.bin"))
+        successor = Owner(arena, SUPERVISOR)
+        recover(arena, successor, dead_slots(arena)[0], str(image))
+        del successor, arena
+        assert resolved(image) == Outcome((), ((0, 0),) * 3)
