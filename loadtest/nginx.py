@@ -3,12 +3,16 @@
 import os
 import pwd
 import re
+import time
 import urllib.request
 from string import Template
 from typing import Final
 
 from loadtest.errors import RigError
 from loadtest.programs import Programs, find, free_port
+
+QUIET_SECONDS: Final = 15.0
+LOOK_SECONDS: Final = 0.1
 
 MODEL: Final = "constant-1"
 PROMPT_TOKENS: Final = 250
@@ -63,13 +67,29 @@ class Nginx:
         self.pid = programs.start(name, [find("nginx"), "-e", "stderr", "-c", str(path)], core, port=self.port)
 
     def requests(self) -> int:
-        """How many requests it has served, this one left out; of an upstream only."""
+        """How many requests it has served once none is on its way any more; of an upstream only.
+
+        What clients that have left had asked for still comes for a moment. Raises RigError where it does not end.
+        """
+        deadline, before = time.monotonic() + QUIET_SECONDS, -1
+        while True:
+            served, busy = self._count()
+            if served == before and not busy:
+                return served
+            if time.monotonic() > deadline:
+                raise RigError(f"requests still reach the upstream {QUIET_SECONDS:g} s after the last client left")
+            before = served
+            time.sleep(LOOK_SECONDS)
+
+    def _count(self) -> tuple[int, bool]:
+        """Requests served, and whether some are being served; the one that asks for it left out."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/count", timeout=10) as answer:
-            found = re.search(rb"requests\s+\d+ \d+ (\d+)", answer.read())
+            text = answer.read().decode()
+        found = re.search(r"requests\s+\d+ \d+ (\d+)\s+Reading: (\d+) Writing: (\d+)", text)
         if found is None:
             raise RigError("nginx does not say how many requests it has served: stub_status is missing")
         self._asked += 1
-        return int(found[1]) - self._asked
+        return int(found[1]) - self._asked, int(found[2]) > 0 or int(found[3]) > 1
 
 
 def upstream(programs: Programs, core: int) -> Nginx:

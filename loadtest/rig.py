@@ -143,8 +143,8 @@ class Rig:
         print(f"round {run.round + 1}: {run.subject}, {kind}: {run.rate:,.0f}/s{used}", file=sys.stderr)
 
     def _constant(self, subject: Subject, size: int, number: int) -> Run:
-        plan, ledger = self._plan, Audit(self._house, house.CONSTANT, subject)
-        asked, clock = self._upstream.requests(), Clock(subject.pids, self._cores.subject)
+        plan, asked = self._plan, self._upstream.requests()
+        ledger, clock = Audit(self._house, house.CONSTANT, subject), Clock(subject.pids, self._cores.subject)
         loaded = wrk.load(
             subject.port,
             prompt_bytes=size * 1024,
@@ -154,9 +154,9 @@ class Rig:
             seconds=plan.seconds,
         )
         busy = clock.busy()
+        reached = self._upstream.requests() - asked
         ledger.settle()
         spent = {**clock.spent(), "load": loaded.cpu_seconds}
-        reached = self._upstream.requests() - asked
         if not loaded.requests <= reached <= loaded.requests + plan.connections:
             raise RigError(f"{subject.name}: {loaded.requests} requests were answered, {reached} reached the upstream")
         ledger.compare(reached, nginx.COMPLETION_TOKENS)

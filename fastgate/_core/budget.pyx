@@ -143,7 +143,7 @@ cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t
 
 cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int64_t now_ns) noexcept nogil:
     """TAKEN, AGAIN, or the level that is full; the record is HELD, or as it was."""
-    cdef int i
+    cdef int i = 0
     cdef bint fits = True
     for i in range(levels.count):
         if record.amount > levels.limits[i] - _used(levels, i, now_ns, &record.windows[i]):

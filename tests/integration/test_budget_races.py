@@ -34,7 +34,8 @@ def body(number: int, latency_ms: int = LATENCY_MS) -> bytes:
             "cache_creation_input_tokens": written,
             "cache_creation": {"ephemeral_1h_input_tokens": written},
         }
-        content = f"sim: {compact({'usage': used, 'latency_ms': latency_ms}).decode()} {number:06d}"
+        script = compact({"usage": used, "latency_ms": latency_ms}).decode()
+        content = f"sim: {script} {number:06d}{'.' * (4 - len(str(latency_ms)))}"  # all of one length
         document = {"model": "sim/sim-small", "max_tokens": CAP, "messages": [{"role": "user", "content": content}]}
         found = compact(document)
         if len(found) == length:

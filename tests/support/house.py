@@ -9,17 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import ProxyHandler, Request, build_opener
 
-import httpx
 import yaml
 
 from fastgate.simulator.process import Simulator
 
-START_SECONDS = 20
 LEDGER_SECONDS = 30
+
+# Straight to the gateway, whatever proxy the environment names.
+_open = build_opener(ProxyHandler({})).open
 
 
 def free_port() -> int:
@@ -136,7 +141,18 @@ class House:
         """SIGKILL for the supervisor and all its children at once."""
         process, self.process = self.process, None
         assert process is not None
-        os.killpg(process.pid, signal.SIGKILL)
+        # The children have process groups of their own; the supervisor goes first, so that it starts no more of them.
+        children = json.loads((self.state_dir / "supervisor.json").read_bytes())["children"]
+        for pid in (process.pid, *(child["pid"] for child in children if child["pid"])):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+    def kill_supervisor(self) -> None:
+        """SIGKILL for the supervisor alone; its children notice."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.kill()
         process.communicate()
 
     # ---- what it says
@@ -154,15 +170,14 @@ class House:
     def admin(self, path: str, method: str = "GET", **parameters: Any) -> Any:
         """The JSON of an admin endpoint (``spend``, ``requests``, ...)."""
         token = (self.state_dir / "admin-token").read_text().strip()
-        answer = httpx.request(
-            method,
-            f"http://127.0.0.1:{self.admin_port}/api/v1/{path}",
-            params=parameters,
-            headers={"authorization": f"Bearer {token}"},
-            timeout=30,
-        )
-        assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
-        return answer.json()
+        query = f"?{urlencode(parameters)}" if parameters else ""
+        url = f"http://127.0.0.1:{self.admin_port}/api/v1/{path}{query}"
+        request = Request(url, method=method, headers={"authorization": f"Bearer {token}"})
+        try:
+            with _open(request, timeout=30) as answer:
+                return json.load(answer)
+        except HTTPError as error:
+            raise AssertionError(f"{path}: {error.code} {error.read().decode()}") from None
 
     def pids(self, kind: str) -> list[int]:
         """Process ids of the running ``worker``s or of ``control``."""

@@ -22,6 +22,10 @@ NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", 
          "_short_escape"}  # fmt: skip
 
 SNAPSHOT = {"home_of", "search", "within"}
+BUDGET = {"_window", "_used", "_tentative", "_justify", "_take_level", "_take", "record"}
+STEPS = {"_whole", "put_progress", "free_record", "help_owner", "_change", "settle_steps", "void_steps", "was_applied"}
+WINDOWS = {"_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index"}
+JOURNAL = {"append_text", "event", "head", "commit"}
 
 
 def annotated(unit: str, folder: Path) -> list[tuple[int, str]]:
@@ -66,7 +70,17 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
 
 
 @pytest.mark.parametrize(
-    ("unit", "promised"), [("walk", WALK), ("names", NAMES), ("events", EVENTS), ("snapshot", SNAPSHOT)]
+    ("unit", "promised"),
+    [
+        ("walk", WALK),
+        ("names", NAMES),
+        ("events", EVENTS),
+        ("snapshot", SNAPSHOT),
+        ("budget", BUDGET),
+        ("steps", STEPS),
+        ("windows", WINDOWS),
+        ("journal", JOURNAL),
+    ],
 )
 def test_loops_need_no_python(unit: str, promised: set[str], tmp_path: Path) -> None:
     lines = annotated(unit, tmp_path)
