@@ -94,21 +94,30 @@ class House:
         self._token = (self._state_dir / "admin-token").read_text().strip()
         pin(self.worker, cores.subject)
 
-    def settle(self) -> None:
-        """Wait until all that was asked is in the ledger. Raises RigError where it takes too long or a worker died."""
+    def settled(self, provider: str, requests: int) -> Booked:
+        """What the ledger has of a provider once it has so many requests, or more, or ``LEDGER_SECONDS`` have passed.
+
+        Raises RigError where the worker died or its journal lost something.
+        """
         deadline = time.monotonic() + LEDGER_SECONDS
         while True:
-            status = self._admin("status")
-            if status["journals"]["dropped_events"] or status["journals"]["damaged"]:
-                raise RigError(f"the journal lost events: {status['journals']}")
-            workers = [worker for worker in status["workers"] if worker["alive"]]
-            if [worker["pid"] for worker in workers] != [self.worker]:
-                raise RigError(f"the worker ({self.worker}) is not the one that serves now: {workers}")
-            if not status["journals"]["lag_events"] and not workers[0]["open_holds"]:
-                return
-            if time.monotonic() > deadline:
-                raise RigError(f"the ledger does not catch up within {LEDGER_SECONDS:g} s: {status['journals']}")
+            if self._is_quiet():
+                booked = self.booked(provider)
+                if booked.requests >= requests or time.monotonic() > deadline:
+                    return booked
+            elif time.monotonic() > deadline:
+                raise RigError(f"the journals are not drained within {LEDGER_SECONDS:g} s")
             time.sleep(_LOOK_SECONDS)
+
+    def _is_quiet(self) -> bool:
+        """Whether nothing is being served or waits in a journal."""
+        status = self._admin("status")
+        journals, workers = status["journals"], [worker for worker in status["workers"] if worker["alive"]]
+        if journals["dropped_events"] or journals["damaged"]:
+            raise RigError(f"the journal lost events: {journals}")
+        if [worker["pid"] for worker in workers] != [self.worker]:
+            raise RigError(f"the worker ({self.worker}) is not the one that serves now: {workers}")
+        return not journals["lag_events"] and not workers[0]["open_holds"]
 
     def booked(self, provider: str) -> Booked:
         """The ledger's rows of requests that ``provider`` answered with status 200."""

@@ -155,7 +155,7 @@ class Rig:
         )
         busy = clock.busy()
         reached = self._upstream.requests() - asked
-        ledger.settle()
+        ledger.settle(reached)
         spent = {**clock.spent(), "load": loaded.cpu_seconds}
         if not loaded.requests <= reached <= loaded.requests + plan.connections:
             raise RigError(f"{subject.name}: {loaded.requests} requests were answered, {reached} reached the upstream")
@@ -192,9 +192,9 @@ class Rig:
         seconds = length * (plan.repeat() + 1)
         seen = read_streams(wanted, seconds + READER_SECONDS)
         busy = clock.busy()
-        ledger.settle()
-        spent = clock.spent()
         streams, chunks = plan.streams * plan.repeat(), int(seen["chunks"])
+        ledger.settle(streams)
+        spent = clock.spent()
         if seen["failed"] or seen["streams"] != streams or chunks != streams * plan.chunks:
             raise RigError(f"{subject.name}: streams were not relayed whole: {seen}, expected {streams} streams")
         ledger.compare(streams, plan.chunks)
@@ -224,18 +224,18 @@ class Audit:
         self._house = place if subject.pids.get("subject") == place.worker else None
         self._provider = provider
         self._name = subject.name
-        self._before = place.booked(provider) if self._house else house.Booked()
+        self._before = self._after = place.booked(provider) if self._house else house.Booked()
 
-    def settle(self) -> None:
-        """Wait for the last row."""
+    def settle(self, requests: int) -> None:
+        """Wait for the last row of so many more."""
         if self._house:
-            self._house.settle()
+            self._after = self._house.settled(self._provider, self._before.requests + requests)
 
     def compare(self, requests: int, output_tokens: int) -> None:
         """Raises RigError unless the ledger has exactly these requests, at their exact price."""
         if not self._house:
             return
-        booked = self._house.booked(self._provider).since(self._before)
+        booked = self._after.since(self._before)
         cost = requests * house.price(self._provider, output_tokens)
         if booked != house.Booked(requests, cost, 0):
             raise RigError(

@@ -206,15 +206,18 @@ cdef class Arena:
         return fg_load_signed(&cell_at(self, cell).anchor_ns)
 
     def restore_cell(self, uint32_t cell, int window, int every, int64_t anchor_ns, int64_t spent, int64_t now_ns) -> bool:
-        """Set a cell that was never used to what the ledger knows; false, and nothing changed, where it has been used."""
+        """Set a cell that was never used to what the ledger knows; false, and nothing changed, where it has been used.
+
+        The first use is set last: who is killed before is followed by one that does it all again.
+        """
         cdef Cell *at = cell_at(self, cell)
-        cdef int64_t index = window_index(window, every, anchor_ns, now_ns)
-        cdef fg_word empty, full
-        empty.amount, empty.tag = 0, 0
-        full.amount, full.tag = spent, <uint64_t>index << 36
-        if anchor_ns == 0 or not fg_cas_signed(&at.anchor_ns, 0, anchor_ns):
+        cdef fg_word full
+        full.amount, full.tag = spent, <uint64_t>window_index(window, every, anchor_ns, now_ns) << 36
+        if anchor_ns == 0 or fg_load_signed(&at.anchor_ns) != 0:
             return False
-        return fg_cas_word(&at.used, empty, full) and fg_cas_word(&at.spent, empty, full)
+        if not fg_cas_word(&at.used, fg_load_word(&at.used), full) or not fg_cas_word(&at.spent, fg_load_word(&at.spent), full):
+            return False
+        return fg_cas_signed(&at.anchor_ns, 0, anchor_ns)
 
     # ---- what the processes tell each other
 

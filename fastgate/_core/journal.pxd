@@ -6,6 +6,9 @@ cdef enum:
     EVENT_VERSION = 1
     STRINGS = 15
     TOKENS = 16
+    SETTLEMENT_COUNT = 4
+    OUTCOME_COUNT = 6
+    TIER_COUNT = 6
 
 cdef enum Text:
     KEY = 0
@@ -88,3 +91,4 @@ cdef class Journal:
 
 
 cdef uint32_t append_text(Event *event, uint32_t length, int which, const char *text, size_t size) noexcept nogil
+cdef bint is_event(Event *event, uint64_t room) noexcept nogil

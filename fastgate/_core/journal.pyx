@@ -182,7 +182,10 @@ cdef class Journal:
             if not before.head().sealed:
                 self.spare, self.current = self.current, before
         self.serial = self.current.head().serial
-        self.sequence = _last_sequence(self.current)
+        try:
+            self.sequence = _last_sequence(self.current)
+        except CorruptSegment:
+            return False
         return True
 
     def prepare(self) -> None:
@@ -233,12 +236,22 @@ cdef class Journal:
         self.commit(event)
 
 
-cdef uint64_t _last_sequence(Segment segment):
+cdef uint64_t _last_sequence(Segment segment) except? 0:
     cdef uint64_t at = FIRST, last = 0
-    while at < segment.head().committed:
+    cdef uint64_t committed = segment.head().committed
+    while at < committed:
+        if not is_event(<Event *>(segment.base + at), committed - at):
+            raise CorruptSegment(f"{segment.path}: no event at {at}")
         last = (<Event *>(segment.base + at)).sequence
         at += (<Event *>(segment.base + at)).size
     return last
+
+
+cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
+    """Whether an event can lie there, whole, in ``room`` bytes, with marks that have names."""
+    if room < sizeof(Event) or not sizeof(Event) <= event.size <= MAX_EVENT or event.size > room:
+        return False
+    return event.settlement < SETTLEMENT_COUNT and event.outcome < OUTCOME_COUNT and event.tier < TIER_COUNT
 
 
 cdef int64_t _clock_serial():
@@ -291,8 +304,8 @@ cdef class SegmentReader:
         cdef int count = 0
         while self.at < committed and count < limit:
             event = <Event *>(self.segment.base + self.at)
-            if event.size < sizeof(Event) or event.size > MAX_EVENT or self.at + event.size > committed:
-                raise CorruptSegment(f"{self.segment.path}: an event of {event.size} bytes at {self.at}")
+            if not is_event(event, committed - self.at):
+                raise CorruptSegment(f"{self.segment.path}: what lies at {self.at} is no event")
             self.at += event.size
             self.sequence = event.sequence
             if event.sequence <= after:

@@ -13,7 +13,7 @@ from libc.string cimport memset
 
 from fastgate._core.arena cimport Arena, record_at, slot_at
 from fastgate._core.budget cimport stage_event
-from fastgate._core.journal cimport ERROR, STRINGS, Event, Journal
+from fastgate._core.journal cimport ERROR, STRINGS, Event, Journal, is_event
 from fastgate._core.layout cimport (
     FREE, HELD, HOLDING, RECORDS_PER_CHUNK, SETTLING, Record, Slot, fg_load, fg_store, fg_store_signed,
 )
@@ -106,5 +106,8 @@ cdef _commit_event(Record *record, Journal journal):
     """The event was written before the settlement began; whether it was committed shows in the offset of its segment."""
     if record.journal_serial != journal.serial:
         return  # its segment was left, which only happens after the commit; or there was no space for the event
-    if journal.current.head().committed == record.journal_offset:
-        journal.commit(<Event *>(journal.current.base + record.journal_offset))
+    cdef Event *event = <Event *>(journal.current.base + record.journal_offset)
+    if journal.current.head().committed != record.journal_offset:
+        return
+    if is_event(event, journal.current.size - record.journal_offset):
+        journal.commit(event)

@@ -1,7 +1,8 @@
 """How much to hold for a request, and which cap to send upstream."""
 
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from fastgate._core.learned import TokenRate
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable
@@ -24,8 +25,7 @@ _PLAIN: Final = frozenset({None, "auto", "default", "standard", "standard_only",
 _ASKED: Final = {"priority": Tier.PRIORITY, "fast": Tier.PRIORITY, "ultrafast": ANY_TIER}
 
 
-@dataclass(frozen=True, slots=True)
-class Bound:
+class Bound(msgspec.Struct, frozen=True, gc=False):
     """Upper bounds of one attempt."""
 
     input_tokens: int

@@ -6,11 +6,12 @@ budget's first use, which the ledger keeps, gives its window, and the ledger's r
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastgate._core.arena import Arena
 from fastgate._core.windows import index_at, start_of
+from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
 from fastgate.ledger.store import Ledger
 from fastgate.wire.snapshot import BudgetRecord
@@ -46,6 +47,36 @@ class FirstUses:
         self._arena = arena
         self._ledger = ledger
         self._known: set[str] = set()
+        self._callers: set[tuple[str, ...]] = set()
+        """Customer, team, key and provider together, all of whose budgets are known."""
+
+    def note_batch(self, columns: Columns, by_owner: Mapping[str, Sequence[BudgetRecord]], *, arena_is_new: bool) -> None:
+        """Keeps the first uses of the budgets that these events touch; called before the events are in the ledger, so that
+        no event is there without them.
+
+        Events that a lost arena left in the journals tell themselves when their budgets were first used: whatever came
+        before them is known.
+        """
+        callers = list(zip(*(columns[name] for name in ("customer", "team", "key", "provider")), strict=True))
+        fresh: dict[str, int] = {}
+        for caller in set(callers).difference(self._callers):
+            records = [record for owner in _owners(*caller) for record in by_owner.get(owner, ())]
+            if arena_is_new:
+                held = zip(callers, columns["settlement"], columns["started_us"], strict=True)
+                started = [at for each, settlement, at in held if each == caller and settlement != "none"]
+                for record in records:
+                    if started:
+                        fresh[record.id] = min(fresh.get(record.id, min(started) * 1000), min(started) * 1000)
+            else:
+                self.note(records)
+                if all(record.id in self._known for record in records):
+                    self._callers.add(caller)
+        if fresh:
+            self._ledger.inserts.note_first_uses(fresh)
+
+    def forget_callers(self) -> None:
+        """Budgets may have been added."""
+        self._callers.clear()
 
     def note(self, records: Iterable[BudgetRecord]) -> None:
         """Keeps the first uses of those that have one and are not kept yet. From the thread that writes the ledger."""
@@ -56,6 +87,11 @@ class FirstUses:
         if fresh:
             self._ledger.inserts.note_first_uses(fresh)
             self._known.update(fresh)
+
+
+def _owners(customer: str, team: str, key: str, provider: str) -> tuple[str, ...]:
+    """Whose budgets bind a request."""
+    return (f"customer:{customer}", f"team:{team}", f"key:{key}", f"provider:{key}/{provider}")
 
 
 def lost(arena: Arena, ledger: Ledger, records: Iterable[BudgetRecord]) -> list[tuple[BudgetRecord, int]]:

@@ -5,6 +5,7 @@ row that is in the ledger. Where the ledger cannot be written the journals stay 
 dropped here.
 """
 
+import contextlib
 import logging
 import threading
 import time
@@ -17,7 +18,7 @@ import duckdb
 
 from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of
 from fastgate.ledger.errors import LedgerUnavailable
-from fastgate.ledger.inserts import Batch
+from fastgate.ledger.inserts import Batch, Columns
 from fastgate.ledger.store import Ledger
 
 INTERVAL: Final = 0.2
@@ -34,7 +35,7 @@ log = logging.getLogger("fastgate.control")
 class Drain:
     """Runs in a thread of its own, which is the only one that writes to the ledger.
 
-    ``taken`` is called with every committed batch. ``slots`` is asked before files are deleted: it returns the slots
+    ``coming`` is called with every batch before it is committed, ``taken`` after. ``slots`` is asked before files are deleted: it returns the slots
     whose owners died and are not resolved yet (a recovery may append to their journals), and all that are in use.
     """
 
@@ -45,6 +46,7 @@ class Drain:
         taken: Callable[[Batch], None],
         slots: Callable[[], tuple[set[int], set[int]]],
         each_pass: Callable[[], None] = lambda: None,
+        coming: Callable[[Columns], None] = lambda columns: None,
     ) -> None:
         self.rows = 0
         self.last_commit: float | None = None
@@ -55,9 +57,11 @@ class Drain:
         self._taken = taken
         self._slots = slots
         self._each_pass = each_pass
+        self._coming = coming
         self._readers: dict[str, SegmentReader] = {}
         self._positions: dict[str, int] | None = None
         self._bytes = 0
+        self._bytes_taken = 0
         self._paused_at = 0
         self._ending = False
         self._wake = threading.Event()
@@ -86,10 +90,16 @@ class Drain:
 
     def lag(self) -> tuple[int, int, int]:
         """Segments, bytes and events (estimated from the mean size of those read) that are not in the ledger yet."""
-        readers = list(self._readers.values())
-        pending = sum(reader.pending for reader in readers)
+        paths = segments_of(self._folder)
+        pending = self._bytes - self._bytes_taken + sum(self._pending(path) for path in paths)
         mean = self._bytes / self.rows if self.rows else 512
-        return len(readers), pending, -(-pending // max(1, round(mean)))
+        return len(paths), pending, -(-pending // max(1, round(mean)))
+
+    def _pending(self, path: str) -> int:
+        """Bytes of a segment that nobody read yet; it may be so new that nobody has opened it."""
+        with contextlib.suppress(CorruptSegment, OSError):
+            return (self._readers.get(path) or SegmentReader(path)).pending
+        return 0
 
     # ---- the thread
 
@@ -111,10 +121,12 @@ class Drain:
         return BUSY_INTERVAL if taken >= BUSY_ROWS else INTERVAL
 
     def _pass(self) -> None:
-        """Everything there is. The outermost edge of this thread: whatever fails is shown and tried again."""
+        """What there is. The outermost edge of this thread: whatever fails is shown and tried again."""
         try:
             self._ledger.open()
-            while self.once():
+            # Rows that came in the meantime wait for the next pass: under load there always are some, and a transaction
+            # for a few costs as much as one for many.
+            while self.once() >= BATCH_ROWS:
                 pass
         except (duckdb.Error, LedgerUnavailable, OSError) as error:
             self._fail(str(error).strip().partition("\n")[0])
@@ -131,6 +143,7 @@ class Drain:
         if reason != self._ledger.error:
             log.error("the ledger cannot be written, journals are kept: %s", reason)
         self._positions = None
+        self._bytes_taken = self._bytes
         self._ledger.close(reason)
 
     def once(self) -> int:
@@ -153,11 +166,13 @@ class Drain:
             if rows >= BATCH_ROWS:
                 break
         if rows:
+            self._coming(columns)
             batch = inserts.add(columns, moved)
             self._positions.update(moved)
             self.rows += rows
             self.last_commit = time.time()
             self._taken(batch)
+        self._bytes_taken = self._bytes
         self._delete(done, paths)
         return rows
 
@@ -216,6 +231,8 @@ class Drain:
             slot = self._readers[path].slot
             if slot in dead or (slot in used and last[path.rsplit("-", 1)[0]] == path):
                 continue
+            if self._readers[path].pending:
+                continue  # a recovery appended to it, and freed the slot, since it was read
             self._readers.pop(path, None)
             Path(path).unlink(missing_ok=True)
             gone.append(Path(path).name)

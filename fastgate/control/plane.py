@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,11 @@ from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.control.drain import Drain
 from fastgate.control.options import Options
 from fastgate.ledger.errors import LedgerError, LedgerUnavailable
-from fastgate.ledger.inserts import ORIGIN, Batch
+from fastgate.ledger.inserts import ORIGIN, Batch, Columns
 from fastgate.ledger.store import Ledger
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
-from fastgate.wire.snapshot import NO_PRICE
+from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 log = logging.getLogger("fastgate.control")
 
@@ -36,10 +37,11 @@ class ControlPlane:
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
-        self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat)
+        self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, self._coming)
         self.not_compared: str | None = None
         """Why counters of an arena that may be new could not be compared with the ledger."""
         self._first_uses = FirstUses(self.arena, self.ledger)
+        self._by_owner: Mapping[str, tuple[BudgetRecord, ...]] = {}
         self._origins: dict[int, Origin] = {}
         self._noted = 0
         """The generation whose budgets were all looked at for a first use."""
@@ -97,7 +99,11 @@ class ControlPlane:
     def _rebuild(self, published: Published) -> None:
         """Before workers may count on new cells: counters that a lost arena took with it come back."""
         records = published.compiled.budgets.values()
+        self._by_owner = published.by_owner
+        self._first_uses.forget_callers()
         try:
+            if self._arena_is_new():
+                self.drain.flush()  # what the arena left in the journals belongs to its counters
             missing = lost(self.arena, self.ledger, records)
             if missing:
                 self.drain.flush()
@@ -106,6 +112,14 @@ class ControlPlane:
         except LedgerError as error:
             self.not_compared = str(error)
             log.warning("counters cannot be compared with the ledger: %s", error)
+
+    def _arena_is_new(self) -> bool:
+        """Nothing was ever published on it; where there is a ledger, it has lost a predecessor."""
+        return self.arena.snapshot_generation == 0
+
+    def _coming(self, columns: Columns) -> None:
+        """A batch is about to go into the ledger."""
+        self._first_uses.note_batch(columns, self._by_owner, arena_is_new=self._arena_is_new())
 
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
@@ -123,9 +137,6 @@ class ControlPlane:
         unpriced = values["error"] == "model_unpriced"
         current = self.configuration.latest
         if current is not None:
-            names = [f"{level}:{values[level]}" for level in ("customer", "team", "key")]
-            names.append(f"provider:{values['key']}/{values['provider']}")
-            self._first_uses.note(record for name in names for record in current.by_owner.get(name, ()))
             if values["provider"] and values["settlement"] != "none":
                 unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
         labels = (*(values[name] for name in ("provider", "model", "key", "team")), str(values["status"]), NO_CACHE)

@@ -182,6 +182,8 @@ def mapping(value: object) -> dict[str, Any]:
 def count(source: Mapping[str, Any], name: str) -> int | None:
     """A token count, clamped at zero; ``None`` where it is absent, null, or not to be believed."""
     value = source.get(name)
+    if type(value) is int and 0 <= value <= MAX_COUNT:  # what almost every report has
+        return value
     if value is None:
         return None
     if isinstance(value, float) and value.is_integer():
@@ -197,6 +199,9 @@ def count(source: Mapping[str, Any], name: str) -> int | None:
 
 def part(source: Mapping[str, Any], name: str, whole: int) -> int:
     """A sub-count, zero where absent, and never more than the ``whole`` that it is part of."""
+    value = source.get(name)
+    if type(value) is int and 0 <= value <= whole:
+        return value
     value = count(source, name) or 0
     if value > whole:
         anomalies["part_exceeds_whole"] += 1

@@ -64,7 +64,7 @@ class Gateway:
         except Failure as failure:
             self._fail(call, failure)
         except (RSGIProtocolClosed, RSGIProtocolError):
-            call.log(499, Failure(FailureCode.INVALID_REQUEST, "The client left before its request was whole."))
+            self._fail(call, Failure(FailureCode.INVALID_REQUEST, "The request ended before its body was whole."))
         except asyncio.CancelledError:
             self._fail(call, Failure(FailureCode.REQUEST_TIMEOUT, "The request's body did not arrive in time."))
         except Exception:
@@ -97,7 +97,7 @@ class Gateway:
             listing.models(call, path)
         elif path in ROUTES:
             raise not_allowed(path, method, "POST")
-        elif any(ending in path for ending in _LATER):
+        elif path.rstrip("/") not in ROUTES and any(ending in path for ending in _LATER):
             raise Failure(FailureCode.DIALECT_NOT_SUPPORTED, f"'{shown(path)}' is not supported yet.")
         else:
             raise Failure(

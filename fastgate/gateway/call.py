@@ -89,5 +89,5 @@ class Call:
         outcome = (
             OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
         )
-        error = failure.code if failure is not None else ""
+        error = failure.code.value if failure is not None else ""
         self.worker.journal.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 UPLOAD_SECONDS: Final = 60.0
 """A request whose body takes longer to arrive is refused."""
+STALLED_SECONDS: Final = 60.0
+"""How long a client may take nothing while its answer waits, before it is cut."""
 WATCH_AFTER: Final = 1.0
 """Seconds after which it is worth to ask whether the client of an answer is still there."""
 
@@ -16,7 +18,8 @@ WATCH_AFTER: Final = 1.0
 class Patience:
     """The waits of one worker; tasks are those that serve requests."""
 
-    def __init__(self, upload_seconds: float = UPLOAD_SECONDS) -> None:
+    def __init__(self, upload_seconds: float = UPLOAD_SECONDS, stalled_seconds: float = STALLED_SECONDS) -> None:
+        self.stalled_seconds = stalled_seconds
         self.uploads: dict[asyncio.Task[Any], int] = {}
         """Since when (Unix ns) each waits for its body."""
         self.answers: dict[asyncio.Task[Any], tuple[int, Any, float]] = {}

@@ -230,6 +230,7 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
     try:
         body = await whole(exchange)
     except UpstreamError as error:
+        exchange.abort()  # one that is too long is not whole yet, and nobody wants the rest
         raise unanswered(call, leg, held, error) from error
     if exchange.status < 400:  # a redirect or an answer that no request of ours asks for: never followed
         settle(call, held, Outcome.unknown(code), 502)
@@ -279,7 +280,7 @@ def metered(call: Call, body: bytes) -> tuple[list[Charge] | None, int]:
 async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """An answer too long to be kept: relayed as it comes; its usage stands near its end."""
     meter = TailMeter()
-    relay = open_relay(call, leg, exchange, meter)
+    relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(meter))
     try:
         cut = await run(call, relay, exchange)
         charges = meter.charges(call.dialect)
@@ -324,6 +325,7 @@ def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> Stream
         transport,
         ClientWindow(call.scope.client, call.worker.open),
         call.state.head.disconnect_ms / 1000,
+        call.worker.patience.stalled_seconds,
     )
 
 

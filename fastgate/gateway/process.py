@@ -16,6 +16,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
 from fastgate.gateway.app import Gateway
+from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 
 BACKLOG: Final = 16_384
@@ -44,9 +45,9 @@ class WorkerServer(Server):
 class Process:
     """The life of a worker: ready, serving, draining, gone."""
 
-    def __init__(self, arena_dir: Path, descriptor: int) -> None:
+    def __init__(self, arena_dir: Path, descriptor: int, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
-        self._worker = Worker(arena_dir, self._loop)
+        self._worker = Worker(arena_dir, self._loop, patience)
         self._gateway = Gateway(self._worker)
         self._server = WorkerServer(self._gateway, descriptor)
 
@@ -98,12 +99,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--state-dir", type=Path)
     parser.add_argument("--fd", type=int, required=True, help="listening socket, inherited")
     parser.add_argument("--index", type=int, default=0)
+    for name, seconds in (("upload", UPLOAD_SECONDS), ("stalled", STALLED_SECONDS)):
+        default = os.environ.get(f"FASTGATE_{name.upper()}_SECONDS", seconds)
+        parser.add_argument(f"--{name}-seconds", type=float, default=default)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format=f"worker {options.index}: %(message)s", stream=sys.stderr)
     logging.getLogger("_granian").setLevel(logging.ERROR)
 
     async def live() -> Any:
-        await Process(options.arena_dir, options.fd).run()
+        patience = Patience(options.upload_seconds, options.stalled_seconds)
+        await Process(options.arena_dir, options.fd, patience).run()
 
     uvloop.run(live())
 

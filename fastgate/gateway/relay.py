@@ -9,8 +9,6 @@ from fastgate._core.exchange import Exchange
 from fastgate.gateway.inflate import Feeds
 from fastgate.gateway.window import ClientWindow
 
-STALLED_SECONDS: Final = 60.0
-"""How long a client may take nothing while its answer waits, before it is cut."""
 _LOOK_EVERY: Final = 0.02
 
 
@@ -43,15 +41,23 @@ class StreamRelay:
         "_exchange",
         "_loop",
         "_meter",
-        "_paused_at",
+        "_moved_at",
         "_send",
+        "_stalled_seconds",
         "_timer",
+        "_waiting",
         "_window",
         "client_gone",
     )
 
     def __init__(
-        self, exchange: Exchange, meter: Feeds, transport: Any, window: ClientWindow, disconnect_seconds: float
+        self,
+        exchange: Exchange,
+        meter: Feeds,
+        transport: Any,
+        window: ClientWindow,
+        disconnect_seconds: float,
+        stalled_seconds: float,
     ) -> None:
         self.client_gone = False
         self._exchange = exchange
@@ -59,9 +65,11 @@ class StreamRelay:
         self._send: Any = transport.send_bytes
         self._window = window
         self._disconnect_seconds = disconnect_seconds
+        self._stalled_seconds = stalled_seconds
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
-        self._paused_at = 0.0
+        self._moved_at = 0.0
+        self._waiting = 0
 
     async def run(self) -> None:
         """Relay to the end of the answer. Raises what ended it early (UpstreamError)."""
@@ -103,14 +111,17 @@ class StreamRelay:
 
     def _pause(self) -> None:
         self._exchange.pause()
-        self._paused_at = self._loop.time()
+        self._waiting = self._window.sent
         self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
 
     def _look(self) -> None:
-        if self._window.outstanding() <= self._window.bound // 2:
+        waiting = self._window.outstanding()
+        if waiting < self._waiting:
+            self._waiting, self._moved_at = waiting, self._loop.time()
+        if waiting <= self._window.bound // 2:
             self._timer = None
             self._exchange.resume()
-        elif self._loop.time() - self._paused_at > STALLED_SECONDS:
+        elif self._loop.time() - self._moved_at > self._stalled_seconds:
             self._window.cut()
             self.leave()
         else:

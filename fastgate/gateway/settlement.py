@@ -11,8 +11,9 @@ sent, and no answer came                      the hold                          
 ============================================  =====================================  ===========
 """
 
-from dataclasses import dataclass
 from time import time_ns
+
+import msgspec
 
 from fastgate._core.budget import (
     OUTCOME_CLIENT_GONE,
@@ -37,8 +38,7 @@ _BYTES_PER_TOKEN = 3
 """Of measured text, for an estimate: fewer than any language averages with current tokenizers, so it errs upwards."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """How an attempt ended."""
 
     cost: int | None

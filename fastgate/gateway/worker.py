@@ -26,14 +26,14 @@ COMPLAINTS_PER_BEAT = 3
 class Worker:
     """Everything that the requests of one worker share."""
 
-    def __init__(self, arena_dir: Path, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, arena_dir: Path, loop: asyncio.AbstractEventLoop, patience: Patience | None = None) -> None:
         self.arena = Arena(str(arena_dir / "arena.bin"))
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(arena_dir), self.owner.slot)
         self.requests = 0
         self.strangers = 0
         self.open = 0
-        self.patience = Patience()
+        self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._upstreams = Upstreams(loop)
         self._complaints = 0

@@ -6,9 +6,14 @@ process, never by a pid.
 """
 
 import logging
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fastgate.supervisor.errors import StateUnusable
+
+if TYPE_CHECKING:
+    from fastgate._core.arena import Arena
 
 log = logging.getLogger("fastgate.supervisor")
 
@@ -16,18 +21,21 @@ log = logging.getLogger("fastgate.supervisor")
 class Recovery:
     """The host's arena as the supervisor sees it: opened, or created where there is none.
 
+    One that cannot be relied on (damaged, of another version, from before the machine's last start) is set aside; the
+    control process then rebuilds the counters of the new one from the ledger. No other process may have it open.
+
     Raises:
-        StateUnusable: the file is corrupt, of another version, or there is no room for it.
+        StateUnusable: the file cannot be read, or there is no room for it.
 
     """
 
     def __init__(self, arena_dir: Path) -> None:
-        from fastgate._core.arena import Arena, ArenaError
+        from fastgate._core.arena import ArenaError
         from fastgate._core.owner import SUPERVISOR, Owner
 
         self._folder = str(arena_dir)
         try:
-            self._arena = Arena(str(arena_dir / "arena.bin"), True)
+            self._arena = _open(arena_dir)
             self._me = Owner(self._arena, SUPERVISOR)
         except (ArenaError, OSError) as error:
             raise StateUnusable(f"cannot use the arena in {arena_dir}: {error}") from error
@@ -47,3 +55,31 @@ class Recovery:
     def close(self) -> None:
         """Leaves the arena."""
         self._me.release()
+
+
+def _open(folder: Path) -> "Arena":
+    """The arena of ``folder``, sound; a new one where there is none or where what there was had to be set aside."""
+    from fastgate._core.arena import Arena, CorruptArena
+    from fastgate._core.inspection import inspect
+
+    path = folder / "arena.bin"
+    try:
+        arena = Arena(str(path), True)
+        inspect(arena)
+    except CorruptArena as reason:
+        log.error(  # noqa: TRY400: the reason is a sentence for the operator
+            "%s: set aside as %s; a new arena is made, its counters come from the ledger", reason, _set_aside(path)
+        )
+        return Arena(str(path), True)
+    return arena
+
+
+def _set_aside(path: Path) -> Path:
+    """Renames the arena. Its owners' journals are sealed: what they committed is good and goes to the ledger."""
+    from fastgate._core.journal import open_segments, segments_of
+
+    for segment in open_segments(segments_of(str(path.parent))):
+        segment.seal()
+    aside = path.with_name(f"arena-{time.time_ns()}.damaged")
+    path.rename(aside)
+    return aside

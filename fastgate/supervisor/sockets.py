@@ -68,6 +68,8 @@ def _listener(family: socket.AddressFamily, address: tuple[str, int]) -> socket.
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        # What is accepted inherits it: a chunk of a stream must not wait for the client's acknowledgement of the last.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.bind(address)
         listener.listen(BACKLOG)
         listener.setblocking(False)

@@ -69,7 +69,9 @@ class Place:
 
     def hold(self, name: bytes, amount: int, *, fits: bool = True) -> Hold | int:
         limits = [PLENTY, PLENTY, PLENTY if fits else amount - 1]
-        levels = Levels(self.arena, [(cell, limit, LIFETIME, 1) for cell, limit in zip(self.cells, limits, strict=True)])
+        levels = Levels(
+            self.arena, [(cell, limit, LIFETIME, 1) for cell, limit in zip(self.cells, limits, strict=True)]
+        )
         return hold(self.owner, self.journal, levels, Draft(key="k", tags="a=b"), amount, time.time_ns(), name)
 
     def settle(self, name: bytes, amount: int, actual: int, error: str = "") -> None:

@@ -99,7 +99,9 @@ class Evidence:
 def collect(house: House, book: Book, in_flight: int) -> Evidence:
     """Waits until the journals are in the ledger, asks, stops the house, and reads what it left."""
     house.settled()
-    budgets = {each["owner"]: (_nano(each["spent_usd"]), _nano(each["held_usd"])) for each in house.admin("budgets")["items"]}
+    budgets = {
+        each["owner"]: (_nano(each["spent_usd"]), _nano(each["held_usd"])) for each in house.admin("budgets")["items"]
+    }
     assert house.stop() == 0
     charges = [
         (_what(charge["model"], charge["input_tokens"], charge["output_tokens"]), _nano(charge["usd"]))

@@ -16,7 +16,7 @@ from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
 from fastgate._core.recovery import recover
 from fastgate.supervisor.recovery import Recovery
 from tests.chaos.arena_images import (
-    SMALL_SEGMENT, STEPS, Images, Outcome, Place, age, fresh_copy, live_on, perform, read, resolved, unresolved,
+    CELLS, SMALL_SEGMENT, STEPS, Images, Outcome, Place, age, fresh_copy, live_on, perform, read, resolved, unresolved,
 )  # fmt: skip
 from tests.chaos.stores import traced
 
@@ -190,3 +190,48 @@ def test_what_a_supervisor_began_is_told_from_what_its_successors_did(folder: Pa
         recover(arena, successor, dead_slots(arena)[0], str(image))
         del successor, arena
         assert resolved(image) == Outcome((), ((0, 0),) * 3)
+
+
+def test_killed_while_the_arena_is_made(folder: Path) -> None:
+    """From an empty folder to the first settlement; whatever is found is used, or made again."""
+    live = folder / "live"
+
+    def first(begin: Callable[[], None]) -> None:
+        begin()
+        Place(live).settle(b"first...........", 50, 40)
+
+    images = Images(live, folder / "image")
+    ranks = []
+    for image in images.changed(traced(live, first).stops()):
+        outcome = resolved(image)
+        outcome.check()
+        ranks.append(RANKS[outcome.events[0][2] if outcome.events else None])
+        live_on(image)
+        read(image).check()
+    assert ranks == sorted(ranks)
+    assert set(ranks) == {0, 1, 2}
+
+
+def test_killed_while_counters_are_restored(folder: Path) -> None:
+    """A cell whose first use is set is whole; one whose is not is restored again."""
+    live, anchor = folder / "live", 1_790_000_000_000_000_000
+    now = anchor + 5
+
+    def restore(place: Arena) -> bool:
+        return place.restore_cell(place.cell(CELLS[0]), 0, 1, anchor, 700, now)
+
+    def body(begin: Callable[[], None]) -> None:
+        arena = Arena(str(live / "arena.bin"), create=True)
+        arena.cell(CELLS[0])
+        begin()
+        assert restore(arena)
+
+    again = []
+    for image in Images(live, folder / "image").changed(traced(live, body).stops()):
+        arena = Arena(str(image / "arena.bin"))
+        again.append(arena.anchor(arena.cell(CELLS[0])) == 0)
+        assert restore(arena) == again[-1]
+        assert not restore(arena)
+        assert arena.read_cell(arena.cell(CELLS[0]), 0, 1, now) == (700, 0, 0, 0)
+    assert again.count(True) == len(again) - 1
+    assert len(again) == 4

@@ -116,7 +116,9 @@ async def ask(
         return False
     cost = headers.get("x-fastgate-cost-usd")
     assert stream or cost is not None
-    book.answers.append(Answer(headers["x-fastgate-request-id"], stream, None if cost is None else int(Decimal(cost).scaleb(9))))
+    book.answers.append(
+        Answer(headers["x-fastgate-request-id"], stream, None if cost is None else int(Decimal(cost).scaleb(9)))
+    )
     return True
 
 

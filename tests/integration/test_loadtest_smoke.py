@@ -89,11 +89,16 @@ class Ledger:
 
     worker = 1
 
-    def __init__(self, *answers: house.Booked) -> None:
-        self._answers = list(answers)
+    def __init__(self, before: house.Booked, after: house.Booked) -> None:
+        self._before = before
+        self._after = after
 
     def booked(self, provider: str) -> house.Booked:
-        return self._answers.pop(0)
+        return self._before
+
+    def settled(self, provider: str, requests: int) -> house.Booked:
+        assert requests == 15
+        return self._after
 
 
 ONE = house.price(house.CONSTANT, 12)
@@ -113,6 +118,7 @@ ONE = house.price(house.CONSTANT, 12)
 def test_a_ledger_that_differs_makes_a_run_void(after: house.Booked, right: bool) -> None:
     ledger = cast(house.House, Ledger(house.Booked(5, 5 * ONE, 0), after))
     audit = rig.Audit(ledger, house.CONSTANT, rig.Subject("fastgate", 1, {"subject": 1}))
+    audit.settle(10)
     if right:
         audit.compare(10, 12)
     else:

@@ -155,6 +155,11 @@ class House:
         process.kill()
         process.communicate()
 
+    def pause(self, kind: str) -> None:
+        """SIGSTOP for all processes of a kind: alive, and of no use."""
+        for pid in self.pids(kind):
+            os.kill(pid, signal.SIGSTOP)
+
     # ---- what it says
 
     @property

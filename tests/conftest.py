@@ -1,0 +1,23 @@
+"""What all tests share: nothing of theirs outlives them."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from fastgate.supervisor.folders import SHARED_MEMORY
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_arena_is_left_in_shared_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A gateway's arena stays when it stops, as it must; those of state folders under pytest's own go at the end."""
+    yield
+    names = set()
+    for folder, children, _ in os.walk(tmp_path_factory.getbasetemp()):
+        names.update(hashlib.sha1(os.fsencode(Path(folder, child).resolve())).hexdigest()[:12] for child in children)
+    for arena in SHARED_MEMORY.glob("fastgate-*"):
+        if arena.name.removeprefix("fastgate-") in names:
+            shutil.rmtree(arena, ignore_errors=True)
