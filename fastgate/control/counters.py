@@ -50,9 +50,12 @@ class FirstUses:
         self._callers: set[tuple[str, ...]] = set()
         """Customer, team, key and provider together, all of whose budgets are known."""
 
-    def note_batch(self, columns: Columns, by_owner: Mapping[str, Sequence[BudgetRecord]], *, arena_is_new: bool) -> None:
-        """Keeps the first uses of the budgets that these events touch; called before the events are in the ledger, so that
-        no event is there without them.
+    def note_batch(
+        self, columns: Columns, by_owner: Mapping[str, Sequence[BudgetRecord]], *, arena_is_new: bool
+    ) -> None:
+        """Keeps the first uses of the budgets that these events touch.
+
+        Called before the events are in the ledger, so that none is there without them.
 
         Events that a lost arena left in the journals tell themselves when their budgets were first used: whatever came
         before them is known.

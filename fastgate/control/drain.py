@@ -35,8 +35,9 @@ log = logging.getLogger("fastgate.control")
 class Drain:
     """Runs in a thread of its own, which is the only one that writes to the ledger.
 
-    ``coming`` is called with every batch before it is committed, ``taken`` after. ``slots`` is asked before files are deleted: it returns the slots
-    whose owners died and are not resolved yet (a recovery may append to their journals), and all that are in use.
+    ``coming`` is called with every batch before it is committed, ``taken`` after. ``slots`` is asked before files are
+    deleted: it returns the slots whose owners died and are not resolved yet (a recovery may append to their journals),
+    and all that are in use.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Drain:
         taken: Callable[[Batch], None],
         slots: Callable[[], tuple[set[int], set[int]]],
         each_pass: Callable[[], None] = lambda: None,
+        *,
         coming: Callable[[Columns], None] = lambda columns: None,
     ) -> None:
         self.rows = 0

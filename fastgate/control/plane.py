@@ -37,7 +37,7 @@ class ControlPlane:
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
-        self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, self._coming)
+        self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, coming=self._coming)
         self.not_compared: str | None = None
         """Why counters of an arena that may be new could not be compared with the ledger."""
         self._first_uses = FirstUses(self.arena, self.ledger)
@@ -136,9 +136,8 @@ class ControlPlane:
     def _describe(self, values: dict[str, Any]) -> Origin:
         unpriced = values["error"] == "model_unpriced"
         current = self.configuration.latest
-        if current is not None:
-            if values["provider"] and values["settlement"] != "none":
-                unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
+        if current is not None and values["provider"] and values["settlement"] != "none":
+            unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
         labels = (*(values[name] for name in ("provider", "model", "key", "team")), str(values["status"]), NO_CACHE)
         return Origin(labels, values["outcome"], values["error"], values["route"], unpriced)
 

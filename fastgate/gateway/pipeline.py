@@ -324,8 +324,8 @@ def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> Stream
         meter,
         transport,
         ClientWindow(call.scope.client, call.worker.open),
-        call.state.head.disconnect_ms / 1000,
-        call.worker.patience.stalled_seconds,
+        disconnect_seconds=call.state.head.disconnect_ms / 1000,
+        stalled_seconds=call.worker.patience.stalled_seconds,
     )
 
 

@@ -56,6 +56,7 @@ class StreamRelay:
         meter: Feeds,
         transport: Any,
         window: ClientWindow,
+        *,
         disconnect_seconds: float,
         stalled_seconds: float,
     ) -> None:

@@ -67,9 +67,8 @@ def _open(folder: Path) -> "Arena":
         arena = Arena(str(path), True)
         inspect(arena)
     except CorruptArena as reason:
-        log.error(  # noqa: TRY400: the reason is a sentence for the operator
-            "%s: set aside as %s; a new arena is made, its counters come from the ledger", reason, _set_aside(path)
-        )
+        aside = _set_aside(path)
+        log.warning("%s: set aside as %s; a new arena is made, its counters come from the ledger", reason, aside)
         return Arena(str(path), True)
     return arena
 

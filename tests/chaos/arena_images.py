@@ -149,7 +149,7 @@ def read(folder: Path) -> Outcome:
 
 
 def _amounts(folder: Path, cell: int) -> tuple[int, int]:
-    """Spent, and what is held above it: as it stands in the file, where too much given back shows as less than nothing."""
+    """Spent, and what is held above it: too much given back shows as less than nothing."""
     with (folder / "arena.bin").open("rb") as file:
         file.seek(_CHUNKS_AT + cell // _CELLS * _CHUNK + cell % _CELLS * _CELL)
         used, _, spent = struct.unpack("=qQq", file.read(24))

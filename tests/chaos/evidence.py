@@ -1,4 +1,4 @@
-"""What the clients, the ledger, the counters and the provider say after all kills, and where they contradict each other."""
+"""What clients, ledger, counters and provider say after all kills, and where they contradict each other."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -90,7 +90,7 @@ class Evidence:
     def _unsure(self) -> Iterator[str]:
         unsure = sum(row.settlement in UNSURE for row in self.rows)
         if unsure > min(self.book.failures, self.in_flight):
-            yield f"{unsure} rows are unsure; {self.book.failures} answers were cut, {self.in_flight} could be in the air"
+            yield f"{unsure} rows are unsure: {self.book.failures} answers were cut, {self.in_flight} could be"
         others = Counter(row.settlement for row in self.rows if row.settlement not in ("exact", *UNSURE))
         if others:
             yield f"rows of another kind: {dict(others)}"

@@ -1,10 +1,11 @@
 """Stops a process at every store it makes into shared memory, so that each can be made its last.
 
-The traced process runs at full speed on mappings that were made read-only. A store faults; the tracer, told by the kernel,
-lets that one instruction pass and stops again. System calls are stops as well: they change files. What lies in the shared
-mappings and files at such a stop is exactly what a ``kill -9`` at that moment would leave behind.
+The traced process runs at full speed on mappings that were made read-only. A store faults; the tracer, told by the
+kernel, lets that one instruction pass and stops again. System calls are stops as well: they change files. What lies in
+the shared mappings and files at such a stop is exactly what a ``kill -9`` at that moment would leave behind.
 
-Linux on x86-64, no debugger, no library: ``ptrace`` through ctypes. The tracer makes the traced process call ``mprotect``.
+Linux on x86-64, no debugger, no library: ``ptrace`` through ctypes. The tracer makes the traced process call
+``mprotect``.
 """
 
 import ctypes
@@ -22,8 +23,8 @@ _PAGE = 4096
 _READ, _WRITE = 1, 2
 _CALL_MMAP, _CALL_MPROTECT = 9, 10
 _REGISTERS = (
-    "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax", "rip",
-    "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
+    "r15", "r14", "r13", "r12", "rbp", "rbx", "r11", "r10", "r9", "r8", "rax", "rcx", "rdx", "rsi", "rdi", "orig_rax",
+    "rip", "cs", "eflags", "rsp", "ss", "fs_base", "gs_base", "ds", "es", "fs", "gs",
 )  # fmt: skip
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -148,7 +149,7 @@ class Stopped:
 
 
 def traced(folder: Path, body: Callable[[Callable[[], None]], None]) -> Stopped:
-    """Forks a process that runs ``body(begin)``; from ``begin()`` on it stops at every store into files of ``folder``."""
+    """Forks a process that runs ``body(begin)``; from ``begin()`` on it stops at stores into files of ``folder``."""
 
     def begin() -> None:
         _libc.ptrace(_TRACEME, 0, None, None)

@@ -1,4 +1,4 @@
-"""What a recovery appends while the drain is at work reaches the ledger, although the segment was read to its end and sealed."""
+"""What a recovery appends while the drain is at work reaches the ledger, even behind the end of a sealed segment."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def log(journal: Journal, number: int) -> None:
 
 
 def test_an_event_appended_between_reading_and_deleting(tmp_path: Path) -> None:
-    """The owner left in order, its last holds were cut: its journal is sealed, then its recovery appends and frees the slot."""
+    """The owner had sealed its journal and was cut with holds open: its recovery appends, and frees the slot."""
     journal = Journal(str(tmp_path), SLOT)
     log(journal, 1)
     journal.close()

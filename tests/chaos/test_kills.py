@@ -139,7 +139,8 @@ def figures(evidence: Evidence, seconds: Sequence[float]) -> str:
     unsure = ", ".join(f"{marks.count(mark)} {mark}" for mark in UNSURE)
     return (
         f"{len(seconds)} kills; {len(book.answers) + book.failures} requests, {book.failures} cut; {len(marks)} rows: "
-        f"{marks.count('exact')} exact, {unsure}; back within {max(seconds):.2f} s (median {statistics.median(seconds):.2f}); "
+        f"{marks.count('exact')} exact, {unsure}; back within {max(seconds):.2f} s "
+        f"(median {statistics.median(seconds):.2f}); "
         f"bill {sum(cost for _, cost in evidence.bill)} nano-USD, ledger {sum(row.cost for row in evidence.rows)}, "
         f"of it {evidence.total(*UNSURE)} unsure"
     )
@@ -157,7 +158,7 @@ def forget_arena(house: House) -> None:
 
 
 def overcount(house: House) -> None:
-    """As if a settlement had been made twice: a nano-USD more in every cell that was used (layout: `_core/layout.pxd`)."""
+    """As if settled twice: a nano-USD more in every cell that was used (layout: `_core/layout.pxd`)."""
     with (house.arena_dir / "arena.bin").open("r+b") as file:
         for at in range(2_097_152, 2_097_152 + 1_048_576, 256):
             file.seek(at)

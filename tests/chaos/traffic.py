@@ -1,4 +1,4 @@
-"""Load that survives kills: many connections, both dialects, streamed and not, and a note of what became of each request."""
+"""Load that survives kills: both dialects, streamed and not, and a note of what became of each request."""
 
 import asyncio
 import json
@@ -40,8 +40,11 @@ def request(number: int, keys: Sequence[str]) -> tuple[bytes, bool]:
     pace = {"chunks": 4, "ttft_ms": 20, "chunk_ms": 15} if stream else {"latency_ms": 20 + number % 40}
     text = f"sim: {json.dumps({'tokens': tokens, **pace})}"
     body = {
-        "model": "sim/sim-small", "max_tokens": _TOKENS + 1, "stream": stream, "messages": [{"role": "user", "content": text}],
-    }  # fmt: skip
+        "model": "sim/sim-small",
+        "max_tokens": _TOKENS + 1,
+        "stream": stream,
+        "messages": [{"role": "user", "content": text}],
+    }
     if anthropic:
         body["system"] = "s" * (length + 4)
     else:
@@ -56,8 +59,9 @@ def request(number: int, keys: Sequence[str]) -> tuple[bytes, bool]:
 
 
 class Traffic:
-    """``with Traffic(port, 48, keys) as traffic``: load from a thread of its own, until the block ends; then each request in the air
-    is waited for.
+    """``with Traffic(port, 48, keys) as traffic``: load from a thread of its own, until the block ends.
+
+    Then each request in the air is waited for.
     """
 
     def __init__(self, port: int, connections: int, keys: Sequence[str]) -> None:

@@ -167,12 +167,19 @@ def test_an_invalid_key(clients: Clients, name: str, why: str) -> None:
 
 def test_a_spent_budget(house: House, clients: Clients) -> None:
     counted = clients("spent")
+    # Free, and the budget's first use.
+    clients("spent").client.messages.count_tokens(model="smart", messages=QUESTION)
     before = house.bill()["total"]
     error = counted.refused(errors.PaymentRequiredError)
     assert kind_of(error) == (402, "billing_error", "budget_exceeded")
     assert error.response.headers["x-should-retry"] == "false"
     assert "retry-after" not in error.response.headers
-    for part in ("key budget 'key:spent/day/default'", "limit $0.000001, spent $0.00", "Its window begins", "(request id "):
+    for part in (
+        "key budget 'key:spent/day/default'",
+        "limit $0.000001, spent $0.00",
+        "It resets at 20",
+        "(request id ",
+    ):
         assert part in error.message
     assert counted.sent == 2
     assert house.bill()["total"] == before
@@ -223,9 +230,9 @@ def test_an_upstreams_error_passes_through_as_it_came(
         fail=str(status), message="prompt is too long: 9 tokens > 8 maximum", headers={"retry-after-ms": "1"}
     )
     before = house.bill()["total"]
-    with anthropic.Anthropic(base_url=house.simulator.url, api_key="upstream-key", max_retries=0) as direct:
-        with pytest.raises(kind) as expected:
-            direct.messages.create(model="sim-small", messages=messages, max_tokens=64)
+    direct = anthropic.Anthropic(base_url=house.simulator.url, api_key="upstream-key", max_retries=0)
+    with direct, pytest.raises(kind) as expected:
+        direct.messages.create(model="sim-small", messages=messages, max_tokens=64)
     with pytest.raises(kind) as caught:
         plain.ask(messages)
     received, sent = caught.value.response, expected.value.response
@@ -238,7 +245,7 @@ def test_an_upstreams_error_passes_through_as_it_came(
 
 def test_a_stream_that_breaks_off(plain: Counted) -> None:
     received = []
-    with pytest.raises(anthropic.APIStatusError, match="broke off"):  # noqa: PT012
+    with pytest.raises(anthropic.APIStatusError, match="before its answer was whole"):  # noqa: PT012
         for event in plain.ask(script(chunks=8, fail="cut", after=3), stream=True):
             received.append(event.type)
     assert received.count("content_block_delta") == 3

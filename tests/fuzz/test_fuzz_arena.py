@@ -1,5 +1,6 @@
 """An arena altered anywhere or cut anywhere is refused, or works within its bounds; it never takes the process down."""
 
+import atexit
 import shutil
 import struct
 import tempfile
@@ -33,7 +34,9 @@ EXTREMES = (
 @cache
 def folder() -> Path:
     """Where this process works, in memory."""
-    return Path(tempfile.mkdtemp(prefix="fastgate-fuzz-arena-", dir="/dev/shm"))
+    path = Path(tempfile.mkdtemp(prefix="fastgate-fuzz-arena-", dir="/dev/shm"))
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 def filled(path: Path) -> None:

@@ -1,6 +1,7 @@
-"""What was spent survives the loss of the arena: a damaged one is set aside, and its counters come back from the ledger."""
+"""What was spent survives the loss of the arena: a damaged one is set aside, its counters come from the ledger."""
 
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import pytest
 from tests.support.house import House, key, secret
 
 SIM = {"provider": "sim", "budgets": [{"limit_usd": "300", "window": "lifetime"}]}
+THREE_DAYS = {"every": 3, "unit": "day"}
 SETTINGS = {
     "customers": [{"id": "acme", "budgets": [{"limit_usd": "1000", "window": "month"}]}],
     "teams": [{"id": "platform", "customer": "acme", "budgets": [{"limit_usd": "0.01", "window": "week"}]}],
     "keys": [
-        key("ide", team="platform", budgets=[{"limit_usd": "100", "window": {"every": 3, "unit": "day"}}], providers=[SIM]),
+        key("ide", team="platform", budgets=[{"limit_usd": "9", "window": THREE_DAYS}], providers=[SIM]),
         key("batch", team="platform", budgets=[{"limit_usd": "100", "window": "lifetime"}]),
         key("spent", team="platform", budgets=[{"limit_usd": "0.00025", "window": "lifetime"}]),
     ],
@@ -96,12 +98,10 @@ def test_what_was_spent_survives(tmp_path: Path, damage: Callable[[Path], None])
         kept = list(house.arena_dir.glob("arena-*.damaged"))
         assert [each.read_bytes() for each in kept] == ([] if damaged is None else [damaged])
         assert ask(house, "spent").headers["x-fastgate-error"] == "budget_exceeded"
-        cost = float(ask(house, "ide").headers["x-fastgate-cost-usd"])
+        cost = Decimal(ask(house, "ide").headers["x-fastgate-cost-usd"])
         house.settled()
         team = "team:platform/week/default"
-        assert float(standing(house)[team]["spent_usd"]) == pytest.approx(
-            float(before[team]["spent_usd"]) + cost, abs=1e-12
-        )
+        assert Decimal(standing(house)[team]["spent_usd"]) == Decimal(before[team]["spent_usd"]) + cost
         rows = house.requests()
         assert len({row["id"] for row in rows}) == len(rows) == len(answers) + 2
 
@@ -119,6 +119,4 @@ def test_what_was_in_the_journals_only_is_not_lost_with_the_arena(tmp_path: Path
         house.settled()
         rows = house.requests(key="batch")
         assert sorted(row["cost_usd"] for row in rows) == sorted(costs)
-        assert float(standing(house)["key:batch/lifetime/default"]["spent_usd"]) == pytest.approx(
-            sum(map(float, costs))
-        )
+        assert Decimal(standing(house)["key:batch/lifetime/default"]["spent_usd"]) == sum(map(Decimal, costs))

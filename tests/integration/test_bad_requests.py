@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -88,7 +89,10 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "a negative cap": (b'{"model":"sim/sim-small","max_tokens":-1}', "max_tokens"),
     "a cap beyond 64 bits": (b'{"model":"sim/sim-small","max_tokens":99999999999999999999}', "max_tokens"),
     "a model twice": (b'{"model":"sim/sim-small","model":"sim/sim-large"}', "same member name is there twice"),
-    "a model twice, escaped": (b'{"model":"sim/sim-small","mod\\u0065l":"sim/sim-large"}', "same member name is there twice"),
+    "a model twice, escaped": (
+        b'{"model":"sim/sim-small","mod\\u0065l":"sim/sim-large"}',
+        "same member name is there twice",
+    ),
     "a cap twice": (b'{"model":"sim/sim-small","max_tokens":1,"max_tokens":9}', "same member name is there twice"),
     "invalid UTF-8": (b'{"model":"sim/\xff\xfe"}', "at line 1"),
     "an overlong NUL": (b'{"model":"sim/\xc0\x80"}', "at line 1"),
@@ -103,10 +107,11 @@ BODIES: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])
-@pytest.mark.parametrize("name", BODIES)
-def test_a_body_that_cannot_be_taken(house: House, name: str, path: str) -> None:
-    body, why = BODIES[name]
-    assert why in assert_error(ask(house, path, body), path, 400, "invalid_request")
+def test_bodies_that_cannot_be_taken(house: House, path: str) -> None:
+    said = {
+        name: assert_error(ask(house, path, body), path, 400, "invalid_request") for name, (body, _) in BODIES.items()
+    }
+    assert {name: text for name, text in said.items() if BODIES[name][1] not in text} == {}
 
 
 def test_rejected_requests_are_in_the_ledger_and_strangers_are_counted(house: House) -> None:
@@ -115,7 +120,12 @@ def test_rejected_requests_are_in_the_ledger_and_strangers_are_counted(house: Ho
     house.settled()
     rows = house.requests(error="invalid_request")
     assert len(rows) == before + 1
-    assert (rows[0]["status"], rows[0]["outcome"], rows[0]["settlement"], rows[0]["key"]) == (400, "rejected", "none", "one")
+    assert (rows[0]["status"], rows[0]["outcome"], rows[0]["settlement"], rows[0]["key"]) == (
+        400,
+        "rejected",
+        "none",
+        "one",
+    )
     assert rows[0]["cost_usd"] == rows[0]["hold_usd"] == "0.000000000"
 
 
@@ -182,17 +192,25 @@ def test_ten_thousand_headers(house: House) -> None:
     """Refused by the server before we see them, without a body of ours."""
     many = [*headers(CHAT).items(), *((f"x-{n}", "y") for n in range(10_000))]
     answer = exchange(house.port, head(CHAT, many, length=0))
-    assert answer.status in {431, 400, 0}
+    assert (answer.status, answer.body) == (431, b"")
 
 
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
-    [("POST", "/v1/nothing", 404, "not_found"), ("GET", "/admin", 404, "not_found"), ("GET", CHAT, 405, "method_not_allowed"),
-     ("DELETE", MESSAGES, 405, "method_not_allowed"), ("POST", "/v1/models", 405, "method_not_allowed"),
-     ("POST", "/v1/embeddings", 400, "dialect_not_supported"), ("GET", "/anthropic/v1/nothing", 404, "not_found"),
-     ("POST", "/v1/chat/completions/", 404, "not_found"), ("POST", "/%00", 404, "not_found"), ("GET", "/..%2f..%2fetc/passwd", 404, "not_found"),
-     ("BREW", "/v1/chat/completions", 405, "method_not_allowed")],
-)  # fmt: skip
+    [
+        ("POST", "/v1/nothing", 404, "not_found"),
+        ("GET", "/admin", 404, "not_found"),
+        ("GET", CHAT, 405, "method_not_allowed"),
+        ("BREW", CHAT, 405, "method_not_allowed"),
+        ("DELETE", MESSAGES, 405, "method_not_allowed"),
+        ("POST", "/v1/models", 405, "method_not_allowed"),
+        ("POST", "/v1/embeddings", 400, "dialect_not_supported"),
+        ("GET", "/anthropic/v1/nothing", 404, "not_found"),
+        ("POST", f"{CHAT}/", 404, "not_found"),
+        ("POST", "/%00", 404, "not_found"),
+        ("GET", "/..%2f..%2fetc/passwd", 404, "not_found"),
+    ],
+)
 def test_an_unknown_path_or_method(house: House, method: str, path: str, status: int, code: str) -> None:
     answer = ask(house, path, b"", method=method)
     kind = "not_found_error" if status == 404 else None
@@ -246,17 +264,25 @@ def test_an_upload_that_ends_before_its_length(house: House, reset: bool) -> Non
     assert house.requests()[0]["outcome"] == "rejected"
 
 
-@pytest.mark.parametrize(
-    "request_",
-    [b"\x16\x03\x01\x02\x00\x01\x00", b"GET\r\n\r\n", b"POST /v1/chat/completions HTTP/9.9\r\n\r\n", b"\x00" * 4096,
-     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\nhello",
-     b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: -5\r\n\r\n", b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n"],
-    ids=range(8),
-)  # fmt: skip
-def test_what_is_no_http_is_closed(house: House, request_: bytes) -> None:
+START = b"POST / HTTP/1.1\r\nhost: a\r\n"
+NO_HTTP = {
+    "a TLS hello": b"\x16\x03\x01\x02\x00\x01\x00",
+    "no path": b"GET\r\n\r\n",
+    "another version": b"POST /v1/chat/completions HTTP/9.9\r\n\r\n",
+    "NULs": b"\x00" * 4096,
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "two lengths": START + b"content-length: 5\r\ncontent-length: 6\r\n\r\nhello",
+    "a negative length": START + b"content-length: -5\r\n\r\n",
+    "a chunk without size": START + b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+}
+
+
+@pytest.mark.parametrize("name", NO_HTTP)
+def test_what_is_no_http_is_closed(house: House, name: str) -> None:
     with socket.create_connection(("127.0.0.1", house.port), 10) as connection:
-        connection.sendall(request_)
-        connection.shutdown(socket.SHUT_WR)
+        connection.sendall(NO_HTTP[name])
+        with suppress(OSError):  # it may be closed already
+            connection.shutdown(socket.SHUT_WR)
         received = b""
         while piece := received_or_reset(connection):
             received += piece
@@ -277,7 +303,9 @@ def test_a_key_of_ten_kilobytes(house: House, name: str) -> None:
         assert_error(answer, CHAT, 401, "invalid_api_key")
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic eA==", "Bearer \u00e9\u00ff", "Bearer sk-fg-x,sk-fg-y"])
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Basic eA==", "Bearer \u00e9\u00ff", "Bearer sk-fg-x,sk-fg-y"]
+)
 def test_a_credential_that_is_none(house: House, value: str) -> None:
     answer = exchange(house.port, head(CHAT, {"authorization": value}, length=len(GOOD)) + GOOD)
     assert_error(answer, CHAT, 401, "invalid_api_key")
@@ -289,7 +317,10 @@ def test_a_flood_of_wrong_keys_fills_nothing(house: House) -> None:
     before, rows, memory = count(), len(house.requests()), private_mb(worker)
     with socket.create_connection(("127.0.0.1", house.port), 10) as connection:
         for start in range(0, 20_000, 500):
-            burst = [head("/v1/models", {"x-api-key": f"{n:x<1000}"}, method="GET", length=None) for n in range(start, start + 500)]
+            burst = [
+                head("/v1/models", {"x-api-key": f"{n:x<1000}"}, method="GET", length=None)
+                for n in range(start, start + 500)
+            ]
             connection.sendall(b"".join(burst))
             seen = b""
             while seen.count(b"HTTP/1.1 401") < 500 or not seen.endswith(b"}"):

@@ -58,10 +58,17 @@ def money_is_right(house: House) -> Iterator[None]:
     assert private_mb(worker) < memory + MEMORY_MB
 
 
-def request(path: str, script: dict[str, Any], *, stream: bool = False, model: str = "sim/sim-small", tokens: int = 64) -> bytes:
+def request(
+    path: str, script: dict[str, Any], *, stream: bool = False, model: str = "sim/sim-small", tokens: int = 64
+) -> bytes:
     """The bytes of a request that is answered as the script says."""
     content = f"sim: {compact(script).decode()}"
-    document = {"model": model, "stream": stream, "max_tokens": tokens, "messages": [{"role": "user", "content": content}]}
+    document = {
+        "model": model,
+        "stream": stream,
+        "max_tokens": tokens,
+        "messages": [{"role": "user", "content": content}],
+    }
     body = compact(document)
     claude = {"x-api-key": secret("one"), "anthropic-version": "2023-06-01"}
     credential = claude if path == MESSAGES else {"authorization": f"Bearer {secret('one')}"}
@@ -118,7 +125,9 @@ def test_a_provider_that_is_not_there_costs_nothing(house: House, path: str) -> 
 @pytest.mark.parametrize("fail", ["early", "cut", "stall"])
 def test_a_whole_answer_that_breaks_off(house: House, path: str, fail: str) -> None:
     answer = exchange(house.port, request(path, {"fail": fail}))
-    status, code, kind = (504, "upstream_timeout", "timeout_error") if fail == "stall" else (502, "upstream_error", "api_error")
+    status, code, kind = (
+        (504, "upstream_timeout", "timeout_error") if fail == "stall" else (502, "upstream_error", "api_error")
+    )
     assert_error(answer, path, status, code, kind)
     assert row(house, answer)["settlement"] == "unsettled"
 
@@ -229,7 +238,7 @@ LONG = {"chunks": 100_000, "tokens": 100_000}
 
 
 def test_a_reader_that_never_reads(house: House) -> None:
-    """Its provider is paused, so that nothing piles up; then it is cut, and the answer is read to its end for the bill."""
+    """Its provider is paused, so that nothing piles up; then it is cut, and the answer read to its end for the bill."""
     [worker] = house.pids("worker")
     memory = private_mb(worker)
     with socket.socket() as connection:

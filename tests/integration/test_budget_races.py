@@ -1,14 +1,13 @@
 """Budgets under parallel requests: as many pass as fit one after another, and nobody else suffers.
 
-Every request here costs exactly what is held for it: its scripted usage is its strict bound. So it does not matter who settles when, and
-the number that fits is known to the nano-dollar.
+Every request here costs exactly what is held for it: its scripted usage is its strict bound. So it does not matter who
+settles when, and the number that fits is known to the nano-dollar.
 """
 
 import asyncio
 import re
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -64,7 +63,9 @@ def settings() -> dict[str, Any]:
         own = {each: {"budgets": [budget(7)]} if each == level else {} for each in LEVELS}
         customers.append({"id": f"customer-{level}", **own["customer"]})
         teams.append({"id": f"team-{level}", "customer": f"customer-{level}", **own["team"]})
-        keys.append(key(f"on-{level}", team=f"team-{level}", providers=[{"provider": "sim", **own["provider"]}], **own["key"]))
+        keys.append(
+            key(f"on-{level}", team=f"team-{level}", providers=[{"provider": "sim", **own["provider"]}], **own["key"])
+        )
     teams += [{"id": "free"}, {"id": "shared", "budgets": [budget(200)]}]
     keys += [
         key("twenty", team="free", budgets=[budget(20)]),

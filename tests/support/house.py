@@ -45,11 +45,11 @@ def wait_for(what: Callable[[], Any], seconds: float, why: str) -> Any:
 
 
 class House:
-    """``with House(folder, settings, workers=2) as house``: everything runs on ports of its own and ends with the block.
+    """``with House(folder, settings, workers=2) as house``: everything runs on its own ports, and ends with the block.
 
-    ``settings``: the configuration as of contract section 2, without ``server`` and ``providers`` where the simulator as provider
-    ``sim`` (type ``sim``, key ``upstream-key``) will do. ``simulator``: its options, or a running Simulator to share. ``environment``: further variables of
-    ``serve``.
+    ``settings``: the configuration of contract section 2, without ``server`` and ``providers`` where the simulator as
+    provider ``sim`` (type ``sim``, key ``upstream-key``) will do. ``simulator``: its options, or a running Simulator to
+    share. ``environment``: further variables of ``serve``.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Requests of every sort that this version serves, made up by a seed: each is different, each is answered as it asks."""
+"""Requests of every sort that this version serves, made up by a seed: all differ, each is answered as it asks."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -106,7 +106,16 @@ def tier(rng: random.Random, _: str) -> dict[str, Any]:
 
 def anthropic(rng: random.Random, model: str) -> tuple[str, Any, dict[str, Any]]:
     """A message."""
-    kinds = (claude_plain, claude_tools, claude_cached, claude_cached, claude_long, claude_thinking, claude_class, claude_search)
+    kinds = (
+        claude_plain,
+        claude_tools,
+        claude_cached,
+        claude_cached,
+        claude_long,
+        claude_thinking,
+        claude_class,
+        claude_search,
+    )
     document = {"max_tokens": rng.randrange(1500, 4000), **rng.choice(kinds)(rng, model)}
     if "script" in document:
         document["script"] |= timing(rng)

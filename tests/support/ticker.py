@@ -1,7 +1,7 @@
 """A provider whose streams say when each piece was sent, in a process of its own: ``python -m tests.support.ticker``.
 
-Prints its port. A stream has ``n`` pieces (the request's ``max_tokens``), 5 ms apart; each is an event of OpenAI's chat API whose
-text is the clock at its sending (``CLOCK_MONOTONIC``, which all processes share), in nanoseconds.
+Prints its port. A stream has as many pieces as the request's ``max_tokens``, 5 ms apart; each is an event of OpenAI's
+chat API whose text is the clock at its sending (``CLOCK_MONOTONIC``, which all processes share), in nanoseconds.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""A budget's first use is in the ledger before any of its events is; a new arena learns it from the events themselves."""
+"""A budget's first use is in the ledger before any of its events is; a new arena learns it from the events."""
 
 import time
 from collections.abc import Iterator

@@ -27,7 +27,8 @@ STEPS = {"_whole", "put_progress", "free_record", "help_owner", "_change", "sett
 WINDOWS = {
     "_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index",
 }  # fmt: skip
-JOURNAL = {"append_text", "event", "head", "commit"}
+JOURNAL = {"append_text", "event", "head", "commit", "is_event"}
+INSPECTION = {"_is_cell", "_is_sound"}
 
 
 def annotated(unit: str, folder: Path) -> list[tuple[int, str]]:
@@ -64,6 +65,8 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
             if "nogil:" in declaration:
                 indent, name = level, header.group(1)
                 found[name] = []
+            elif level <= indent:
+                indent, name = -1, ""
         elif text.strip() and level <= indent and not text.lstrip().startswith(")"):
             indent, name = -1, ""
         if name:
@@ -82,6 +85,7 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
         ("steps", STEPS),
         ("windows", WINDOWS),
         ("journal", JOURNAL),
+        ("inspection", INSPECTION),
     ],
 )
 def test_loops_need_no_python(unit: str, promised: set[str], tmp_path: Path) -> None:
