@@ -1,4 +1,4 @@
-"""What the traffic teaches of a model: the most tokens per byte of request body that were ever seen.
+"""What the traffic teaches of a model: the most tokens per byte of request body, and the most reasoning, ever seen.
 
 Kept in a cell of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen the bound is
 one token per byte, which no byte-level tokenizer exceeds.
@@ -26,9 +26,12 @@ cdef class TokenRate:
         self.arena = arena
         self.cell = arena.cell(f"learned/{model}")
 
-    cpdef void observe(self, int64_t tokens, int64_t size):
-        """A body of ``size`` bytes was billed ``tokens`` of input."""
+    cpdef void observe(self, int64_t tokens, int64_t size, int64_t reasoning=0):
+        """A body of ``size`` bytes was billed ``tokens`` of input, and its answer ``reasoning`` that it need not show."""
         cdef Cell *cell = cell_at(self.arena, self.cell)
+        cdef int64_t most = fg_load_signed(&cell.overrun)
+        while reasoning > most and not fg_cas_signed(&cell.overrun, most, reasoning):
+            most = fg_load_signed(&cell.overrun)
         if size <= 0 or tokens <= 0:
             return
         cdef int64_t rate = (max(tokens - CONSTANT, 0) * SCALE + size - 1) // size
@@ -37,6 +40,16 @@ cdef class TokenRate:
             highest = fg_load_signed(&cell.used.amount)
         if fg_load_signed(&cell.spent.amount) < ENOUGH:
             fg_add(&cell.spent.amount, 1)
+
+    @property
+    def learned(self) -> bool:
+        """Whether enough was seen to go by it."""
+        return fg_load_signed(&cell_at(self.arena, self.cell).spent.amount) >= ENOUGH
+
+    @property
+    def most_reasoning(self) -> int:
+        """The most reasoning tokens that one answer was ever billed."""
+        return fg_load_signed(&cell_at(self.arena, self.cell).overrun)
 
     cpdef int64_t bound(self, int64_t size):
         """The input tokens to hold for a body of ``size`` bytes."""

@@ -22,7 +22,7 @@ HOSTED_SEARCHES: Final = 10
 """Paid searches held for where the provider may run tools of its own."""
 _ANY_GEO: Final = -1
 _PLAIN: Final = frozenset({None, "auto", "default", "standard", "standard_only", "flex"})
-_ASKED: Final = {"priority": Tier.PRIORITY, "fast": Tier.PRIORITY, "ultrafast": ANY_TIER}
+_ASKED: Final[dict[str, Tier]] = {"priority": Tier.PRIORITY, "fast": Tier.PRIORITY, "ultrafast": Tier.ULTRAFAST}
 
 
 class Bound(msgspec.Struct, frozen=True, gc=False):
@@ -32,6 +32,10 @@ class Bound(msgspec.Struct, frozen=True, gc=False):
     output_tokens: int
     cap: int | None
     """The output cap to add to the request; None: it has one, or needs none."""
+
+
+NOTHING: Final = Bound(0, 0, None)
+"""The bounds of a request that has none yet."""
 
 
 def bound_tokens(
@@ -65,19 +69,22 @@ def bound_tokens(
     return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
 
 
+def asked_tier(request: ChatRequest) -> Tier:
+    """The dearest tier that the request asks for; the standard one where it asks for none, or an unknown one."""
+    return Tier.FAST if request.fast else _ASKED.get(request.service_tier or "", Tier.STANDARD)
+
+
 def hold_amount(
     prices: PriceTable, price: int, bound: Bound, request: ChatRequest, *, strict: bool, now_ns: int, geo: int = 0
 ) -> int:
     """nano-USD to hold; 0 where nothing prices the model and the key allows that."""
     if price < 0:
         return 0
-    if request.fast:
-        tier = int(Tier.FAST)
-    elif request.service_tier in _PLAIN:
-        # A project may be set to another tier by default, which only an absolute bound has to cover.
-        tier = UNASKED_TIERS if strict else int(Tier.STANDARD)
-    else:
-        tier = int(_ASKED.get(request.service_tier or "", ANY_TIER))
+    tier = int(asked_tier(request))
+    if request.service_tier not in _PLAIN and request.service_tier not in _ASKED:
+        tier = ANY_TIER
+    elif tier == Tier.STANDARD and strict:
+        tier = UNASKED_TIERS  # a project may be set to another tier by default, which an absolute bound has to cover
     return prices.bound(
         price,
         bound.input_tokens,

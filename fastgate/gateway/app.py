@@ -74,10 +74,13 @@ class Gateway:
             self.worker.open -= 1
 
     def _fail(self, call: Call, failure: Failure) -> None:
-        status = send_failure(
-            call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)]
-        )
-        call.log(status, failure)
+        try:
+            status = send_failure(
+                call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)]
+            )
+            call.log(status, failure)
+        except Exception:  # the server would swallow it
+            log.exception("request %s: its failure (%s) could not be told or journaled", call.request_id, failure.code)
 
     async def _other(self, call: Call) -> None:
         path, method = call.scope.path, call.scope.method

@@ -5,10 +5,12 @@ from typing import Any
 
 from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
+from fastgate.budgets.holds import NOTHING
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.grants import Grant, State
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure
+from fastgate.wire.usage import Tier
 
 
 class Call:
@@ -16,6 +18,7 @@ class Call:
 
     __slots__ = (
         "body_size",
+        "bound",
         "dialect",
         "first_byte_ns",
         "free",
@@ -31,6 +34,7 @@ class Call:
         "refused_by",
         "scope",
         "state",
+        "tier",
         "upstream_ns",
         "worker",
     )
@@ -50,6 +54,8 @@ class Call:
         self.path = ""
         self.refused_by = ""
         self.free = False
+        self.bound = NOTHING
+        self.tier = Tier.STANDARD
         self.upstream_ns = 0
         self.first_byte_ns = 0
         self.logged = False

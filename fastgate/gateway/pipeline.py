@@ -28,7 +28,7 @@ from fastgate._core.upstream_errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from fastgate.budgets.holds import bound_tokens, hold_amount
+from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
 from fastgate.gateway.call import Call
@@ -70,7 +70,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.model = request.model
     leg = call.grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
-    bound = bound_tokens(
+    call.bound = bound = bound_tokens(
         request,
         len(body),
         strict=leg.strict,
@@ -85,6 +85,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
         )
     amount = 0
     if not call.free:
+        call.tier = asked_tier(request)
         amount = hold_amount(
             call.state.prices,
             leg.price,
@@ -116,11 +117,10 @@ async def receive(call: Call) -> bytes:
 
 async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
     """Hold ``amount`` nano-USD of every budget that applies. Raises Failure naming the one that has no room."""
+    levels = call.worker.no_levels if call.free else leg.levels  # what is free begins no budget's window
     for _ in range(_CONTENDED_TRIES):
         try:
-            held = hold(
-                call.worker.owner, call.worker.journal, leg.levels, leg.draft, amount, call.now_ns, call.id, stream
-            )
+            held = hold(call.worker.owner, call.worker.journal, levels, leg.draft, amount, call.now_ns, call.id, stream)
         except ArenaFull as full:
             raise Failure(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5) from full
         if isinstance(held, Hold):
@@ -231,6 +231,8 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
         body = await whole(exchange)
     except UpstreamError as error:
         exchange.abort()  # one that is too long is not whole yet, and nobody wants the rest
+        if exchange.status >= 400:
+            settle(call, held, Outcome.unbilled(code), exchange.status)
         raise unanswered(call, leg, held, error) from error
     if exchange.status < 400:  # a redirect or an answer that no request of ours asks for: never followed
         settle(call, held, Outcome.unknown(code), 502)

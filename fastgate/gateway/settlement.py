@@ -5,7 +5,7 @@ what happened                                 charged                           
 ============================================  =====================================  ===========
 answered, usage reported                      the usage                              exact
 client gone, upstream read to its usage       the usage                              exact
-answered or cut, usage missing                input bound and measured output        estimated
+answered or cut, usage missing                the bounds of what was seen            estimated
 provider's own error, or nothing was sent     nothing                                none
 sent, and no answer came                      the hold                               unsettled
 ============================================  =====================================  ===========
@@ -33,9 +33,6 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.usage import Bucket
-
-_BYTES_PER_TOKEN = 3
-"""Of measured text, for an estimate: fewer than any language averages with current tokenizers, so it errs upwards."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +83,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
         if charges and usage is not None and cut is None and not any(charge.usage.estimated for charge in charges):
-            leg.rate.observe(usage.prompt_total(), call.body_size)
+            leg.rate.observe(usage.prompt_total(), call.body_size, usage[Bucket.REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         usage = estimate(call, leg, charges, output_bytes)
         cost = min(price(call, leg, [Charge(None, usage)]), held.amount) if leg.price >= 0 else 0
@@ -108,14 +105,19 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
 
 
 def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:
-    """What was seen so far, its output raised to what was measured."""
+    """What was reported so far, raised to an upper bound of what was produced but never more than was held.
+
+    A token is at least one byte of text; reasoning that is not shown may have been as long as any the model was billed,
+    or as the hold allows while little is known of the model.
+    """
     usage = total(charges)
     if usage is None:
-        usage = Usage(input=call.body_size // _BYTES_PER_TOKEN + 1)
-    measured = -(-output_bytes // _BYTES_PER_TOKEN)
+        usage = Usage(tier=call.tier, input=call.bound.input_tokens)
+    produced = call.bound.output_tokens
+    if leg.rate.learned:
+        produced = min(produced, output_bytes + leg.rate.most_reasoning)
     reported = usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
-    if measured > reported:
-        usage[Bucket.OUTPUT] = usage[Bucket.OUTPUT] + measured - reported
+    usage[Bucket.OUTPUT] = usage[Bucket.OUTPUT] + max(0, produced - reported)
     usage.estimated = True
     return usage
 

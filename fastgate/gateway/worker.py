@@ -9,6 +9,7 @@ from time import time_ns
 import msgspec
 
 from fastgate._core.arena import Arena, ArenaFull
+from fastgate._core.budget import Levels
 from fastgate._core.journal import Journal
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot, Snapshot
@@ -36,6 +37,7 @@ class Worker:
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._upstreams = Upstreams(loop)
+        self.no_levels = Levels(self.arena, ())
         self._complaints = 0
         self._ids = int.from_bytes(os.urandom(8), "big")
         self._generation = -1

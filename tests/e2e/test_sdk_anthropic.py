@@ -167,7 +167,7 @@ def test_an_invalid_key(clients: Clients, name: str, why: str) -> None:
 
 def test_a_spent_budget(house: House, clients: Clients) -> None:
     counted = clients("spent")
-    # Free, and the budget's first use.
+    # Free: it does not begin the budget's window.
     clients("spent").client.messages.count_tokens(model="smart", messages=QUESTION)
     before = house.bill()["total"]
     error = counted.refused(errors.PaymentRequiredError)
@@ -177,7 +177,7 @@ def test_a_spent_budget(house: House, clients: Clients) -> None:
     for part in (
         "key budget 'key:spent/day/default'",
         "limit $0.000001, spent $0.00",
-        "It resets at 20",
+        "Its window begins with the first request",
         "(request id ",
     ):
         assert part in error.message
