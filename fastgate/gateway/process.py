@@ -5,6 +5,7 @@ import asyncio
 import gc
 import logging
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -15,11 +16,13 @@ from granian._granian import SocketHolder
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 
 BACKLOG: Final = 16_384
+SNAPSHOT_POLL: Final = 0.005
 
 
 class WorkerServer(Server):
@@ -84,6 +87,14 @@ class Process:
             os._exit(0)
 
 
+def await_snapshot(arena_dir: Path, stale: int) -> None:
+    """Return when a snapshot newer than ``stale`` is in force; end with the supervisor."""
+    arena = Arena(str(arena_dir / "arena.bin"))
+    while arena.snapshot_generation <= stale:
+        if select.select([sys.stdin], [], [], SNAPSHOT_POLL)[0] and not os.read(sys.stdin.fileno(), 1):
+            os._exit(0)
+
+
 def tell_ready() -> None:
     """Write ``ready`` to the descriptor that the supervisor listens on."""
     descriptor = os.environ.pop("FASTGATE_READY_FD", None)
@@ -99,12 +110,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--state-dir", type=Path)
     parser.add_argument("--fd", type=int, required=True, help="listening socket, inherited")
     parser.add_argument("--index", type=int, default=0)
+    parser.add_argument("--stale", type=int, default=0, help="generation of the last snapshot not to serve")
     for name, seconds in (("upload", UPLOAD_SECONDS), ("stalled", STALLED_SECONDS)):
         default = os.environ.get(f"FASTGATE_{name.upper()}_SECONDS", seconds)
         parser.add_argument(f"--{name}-seconds", type=float, default=default)
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format=f"worker {options.index}: %(message)s", stream=sys.stderr)
     logging.getLogger("_granian").setLevel(logging.ERROR)
+
+    await_snapshot(options.arena_dir, options.stale)
 
     async def live() -> Any:
         patience = Patience(options.upload_seconds, options.stalled_seconds)

@@ -19,10 +19,13 @@ def control(options: ServeOptions, arena_dir: Path) -> Command:
     return Command((*PYTHON, "fastgate.control.process"), _common(options, arena_dir))
 
 
-def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int) -> Command:
-    """Gateway worker number ``index``, accepting on the inherited socket ``listener``."""
+def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, stale: int = 0) -> Command:
+    """Gateway worker number ``index``, accepting on the inherited socket ``listener``.
+
+    It serves no snapshot up to generation ``stale``, which an earlier start compiled.
+    """
     where = ("--arena-dir", str(arena_dir), "--state-dir", str(options.state_dir))
-    which = ("--fd", str(listener), "--index", str(index))
+    which = ("--fd", str(listener), "--index", str(index), "--stale", str(stale))
     return Command((*PYTHON, "fastgate.gateway.process", *where, *which), _common(options, arena_dir), (listener,))
 
 

@@ -40,6 +40,11 @@ class Recovery:
         except (ArenaError, OSError) as error:
             raise StateUnusable(f"cannot use the arena in {arena_dir}: {error}") from error
 
+    @property
+    def generation(self) -> int:
+        """The snapshot that was in force last; the control process compiles one of a higher number when it starts."""
+        return self._arena.snapshot_generation
+
     def resolve(self) -> None:
         """Resolves the holds of every owner that no longer lives; what was resolved before is not touched again."""
         from fastgate._core.owner import dead_slots

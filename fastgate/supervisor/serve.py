@@ -62,24 +62,25 @@ async def _serve(
 ) -> int:
     recovery = Recovery(arena_dir)
     try:
-        return await Host(options, arena_dir, recovery.resolve, listeners, kin).run(announce)
+        return await Host(options, arena_dir, recovery, listeners, kin).run(announce)
     finally:
         recovery.close()
 
 
 class Host:
-    """All children of one host; ``recover`` resolves what dead processes left in the arena."""
+    """All children of one host; ``recovery`` resolves what dead processes left in the arena."""
 
     def __init__(
         self,
         options: ServeOptions,
         arena_dir: Path,
-        recover: Callable[[], None],
+        recovery: Recovery,
         listeners: Sequence[socket.socket],
         kin: KinLock,
     ) -> None:
         self._options = options
-        self._recover = recover
+        self._recover = recovery.resolve
+        stale = recovery.generation
         self._listeners = list(listeners)
         self._kin = kin
         self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}")
@@ -91,7 +92,7 @@ class Host:
         self._further = [keeper for essential, keeper in programs if not essential]
         self._control = self._keeper("control", commands.control(options, arena_dir), self._recover)
         self._workers = [
-            self._keeper(f"worker {i}", commands.worker(options, arena_dir, i, listener.fileno()), self._recover)
+            self._keeper(f"worker {i}", commands.worker(options, arena_dir, i, listener.fileno(), stale), self._recover)
             for i, listener in enumerate(listeners)
         ]
         self._ending = asyncio.Event()
@@ -116,8 +117,9 @@ class Host:
         return 0
 
     async def _start(self) -> None:
-        for keepers in (self._essential, [self._control], self._workers, self._further):
-            # All of a kind together; when one fails the rest are ended by `run`.
+        # Workers load while the control process does, and then wait for its first snapshot.
+        for keepers in (self._essential, [self._control, *self._workers], self._further):
+            # All of a group together; when one fails the rest are ended by `run`.
             await asyncio.gather(*(keeper.start() for keeper in keepers))
 
     async def _end(self, starting: "asyncio.Task[None]") -> None:
