@@ -1,7 +1,8 @@
 """What the traffic teaches of a model: the most tokens per byte of request body, and the most reasoning, ever seen.
 
 Kept in a cell of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen the bound is
-one token per byte, which no byte-level tokenizer exceeds.
+one token per byte, which no byte-level tokenizer exceeds; it never falls below half of that, so that whoever teaches it cheap
+text and then sends dense text cannot spend more than about twice what was held.
 """
 
 from libc.stdint cimport int64_t, uint32_t
@@ -13,6 +14,7 @@ cdef enum:
     ENOUGH = 32             # observations before what was learned is trusted
     SCALE = 65536           # tokens per byte are kept in 1/65536
     SAFETY_PERCENT = 150
+    LEAST = SCALE / 2       # half a token per byte, however cheap the traffic was so far: what comes next may be dense
     CONSTANT = 64           # tokens: what a chat template adds to the shortest of messages
 
 
@@ -34,7 +36,7 @@ cdef class TokenRate:
             most = fg_load_signed(&cell.overrun)
         if size <= 0 or tokens <= 0:
             return
-        cdef int64_t rate = (max(tokens - CONSTANT, 0) * SCALE + size - 1) // size
+        cdef int64_t rate = (tokens * SCALE + size - 1) // size
         cdef int64_t highest = fg_load_signed(&cell.used.amount)
         while rate > highest and not fg_cas_signed(&cell.used.amount, highest, rate):
             highest = fg_load_signed(&cell.used.amount)
@@ -57,5 +59,5 @@ cdef class TokenRate:
         cdef int64_t learned
         if fg_load_signed(&cell.spent.amount) < ENOUGH:
             return size + CONSTANT
-        learned = fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100 * size // SCALE + 1
+        learned = max(fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100, LEAST) * size // SCALE + 1
         return (learned if learned < size else size) + CONSTANT

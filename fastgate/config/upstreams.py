@@ -61,7 +61,7 @@ class Timeouts(Section, frozen=True, kw_only=True):
 class Retries(Section, frozen=True, kw_only=True):
     """When and how often a failed attempt is repeated."""
 
-    max: Annotated[int, Meta(ge=0, le=10)] = 2
+    max: Annotated[int, Meta(ge=0, le=10)] = 0
     on: tuple[int | Literal["connect", "timeout"], ...] = (429, 500, 502, 503, 504, "connect", "timeout")
     backoff_ms: tuple[int, int] = (100, 2_000)
 

@@ -138,7 +138,9 @@ class ControlPlane:
         current = self.configuration.latest
         if current is not None and values["provider"] and values["settlement"] != "none":
             unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
-        labels = (*(values[name] for name in ("provider", "model", "key", "team")), str(values["status"]), NO_CACHE)
+        # A request that reached no provider may name any model: what clients invent must not fill the metrics.
+        model = values["model"] if values["provider"] else ""
+        labels = (values["provider"], model, values["key"], values["team"], str(values["status"]), NO_CACHE)
         return Origin(labels, values["outcome"], values["error"], values["route"], unpriced)
 
     def _slots(self) -> tuple[set[int], set[int]]:

@@ -109,6 +109,7 @@ def tell_ready() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point; returns the exit code."""
     options = parse(arguments)
+    os.umask(0o077)  # the ledger writes files beside itself
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: the file is about to be read
     logging.basicConfig(level=logging.INFO, format="control: %(message)s", stream=sys.stderr)
     logging.getLogger("_granian").setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
 """One request on its way: who asks, when it began, and what may still have to be said about it."""
 
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
@@ -9,8 +9,10 @@ from fastgate.budgets.holds import NOTHING
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.grants import Grant, State
 from fastgate.gateway.worker import Worker
-from fastgate.wire.failure import Failure
+from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier
+
+_SHOWN_MODEL: Final = 200
 
 
 class Call:
@@ -88,7 +90,7 @@ class Call:
             team=record.team,
             customer=record.customer,
             environment=record.environment,
-            model=self.model,
+            model=shown(self.model, _SHOWN_MODEL),  # whatever a client calls a model
             dialect=self.dialect.name,
             route=self.refused_by,
         )

@@ -27,7 +27,8 @@ def credential(headers: Mapping[str, str], query: str) -> str | None:
             found = next((value for name, value in parse_qsl(query) if name == "key"), None)
     if found is None or len(found) > _LONGEST_KEY:
         return None
-    return found.strip()
+    found = found.strip()
+    return found[7:].strip() if found[:7].lower() == "bearer " else found
 
 
 def query_to_forward(query: str) -> str:

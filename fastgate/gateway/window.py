@@ -28,27 +28,24 @@ def _peer(name: tuple[object, ...]) -> str:
 class ClientWindow:
     """What one answer handed over to the client ``peer`` ("host:port"); ``requests``: those open in the worker."""
 
-    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "asked_at", "bound", "sent")
+    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "bound", "due_at", "sent")
 
     def __init__(self, peer: str, requests: int = 1) -> None:
         self.bound = max(LEAST_OUTSTANDING, min(MOST_OUTSTANDING, WORKER_OUTSTANDING // max(1, requests)))
         self.sent = 0
-        self.asked_at = 0
+        self.due_at = self.bound // 4
+        """What has to be handed over before it is worth to look (again)."""
         self._peer = peer.replace("[", "").replace("]", "")
         self._descriptor = -1
         self._acked_at_first = 0
         self._sent_at_first = 0
-
-    def due(self) -> bool:
-        """Whether enough was handed over since the last look to look again."""
-        return self.sent - self.asked_at >= self.bound // 4
 
     def outstanding(self) -> int:
         """Bytes that wait at most; 0 where the connection is gone, since then nothing waits any more.
 
         What had been handed over before the first look counts as waiting for as long as nothing proves otherwise.
         """
-        self.asked_at = self.sent
+        self.due_at = self.sent + self.bound // 4
         acked = self._acked()
         if acked is None:
             return 0

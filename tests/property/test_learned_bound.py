@@ -1,0 +1,57 @@
+"""What the traffic teaches: bounds come down to what is seen, but nobody can teach them away."""
+
+import os
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgate._core.arena import Arena
+from fastgate._core.learned import TokenRate
+
+ENOUGH = 32
+LEARNED = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 20_000)), min_size=ENOUGH, max_size=60)
+
+
+def rate(folder: Path) -> TokenRate:
+    arena = Arena(str(folder / f"arena-{os.urandom(8).hex()}"), create=True)
+    return TokenRate(arena, "sim/sim-small")
+
+
+@given(seen=LEARNED, size=st.integers(0, 70 << 20))
+def test_a_bound_is_between_half_a_token_and_one_per_byte(
+    tmp_path_factory: object, seen: list[tuple[int, int]], size: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    learner = rate(folder)
+    for tokens, length in seen:
+        learner.observe(tokens, length)
+    bound = learner.bound(size)
+    assert size // 2 <= bound <= size + 64
+    # What was seen is covered, as far as one token per byte covers it.
+    assert all(learner.bound(length) >= min(tokens, length) for tokens, length in seen)
+
+
+def test_short_prompts_teach_nothing_cheap(tmp_path: Path) -> None:
+    """40 greetings, of a few tokens each, must not make the next 39 kB cost next to nothing to hold."""
+    learner = rate(tmp_path)
+    for _ in range(40):
+        learner.observe(1, 95)
+    assert learner.learned
+    assert learner.bound(39_000) >= 19_500
+
+
+def test_until_enough_was_seen_a_byte_is_a_token(tmp_path: Path) -> None:
+    learner = rate(tmp_path)
+    for _ in range(ENOUGH - 1):
+        learner.observe(10, 1000)
+    assert learner.bound(10_000) == 10_064
+    learner.observe(10, 1000)
+    assert learner.bound(10_000) < 6_000
+
+
+def test_the_longest_reasoning_is_remembered(tmp_path: Path) -> None:
+    learner = rate(tmp_path)
+    for reasoning in (0, 700, 20):
+        learner.observe(10, 1000, reasoning)
+    assert learner.most_reasoning == 700
