@@ -63,7 +63,7 @@ def until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
 def gone(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # reaped before it was opened, or between opening and reading
         return True
 
 
