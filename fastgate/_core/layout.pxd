@@ -89,7 +89,8 @@ cdef struct Slot:
     uint64_t requests
     uint64_t generation         # of the snapshot this worker serves
     uint64_t strangers          # requests without a valid key, which are counted and not journaled
-    uint64_t spare[2]
+    uint64_t anomalies          # reports of usage that contradict themselves, which are corrected
+    uint64_t spare[1]
 
 cdef struct Cell:
     fg_word used                # settled plus held, in the window that the tag names

@@ -75,6 +75,7 @@ def owners(Arena arena) -> list[dict[str, int]]:
             "journal_serial": fg_load(&at.journal_serial), "journal_sequence": fg_load(&at.journal_sequence),
             "journal_dropped": fg_load_signed(&at.journal_dropped), "dropped_nano": fg_load_signed(&at.dropped_nano),
             "requests": fg_load(&at.requests), "generation": fg_load(&at.generation), "strangers": fg_load(&at.strangers),
+            "anomalies": fg_load(&at.anomalies),
         })
     return found
 
@@ -132,6 +133,7 @@ cdef class Owner:
         fg_store_signed(&at.open_holds, 0)
         at.requests = 0
         at.strangers = 0
+        at.anomalies = 0
         fg_store(&at.state, ((at.state >> 8) + 1) << 8 | <uint64_t>kind)
         while True:
             highest = fg_load(&self.arena.header.owners)
@@ -178,9 +180,12 @@ cdef class Owner:
         """Holds that are neither settled nor void."""
         return self.me.open_holds
 
-    def beat(self, int64_t now_ns, uint64_t requests, uint64_t generation, uint64_t strangers=0) -> None:
+    def beat(
+        self, int64_t now_ns, uint64_t requests, uint64_t generation, uint64_t strangers=0, uint64_t anomalies=0
+    ) -> None:
         """Tell the others that this owner lives, how much it served and from which snapshot."""
         fg_store_signed(&self.me.heartbeat_ns, now_ns)
         fg_store(&self.me.requests, requests)
         fg_store(&self.me.generation, generation)
         fg_store(&self.me.strangers, strangers)
+        fg_store(&self.me.anomalies, anomalies)

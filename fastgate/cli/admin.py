@@ -1,20 +1,23 @@
 """A small client of the admin API."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from fastgate.cli.exits import Failed, Unreachable
+
+ADMIN_URL: Final = "http://127.0.0.1:8081"
 
 
 class AdminClient:
     """Asks the control plane of a running fastgate.
 
-    The token is ``token`` when given, else what the state folder keeps.
+    ``url`` and ``token`` are used when given, else what the state folder says.
     """
 
     def __init__(self, url: str, token: str, state_dir: Path) -> None:
-        self._url = url.rstrip("/")
+        self._url = (url or _kept_url(state_dir)).rstrip("/")
         self._token = token or _kept_token(state_dir)
 
     def get(self, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
@@ -42,6 +45,15 @@ class AdminClient:
         if answer.is_success:
             return answer.json()
         raise Failed(f"the admin API answered {answer.status_code}: {_detail(answer)}")
+
+
+def _kept_url(state_dir: Path) -> str:
+    """Where the fastgate with this state folder said that its admin API is."""
+    try:
+        document = json.loads((state_dir / "supervisor.json").read_bytes())
+        return str(document["admin"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ADMIN_URL
 
 
 def _kept_token(state_dir: Path) -> str:

@@ -115,8 +115,8 @@ def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
     screen = Screen(
         source=plan.source,
         workers=options.worker_count(),
-        api_url=f"http://{_reachable(options.host)}:{options.port}",
-        admin_url=f"http://{_reachable(options.admin_host)}:{options.admin_port}",
+        api_url=options.api_url,
+        admin_url=options.admin_url,
         link_token=link_file.read_text(encoding="utf-8").strip(),
         state_dir=options.state_dir,
         providers=[*_providers(plan, config), *plan.unsupported],
@@ -124,12 +124,6 @@ def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
     )
     click.echo("\n".join(screen.lines(terminal)))
     sys.stdout.flush()
-
-
-def _reachable(host: str) -> str:
-    """An address that a client on this host can call."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    return f"[{host}]" if ":" in host else host
 
 
 def _providers(plan: Plan, config: "Config") -> list[ProviderLine]:

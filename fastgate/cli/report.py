@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from fastgate.cli.admin import AdminClient
+from fastgate.cli.admin import ADMIN_URL, AdminClient
 from fastgate.cli.duration import parse_time
 from fastgate.cli.exits import Failed
 from fastgate.cli.options import STATE_DIR, option, state_dir_option
@@ -49,7 +49,12 @@ def _condition(_: click.Context, parameter: click.Parameter, values: tuple[str, 
 @option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "focus"]), default="table", help="Form of output."
 )
-@option("--admin-url", default="http://127.0.0.1:8081", help="Where the admin API is.")
+@option(
+    "--admin-url",
+    default="",
+    show_default=f"that of the fastgate with this state folder, else {ADMIN_URL}",
+    help="Where the admin API is.",
+)
 @option(
     "--admin-token", default="", show_default="the one kept in the state folder", help="Bearer token of the admin API."
 )

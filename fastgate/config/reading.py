@@ -122,13 +122,22 @@ class Reader(ScalarReader):
             return self.mismatch("a mapping", node, path)
         values: dict[str, Any] = {}
         for name, (mark, child) in node.items.items():
-            key = self.read(type_.key_type, Scalar(mark.line, mark.column, text=name, plain=mark.plain), path)
+            key = self._name(type_.key_type, mark, path)
             value = self.read(type_.value_type, child, (*path, short(name)))
             if key is FAILED or value is FAILED:
                 self.lost.setdefault(path, set()).add(name)
             else:
                 values[name] = value
         return values
+
+    def _name(self, type_: inspect.Type, mark: Scalar, path: Path) -> Any:
+        """The name of an entry; where it cannot be one, the entry is broken, not the mapping with all the others."""
+        kept, self.broken = self.broken, set()
+        name = self.read(type_, Scalar(mark.line, mark.column, text=mark.text, plain=mark.plain), path)
+        if self.broken:
+            kept.add((*path, short(mark.text)))
+        self.broken = kept
+        return name
 
     def _list(self, type_: inspect.VarTupleType, node: Node, path: Path) -> Any:
         if is_null(node):

@@ -233,6 +233,7 @@ def _owner(owner: dict[str, int], now: float) -> dict[str, Any]:
         "open_holds": owner["open_holds"],
         "requests": owner["requests"],
         "without_key": owner["strangers"],
+        "usage_anomalies": owner["anomalies"],
         "generation": owner["generation"],
     }
 

@@ -174,6 +174,7 @@ class ControlPlane:
             journal_dropped=sum(owner["journal_dropped"] for owner in found),
             journal_dropped_nano=sum(owner["dropped_nano"] for owner in found),
             strangers=sum(owner["strangers"] for owner in workers),
+            usage_anomalies=sum(owner["anomalies"] for owner in workers),
             ledger_up=self.ledger.is_open,
             workers=sum(owner["alive"] for owner in workers),
         )

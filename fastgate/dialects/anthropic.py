@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from fastgate._core.body import Fields, Scan, insert_members
-from fastgate._core.events import DONE, ERROR, FIRST_CAPTURE, OUTPUT, EventTable
+from fastgate._core.events import DONE, ERROR, FIRST_CAPTURE, OUTPUT, EventScanner, EventTable
 from fastgate.dialects import anthropic_usage, base
 from fastgate.dialects.base import (
     Charge,
@@ -244,6 +244,10 @@ class Anthropic(Dialect):
         if charges is not None and FINAL not in captures:
             charges[0].usage.estimated = True
         return charges
+
+    def is_whole(self, scanner: EventScanner) -> bool:
+        """It stopped, said why it stops, or what went wrong."""
+        return scanner.done or scanner.failed or scanner.overflow or FINISH in scanner.captures
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, thinking and tool calls, whose input is counted as it is written."""

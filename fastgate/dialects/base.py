@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from fastgate._core.body import BodyError, Fields, Scan, scan
-from fastgate._core.events import EventTable
+from fastgate._core.events import EventScanner, EventTable
 from fastgate._core.price import Usage
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
@@ -102,6 +102,10 @@ class Dialect(ABC):
     @abstractmethod
     def charges_of_stream(self, captures: Mapping[int, bytes]) -> list[Charge] | None:
         """What a stream reported so far."""
+
+    @abstractmethod
+    def is_whole(self, scanner: EventScanner) -> bool:
+        """Whether a stream that ended in order came to its end, as far as can be told."""
 
     @abstractmethod
     def output_bytes_of_answer(self, found: Scan) -> int:

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import msgspec
 
 from fastgate._core.body import Fields, Scan, insert_members
-from fastgate._core.events import ERROR, FIRST_CAPTURE, OUTPUT, EventTable
+from fastgate._core.events import ERROR, FIRST_CAPTURE, OUTPUT, EventScanner, EventTable
 from fastgate.dialects import base
 from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, decoded, not_negative, optional_text
 from fastgate.dialects.openai_usage import chat_usage
@@ -219,6 +219,11 @@ class OpenAIChat(Dialect):
         """One charge; usage may be on any chunk, and the last one counts."""
         usage = chat_usage(decoded(captures.get(USAGE)), decoded(captures.get(TIER)))
         return None if usage is None else [Charge(None, usage)]
+
+    def is_whole(self, scanner: EventScanner) -> bool:
+        """It said ``[DONE]``, why it finished, what it used, or what went wrong: servers leave some of these out."""
+        seen = scanner.captures
+        return scanner.done or scanner.failed or scanner.overflow or FINISH in seen or USAGE in seen
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, refusals, reasoning and tool calls of all choices."""

@@ -11,7 +11,8 @@ from fastgate.dialects.base import Dialect, Operation
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.gateway import listing
 from fastgate.gateway.answers import send_failure
-from fastgate.gateway.call import Call
+from fastgate.gateway.call import Arrival, Call
+from fastgate.gateway.inbound import discard_body
 from fastgate.gateway.pipeline import serve
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -62,7 +63,7 @@ class Gateway:
             else:
                 await self._other(call)
         except Failure as failure:
-            self._fail(call, failure)
+            await self._refuse(call, failure)
         except (RSGIProtocolClosed, RSGIProtocolError):
             self._fail(call, Failure(FailureCode.INVALID_REQUEST, "The request ended before its body was whole."))
         except asyncio.CancelledError:
@@ -72,12 +73,23 @@ class Gateway:
             self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
         finally:
             self.worker.open -= 1
+            self.worker.body_bytes -= call.body_bytes
+
+    async def _refuse(self, call: Call, failure: Failure) -> None:
+        """An error of ours; where the body was not wanted, what can be taken of it is, so that the client can go on."""
+        try:
+            if call.arrival is Arrival.NONE and await discard_body(call.protocol, call.headers):
+                call.arrival = Arrival.WHOLE
+        except asyncio.CancelledError:
+            call.arrival = Arrival.BEGUN
+        self._fail(call, failure)
 
     def _fail(self, call: Call, failure: Failure) -> None:
         try:
-            status = send_failure(
-                call.protocol, call.dialect, failure, call.request_id, [("x-fastgate-request-id", call.request_id)]
-            )
+            extra = [("x-fastgate-request-id", call.request_id)]
+            if call.arrival is not Arrival.WHOLE:
+                extra.append(("connection", "close"))
+            status = send_failure(call.protocol, call.dialect, failure, call.request_id, extra)
             call.log(status, failure)
         except Exception:  # the server would swallow it
             log.exception("request %s: its failure (%s) could not be told or journaled", call.request_id, failure.code)

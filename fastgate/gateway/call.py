@@ -1,5 +1,6 @@
 """One request on its way: who asks, when it began, and what may still have to be said about it."""
 
+from enum import IntEnum
 from time import time_ns
 from typing import Any, Final
 
@@ -15,10 +16,20 @@ from fastgate.wire.usage import Tier
 _SHOWN_MODEL: Final = 200
 
 
+class Arrival(IntEnum):
+    """How much of a request's body has been taken from its connection."""
+
+    NONE = 0
+    BEGUN = 1
+    WHOLE = 2
+
+
 class Call:
     """The context of one request: its clock, its id, its client."""
 
     __slots__ = (
+        "arrival",
+        "body_bytes",
         "body_size",
         "bound",
         "dialect",
@@ -38,6 +49,7 @@ class Call:
         "state",
         "tier",
         "upstream_ns",
+        "within_ns",
         "worker",
     )
 
@@ -62,11 +74,19 @@ class Call:
         self.first_byte_ns = 0
         self.logged = False
         self.body_size = 0
+        self.within_ns = 0
+        self.arrival = Arrival.NONE
+        self.body_bytes = 0
 
     @property
     def request_id(self) -> str:
         """As in the headers, the ledger and the API: 32 hexadecimal digits."""
         return self.id.hex()
+
+    def take(self, size: int) -> None:
+        """Room in the worker's memory for ``size`` bytes of this request's body. Raises Failure where there is none."""
+        self.worker.take(size)
+        self.body_bytes += size
 
     def elapsed_us(self) -> int:
         """Since the request was accepted."""

@@ -41,6 +41,8 @@ class Leg:
     upstream: Upstream
     head: bytes
     """Headers of every request, credential included."""
+    secret: bytes
+    """The credential alone; empty: none."""
     model: str
     """The upstream's own name."""
     rename: str | None
@@ -58,6 +60,10 @@ class Leg:
     """Of every answer: provider, model, route, attempts."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
+
+    def without_secret(self, said: bytes) -> bytes:
+        """What the provider said, without our credential: some services repeat one that they refuse."""
+        return said.replace(self.secret, b"***") if self.secret else said
 
 
 class Grant:
@@ -140,6 +146,7 @@ class Grant:
         return Leg(
             upstream=upstream,
             head=upstream.head(dialect, key),
+            secret=key.value.encode("latin-1") if key is not None else b"",
             model=target.model,
             rename=None if model == target.model else target.model,
             price=price,

@@ -1,15 +1,22 @@
 """What arrives: credentials, headers and the body, within bounds."""
 
+import asyncio
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl
+
+from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 
 from fastgate.wire.failure import Failure, shown
 
 # In the order in which they are looked at; where both are sent, Anthropic's own API uses x-api-key.
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
 _LONGEST_KEY: Final = 1024
+_READ_AT_ONCE: Final = 1 << 20
+"""Bytes; longer bodies are taken piece by piece, so that those that do not come take no room."""
+_DISCARDED: Final = 256 << 10
+_DISCARD_SECONDS: Final = 1.0
 
 
 def credential(headers: Mapping[str, str], query: str) -> str | None:
@@ -49,25 +56,67 @@ def declared_length(headers: Mapping[str, str], limit: int) -> int | None:
     return length
 
 
-async def read_body(protocol: Any, headers: Mapping[str, str], limit: int) -> bytes:
-    """The body, inflated where it is compressed, never more than ``limit`` bytes of it. Raises Failure."""
-    if declared_length(headers, limit) is None and "transfer-encoding" in headers:
-        body = await _read_chunks(protocol, limit)
-    else:
-        body = await protocol()
-    encoding = headers.get("content-encoding")
-    return body if encoding is None or encoding == "identity" else inflate(body, encoding, limit)
+def patience_ns(headers: Mapping[str, str]) -> int:
+    """How long the client lets its answer take, from ``x-fastgate-timeout-ms``; 0: it does not say. Raises Failure."""
+    said = headers.get("x-fastgate-timeout-ms")
+    if said is None:
+        return 0
+    if not (said.isascii() and said.isdigit() and 0 < len(said) < 10 and int(said)):
+        raise Failure.invalid(
+            f"The header x-fastgate-timeout-ms must be a number of milliseconds, and is '{shown(said, 40)}'."
+        )
+    return int(said) * 1_000_000
 
 
-async def _read_chunks(protocol: Any, limit: int) -> bytes:
-    pieces = []
-    size = 0
+async def read_body(protocol: Any, headers: Mapping[str, str], limit: int, take: Callable[[int], None]) -> bytes:
+    """The body as it was sent, never more than ``limit`` bytes of it; ``take`` is told its size. Raises Failure."""
+    length = declared_length(headers, limit)
+    if length is None and "transfer-encoding" not in headers:
+        length = 0
+    if length is None or length > _READ_AT_ONCE:
+        return await _read_pieces(protocol, limit, take)
+    body: bytes = await protocol()
+    take(len(body))
+    return body
+
+
+async def _read_pieces(protocol: Any, limit: int, take: Callable[[int], None]) -> bytes:
+    body = bytearray()  # one large block, which goes back to the system whole; thousands of pieces would not
     async for piece in protocol:
-        size += len(piece)
-        if size > limit:
+        if len(body) + len(piece) > limit:
             raise Failure.too_large(limit)
-        pieces.append(piece)
-    return b"".join(pieces)
+        take(len(piece))
+        body += piece
+    return bytes(body)
+
+
+async def discard_body(protocol: Any, headers: Mapping[str, str]) -> bool:
+    """Take the body of a request that is refused unread, so that its connection can serve the next one.
+
+    False: there is too much of it, or it does not come; then only closing the connection is left.
+    """
+    try:
+        length = declared_length(headers, _DISCARDED)
+    except Failure:
+        return False
+    if length is None:
+        return "transfer-encoding" not in headers
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            await protocol()
+    except (TimeoutError, RSGIProtocolClosed, RSGIProtocolError):
+        return False
+    return True
+
+
+def inflated(body: bytes, headers: Mapping[str, str], limit: int, take: Callable[[int], None]) -> bytes:
+    """The body without its content coding, at most ``limit`` bytes. Raises Failure."""
+    encoding = headers.get("content-encoding")
+    if encoding is None or encoding == "identity":
+        return body
+    plain = inflate(body, encoding, limit)
+    take(len(plain))
+    return plain
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

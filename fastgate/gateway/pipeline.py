@@ -31,9 +31,9 @@ from fastgate._core.upstream_errors import (
 from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
-from fastgate.gateway.call import Call
+from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.grants import Leg
-from fastgate.gateway.inbound import credential, query_to_forward, read_body
+from fastgate.gateway.inbound import credential, inflated, patience_ns, query_to_forward, read_body
 from fastgate.gateway.inflate import Feeds, Inflater
 from fastgate.gateway.relay import StreamRelay
 from fastgate.gateway.settlement import Outcome, settle
@@ -65,6 +65,7 @@ _REASONS: Final = (
 async def serve(call: Call, operation: Operation, path: str) -> None:
     """Answer a request for a model. Raises Failure where the answer is an error of ours."""
     call.grant = call.state.grant(credential(call.headers, call.query), call.now_ns)
+    call.within_ns = patience_ns(call.headers)
     body = await receive(call)
     found, request = call.dialect.parse(body)
     call.model = request.model
@@ -105,14 +106,18 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
 
 
 async def receive(call: Call) -> bytes:
-    """The body, within the bounds of size and time."""
+    """The body, within the bounds of size, time, and what the worker has room for."""
     task = asyncio.current_task()
     assert task is not None
+    limit = call.state.head.max_body
     call.worker.patience.uploads[task] = call.now_ns
+    call.arrival = Arrival.BEGUN
     try:
-        return await read_body(call.protocol, call.headers, call.state.head.max_body)
+        body = await read_body(call.protocol, call.headers, limit, call.take)
     finally:
         del call.worker.patience.uploads[task]
+    call.arrival = Arrival.WHOLE
+    return inflated(body, call.headers, limit, call.take)
 
 
 async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
@@ -183,7 +188,9 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
     waiting[task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
     held.sent()
     try:
-        exchange = await leg.upstream.pool.request(head, payload, buffer_limit=0 if request.stream else BUFFERED)
+        exchange = await leg.upstream.pool.request(
+            head, payload, buffer_limit=0 if request.stream else BUFFERED, within_ns=call.within_ns
+        )
     except UpstreamError as error:
         call.upstream_ns = time_ns() - began
         raise unanswered(call, leg, held, error) from error
@@ -208,7 +215,6 @@ def unanswered(call: Call, leg: Leg, held: Hold, error: UpstreamError) -> Failur
     failure = Failure(
         FailureCode.UPSTREAM_TIMEOUT if timeout else FailureCode.UPSTREAM_ERROR,
         broken(call, leg, error),
-        final=error.sent,
     )
     status = call.dialect.shapes[failure.code].status
     outcome = Outcome.unknown(failure.code) if error.sent else Outcome.unbilled(failure.code)
@@ -242,10 +248,10 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
             final=True,
         )
     settle(call, held, Outcome.unbilled(code), exchange.status)
-    headers = provider_headers(exchange.headers)
+    headers = provider_headers((name, leg.without_secret(value)) for name, value in exchange.headers)
     if exchange.status >= 500:
         headers.append(("x-fastgate-error", code.value))
-    call.protocol.response_bytes(exchange.status, headers_of(call, leg, headers), body)
+    call.protocol.response_bytes(exchange.status, headers_of(call, leg, headers), leg.without_secret(body))
 
 
 async def whole(exchange: Exchange) -> bytes:
@@ -300,6 +306,8 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
     relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(scanner))
     try:
         cut = await run(call, relay, exchange)
+        if cut is None and not dialect.is_whole(scanner):
+            cut = ClosedEarly("the stream ended without saying that it is complete", sent=True, answered=True)
         outcome = Outcome.of(
             call,
             leg,
@@ -312,7 +320,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
         )
         settle(call, held, outcome, 200)
         if cut is not None:
-            failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut), final=True)
+            failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut))
             relay.send(dialect.stream_error(failure, call.request_id))
     finally:
         relay.close()

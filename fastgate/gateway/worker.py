@@ -13,15 +13,19 @@ from fastgate._core.budget import Levels
 from fastgate._core.journal import Journal
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot, Snapshot
+from fastgate.dialects.base import anomalies
 from fastgate.gateway.grants import State
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.upstreams import Upstreams
+from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.snapshot import SnapshotHead
 
 log = logging.getLogger("fastgate.gateway")
 
 BEAT_SECONDS = 0.05
 COMPLAINTS_PER_BEAT = 3
+BODIES = 256 << 20
+"""Bytes of request bodies that a worker has in memory at once; four of the longest, where those are longer."""
 
 
 class Worker:
@@ -34,11 +38,13 @@ class Worker:
         self.requests = 0
         self.strangers = 0
         self.open = 0
+        self.body_bytes = 0
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._upstreams = Upstreams(loop)
         self.no_levels = Levels(self.arena, ())
         self._complaints = 0
+        self._anomalies_told = 0
         self._ids = int.from_bytes(os.urandom(8), "big")
         self._generation = -1
         self._state = self._load()
@@ -57,6 +63,12 @@ class Worker:
         """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
         self.strangers += 1
 
+    def take(self, size: int) -> None:
+        """Room for ``size`` bytes of a body. Raises Failure where there is none now."""
+        if self.body_bytes + size > max(BODIES, 4 * self._state.head.max_body):
+            raise Failure(FailureCode.OVERLOADED, "Too many large requests are on their way already.", retry_after=1)
+        self.body_bytes += size
+
     def complain(self, what: str) -> None:
         """Tell the operator's log, unless it has heard enough already: a few lines between two beats."""
         self._complaints += 1
@@ -71,11 +83,20 @@ class Worker:
             log.warning("no journal segment could be prepared: %s", error)
         if self.arena.snapshot_generation != self._generation:
             self._renew()
-        self.owner.beat(time_ns(), self.requests, self._generation, self.strangers)
+        self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
         self.patience.look()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0
+
+    def _anomalies(self) -> int:
+        """How many reports of usage contradicted themselves; new ones are told to the operator."""
+        count = anomalies.total()
+        if count != self._anomalies_told:
+            self._anomalies_told = count
+            kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(anomalies.items()))
+            log.warning("providers' reports of usage contradicted themselves and were corrected: %s", kinds)
+        return count
 
     def _renew(self) -> None:
         """Serve the snapshot that the control plane announced; one that cannot be read leaves the old one in force."""

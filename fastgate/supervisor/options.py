@@ -40,6 +40,22 @@ class ServeOptions:
     admin_token: str = field(default="", repr=False)
     programs: tuple[Program, ...] = ()
 
+    @property
+    def api_url(self) -> str:
+        """The data plane, for a client on this host."""
+        return f"http://{_reachable(self.host)}:{self.port}"
+
+    @property
+    def admin_url(self) -> str:
+        """The admin API, for a client on this host."""
+        return f"http://{_reachable(self.admin_host)}:{self.admin_port}"
+
     def worker_count(self) -> int:
         """The number of worker processes, at least one."""
         return self.workers or max(1, len(os.sched_getaffinity(0)))
+
+
+def _reachable(host: str) -> str:
+    """An address that a client on this host can call."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host

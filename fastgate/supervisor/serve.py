@@ -83,7 +83,7 @@ class Host:
         stale = recovery.generation
         self._listeners = list(listeners)
         self._kin = kin
-        self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}")
+        self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}", options.admin_url)
         programs = [
             (wanted.essential, self._keeper(wanted.name, commands.program(options, arena_dir, wanted)))
             for wanted in options.programs

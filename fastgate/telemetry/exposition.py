@@ -53,6 +53,7 @@ class Gauges:
     journal_dropped: int = 0
     journal_dropped_nano: int = 0
     strangers: int = 0
+    usage_anomalies: int = 0
     ledger_up: bool = True
     workers: int = 0
 
@@ -99,6 +100,9 @@ class Exposition(Collector):
             attempts.add_metric((outcome,), count)
         yield attempts
         yield _counter("fastgate_unpriced", "Requests for models without a price", tally.unpriced)
+        yield _counter(
+            "fastgate_usage_anomalies", "Reports of usage that contradict themselves; corrected", gauges.usage_anomalies
+        )
         yield _counter("fastgate_metrics_collapsed", "Requests counted under the label other", tally.collapsed)
         yield _gauge("fastgate_metrics_label_sets", "Label sets in use", len(tally.series))
         yield _gauge("fastgate_metrics_label_sets_limit", "Label sets that there may be", tally.most_sets)

@@ -150,6 +150,65 @@ def test_a_body_of_65_mb_that_is_sent_all_the_same(house: House) -> None:
     assert_error(answer, CHAT, 413, "request_too_large")
 
 
+@pytest.mark.parametrize(("path", "status"), [(CHAT, 401), ("/v1/nothing", 404)])
+def test_a_refusal_before_the_body_leaves_the_connection_usable(house: House, path: str, status: int) -> None:
+    refused = head(path, {"authorization": "Bearer nobody"}, length=200_000) + b" " * 200_000
+    with socket.create_connection(("127.0.0.1", house.port), 10) as connection:
+        for _ in range(3):
+            connection.sendall(refused)
+            answer = read_answer(connection)
+            assert (answer.status, "connection" in answer.headers) == (status, False)
+
+
+@pytest.mark.parametrize("length", [200_000, 20 << 20, None])
+def test_a_refusal_of_a_body_that_does_not_come_closes_the_connection(house: House, length: int | None) -> None:
+    """What is too long to be thrown away, or does not come, cannot be told from the next request."""
+    more = {"transfer-encoding": "chunked"} if length is None else {}
+    with socket.create_connection(("127.0.0.1", house.port), 10) as connection:
+        connection.sendall(head(CHAT, {"authorization": "Bearer nobody", **more}, length=length) + b" ")
+        answer = read_answer(connection)
+        assert (answer.status, answer.headers["connection"]) == (401, "close")
+        assert received_or_reset(connection) == b""
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_large_bodies_are_bounded_together(house: House, chunked: bool) -> None:
+    """Four of the longest fit at once; whoever comes then is told to come again, and is served once there is room."""
+    size, waiting = 60 << 20, []
+    more = {"transfer-encoding": "chunked"} if chunked else {}
+    opening = head(CHAT, {**headers(CHAT), **more}, length=None if chunked else size)
+    piece = b"%x\r\n%b\r\n" % (1 << 20, b" " * (1 << 20)) if chunked else b" " * (1 << 20)
+    try:
+        for _ in range(4):
+            connection = socket.create_connection(("127.0.0.1", house.port), 20)
+            waiting.append(connection)
+            connection.sendall(opening)
+            pump(connection, piece, 59)
+        wait_for(lambda: upload(house, opening, piece).status == 503, 5, "the worker has no more room")
+        refused = upload(house, opening, piece)
+    finally:
+        for connection in waiting:
+            connection.close()
+    assert refused.headers["retry-after"] == "1"
+    assert json.loads(refused.body)["error"]["code"] == "server_is_overloaded"
+    wait_for(lambda: upload(house, opening, piece).status == 408, 10, "there is room again")
+
+
+def upload(house: House, opening: bytes, piece: bytes) -> Answer:
+    """Most of a long body, and whatever is said to it."""
+    with socket.create_connection(("127.0.0.1", house.port), 20) as connection:
+        connection.sendall(opening)
+        pump(connection, piece, 30)
+        return read_answer(connection)
+
+
+@pytest.mark.parametrize("said", ["", "0", "-5", "1.5", "soon", "9" * 12])
+def test_a_patience_that_is_no_number(house: House, said: str) -> None:
+    for path in (CHAT, MESSAGES):
+        answer = ask(house, path, GOOD, **{"x-fastgate-timeout-ms": said})
+        assert "x-fastgate-timeout-ms" in assert_error(answer, path, 400, "invalid_request")
+
+
 def pump(connection: socket.socket, piece: bytes, times: int) -> None:
     """Send until it is done or the other side has had enough."""
     try:
