@@ -35,7 +35,6 @@ _REQUEST: Final = (
     "tools.*.type",
     'tools.*.type="custom"',
     "mcp_servers",
-    "metadata",
     "metadata.user_id",
     'messages.*.content.*.type="image"',
     'messages.*.content.*.type="document"',
@@ -57,7 +56,6 @@ _REQUEST: Final = (
     TOOL_TYPE,
     CUSTOM_TOOL,
     MCP_SERVERS,
-    METADATA,
     USER_ID,
     IMAGE,
     DOCUMENT,
@@ -179,7 +177,6 @@ class Anthropic(Dialect):
             image_bytes=image_bytes,
             user=user,
             session=session,
-            metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
         )
 
     def _images(self, found: Scan) -> tuple[int, int]:

@@ -8,6 +8,7 @@ from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
 from fastgate.budgets.holds import NOTHING
 from fastgate.dialects.base import Dialect
+from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.grants import Grant, State
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, shown
@@ -29,6 +30,7 @@ class Call:
 
     __slots__ = (
         "arrival",
+        "attributes",
         "body_bytes",
         "body_size",
         "bound",
@@ -77,6 +79,7 @@ class Call:
         self.within_ns = 0
         self.arrival = Arrival.NONE
         self.body_bytes = 0
+        self.attributes: Attributes = NOTHING_SAID
 
     @property
     def request_id(self) -> str:
@@ -105,6 +108,9 @@ class Call:
             self.worker.count_stranger()
             return
         record = self.grant.record
+        said = self.attributes
+        if said is NOTHING_SAID:  # perhaps because its body was not looked at
+            said = attributes_of(self.headers, None)
         draft = Draft(
             key=record.id,
             team=record.team,
@@ -113,6 +119,10 @@ class Call:
             model=shown(self.model, _SHOWN_MODEL),  # whatever a client calls a model
             dialect=self.dialect.name,
             route=self.refused_by,
+            user=said.user,
+            session=said.session,
+            operation=said.operation,
+            tags=merged(record.tags, said.tags),
         )
         outcome = (
             OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED

@@ -13,6 +13,7 @@ from fastgate._core.journal import Draft
 from fastgate._core.learned import TokenRate
 from fastgate._core.price import PriceTable
 from fastgate._core.snapshot import Snapshot
+from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -56,10 +57,16 @@ class Leg:
     strict: bool
     rate: TokenRate
     draft: Draft
+    tags: dict[str, str]
+    """The key's own."""
     headers: tuple[tuple[str, str], ...]
     """Of every answer: provider, model, route, attempts."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
+
+    def attributed(self, said: Attributes) -> Draft:
+        """The draft of a request of which its client says this."""
+        return self.draft.attributed(said.user, said.session, said.operation, merged(self.tags, said.tags))
 
     def without_secret(self, said: bytes) -> bytes:
         """What the provider said, without our credential: some services repeat one that they refuse."""
@@ -166,8 +173,9 @@ class Grant:
                 route=route,
                 dialect=dialect,
                 environment=record.environment,
-                tags=",".join(f"{tag}={value}" for tag, value in sorted(record.tags.items())),
+                tags=merged(record.tags, ()),
             ),
+            tags=record.tags,
             headers=(
                 ("x-fastgate-provider", name),
                 ("x-fastgate-model", target.model),

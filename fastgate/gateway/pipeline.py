@@ -31,6 +31,7 @@ from fastgate._core.upstream_errors import (
 from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
+from fastgate.gateway.attribution import NOTHING_SAID, attributes_of
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.grants import Leg
 from fastgate.gateway.inbound import credential, inflated, patience_ns, query_to_forward, read_body
@@ -69,6 +70,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     body = await receive(call)
     found, request = call.dialect.parse(body)
     call.model = request.model
+    call.attributes = attributes_of(call.headers, request)
     leg = call.grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
     call.bound = bound = bound_tokens(
@@ -123,9 +125,10 @@ async def receive(call: Call) -> bytes:
 async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
     """Hold ``amount`` nano-USD of every budget that applies. Raises Failure naming the one that has no room."""
     levels = call.worker.no_levels if call.free else leg.levels  # what is free begins no budget's window
+    draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
     for _ in range(_CONTENDED_TRIES):
         try:
-            held = hold(call.worker.owner, call.worker.journal, levels, leg.draft, amount, call.now_ns, call.id, stream)
+            held = hold(call.worker.owner, call.worker.journal, levels, draft, amount, call.now_ns, call.id, stream)
         except ArenaFull as full:
             raise Failure(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5) from full
         if isinstance(held, Hold):
