@@ -140,7 +140,7 @@ class Served:
         path = folder / "fastgate.yaml"
         path.write_text(CONFIGURATION)
         arena = Arena(str(folder / "arena.bin"), True)
-        compile_snapshot(load(path, {}), arena, 1, folder).write(folder / "snapshot.bin")
+        compile_snapshot(load(path, {}), 1, folder).write(folder / "snapshot.bin")
         arena.snapshot_generation = 1
         self.loop = uvloop.new_event_loop()
         self.worker = Worker(folder, self.loop)

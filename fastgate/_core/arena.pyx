@@ -152,6 +152,14 @@ cdef class Arena:
                 fg_add(<int64_t *>&self.header.cells, 1)
                 return fresh
 
+    def find(self, str id) -> int | None:
+        """The number of the cell called ``id``, None where nothing was ever held under that name."""
+        cdef bytes text = id.encode()
+        cdef const unsigned char *raw = text
+        cdef uint32_t head = 0
+        cdef int64_t number = self.find_cell(raw, len(text), xxh64_intdigest(text), &head)
+        return None if number < 0 else number
+
     cdef int64_t _allocate_cell(self) except -1:
         cdef uint64_t at
         cdef int64_t chunk

@@ -1,4 +1,4 @@
-"""The compiled configuration as one mapped file: searched where it lies, no Python object per key."""
+"""The compiled configuration as one mapped file: searched where it lies, no Python object per record."""
 
 from os import PathLike
 
@@ -32,7 +32,7 @@ class Snapshot:
     @property
     def generation(self) -> int: ...
     @property
-    def key_count(self) -> int: ...
+    def record_count(self) -> int: ...
     @property
     def head(self) -> bytes: ...
     @property

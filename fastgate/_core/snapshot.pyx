@@ -1,15 +1,15 @@
-"""The compiled configuration as one mapped file: searched where it lies, no Python object per key.
+"""The compiled configuration as one mapped file: searched where it lies, no Python object per record.
 
 ::
 
     header   128 bytes: magic, version, generation, where the sections are, checksums
-    blobs    one MessagePack record per key
+    blobs    one MessagePack record per key, team and customer
     index    open addressing by SHA-256 digest, linear probing; an entry is digest, offset, length, check (48 bytes)
     head     one MessagePack record: providers, models, settings
     prices   the compiled price table, on a 64-byte boundary
 
-Numbers are little-endian. Header, head and prices are verified when the file is opened, a key's record each time it is
-found: opening stays quick with a million keys, and nothing unverified is ever handed out.
+Numbers are little-endian. Header, head and prices are verified when the file is opened, a record each time it is
+found: opening stays quick with a million of them, and nothing unverified is ever handed out.
 """
 
 import mmap
@@ -59,7 +59,7 @@ cdef enum:
     CHECKED = 120  # bytes of the header that its checksum covers
 
 cdef bytes MAGIC = b"FGSNAP\x89\n"
-VERSION = 1
+VERSION = 2
 HEADER_SIZE = HEADER
 ENTRY_SIZE = ENTRY
 
@@ -98,7 +98,7 @@ def slots_for(uint64_t keys):
 
 
 def blob_check(bytes digest not None, bytes blob not None):
-    """The 32-bit checksum of a key's record. It depends on the digest, so that a record cannot pass for another key's."""
+    """The 32-bit checksum of a record. It depends on the digest, so that a record cannot pass for another one."""
     return xxh3_64_intdigest(blob, int.from_bytes(digest[:8], "little")) & 0xFFFFFFFF
 
 
@@ -129,12 +129,12 @@ cdef class Snapshot:
     """``Snapshot(path)``: a snapshot file mapped read-only. The file may be replaced by a rename meanwhile, never written to.
 
     Raises :class:`CorruptSnapshot`, or ``OSError`` where the file cannot be opened. Attributes: ``path``, ``generation``,
-    ``key_count``, ``head`` (bytes), ``prices`` (memoryview).
+    ``record_count``, ``head`` (bytes), ``prices`` (memoryview).
     """
 
     cdef readonly str path
     cdef readonly uint64_t generation
-    cdef readonly uint64_t key_count
+    cdef readonly uint64_t record_count
     cdef readonly bytes head
     cdef readonly object prices
     cdef const unsigned char[::1] data
@@ -153,7 +153,7 @@ cdef class Snapshot:
             raise self._corrupt("providers, models or prices are damaged")
         self.index = <const Entry *>&self.data[self.header.index_at]
         self.generation = self.header.generation
-        self.key_count = self.header.keys
+        self.record_count = self.header.keys
 
     def _map(self):
         # O_NONBLOCK: a FIFO in the file's place must be an error, not a wait.
@@ -191,7 +191,7 @@ cdef class Snapshot:
         return 0
 
     def find(self, bytes digest not None):
-        """The MessagePack ``KeyRecord`` of the key whose secret has this SHA-256 digest, or None.
+        """The MessagePack record under this digest, or None.
 
         Raises :class:`CorruptSnapshot` where the record is damaged, ``ValueError`` for a digest of another length.
         """
@@ -204,15 +204,15 @@ cdef class Snapshot:
 
     cdef bytes _blob(self, bytes digest, const Entry *entry):
         if not within(entry.offset, entry.length, self.header.blobs_size):
-            raise self._corrupt("a key's record lies outside of the file")
+            raise self._corrupt("a record lies outside of the file")
         cdef const unsigned char *start = &self.data[self.header.blobs_at + entry.offset]
         blob = <bytes>start[:entry.length]
         if blob_check(digest, blob) != entry.check:
-            raise self._corrupt("a key's record is damaged")
+            raise self._corrupt("a record is damaged")
         return blob
 
     def verify(self):
-        """Reads every record; raises :class:`CorruptSnapshot` at the first damaged one. Takes a second per million keys."""
+        """Reads every record; raises :class:`CorruptSnapshot` at the first damaged one. Takes a second per million."""
         cdef uint64_t slot
         cdef uint64_t count = 0
         for slot in range(self.header.slots):
@@ -220,11 +220,11 @@ cdef class Snapshot:
                 continue
             digest = <bytes>self.index[slot].digest[:DIGEST]
             if search(self.index, self.header.slots, digest) != &self.index[slot]:
-                raise self._corrupt("a key is out of its place in the index")
+                raise self._corrupt("a record is out of its place in the index")
             self._blob(digest, &self.index[slot])
             count += 1
         if count != self.header.keys:
-            raise self._corrupt(f"{count} keys instead of {self.header.keys}")
+            raise self._corrupt(f"{count} records instead of {self.header.keys}")
 
     def _corrupt(self, reason):
         return CorruptSnapshot(f"{self.path}: {reason}")

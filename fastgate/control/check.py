@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from fastgate.budgets.hierarchy import Hierarchy
+from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
 from fastgate.config.owners import Key
-from fastgate.control.compile import compile_snapshot, policy_for_unpriced
+from fastgate.control.compile import compile_snapshot
 from fastgate.control.price_index import PriceIndex
-from fastgate.wire.snapshot import NO_PRICE, Unpriced, matches
+from fastgate.wire.snapshot import NO_PRICE, matches
 
 
 def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
@@ -17,7 +17,7 @@ def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
         document = load_document(path, env)
         findings = list(price_findings(document.config))
         if not findings:
-            compile_snapshot(document.config, _CountedCells(), 1, path.parent)
+            compile_snapshot(document.config, 1, path.parent)
     except ConfigErrors as errors:
         return errors.problems
     return sorted({document.problem(finding) for finding in findings})
@@ -30,8 +30,8 @@ def price_findings(config: Config) -> Iterator[Finding]:
         for model in provider.prices:
             index.of_model(name, provider, model)
     yield from index.findings
-    hierarchy = Hierarchy(config, _CountedCells().cell)
-    refusing = [key for key in config.keys if policy_for_unpriced(key, hierarchy.of_key(key)) is Unpriced.REJECT]
+    bound = _Bound(config)
+    refusing = [key for key in config.keys if key.unpriced == "reject" or (key.unpriced is None and key in bound)]
     yield from _unpriced_targets(config, index, refusing)
     yield from _unpriced_names(config, index, refusing)
 
@@ -59,15 +59,15 @@ def _unpriced_names(config: Config, index: PriceIndex, refusing: list[Key]) -> I
                 yield _unpriced(("keys", number, "models", position), provider, model, key)
 
 
-class _CountedCells:
-    """Stands for the arena: numbers cells and keeps nothing."""
+class _Bound:
+    """Which keys any budget applies to: their own, of their team, or of its customer."""
 
-    def __init__(self) -> None:
-        self._count = 0
+    def __init__(self, config: Config) -> None:
+        customers = {customer.id for customer in config.customers if customer.budgets}
+        self._teams = {team.id for team in config.teams if team.budgets or team.customer in customers}
 
-    def cell(self, _id: str, /) -> int:
-        self._count += 1
-        return self._count - 1
+    def __contains__(self, key: Key) -> bool:
+        return key.team in self._teams or any(budgets for _, budgets in budgets_of(key))
 
 
 def _has_price(index: PriceIndex, config: Config, provider: str, model: str) -> bool:

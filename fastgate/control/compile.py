@@ -1,14 +1,17 @@
-"""Configuration to snapshot: budgets get their cells, models their prices, names their numbers."""
+"""Configuration to snapshot: models get their prices, names their numbers, things their records."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
-from fastgate.budgets.hierarchy import Hierarchy, KeyBudgets
+import msgspec
+
+from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
 from fastgate.config.addresses import parse_base_url
-from fastgate.config.owners import Ceiling, Key
+from fastgate.config.owners import Ceiling, Customer, Key, Team
 from fastgate.config.owners_check import digest_of
 from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.root import Config
@@ -17,16 +20,18 @@ from fastgate.control.price_index import PriceIndex
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
 from fastgate.wire.snapshot import (
-    NO_PRICE,
     BudgetRecord,
     KeyRecord,
     ModelRecord,
+    OwnerRecord,
     ProviderKeyRecord,
     ProviderRecord,
     SnapshotHead,
     TargetRecord,
     TimeoutsRecord,
     Unpriced,
+    ceiling_name,
+    owner_digest,
 )
 from fastgate.wire.snapshot_file import write_snapshot
 
@@ -34,41 +39,46 @@ OPENAI_CHAT: Final = "openai-chat"
 ANTHROPIC: Final = "anthropic"
 _MEBIBYTE: Final = 1 << 20
 
+Record = tuple[bytes, bytes]
+"""The digest under which a worker looks for it, and the encoded record."""
 
-class Cells(Protocol):
-    """What compiling needs of the arena."""
-
-    def cell(self, id: str, /) -> int:
-        """The index of the cell with this id, made where there is none."""
-        ...
+_encode: Final = msgspec.msgpack.Encoder().encode
 
 
 @dataclass(frozen=True)
 class CompiledSnapshot:
-    """What the snapshot file of one generation holds; keys are compiled one by one while it is written."""
+    """What the snapshot file of one generation holds; records are made one by one while it is written."""
 
     config: Config
     head: SnapshotHead
     prices: bytes
-    budgets: dict[str, BudgetRecord]
-    """Every configured budget by its id."""
-    _hierarchy: Hierarchy
-    _ceilings: dict[str, int]
 
-    def keys(self) -> Iterator[tuple[bytes, KeyRecord]]:
-        """(SHA-256 digest of the secret, record) of every key."""
-        numbers = {provider.name: index for index, provider in enumerate(self.head.providers)}
+    @cached_property
+    def budgets(self) -> dict[str, BudgetRecord]:
+        """Every budget of the file by its id, those that no key reaches included."""
+        return {
+            record.id: record
+            for things in (self.config.keys, self.config.teams, self.config.customers)
+            for thing in things
+            for owner, budgets in budgets_of(thing)
+            for record in budget_records(owner, budgets)
+        }
+
+    def records(self) -> Iterator[Record]:
+        """Of every key, team and customer."""
         for key in self.config.keys:
-            budgets = self._hierarchy.of_key(key)
-            ceiling = self._ceilings.get(key.id, NO_PRICE)
-            yield digest_of(key), _key_record(key, budgets, self._hierarchy, numbers, ceiling)
+            yield digest_of(key), key_record(key)
+        yield from map(owner_record, self.config.teams)
+        yield from map(owner_record, self.config.customers)
 
-    def write(self, path: Path) -> int:
-        """Writes the file that workers map (0600, by rename); returns the number of keys."""
-        return write_snapshot(path, self.head, self.keys(), self.prices)
+    def write(self, path: Path, more: Iterable[Record] = ()) -> int:
+        """Writes the file that workers map (0600, by rename), with ``more`` records; returns their number."""
+        return write_snapshot(
+            path, self.head, (record for some in (self.records(), more) for record in some), self.prices
+        )
 
 
-def compile_snapshot(config: Config, arena: Cells, generation: int, folder: Path = Path()) -> CompiledSnapshot:
+def compile_snapshot(config: Config, generation: int, folder: Path = Path()) -> CompiledSnapshot:
     """Resolves a configuration. ``folder`` is the configuration file's own, where relative paths in it start.
 
     Raises :class:`ConfigErrors`, without lines, for prices that cannot be kept exactly; ``fastgate.control.check``
@@ -79,11 +89,12 @@ def compile_snapshot(config: Config, arena: Cells, generation: int, folder: Path
     numbers = {provider.name: number for number, provider in enumerate(providers)}
     models = {name: _model_record(name, model, providers, numbers) for name, model in config.models.items()}
     ceilings = {
-        key.id: index.of_ceiling(key.unpriced.ceiling) for key in config.keys if isinstance(key.unpriced, Ceiling)
+        ceiling_of(key): index.of_ceiling(key.unpriced.ceiling)
+        for key in config.keys
+        if isinstance(key.unpriced, Ceiling)
     }
     if index.findings:
         raise ConfigErrors([_placeless(finding) for finding in index.findings])
-    hierarchy = Hierarchy(config, arena.cell)
     head = SnapshotHead(
         generation=generation,
         compiled_at_ns=time.time_ns(),
@@ -94,18 +105,53 @@ def compile_snapshot(config: Config, arena: Cells, generation: int, folder: Path
         providers=providers,
         models=models,
         prices=index.records(),
+        ceilings=ceilings,
     )
-    budgets = hierarchy.all(config.keys)
-    return CompiledSnapshot(config, head, build_table(index.models), budgets, hierarchy, ceilings)
+    return CompiledSnapshot(config, head, build_table(index.models))
 
 
-def policy_for_unpriced(key: Key, budgets: KeyBudgets) -> Unpriced:
-    """What a key wants done with models without a price: refused by default where any budget applies."""
-    if isinstance(key.unpriced, Ceiling):
-        return Unpriced.CEILING
-    if key.unpriced is None:
-        return Unpriced.REJECT if any(budgets) else Unpriced.ALLOW
-    return Unpriced.REJECT if key.unpriced == "reject" else Unpriced.ALLOW
+def key_record(key: Key) -> bytes:
+    """What workers read of a key."""
+    owner = owner_name("key", key.id)
+    providers = key.providers
+    return _encode(
+        KeyRecord(
+            id=key.id,
+            team=key.team or "",
+            expires_ns=key.expires or 0,
+            models=() if "*" in key.models else key.models,
+            providers=None
+            if providers is None
+            else {
+                each.provider: budget_records(owner_name("provider", key.id, each.provider), each.budgets)
+                for each in providers
+            },
+            budgets=budget_records(owner, key.budgets),
+            tags=key.tags,
+            unpriced=_UNPRICED[key.unpriced] if not isinstance(key.unpriced, Ceiling) else Unpriced.CEILING,
+            ceiling=ceiling_of(key),
+        )
+    )
+
+
+def owner_record(thing: Team | Customer) -> Record:
+    """What workers read of a team or a customer, and where."""
+    if isinstance(thing, Customer):
+        owner = owner_name("customer", thing.id)
+        return owner_digest(owner), _encode(OwnerRecord(budget_records(owner, thing.budgets)))
+    owner = owner_name("team", thing.id)
+    record = OwnerRecord(budget_records(owner, thing.budgets), thing.customer or "", thing.environment or "")
+    return owner_digest(owner), _encode(record)
+
+
+def ceiling_of(key: Key) -> str:
+    """What the head calls a key's ceiling; empty: it has none."""
+    if not isinstance(key.unpriced, Ceiling):
+        return ""
+    return ceiling_name(key.unpriced.ceiling.input_usd_per_million, key.unpriced.ceiling.output_usd_per_million)
+
+
+_UNPRICED: Final = {None: Unpriced.DEFAULT, "reject": Unpriced.REJECT, "allow": Unpriced.ALLOW}
 
 
 def _placeless(finding: Finding) -> Problem:
@@ -168,22 +214,3 @@ def _model_record(
         for target in model.targets
     )
     return ModelRecord(name, targets)
-
-
-def _key_record(
-    key: Key, budgets: KeyBudgets, hierarchy: Hierarchy, numbers: dict[str, int], ceiling: int
-) -> KeyRecord:
-    providers = budgets.providers
-    return KeyRecord(
-        id=key.id,
-        team=key.team or "",
-        customer=hierarchy.customer_of(key),
-        environment=hierarchy.environment_of(key),
-        expires_ns=key.expires or 0,
-        models=() if "*" in key.models else key.models,
-        providers=None if providers is None else {numbers[name]: records for name, records in providers.items()},
-        budgets=budgets.shared,
-        tags=key.tags,
-        unpriced=policy_for_unpriced(key, budgets),
-        ceiling=ceiling,
-    )

@@ -125,7 +125,7 @@ class Configuration:
         if findings:
             raise ConfigErrors([document.problem(finding) for finding in findings])
         generation = self._arena.snapshot_generation + 1
-        compiled = compile_snapshot(document.config, self._arena, generation, self.path.parent)
+        compiled = compile_snapshot(document.config, generation, self.path.parent)
         changed: tuple[str, ...] = ()
         if self.latest is not None:
             old = self.latest.config

@@ -36,8 +36,17 @@ class Standing:
 
 
 def standing(arena: Arena, record: BudgetRecord) -> Standing:
-    """Reads the budget's cell."""
-    return Standing(record, *arena.read_cell(record.cell, record.window, record.every, time.time_ns()))
+    """Reads the budget's cell; one that was never used has none."""
+    cell = arena.find(record.id)
+    if cell is None:
+        return Standing(record, 0, 0, 0, 0)
+    return Standing(record, *arena.read_cell(cell, record.window, record.every, time.time_ns()))
+
+
+def anchor_of(arena: Arena, record: BudgetRecord) -> int:
+    """When the budget was first used, in Unix nanoseconds; 0: never."""
+    cell = arena.find(record.id)
+    return 0 if cell is None else arena.anchor(cell)
 
 
 class FirstUses:
@@ -85,7 +94,7 @@ class FirstUses:
         """Keeps the first uses of those that have one and are not kept yet. From the thread that writes the ledger."""
         fresh = {}
         for record in records:
-            if record.id not in self._known and (anchor := self._arena.anchor(record.cell)):
+            if record.id not in self._known and (anchor := anchor_of(self._arena, record)):
                 fresh[record.id] = anchor
         if fresh:
             self._ledger.inserts.note_first_uses(fresh)
@@ -99,7 +108,7 @@ def _owners(customer: str, team: str, key: str, provider: str) -> tuple[str, ...
 
 def lost(arena: Arena, ledger: Ledger, records: Iterable[BudgetRecord]) -> list[tuple[BudgetRecord, int]]:
     """Budgets that the ledger knows to have been used although their counters do not, each with its first use."""
-    unused = [record for record in records if arena.anchor(record.cell) == 0]
+    unused = [record for record in records if anchor_of(arena, record) == 0]
     if not unused:
         return []
     with ledger.cursor() as cursor:
@@ -119,6 +128,6 @@ def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, 
         amounts = spent_since(cursor, wanted)
     restored = 0
     for (record, anchor), spent in zip(missing, amounts, strict=True):
-        restored += arena.restore_cell(record.cell, record.window, record.every, anchor, spent, now)
+        restored += arena.restore_cell(arena.cell(record.id), record.window, record.every, anchor, spent, now)
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored

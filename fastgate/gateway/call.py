@@ -114,8 +114,8 @@ class Call:
         draft = Draft(
             key=record.id,
             team=record.team,
-            customer=record.customer,
-            environment=record.environment,
+            customer=self.grant.customer,
+            environment=self.grant.environment,
             model=shown(self.model, _SHOWN_MODEL),  # whatever a client calls a model
             dialect=self.dialect.name,
             route=self.refused_by,

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from fastgate._core.arena import Arena
+from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.budget import Levels
 from fastgate._core.journal import Draft
 from fastgate._core.learned import TokenRate
 from fastgate._core.price import PriceTable
-from fastgate._core.snapshot import Snapshot
+from fastgate._core.snapshot import CorruptSnapshot, Snapshot
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
@@ -21,17 +21,20 @@ from fastgate.wire.snapshot import (
     NO_PRICE,
     BudgetRecord,
     KeyRecord,
+    OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
     SnapshotHead,
     TargetRecord,
     Unpriced,
     matches,
+    owner_digest,
 )
 
 _MOST_GRANTS: Final = 8192
 _MOST_ROUTES: Final = 256
 _LONGEST_NAME: Final = 256
+_NOBODY: Final = OwnerRecord()
 _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 
 
@@ -53,6 +56,8 @@ class Leg:
     priced: PriceRecord
     budgets: tuple[BudgetRecord, ...]
     """Narrowest first, as in ``levels``."""
+    cells: tuple[int, ...]
+    """Of the budgets, in the arena."""
     levels: Levels
     strict: bool
     rate: TokenRate
@@ -74,12 +79,16 @@ class Leg:
 
 
 class Grant:
-    """A virtual key in the snapshot that is in force."""
+    """A virtual key in the snapshot that is in force, with what its team and its customer add."""
 
-    __slots__ = ("_routes", "_state", "record")
+    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "record")
 
-    def __init__(self, state: "State", record: KeyRecord) -> None:
+    def __init__(self, state: "State", record: KeyRecord, team: OwnerRecord, customer: OwnerRecord) -> None:
         self.record = record
+        self.customer = team.customer
+        self.environment = team.environment
+        self.budgets = record.budgets + team.budgets + customer.budgets
+        """For every provider, narrowest first."""
         self._state = state
         self._routes: dict[tuple[str, str], Weighted[Leg]] = {}
 
@@ -98,8 +107,9 @@ class Grant:
         return matches(self.record.models, model)
 
     def allows_provider(self, provider: int) -> bool:
-        """Whether the key's list of providers has this one."""
-        return self.record.providers is None or provider in self.record.providers
+        """Whether the key's list of providers has this one, by its number in the head."""
+        providers = self.record.providers
+        return providers is None or self._state.head.providers[provider].name in providers
 
     def _route(self, dialect: str, model: str) -> Weighted[Leg]:
         # A name goes into headers and journals: one that could not be a model's does not get that far.
@@ -147,8 +157,9 @@ class Grant:
         state, record = self._state, self.record
         upstream = state.upstreams[target.provider]
         price = self._price(model, target)
-        budgets = ((record.providers or {}).get(target.provider, ())) + record.budgets
         name = upstream.record.name
+        budgets = self._budgets_at(name)
+        cells = self._cells(budgets)
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,
@@ -159,20 +170,21 @@ class Grant:
             price=price,
             priced=state.head.prices[price] if price >= 0 else _NOT_TOKENS,
             budgets=budgets,
-            levels=Levels(state.arena, [(b.cell, b.limit, b.window, b.every) for b in budgets]),
+            cells=cells,
+            levels=Levels(state.arena, [(c, b.limit, b.window, b.every) for c, b in zip(cells, budgets, strict=True)]),
             strict=any(budget.strict for budget in budgets),
             rate=TokenRate(state.arena, f"{name}/{target.model}"[:128]),
             draft=Draft(
                 key=record.id,
                 team=record.team,
-                customer=record.customer,
+                customer=self.customer,
                 provider=name,
                 provider_key=key.name if key else "",
                 model=model,
                 upstream_model=target.model,
                 route=route,
                 dialect=dialect,
-                environment=record.environment,
+                environment=self.environment,
                 tags=merged(record.tags, ()),
             ),
             tags=record.tags,
@@ -188,20 +200,36 @@ class Grant:
     def _price(self, model: str, target: TargetRecord) -> int:
         if target.price != NO_PRICE:
             return target.price
-        if self.record.unpriced == Unpriced.REJECT:
+        policy = self.record.unpriced
+        if policy == Unpriced.REJECT or (policy == Unpriced.DEFAULT and self._is_bound()):
             raise Failure(
                 FailureCode.MODEL_UNPRICED,
                 f"Nothing prices the model '{shown(model)}', and the key '{self.record.id}' rejects models without"
                 " a price: set one in providers.*.prices, or the key's 'unpriced'.",
                 param="model",
             )
-        return self.record.ceiling
+        return self._state.head.ceilings[self.record.ceiling] if policy == Unpriced.CEILING else NO_PRICE
+
+    def _budgets_at(self, provider: str) -> tuple[BudgetRecord, ...]:
+        """What a request to a provider is held against, narrowest first."""
+        return (self.record.providers or {}).get(provider, ()) + self.budgets
+
+    def _cells(self, budgets: tuple[BudgetRecord, ...]) -> tuple[int, ...]:
+        """The counters of budgets; those that nobody used yet are made."""
+        try:
+            return tuple(self._state.arena.cell(budget.id) for budget in budgets)
+        except ArenaFull as full:
+            raise Failure.no_space(full) from full
+
+    def _is_bound(self) -> bool:
+        """Whether any budget applies to the key, at whatever provider."""
+        return bool(self.budgets) or any((self.record.providers or {}).values())
 
 
 class State:
     """A snapshot as a worker serves it: replaced whole, never changed."""
 
-    __slots__ = ("_decode", "_grants", "arena", "head", "prices", "snapshot", "upstreams")
+    __slots__ = ("_decode_key", "_decode_owner", "_grants", "arena", "head", "prices", "snapshot", "upstreams")
 
     def __init__(self, snapshot: Snapshot, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
         self.snapshot = snapshot
@@ -210,7 +238,8 @@ class State:
         self.prices = PriceTable(snapshot.prices)
         self.upstreams = upstreams
         self._grants: dict[str, Grant] = {}
-        self._decode = msgspec.msgpack.Decoder(KeyRecord).decode
+        self._decode_key = msgspec.msgpack.Decoder(KeyRecord).decode
+        self._decode_owner = msgspec.msgpack.Decoder(OwnerRecord).decode
 
     def grant(self, secret: str | None, now_ns: int) -> Grant:
         """The key with this secret. Raises Failure where it is missing, unknown or expired."""
@@ -228,5 +257,15 @@ class State:
             raise Failure.invalid_key("is unknown: mistyped, or revoked")
         if len(self._grants) >= _MOST_GRANTS:
             self._grants.clear()
-        grant = self._grants[secret] = Grant(self, self._decode(blob))
+        record = self._decode_key(blob)
+        team = self._owner(f"team:{record.team}") if record.team else _NOBODY
+        customer = self._owner(f"customer:{team.customer}") if team.customer else _NOBODY
+        grant = self._grants[secret] = Grant(self, record, team, customer)
         return grant
+
+    def _owner(self, owner: str) -> OwnerRecord:
+        """A team or customer. One that is missing must not take its budgets with it: then nothing is served."""
+        blob = self.snapshot.find(owner_digest(owner))
+        if blob is None:
+            raise CorruptSnapshot(f"{self.snapshot.path}: {owner} is missing")
+        return self._decode_owner(blob)

@@ -130,7 +130,7 @@ async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
         try:
             held = hold(call.worker.owner, call.worker.journal, levels, draft, amount, call.now_ns, call.id, stream)
         except ArenaFull as full:
-            raise Failure(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5) from full
+            raise Failure.no_space(full) from full
         if isinstance(held, Hold):
             call.logged = True  # the hold carries the event from here on
             return held
@@ -144,7 +144,7 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
     """The budget that is spent, in full."""
     budget = leg.budgets[level]
     call.refused_by = f"budget:{budget.level}"
-    spent, held, _, resets_at = call.state.arena.read_cell(budget.cell, budget.window, budget.every, call.now_ns)
+    spent, held, _, resets_at = call.state.arena.read_cell(leg.cells[level], budget.window, budget.every, call.now_ns)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,

@@ -119,5 +119,5 @@ class Worker:
         head = msgspec.msgpack.decode(snapshot.head, type=SnapshotHead)
         upstreams = self._upstreams.renew(head.providers)
         self._generation = generation
-        log.info("snapshot %d is in force: %d keys", snapshot.generation, snapshot.key_count)
+        log.info("snapshot %d is in force: %d records", snapshot.generation, snapshot.record_count)
         return State(snapshot, head, self.arena, upstreams)

@@ -146,6 +146,11 @@ class Failure(Exception):
         return cls(FailureCode.BUDGET_EXCEEDED, message)
 
     @classmethod
+    def no_space(cls, full: Exception) -> Failure:
+        """Nowhere to count what a request costs: so it must not be served."""
+        return cls(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5)
+
+    @classmethod
     def model_not_found(cls, model: str) -> Failure:
         """Neither a public name nor ``provider/model``."""
         message = f"The model '{shown(model)}' is neither a configured name nor 'provider/model' of a known provider."

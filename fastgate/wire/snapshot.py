@@ -1,9 +1,11 @@
 """What the workers read of a configuration: the records of a compiled snapshot.
 
 The file (written by :mod:`fastgate.wire.snapshot_file`, searched by :class:`fastgate._core.snapshot.Snapshot`) holds
-one :class:`SnapshotHead`, the compiled price table, and one :class:`KeyRecord` per virtual key, found by the SHA-256 of
-the key's secret. Records are MessagePack arrays: append fields at the end, never reorder them, and raise the file's
-version when one changes its meaning.
+one :class:`SnapshotHead`, the compiled price table, and records found by a digest: a :class:`KeyRecord` per virtual
+key, under the SHA-256 of its secret, and an :class:`OwnerRecord` per team and customer, under :func:`owner_digest`. A
+record says what was written of one thing and names others, so that a change of one thing changes one record; what a
+request needs is put together by the worker. Records are MessagePack arrays: append fields at the end, never reorder
+them, and raise the file's version when one changes its meaning.
 
 Units: money in nano-USD, instants in nanoseconds since 1970 UTC, durations in milliseconds, sizes in bytes.
 """
@@ -11,6 +13,7 @@ Units: money in nano-USD, instants in nanoseconds since 1970 UTC, durations in m
 import re
 from collections.abc import Callable
 from enum import IntEnum
+from hashlib import sha512
 from typing import Final
 
 import msgspec
@@ -38,13 +41,12 @@ class Unpriced(IntEnum):
     REJECT = 0
     CEILING = 1  # held and charged at ``KeyRecord.ceiling``
     ALLOW = 2
+    DEFAULT = 3  # REJECT where any budget applies, else ALLOW
 
 
 class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """One budget that a request of a key is held against."""
 
-    cell: int
-    """Index of its cell in the arena."""
     limit: int
     """nano-USD per window."""
     window: int
@@ -62,28 +64,47 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
 
 
 class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
-    """Everything that the data plane knows of a virtual key; complete in itself.
+    """What is said of a virtual key itself.
 
     ``models``: patterns (:func:`matches`) over the name as the client asks for it, be it a public one or
-    ``provider/model``; empty: all. ``providers``: budgets of the key's provider configs by index into
-    ``SnapshotHead.providers``; None: every provider, without budgets of its own. ``budgets``: of the key, its team and
-    its customer, narrowest first; a request to provider ``p`` is held against ``providers[p] + budgets``.
+    ``provider/model``; empty: all. ``providers``: budgets of the key's provider configs by provider; None: every
+    provider, without budgets of its own. A request to provider ``p`` is held against ``providers[p]``, ``budgets``, and
+    those of the team and its customer.
     """
 
     id: str
     team: str = ""
-    customer: str = ""
-    environment: str = ""
     expires_ns: int = 0
     """0: never."""
     models: tuple[str, ...] = ()
-    providers: dict[int, tuple[BudgetRecord, ...]] | None = None
+    providers: dict[str, tuple[BudgetRecord, ...]] | None = None
     budgets: tuple[BudgetRecord, ...] = ()
     tags: dict[str, str] = {}
-    unpriced: int = Unpriced.REJECT
-    """An :class:`Unpriced`; already resolved: never absent."""
-    ceiling: int = NO_PRICE
-    """Price index of the ceiling where ``unpriced`` is CEILING."""
+    unpriced: int = Unpriced.DEFAULT
+    """An :class:`Unpriced`."""
+    ceiling: str = ""
+    """The name in ``SnapshotHead.ceilings`` where ``unpriced`` is CEILING."""
+
+
+class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
+    """A team or a customer."""
+
+    budgets: tuple[BudgetRecord, ...] = ()
+    customer: str = ""
+    """Of a team."""
+    environment: str = ""
+    """Of a team."""
+
+
+def owner_digest(owner: str) -> bytes:
+    """Where the record of ``team:platform`` or ``customer:acme`` is found; another hash than that of the secrets, so
+    that nothing a client sends as its key can lead there."""
+    return sha512(owner.encode()).digest()[:32]
+
+
+def ceiling_name(input_usd: str, output_usd: str) -> str:
+    """What the head calls a ceiling: its prices in USD per million tokens, as they were written."""
+    return f"{input_usd}/{output_usd}"
 
 
 class ProviderKeyRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -214,6 +235,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     providers: tuple[ProviderRecord, ...]
     models: dict[str, ModelRecord]
     prices: tuple[PriceRecord, ...]
+    ceilings: dict[str, int] = {}
+    """Price indices of keys' ceilings, by :func:`ceiling_name`."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

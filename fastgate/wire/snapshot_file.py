@@ -10,7 +10,7 @@ from typing import BinaryIO
 import msgspec
 
 from fastgate._core.snapshot import ENTRY_SIZE, HEADER_SIZE, blob_check, build_index, pack_header, slots_for
-from fastgate.wire.snapshot import KeyRecord, SnapshotHead
+from fastgate.wire.snapshot import SnapshotHead
 
 _ENTRY = struct.Struct("<32sQII")
 _ALIGNMENT = 64
@@ -19,19 +19,19 @@ _BUFFER = 1 << 20
 assert _ENTRY.size == ENTRY_SIZE
 
 
-def write_snapshot(path: Path, head: SnapshotHead, keys: Iterable[tuple[bytes, KeyRecord]], prices: bytes) -> int:
+def write_snapshot(path: Path, head: SnapshotHead, records: Iterable[tuple[bytes, bytes]], prices: bytes) -> int:
     """Writes the snapshot beside ``path`` and renames it there, mode 0600 since it holds providers' secrets.
 
-    ``keys``: (SHA-256 digest of the secret, record), taken one at a time. Returns the number of keys. Raises
-    ``ValueError`` where two keys have one secret, ``OSError`` where the file cannot be written; then nothing is left
-    behind. The data is not forced to the disk: after a crash of the machine the control plane compiles a new one.
+    ``records``: (digest, encoded record), taken one at a time. Returns their number. Raises ``ValueError`` where two
+    have one digest, ``OSError`` where the file cannot be written; then nothing is left behind. The data is not forced
+    to the disk: after a crash of the machine the control plane compiles a new one.
     """
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with suppress(FileNotFoundError):
         draft.unlink()
     try:
         with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=_BUFFER) as file:
-            count = _write(file, head, keys, prices)
+            count = _write(file, head, records, prices)
         draft.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):
@@ -40,9 +40,9 @@ def write_snapshot(path: Path, head: SnapshotHead, keys: Iterable[tuple[bytes, K
     return count
 
 
-def _write(file: BinaryIO, head: SnapshotHead, keys: Iterable[tuple[bytes, KeyRecord]], prices: bytes) -> int:
+def _write(file: BinaryIO, head: SnapshotHead, records: Iterable[tuple[bytes, bytes]], prices: bytes) -> int:
     file.write(bytes(HEADER_SIZE))
-    entries, blobs_size = _write_blobs(file, keys)
+    entries, blobs_size = _write_blobs(file, records)
     count = len(entries) // ENTRY_SIZE
     index = build_index(entries, slots_for(count))
     head_blob = msgspec.msgpack.encode(head)
@@ -67,15 +67,13 @@ def _write(file: BinaryIO, head: SnapshotHead, keys: Iterable[tuple[bytes, KeyRe
     return count
 
 
-def _write_blobs(file: BinaryIO, keys: Iterable[tuple[bytes, KeyRecord]]) -> tuple[bytearray, int]:
-    """Writes every key's record; returns the packed index entries and the size of all records."""
+def _write_blobs(file: BinaryIO, records: Iterable[tuple[bytes, bytes]]) -> tuple[bytearray, int]:
+    """Writes every record; returns the packed index entries and the size of all records."""
     entries = bytearray()
     offset = 0
-    encode = msgspec.msgpack.Encoder().encode
-    for digest, key in keys:
+    for digest, blob in records:
         if len(digest) != 32:
             raise ValueError("a SHA-256 digest has 32 bytes")
-        blob = encode(key)
         file.write(blob)
         entries += _ENTRY.pack(digest, offset, len(blob), blob_check(digest, blob))
         offset += len(blob)

@@ -5,6 +5,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fastgate._core.journal import CorruptSegment, Draft, Journal, SegmentReader
@@ -58,7 +59,12 @@ def snapshot_file() -> bytes:
         models={},
         prices=(),
     )
-    write_snapshot(folder() / "seed.bin", head, [(digest, KeyRecord(id="k")) for digest in DIGESTS], b"prices")
+    write_snapshot(
+        folder() / "seed.bin",
+        head,
+        [(digest, msgspec.msgpack.encode(KeyRecord(id="k"))) for digest in DIGESTS],
+        b"prices",
+    )
     return (folder() / "seed.bin").read_bytes()
 
 

@@ -8,13 +8,21 @@ import pytest
 
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.snapshot import Snapshot
-from fastgate.budgets.hierarchy import LEVELS, Hierarchy
+from fastgate.budgets.hierarchy import LEVELS, window_named
 from fastgate.config import Config, ConfigErrors
 from fastgate.config.documents import read_document
 from fastgate.config.variables import Variables
 from fastgate.control.compile import CompiledSnapshot, compile_snapshot
 from fastgate.pricing.catalogue import Catalogue
-from fastgate.wire.snapshot import NO_PRICE, KeyRecord, SnapshotHead, Unpriced, Window
+from fastgate.wire.snapshot import (
+    NO_PRICE,
+    KeyRecord,
+    OwnerRecord,
+    SnapshotHead,
+    Unpriced,
+    Window,
+    owner_digest,
+)
 
 TEXT = """
 server: {max_body_mb: 2, drain_seconds: 1.5}
@@ -51,33 +59,18 @@ keys:
 """
 
 
-class Cells:
-    """An arena in a dictionary."""
-
-    def __init__(self) -> None:
-        self.ids: dict[str, int] = {}
-
-    def cell(self, id: str) -> int:
-        return self.ids.setdefault(id, len(self.ids) + 10)
-
-
 def config_of(text: str = TEXT) -> Config:
     return read_document(text, "fastgate.yaml", Variables({}, Path())).config
 
 
 @pytest.fixture(scope="module")
-def cells() -> Cells:
-    return Cells()
-
-
-@pytest.fixture(scope="module")
-def compiled(cells: Cells) -> CompiledSnapshot:
-    return compile_snapshot(config_of(), cells, 42)
+def compiled() -> CompiledSnapshot:
+    return compile_snapshot(config_of(), 42)
 
 
 @pytest.fixture
 def snapshot(compiled: CompiledSnapshot, tmp_path: Path) -> Snapshot:
-    assert compiled.write(tmp_path / "snapshot.bin") == 3
+    assert compiled.write(tmp_path / "snapshot.bin") == 6
     return Snapshot(tmp_path / "snapshot.bin")
 
 
@@ -85,6 +78,12 @@ def key(snapshot: Snapshot, secret: str) -> KeyRecord:
     blob = snapshot.find(hashlib.sha256(secret.encode()).digest())
     assert blob is not None
     return msgspec.msgpack.decode(blob, type=KeyRecord)
+
+
+def owner(snapshot: Snapshot, name: str) -> OwnerRecord:
+    blob = snapshot.find(owner_digest(name))
+    assert blob is not None
+    return msgspec.msgpack.decode(blob, type=OwnerRecord)
 
 
 def head(snapshot: Snapshot) -> SnapshotHead:
@@ -97,39 +96,42 @@ def test_settings_come_in_the_units_of_the_workers(snapshot: Snapshot) -> None:
     assert (found.max_body, found.output_cap, found.drain_ms, found.disconnect_ms) == (2 << 20, 99, 1500, 30_000)
 
 
-def test_budgets_are_flattened_narrowest_first(snapshot: Snapshot, cells: Cells) -> None:
-    record = key(snapshot, "sk-fg-ide-secret")
-    assert [budget.id for budget in record.budgets] == [
+def test_every_record_carries_its_own_budgets(snapshot: Snapshot) -> None:
+    record, team, customer = (
+        key(snapshot, "sk-fg-ide-secret"),
+        owner(snapshot, "team:platform"),
+        owner(snapshot, "customer:acme"),
+    )
+    budgets = record.budgets + team.budgets + customer.budgets
+    assert [budget.id for budget in budgets] == [
         "key:ide/lifetime/default", "team:platform/3-hour/default", "customer:acme/year/default",
     ]  # fmt: skip
-    assert [budget.level for budget in record.budgets] == list(LEVELS[1:])
-    assert [(budget.window, budget.every) for budget in record.budgets] == [(0, 1), (Window.HOUR, 3), (Window.YEAR, 1)]
-    assert [budget.limit for budget in record.budgets] == [10 * 10**9, 100 * 10**9, 1000 * 10**9]
-    assert [budget.strict for budget in record.budgets] == [True, False, False]
-    assert [budget.owner for budget in record.budgets] == ["key:ide", "team:platform", "customer:acme"]
+    assert [budget.level for budget in budgets] == list(LEVELS[1:])
+    assert [(budget.window, budget.every) for budget in budgets] == [(0, 1), (Window.HOUR, 3), (Window.YEAR, 1)]
+    assert [budget.limit for budget in budgets] == [10 * 10**9, 100 * 10**9, 1000 * 10**9]
+    assert [budget.strict for budget in budgets] == [True, False, False]
+    assert [budget.owner for budget in budgets] == ["key:ide", "team:platform", "customer:acme"]
     assert record.providers is not None
-    assert [(budget.id, budget.level, budget.limit) for budget in record.providers[1]] == [
+    assert [(budget.id, budget.level, budget.limit) for budget in record.providers["anthropic"]] == [
         ("provider:ide/anthropic/month/small", "provider", 500_000_000)
     ]
-    assert record.providers[3] == ()
-    assert all(cells.ids[budget.id] == budget.cell for budget in (*record.budgets, *record.providers[1]))
+    assert record.providers["local"] == ()
 
 
-def test_a_key_carries_all_that_is_known_of_it(snapshot: Snapshot) -> None:
-    record = key(snapshot, "sk-fg-ide-secret")
-    assert (record.id, record.team, record.customer, record.environment) == ("ide", "platform", "acme", "prod")
+def test_a_key_carries_all_that_is_said_of_it(snapshot: Snapshot) -> None:
+    record, team = key(snapshot, "sk-fg-ide-secret"), owner(snapshot, "team:platform")
+    assert (record.id, record.team, team.customer, team.environment) == ("ide", "platform", "acme", "prod")
     assert record.expires_ns == 1_798_761_600 * 10**9
     assert (record.models, record.tags) == (("smart", "openai/*"), {"product": "ide"})
     free = key(snapshot, "sk-fg-free-secret")
-    assert (free.team, free.customer, free.expires_ns, free.models, free.providers) == ("", "", 0, (), None)
+    assert (free.team, free.expires_ns, free.models, free.providers, free.budgets) == ("", 0, (), None, ())
 
 
 def test_unpriced_is_resolved(snapshot: Snapshot) -> None:
-    assert key(snapshot, "sk-fg-ide-secret").unpriced == Unpriced.REJECT
-    assert key(snapshot, "sk-fg-free-secret").unpriced == Unpriced.ALLOW
+    assert key(snapshot, "sk-fg-ide-secret").unpriced == Unpriced.DEFAULT
     capped = key(snapshot, "sk-fg-capped-secret")
     assert capped.unpriced == Unpriced.CEILING
-    cost = PriceTable(snapshot.prices).cost(capped.ceiling, Usage(input=10, output=10), 0)
+    cost = PriceTable(snapshot.prices).cost(head(snapshot).ceilings[capped.ceiling], Usage(input=10, output=10), 0)
     assert cost == 10 * 50_000 + 10 * 200_000
 
 
@@ -194,17 +196,23 @@ def test_a_name_that_the_catalogue_matches_by_a_rule_has_its_price_at_run_time(s
 def test_prices_that_cannot_be_kept_are_refused() -> None:
     config = config_of(TEXT.replace('"0.15"', '"0.15", request_usd: "1000000"'))
     with pytest.raises(ConfigErrors, match="request_usd"):
-        compile_snapshot(config, Cells(), 1)
+        compile_snapshot(config, 1)
 
 
-def test_an_edit_of_a_limit_keeps_the_cell() -> None:
-    cells = Cells()
-    before = compile_snapshot(config_of(), cells, 1).budgets
-    after = compile_snapshot(config_of(TEXT.replace('"1000"', '"2000"')), cells, 2).budgets
-    assert {id_: budget.cell for id_, budget in before.items()} == {id_: budget.cell for id_, budget in after.items()}
+def test_an_edit_of_a_limit_keeps_the_identity() -> None:
+    before = compile_snapshot(config_of(), 1).budgets
+    after = compile_snapshot(config_of(TEXT.replace('"1000"', '"2000"')), 2).budgets
+    assert before.keys() == after.keys()
     assert before["customer:acme/year/default"].limit * 2 == after["customer:acme/year/default"].limit
 
 
 def test_one_of_a_unit_is_the_plain_window() -> None:
     config = config_of(TEXT.replace("window: year", "window: {every: 1, unit: year}"))
-    assert Hierarchy(config, Cells().cell).of_customer("acme")[0].id == "customer:acme/year/default"
+    assert "customer:acme/year/default" in compile_snapshot(config, 1).budgets
+
+
+@pytest.mark.parametrize(("name", "window"), [("lifetime", (Window.LIFETIME, 1)), ("3-hour", (Window.HOUR, 3))])
+def test_a_window_is_known_by_its_name(name: str, window: tuple[Window, int]) -> None:
+    assert window_named(name) == window
+    with pytest.raises(ValueError, match="no window"):
+        window_named(f"{name}s")

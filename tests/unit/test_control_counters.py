@@ -16,9 +16,9 @@ from tests.support.ledger_rows import columns, rows
 HOUR = 3600 * 10**9
 
 
-def record(arena: Arena, level: str, owner: str, window: Window, every: int = 1) -> BudgetRecord:
+def record(level: str, owner: str, window: Window, every: int = 1) -> BudgetRecord:
     name = f"{owner}/{window.name.lower()}/default"
-    return BudgetRecord(arena.cell(name), 10**15, window, every, level, owner, name)
+    return BudgetRecord(10**15, window, every, level, owner, name)
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def test_lost_counters_are_rebuilt_to_the_nano_dollar(tmp_path: Path, ledger: Le
     first = now - 599 * 60 * 10**9 - 1000
     arena = Arena(str(tmp_path / "arena.bin"), True)
     budgets = [
-        record(arena, "customer", "customer:acme", Window.LIFETIME),
-        record(arena, "team", "team:platform", Window.HOUR, 3),
-        record(arena, "key", "key:ide", Window.DAY),
-        record(arena, "provider", "provider:ide/sim", Window.MINUTE, 90),
-        record(arena, "key", "key:never-used", Window.DAY),
+        record("customer", "customer:acme", Window.LIFETIME),
+        record("team", "team:platform", Window.HOUR, 3),
+        record("key", "key:ide", Window.DAY),
+        record("provider", "provider:ide/sim", Window.MINUTE, 90),
+        record("key", "key:never-used", Window.DAY),
     ]
     ledger.inserts.note_first_uses({budget.id: first for budget in budgets[:4]})
     missing = lost(arena, ledger, budgets)
@@ -72,9 +72,9 @@ def owns(owner: str, event: dict[str, str]) -> bool:
 
 def test_counters_in_use_are_never_touched(tmp_path: Path, ledger: Ledger) -> None:
     arena = Arena(str(tmp_path / "arena.bin"), True)
-    budget = record(arena, "key", "key:ide", Window.DAY)
+    budget = record("key", "key:ide", Window.DAY)
     now = time.time_ns()
-    assert arena.restore_cell(budget.cell, budget.window, 1, now - HOUR, 777, now)
+    assert arena.restore_cell(arena.cell(budget.id), budget.window, 1, now - HOUR, 777, now)
     ledger.inserts.add(columns(100), {"a": 1})
     ledger.inserts.note_first_uses({budget.id: now - HOUR})
     assert lost(arena, ledger, [budget]) == []
@@ -85,9 +85,9 @@ def test_counters_in_use_are_never_touched(tmp_path: Path, ledger: Ledger) -> No
 
 def test_first_uses_go_to_the_ledger_once(tmp_path: Path, ledger: Ledger) -> None:
     arena = Arena(str(tmp_path / "arena.bin"), True)
-    used, unused = (record(arena, "key", f"key:{name}", Window.DAY) for name in ("a", "b"))
+    used, unused = (record("key", f"key:{name}", Window.DAY) for name in ("a", "b"))
     now = time.time_ns()
-    arena.restore_cell(used.cell, used.window, 1, now, 1, now)
+    arena.restore_cell(arena.cell(used.id), used.window, 1, now, 1, now)
     uses = FirstUses(arena, ledger)
     uses.note([used, unused])
     uses.note([used, unused])

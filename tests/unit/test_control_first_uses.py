@@ -26,11 +26,11 @@ class Host:
 
     def budget(self, owner: str) -> BudgetRecord:
         name = f"{owner}/day/default"
-        return BudgetRecord(self.arena.cell(name), 10**15, Window.DAY, 1, owner.partition(":")[0], owner, name)
+        return BudgetRecord(10**15, Window.DAY, 1, owner.partition(":")[0], owner, name)
 
     def use(self, owner: str, at_ns: int) -> None:
         [record] = self.by_owner[owner]
-        assert self.arena.restore_cell(record.cell, record.window, 1, at_ns, 1, time.time_ns())
+        assert self.arena.restore_cell(self.arena.cell(record.id), record.window, 1, at_ns, 1, time.time_ns())
 
     def batch(self, *events: tuple[int, str], new: bool) -> None:
         columns: dict[str, Any] = {name: [value] * len(events) for name, value in CALLER.items()}

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fastgate._core.snapshot import HEADER_SIZE, CorruptSnapshot, Snapshot, build_index, slots_for
-from fastgate.wire.snapshot import BudgetRecord, KeyRecord, ProviderKeyRecord, SnapshotHead, matches
+from fastgate.wire.snapshot import BudgetRecord, KeyRecord, ProviderKeyRecord, SnapshotHead, matches, owner_digest
 from fastgate.wire.snapshot_file import write_snapshot
 
 HEAD = SnapshotHead(7, 1, 2, 3, 4, 5, (), {}, ())
@@ -23,12 +23,16 @@ def digest(number: int) -> bytes:
 
 
 def record(number: int) -> KeyRecord:
-    budget = BudgetRecord(number, 10**12, 6, 1, "key", f"key:k{number}", f"key:k{number}/month/default")
-    return KeyRecord(f"k{number}", budgets=(budget,), providers={0: (budget,)}, tags={"a": "b"})
+    budget = BudgetRecord(number, 6, 1, "key", f"key:k{number}", f"key:k{number}/month/default")
+    return KeyRecord(f"k{number}", budgets=(budget,), providers={"sim": (budget,)}, tags={"a": "b"})
 
 
-def keys(count: int) -> Iterator[tuple[bytes, KeyRecord]]:
-    return ((digest(number), record(number)) for number in range(count))
+def encoded(number: int) -> bytes:
+    return msgspec.msgpack.encode(record(number))
+
+
+def keys(count: int) -> Iterator[tuple[bytes, bytes]]:
+    return ((digest(number), encoded(number)) for number in range(count))
 
 
 def written(path: Path, count: int) -> Path:
@@ -40,7 +44,7 @@ def written(path: Path, count: int) -> Path:
 def test_every_key_is_found_and_no_other(tmp_path: Path, count: int) -> None:
     snapshot = Snapshot(written(tmp_path / "snapshot.bin", count))
     snapshot.verify()
-    assert (snapshot.generation, snapshot.key_count) == (7, count)
+    assert (snapshot.generation, snapshot.record_count) == (7, count)
     assert msgspec.msgpack.decode(snapshot.head, type=SnapshotHead) == HEAD
     assert snapshot.prices == PRICES
     for number in range(count):
@@ -72,21 +76,21 @@ def test_one_secret_for_two_keys_is_refused_and_nothing_left_behind(tmp_path: Pa
     path = written(tmp_path / "snapshot.bin", 1)
     before = path.read_bytes()
     with pytest.raises(ValueError, match="same secret"):
-        write_snapshot(path, HEAD, [*keys(3), (digest(1), record(9))], b"")
+        write_snapshot(path, HEAD, [*keys(3), (digest(1), encoded(9))], b"")
     assert os.listdir(tmp_path) == ["snapshot.bin"]
     assert path.read_bytes() == before
 
 
 def test_digests_of_another_length_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="32 bytes"):
-        write_snapshot(tmp_path / "snapshot.bin", HEAD, [(b"short", record(1))], b"")
+        write_snapshot(tmp_path / "snapshot.bin", HEAD, [(b"short", encoded(1))], b"")
     with pytest.raises(ValueError, match="32 bytes"):
         Snapshot(written(tmp_path / "snapshot.bin", 1)).find(b"short")
 
 
 def test_digests_that_collide_in_every_slot_are_found(tmp_path: Path) -> None:
     alike = [b"\xff" * 8 + digest(number)[8:] for number in range(200)]  # all start at the last slot
-    write_snapshot(tmp_path / "snapshot.bin", HEAD, [(one, record(n)) for n, one in enumerate(alike)], b"")
+    write_snapshot(tmp_path / "snapshot.bin", HEAD, [(one, encoded(n)) for n, one in enumerate(alike)], b"")
     snapshot = Snapshot(tmp_path / "snapshot.bin")
     snapshot.verify()
     assert all(snapshot.find(one) is not None for one in alike)
@@ -96,7 +100,7 @@ def test_digests_that_collide_in_every_slot_are_found(tmp_path: Path) -> None:
 def test_a_byte_changed_anywhere_is_refused_or_changes_no_answer(tmp_path: Path) -> None:
     """Every byte of a small file in turn."""
     whole = written(tmp_path / "snapshot.bin", 3).read_bytes()
-    right = {digest(number): msgspec.msgpack.encode(record(number)) for number in range(3)}
+    right = dict(keys(3))
     path = tmp_path / "damaged.bin"
     silent = 0
     for at in range(len(whole)):
@@ -131,7 +135,7 @@ def test_verify_notices_what_finding_may_not_reach(tmp_path: Path) -> None:
     whole = bytearray(path.read_bytes())
     whole[HEADER_SIZE + 5] ^= 1  # in the first key's record
     path.write_bytes(whole)
-    with pytest.raises(CorruptSnapshot, match=r"snapshot\.bin: a key's record is damaged"):
+    with pytest.raises(CorruptSnapshot, match=r"snapshot\.bin: a record is damaged"):
         Snapshot(path).verify()
 
 
@@ -156,6 +160,12 @@ def test_an_index_without_an_empty_slot_is_refused() -> None:
 
 def test_records_of_providers_do_not_show_secrets() -> None:
     assert "sk-secret" not in repr(ProviderKeyRecord("main", "sk-secret"))
+
+
+def test_no_secret_leads_to_the_record_of_an_owner() -> None:
+    """A client that sends the owner's name as its key looks elsewhere."""
+    assert len(owner_digest("team:platform")) == 32
+    assert owner_digest("team:platform") != hashlib.sha256(b"team:platform").digest()
 
 
 @pytest.mark.parametrize(
