@@ -81,23 +81,24 @@ cdef class Arena:
     cdef int64_t append_chunk(self, int kind, int slot) except -1 nogil:
         """Append a chunk and return its number. One that a crash left without a purpose is not used again."""
         cdef uint64_t number
-        cdef int error = EINTR
+        cdef int error
         while True:
             number = fg_load(&self.header.chunks)
             if number >= CHUNKS:
                 with gil:
                     raise ArenaFull(f"{self.path}: all {CHUNKS} chunks are in use")
+            # The space first, then the number: where there is none, no number is lost. Two that ask for the space of
+            # one number do no harm, and only one of them gets it.
+            error = EINTR
+            while error == EINTR:
+                error = posix_fallocate(self.fd, CHUNKS_AT + <int64_t>number * CHUNK, CHUNK)
+            if error != 0:
+                with gil:
+                    if error == ENOSPC:
+                        raise ArenaFull(f"{self.path}: no space left on its file system for another MiB")
+                    raise ArenaError(f"{self.path}: cannot grow: {strerror(error).decode()}")
             if fg_cas(&self.header.chunks, number, number + 1):
                 break
-        while error == EINTR:
-            error = posix_fallocate(self.fd, CHUNKS_AT + <int64_t>number * CHUNK, CHUNK)
-        if error != 0:
-            # Give the number back where nobody came after; otherwise it stays empty, which is harmless.
-            fg_cas(&self.header.chunks, number + 1, number)
-            with gil:
-                if error == ENOSPC:
-                    raise ArenaFull(f"{self.path}: no space left on its file system for another MiB")
-                raise ArenaError(f"{self.path}: cannot grow: {strerror(error).decode()}")
         fg_store(self.directory() + number, <uint64_t>kind | (<uint64_t>slot << 8))
         return <int64_t>number
 

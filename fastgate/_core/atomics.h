@@ -14,6 +14,15 @@ static inline uint64_t fg_load(const uint64_t *at) { return __atomic_load_n(at, 
 static inline void fg_store(uint64_t *at, uint64_t value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
 static inline int64_t fg_load_signed(const int64_t *at) { return __atomic_load_n(at, __ATOMIC_ACQUIRE); }
 static inline void fg_store_signed(int64_t *at, int64_t value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); }
+/* Amounts end at the ends of 64 bits instead of going round: what is full stays full. */
+static inline int64_t fg_plus(int64_t a, int64_t b)
+{
+    int64_t sum;
+    if (!__builtin_add_overflow(a, b, &sum))
+        return sum;
+    return b > 0 ? INT64_MAX : INT64_MIN;
+}
+
 static inline int64_t fg_add(int64_t *at, int64_t value) { return __atomic_add_fetch(at, value, __ATOMIC_ACQ_REL); }
 static inline void fg_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 

@@ -12,7 +12,7 @@ from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
 from fastgate._core.journal cimport ERROR, Draft, Event, Journal, append_text
 from fastgate._core.layout cimport (
     HELD, HOLDING, MAX_LEVELS, SETTLING, Cell, Record, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed, fg_load_word,
-    fg_store, fg_word,
+    fg_plus, fg_store, fg_word,
 )
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.price cimport Usage
@@ -101,7 +101,7 @@ cdef int64_t _tentative(Owner owner, uint32_t cell) noexcept nogil:
         if fg_load(&slot_at(owner.arena, slot).inflight) != inflight:
             return -1
         if touches:
-            total += amount
+            total = fg_plus(total, amount)
     return total
 
 
@@ -113,7 +113,7 @@ cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, int64_t now
     cdef int64_t tentative = _tentative(owner, levels.cells[i])
     if tentative < 0 or fg_load_word(word).tag != before:
         return AGAIN
-    return i if amount > levels.limits[i] - (used - tentative) else AGAIN
+    return i if amount > fg_plus(levels.limits[i], -fg_plus(used, -tentative)) else AGAIN
 
 
 cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t now_ns) noexcept nogil:

@@ -20,6 +20,7 @@ cdef extern from "atomics.h" nogil:
     void fg_store(uint64_t *at, uint64_t value)
     int64_t fg_load_signed(const int64_t *at)
     void fg_store_signed(int64_t *at, int64_t value)
+    int64_t fg_plus(int64_t a, int64_t b)
     int64_t fg_add(int64_t *at, int64_t value)
     void fg_fence()
     bint fg_cas(uint64_t *at, uint64_t expected, uint64_t desired)

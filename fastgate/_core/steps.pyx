@@ -16,8 +16,8 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fastgate._core.arena cimport Arena, cell_at, slot_at
 from fastgate._core.layout cimport (
-    FREE, SEQUENCES, SETTLING, VOIDING, Cell, Record, Slot, fg_add, fg_cas, fg_cas_word, fg_load, fg_load_word, fg_store,
-    fg_word,
+    FREE, SEQUENCES, SETTLING, VOIDING, Cell, Record, Slot, fg_cas, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed,
+    fg_load_word, fg_plus, fg_store, fg_word,
 )
 from fastgate._core.owner cimport Owner, next_sequence
 
@@ -62,11 +62,17 @@ cdef void _change(Owner owner, fg_word *word, uint32_t window, int64_t delta, bi
         have = seen.tag >> 36
         if have > window or (have < window and not opens):
             return
-        wanted.amount = (seen.amount if have == window else 0) + delta
+        wanted.amount = fg_plus(seen.amount if have == window else 0, delta)
         wanted.tag = window * (<uint64_t>1 << 36) | <uint64_t>owner.slot << 26 | sequence
         help_owner(owner, seen.tag)
         if fg_cas_word(word, seen, wanted):
             return
+
+
+cdef void _grow(int64_t *sum, int64_t amount) noexcept nogil:
+    cdef int64_t seen = fg_load_signed(sum)
+    while not fg_cas_signed(sum, seen, fg_plus(seen, amount)):
+        seen = fg_load_signed(sum)
 
 
 cdef void settle_steps(Owner owner, Record *record, int first) noexcept nogil:
@@ -84,7 +90,7 @@ cdef void settle_steps(Owner owner, Record *record, int first) noexcept nogil:
             if record.actual != record.amount:
                 _change(owner, &cell.used, record.windows[step >> 1], record.actual - record.amount, False, sequence)
             if record.actual > record.amount:
-                fg_add(&cell.overrun, record.actual - record.amount)
+                _grow(&cell.overrun, record.actual - record.amount)
 
 
 cdef void void_steps(Owner owner, Record *record, int last) noexcept nogil:

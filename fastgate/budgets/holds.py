@@ -18,6 +18,8 @@ TOOL_TOKENS: Final = 512
 MOST_TOKENS: Final = 10**8
 MOST_CHOICES: Final = 10**4
 """No provider takes more; what asks for more is refused there, and its bound need not overflow here."""
+LARGEST_WINDOW: Final = 1_000_000
+"""Tokens: the context window of a model of which none is known."""
 HOSTED_SEARCHES: Final = 10
 """Paid searches held for where the provider may run tools of its own."""
 _ANY_GEO: Final = -1
@@ -47,15 +49,19 @@ def bound_tokens(
     capped: bool,
     max_output: int | None,
     default_cap: int,
+    context_window: int | None = None,
 ) -> Bound:
     """Bounds for a body of ``size`` bytes; ``capped``: a hard budget applies, so the request must not go without a cap.
 
-    Input is one token per byte (``strict``) or what the traffic has taught. Output is the client's cap, else the
+    Input is one token per byte (``strict``) or what the traffic has taught; the model's context window, where the body
+    does not show all of it. Output is the client's cap, else the
     smaller of the gateway's and the model's, times the choices asked for.
     """
     text = size - request.image_bytes
     tokens = text + TEMPLATE_TOKENS if strict else rate.bound(text)
     tokens += IMAGE_TOKENS * request.images + (TOOL_TOKENS if request.has_tools else 0)
+    if request.unseen or request.has_hosted_tools:
+        tokens = max(tokens, context_window or LARGEST_WINDOW)
     cap = request.output_cap
     added = None
     if cap is not None:
@@ -67,6 +73,15 @@ def bound_tokens(
     elif max_output is not None and not strict:
         cap = min(cap, max_output)
     return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
+
+
+def why_unbounded(request: ChatRequest, context_window: int | None) -> str:
+    """Why no absolute bound can be given for a request; empty: there is one."""
+    if request.has_hosted_tools:
+        return "the provider may run tools of its own, whose input and number the request does not show"
+    if request.unseen and context_window is None:
+        return f"it names {request.unseen} without showing it, and the model's context window is unknown"
+    return ""
 
 
 def asked_tier(request: ChatRequest) -> Tier:

@@ -18,6 +18,9 @@ from fastgate.wire.snapshot import BudgetRecord
 
 log = logging.getLogger("fastgate.control")
 
+MOST_NANO = 2**63 - 1
+"""What a counter can hold; more is as good as that."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -128,6 +131,8 @@ def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, 
         amounts = spent_since(cursor, wanted)
     restored = 0
     for (record, anchor), spent in zip(missing, amounts, strict=True):
-        restored += arena.restore_cell(arena.cell(record.id), record.window, record.every, anchor, spent, now)
+        restored += arena.restore_cell(
+            arena.cell(record.id), record.window, record.every, anchor, min(spent, MOST_NANO), now
+        )
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored

@@ -42,6 +42,12 @@ _REQUEST: Final = (
     'messages.*.content.*.content.*.type="image"',
     'messages.*.content.*.content.*.type="document"',
     "messages.*.content.*.content.*.source.data",
+    "messages.*.content.*.source.type",
+    'messages.*.content.*.source.type="text"',
+    "messages.*.content.*.content.*.source.type",
+    'messages.*.content.*.content.*.source.type="text"',
+    'messages.*.content.*.type="container_upload"',
+    "container",
 )
 (
     MODEL,
@@ -63,6 +69,12 @@ _REQUEST: Final = (
     INNER_IMAGE,
     INNER_DOCUMENT,
     INNER_DATA,
+    SOURCE,
+    TEXT_SOURCE,
+    INNER_SOURCE,
+    INNER_TEXT_SOURCE,
+    UPLOAD,
+    CONTAINER,
 ) = range(len(_REQUEST))
 
 _ANSWER: Final = (
@@ -172,12 +184,25 @@ class Anthropic(Dialect):
             geo=found.text(INFERENCE_GEO),
             has_tools=found.filled(TOOLS),
             has_hosted_tools=found.count(TOOL_TYPE) > found.count(CUSTOM_TOOL) or found.filled(MCP_SERVERS),
+            unseen=self._unseen(found),
             text_bytes=found.string_bytes - image_bytes,
             images=images,
             image_bytes=image_bytes,
             user=user,
             session=session,
         )
+
+    def _unseen(self, found: Scan) -> str:
+        """Documents but plain text: those by address or id, and PDF, whose text is packed."""
+        documents = found.count(DOCUMENT) + found.count(INNER_DOCUMENT)
+        packed = found.count(SOURCE) + found.count(INNER_SOURCE) > found.count(TEXT_SOURCE) + found.count(
+            INNER_TEXT_SOURCE
+        )
+        if documents and packed:
+            return "a document"
+        if found.count(UPLOAD):
+            return "an uploaded file"
+        return "a container" if found.kind(CONTAINER) > base.NULL else ""
 
     def _images(self, found: Scan) -> tuple[int, int]:
         """How many images, and the bytes of their data.
@@ -241,6 +266,10 @@ class Anthropic(Dialect):
         if charges is not None and FINAL not in captures:
             charges[0].usage.estimated = True
         return charges
+
+    def is_final(self, captures: Mapping[int, bytes]) -> bool:
+        """The final count of output has come."""
+        return FINAL in captures
 
     def is_whole(self, scanner: EventScanner) -> bool:
         """It stopped, said why it stops, or what went wrong."""

@@ -20,8 +20,8 @@ Edit = tuple[int, int, bytes]
 
 JSON_TYPE: Final = ("content-type", "application/json")
 
-MAX_COUNT: Final = 10**12
-"""A count beyond this is not believed."""
+MAX_COUNT: Final = 10**9
+"""A count beyond this is not believed: no model reads or writes as much in one request."""
 
 anomalies: Counter[str] = Counter()
 """Usage reports of this process that contradict themselves, by what was wrong; they were corrected, not dropped."""
@@ -104,6 +104,10 @@ class Dialect(ABC):
         """What a stream reported so far."""
 
     @abstractmethod
+    def is_final(self, captures: Mapping[int, bytes]) -> bool:
+        """Whether what a stream reported so far is all that it would have."""
+
+    @abstractmethod
     def is_whole(self, scanner: EventScanner) -> bool:
         """Whether a stream that ended in order came to its end, as far as can be told."""
 
@@ -150,6 +154,7 @@ class Dialect(ABC):
         return shape.status, headers, self.error_body(shape, failure.sentence(request_id), failure, request_id)
 
 
+NULL: Final = 1
 STRING: Final = 5
 OBJECT: Final = 7
 

@@ -33,6 +33,11 @@ _REQUEST: Final = (
     "messages.*.content.*.image_url.url",
     "prediction.content",
     "prediction.content.*.text",
+    "messages.*.content.*.file",
+    "messages.*.content.*.video_url",
+    "messages.*.audio.id",
+    "plugins",
+    "search_parameters",
 )
 (
     MODEL,
@@ -54,7 +59,15 @@ _REQUEST: Final = (
     IMAGE_URL,
     PREDICTION_TEXT,
     PREDICTION_PARTS,
+    FILE,
+    VIDEO,
+    EARLIER_AUDIO,
+    PLUGINS,
+    SEARCH_PARAMETERS,
 ) = range(len(_REQUEST))
+
+_UNSEEN: Final = ((FILE, "a file"), (VIDEO, "a video"), (EARLIER_AUDIO, "the audio of an earlier answer"))
+"""What has more tokens than bytes in the body: an id or address stands for it, or it is packed."""
 
 _OUTPUT: Final = (
     "content",
@@ -139,7 +152,10 @@ class OpenAIChat(Dialect):
             service_tier=found.text(SERVICE_TIER),
             fast=False,
             has_tools=found.filled(TOOLS) or found.filled(FUNCTIONS),
-            has_hosted_tools=found.kind(WEB_SEARCH) == base.OBJECT,
+            has_hosted_tools=found.kind(WEB_SEARCH) == base.OBJECT
+            or found.kind(SEARCH_PARAMETERS) == base.OBJECT
+            or found.filled(PLUGINS),
+            unseen=next((what for field, what in _UNSEEN if found.count(field)), ""),
             has_audio_output=found.kind(AUDIO) == base.OBJECT,
             text_bytes=found.string_bytes - image_bytes,
             images=found.count(IMAGE_URL),
@@ -219,6 +235,10 @@ class OpenAIChat(Dialect):
         """One charge; usage may be on any chunk, and the last one counts."""
         usage = chat_usage(decoded(captures.get(USAGE)), decoded(captures.get(TIER)))
         return None if usage is None else [Charge(None, usage)]
+
+    def is_final(self, captures: Mapping[int, bytes]) -> bool:
+        """Usage that came with, or after, the reason to finish."""
+        return USAGE in captures and FINISH in captures
 
     def is_whole(self, scanner: EventScanner) -> bool:
         """It said ``[DONE]``, why it finished, what it used, or what went wrong: servers leave some of these out."""

@@ -74,6 +74,7 @@ class Gateway:
         finally:
             self.worker.open -= 1
             self.worker.body_bytes -= call.body_bytes
+            self.worker.answer_bytes -= call.answer_bytes
 
     async def _refuse(self, call: Call, failure: Failure) -> None:
         """An error of ours; where the body was not wanted, what can be taken of it is, so that the client can go on."""

@@ -29,6 +29,7 @@ class Call:
     """The context of one request: its clock, its id, its client."""
 
     __slots__ = (
+        "answer_bytes",
         "arrival",
         "attributes",
         "body_bytes",
@@ -79,6 +80,7 @@ class Call:
         self.within_ns = 0
         self.arrival = Arrival.NONE
         self.body_bytes = 0
+        self.answer_bytes = 0
         self.attributes: Attributes = NOTHING_SAID
 
     @property
@@ -90,6 +92,15 @@ class Call:
         """Room in the worker's memory for ``size`` bytes of this request's body. Raises Failure where there is none."""
         self.worker.take(size)
         self.body_bytes += size
+
+    def keep(self, size: int) -> bool:
+        """Whether the worker has room for an answer of ``size`` bytes, in place of what this request has so far."""
+        more = size - self.answer_bytes
+        if more > 0 and not self.worker.keep(more):
+            return False
+        self.worker.answer_bytes += min(more, 0)
+        self.answer_bytes = size
+        return True
 
     def elapsed_us(self) -> int:
         """Since the request was accepted."""

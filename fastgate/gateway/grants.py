@@ -96,7 +96,10 @@ class Grant:
         """A way to serve ``model`` to a client of ``dialect``. Raises Failure where there is none."""
         route = self._routes.get((dialect, model))
         if route is None:
-            route = self._route(dialect, model)
+            try:
+                route = self._route(dialect, model)
+            except ArenaFull as full:
+                raise Failure.no_space(full) from full
             if len(self._routes) >= _MOST_ROUTES:
                 self._routes.clear()
             self._routes[dialect, model] = route
@@ -159,7 +162,7 @@ class Grant:
         price = self._price(model, target)
         name = upstream.record.name
         budgets = self._budgets_at(name)
-        cells = self._cells(budgets)
+        cells = tuple(state.arena.cell(budget.id) for budget in budgets)
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,
@@ -173,7 +176,7 @@ class Grant:
             cells=cells,
             levels=Levels(state.arena, [(c, b.limit, b.window, b.every) for c, b in zip(cells, budgets, strict=True)]),
             strict=any(budget.strict for budget in budgets),
-            rate=TokenRate(state.arena, f"{name}/{target.model}"[:128]),
+            rate=self._rate(model, name, target, price),
             draft=Draft(
                 key=record.id,
                 team=record.team,
@@ -197,6 +200,12 @@ class Grant:
             ),
         )
 
+    def _rate(self, model: str, provider: str, target: TargetRecord, price: int) -> TokenRate:
+        """What the traffic teaches of a model, kept for good: so only for names that do not come from clients."""
+        head = self._state.head
+        known = head.prices[price].model if price >= 0 else target.model if model in head.models else "*"
+        return TokenRate(self._state.arena, f"{provider}/{known}"[:128])
+
     def _price(self, model: str, target: TargetRecord) -> int:
         if target.price != NO_PRICE:
             return target.price
@@ -213,13 +222,6 @@ class Grant:
     def _budgets_at(self, provider: str) -> tuple[BudgetRecord, ...]:
         """What a request to a provider is held against, narrowest first."""
         return (self.record.providers or {}).get(provider, ()) + self.budgets
-
-    def _cells(self, budgets: tuple[BudgetRecord, ...]) -> tuple[int, ...]:
-        """The counters of budgets; those that nobody used yet are made."""
-        try:
-            return tuple(self._state.arena.cell(budget.id) for budget in budgets)
-        except ArenaFull as full:
-            raise Failure.no_space(full) from full
 
     def _is_bound(self) -> bool:
         """Whether any budget applies to the key, at whatever provider."""

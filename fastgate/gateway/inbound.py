@@ -4,15 +4,15 @@ import asyncio
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
 
 from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 
+from fastgate.gateway.inflate import Members
 from fastgate.wire.failure import Failure, shown
 
 # In the order in which they are looked at; where both are sent, Anthropic's own API uses x-api-key.
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
-_LONGEST_KEY: Final = 1024
 _READ_AT_ONCE: Final = 1 << 20
 """Bytes; longer bodies are taken piece by piece, so that those that do not come take no room."""
 _DISCARDED: Final = 256 << 10
@@ -24,15 +24,15 @@ def credential(headers: Mapping[str, str], query: str) -> str | None:
     found = None
     for name in _KEY_HEADERS:
         found = headers.get(name)
-        if found is not None:
+        if found:  # one that is empty says nothing
             break
     else:
         authorization = headers.get("authorization")
         if authorization is not None and authorization[:7].lower() == "bearer ":
             found = authorization[7:]
-        elif "key=" in query:
+        elif query:
             found = next((value for name, value in parse_qsl(query) if name == "key"), None)
-    if found is None or len(found) > _LONGEST_KEY:
+    if not found:
         return None
     found = found.strip()
     return found[7:].strip() if found[:7].lower() == "bearer " else found
@@ -40,9 +40,9 @@ def credential(headers: Mapping[str, str], query: str) -> str | None:
 
 def query_to_forward(query: str) -> str:
     """The query without what is ours: a key never leaves the house."""
-    if "key=" not in query:
+    if not query:
         return query
-    return "&".join(part for part in query.split("&") if not part.startswith("key="))
+    return "&".join(part for part in query.split("&") if unquote_plus(part.partition("=")[0]) != "key")
 
 
 def declared_length(headers: Mapping[str, str], limit: int) -> int | None:
@@ -54,6 +54,16 @@ def declared_length(headers: Mapping[str, str], limit: int) -> int | None:
     if length > limit:
         raise Failure.too_large(limit)
     return length
+
+
+def check_cache_wish(headers: Mapping[str, str]) -> None:
+    """``x-fastgate-cache: only`` wants no provider asked; without a cache nothing answers it. Raises Failure."""
+    said = headers.get("x-fastgate-cache")
+    if said is not None and said.strip().lower() not in {"no-store", "no-cache"}:
+        raise Failure.invalid(
+            f"The header x-fastgate-cache '{shown(said, 40)}' cannot be satisfied: this version has no cache to answer"
+            " from. Known are no-store and no-cache."
+        )
 
 
 def patience_ns(headers: Mapping[str, str]) -> int:
@@ -111,8 +121,8 @@ async def discard_body(protocol: Any, headers: Mapping[str, str]) -> bool:
 
 def inflated(body: bytes, headers: Mapping[str, str], limit: int, take: Callable[[int], None]) -> bytes:
     """The body without its content coding, at most ``limit`` bytes. Raises Failure."""
-    encoding = headers.get("content-encoding")
-    if encoding is None or encoding == "identity":
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding in {"", "identity"}:
         return body
     plain = inflate(body, encoding, limit)
     take(len(plain))
@@ -123,13 +133,13 @@ def inflate(body: bytes, encoding: str, limit: int) -> bytes:
     """Undo gzip or deflate, at most ``limit`` bytes. Raises Failure."""
     if encoding not in {"gzip", "x-gzip", "deflate"}:
         raise Failure.invalid(f"The content-encoding '{shown(encoding, 40)}' is not supported: gzip, deflate or none.")
-    engine = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    members = Members()
     try:
-        inflated = engine.decompress(body, limit + 1)
+        inflated = members.inflate_all(body, limit)
     except zlib.error:
         raise Failure.invalid(f"The body is not valid {encoding}.") from None
-    if len(inflated) > limit:
+    if inflated is None:
         raise Failure.too_large(limit)
-    if not engine.eof:
+    if not members.whole:
         raise Failure.invalid(f"The {encoding} body is cut short.")
     return inflated

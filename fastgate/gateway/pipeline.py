@@ -28,24 +28,34 @@ from fastgate._core.upstream_errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount
+from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount, why_unbounded
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
 from fastgate.gateway.attribution import NOTHING_SAID, attributes_of
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.grants import Leg
-from fastgate.gateway.inbound import credential, inflated, patience_ns, query_to_forward, read_body
+from fastgate.gateway.inbound import (
+    check_cache_wish,
+    credential,
+    inflated,
+    patience_ns,
+    query_to_forward,
+    read_body,
+)
+from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Feeds, Inflater
-from fastgate.gateway.relay import StreamRelay
+from fastgate.gateway.relay import StreamRelay, deliver
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.tail import TailMeter
-from fastgate.gateway.window import ClientWindow
+from fastgate.gateway.window import LEAST_OUTSTANDING, ClientWindow
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.snapshot import Window
 
 CLIENT_CLOSED: Final = 499
 """Status in the ledger of a request whose client did not wait for the answer."""
+SMALL: Final = 256 << 10
+"""Bytes of an answer that are kept without asking for room."""
 BUFFERED: Final = 8 << 20
 """Bytes of an answer that is not streamed which are kept for the cost header; longer ones are relayed without it."""
 _MOST_HEADS: Final = 64
@@ -67,6 +77,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     """Answer a request for a model. Raises Failure where the answer is an error of ours."""
     call.grant = call.state.grant(credential(call.headers, call.query), call.now_ns)
     call.within_ns = patience_ns(call.headers)
+    check_cache_wish(call.headers)
     body = await receive(call)
     found, request = call.dialect.parse(body)
     call.model = request.model
@@ -81,7 +92,14 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
         capped=bool(leg.budgets) and not call.free,
         max_output=leg.priced.max_output,
         default_cap=call.state.head.output_cap,
+        context_window=leg.priced.context_window,
     )
+    if leg.strict and not call.free and (why := why_unbounded(request, leg.priced.context_window)):
+        budget = next(budget for budget in leg.budgets if budget.strict)
+        raise Failure.invalid(
+            f"The {budget.level} budget '{budget.id}' is strict and takes only requests whose cost has an upper bound:"
+            f" {why}."
+        )
     if request.thinking_budget is not None and bound.cap is not None and request.thinking_budget >= bound.cap:
         raise Failure.invalid(
             f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}."
@@ -104,6 +122,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     )
     payload = splice(body, edits) if edits else body
     call.body_size = len(body) - request.image_bytes
+    del body, found  # a stream may last, and large bodies need not last with it
     await attempt(call, leg, held, request, payload)
 
 
@@ -191,9 +210,7 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
     waiting[task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
     held.sent()
     try:
-        exchange = await leg.upstream.pool.request(
-            head, payload, buffer_limit=0 if request.stream else BUFFERED, within_ns=call.within_ns
-        )
+        exchange = await leg.upstream.pool.request(head, payload, within_ns=call.within_ns)
     except UpstreamError as error:
         call.upstream_ns = time_ns() - began
         raise unanswered(call, leg, held, error) from error
@@ -206,10 +223,15 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
     call.first_byte_ns = exchange.answered_ns - exchange.started_ns
     if exchange.status != 200:
         await relay_refusal(call, leg, held, exchange)
-    elif request.stream and (exchange.header(b"content-type") or b"").startswith(b"text/event-stream"):
+    elif request.stream and is_event_stream(exchange):
         await relay_stream(call, leg, held, request, exchange)
     else:
         await relay_answer(call, leg, held, exchange)
+
+
+def is_event_stream(exchange: Exchange) -> bool:
+    """Whether the provider streams, as it was asked to."""
+    return (exchange.header(b"content-type") or b"")[:17].lower() == b"text/event-stream"
 
 
 def unanswered(call: Call, leg: Leg, held: Hold, error: UpstreamError) -> Failure:
@@ -237,7 +259,7 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
     """An error of the provider's own goes to the client as it came; providers bill none."""
     code = FailureCode.UPSTREAM_ERROR
     try:
-        body = await whole(exchange)
+        body = await whole(call, exchange)
     except UpstreamError as error:
         exchange.abort()  # one that is too long is not whole yet, and nobody wants the rest
         if exchange.status >= 400:
@@ -257,16 +279,27 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
     call.protocol.response_bytes(exchange.status, headers_of(call, leg, headers), leg.without_secret(body))
 
 
-async def whole(exchange: Exchange) -> bytes:
-    """The whole body of an answer, inflated. Raises UpstreamError, BodyTooLarge beyond what is kept."""
-    body = await exchange.read(BUFFERED)
-    return Inflater.of(exchange.header(b"content-encoding")).all(body)
+async def whole(call: Call, exchange: Exchange) -> bytes:
+    """The whole body of an answer, inflated. Raises UpstreamError, BodyTooLarge beyond what can be kept."""
+    coding = exchange.header(b"content-encoding")
+    if coding is not None and not call.keep(INFLATED):
+        raise BodyTooLarge("too many long answers wait for their clients", partial=b"")
+    try:
+        body = await exchange.read(SMALL)
+    except BodyTooLarge:
+        if not call.keep(max(BUFFERED, call.answer_bytes)):
+            raise
+        body = await exchange.read(BUFFERED)
+    body = Inflater.of(coding).all(body)
+    if call.answer_bytes:
+        call.keep(len(body))
+    return body
 
 
 async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """A whole answer: read, metered, settled, then sent with its cost."""
     try:
-        body = await whole(exchange)
+        body = await whole(call, exchange)
     except BodyTooLarge:
         await relay_long_answer(call, leg, held, exchange)
         return
@@ -275,7 +308,14 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> 
     charges, output = metered(call, body)
     outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output)
     cost = settle(call, held, outcome, 200)
-    call.protocol.response_bytes(200, headers_of(call, leg, provider_headers(exchange.headers), cost), body)
+    headers = headers_of(call, leg, provider_headers(exchange.headers), cost)
+    if len(body) <= LEAST_OUTSTANDING:
+        call.protocol.response_bytes(200, headers, body)
+    else:
+        transport = call.protocol.response_stream(200, [*headers, ("content-length", str(len(body)))])
+        window = window_of(call)
+        await deliver(body, transport, window, call.worker.patience.stalled_seconds)
+        call.worker.patience.linger(window)
 
 
 def metered(call: Call, body: bytes) -> tuple[list[Charge] | None, int]:
@@ -293,7 +333,7 @@ async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange
     meter = TailMeter()
     relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(meter))
     try:
-        cut = await run(call, relay, exchange)
+        cut = await run(call, relay)
         charges = meter.charges(call.dialect)
         settle(
             call, held, Outcome.of(call, leg, held, charges, meter.size, cut=cut, client_gone=relay.client_gone), 200
@@ -308,7 +348,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
     scanner = EventScanner(dialect.table, dialect.hides_usage(request))
     relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(scanner))
     try:
-        cut = await run(call, relay, exchange)
+        cut = await run(call, relay)
         if cut is None and not dialect.is_whole(scanner):
             cut = ClosedEarly("the stream ended without saying that it is complete", sent=True, answered=True)
         outcome = Outcome.of(
@@ -318,6 +358,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
             dialect.charges_of_stream(scanner.captures),
             scanner.output_bytes,
             cut=cut,
+            final=dialect.is_final(scanner.captures),
             client_gone=relay.client_gone,
             failed=scanner.failed,
         )
@@ -336,13 +377,18 @@ def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> Stream
         exchange,
         meter,
         transport,
-        ClientWindow(call.scope.client, call.worker.open),
+        window_of(call),
         disconnect_seconds=call.state.head.disconnect_ms / 1000,
         stalled_seconds=call.worker.patience.stalled_seconds,
     )
 
 
-async def run(call: Call, relay: StreamRelay, exchange: Exchange) -> UpstreamError | None:
+def window_of(call: Call) -> ClientWindow:
+    """How much may wait for this client."""
+    return ClientWindow(call.scope.client, call.worker.open + len(call.worker.patience.lingering))
+
+
+async def run(call: Call, relay: StreamRelay) -> UpstreamError | None:
     """Relay to the end; what ended it early is returned, since the settlement needs it first."""
     began = time_ns()
     try:
@@ -351,6 +397,7 @@ async def run(call: Call, relay: StreamRelay, exchange: Exchange) -> UpstreamErr
         return error
     finally:
         call.upstream_ns += time_ns() - began
+        call.worker.patience.linger(relay.window)
     return None
 
 

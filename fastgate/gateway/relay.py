@@ -10,6 +10,7 @@ from fastgate.gateway.inflate import Feeds
 from fastgate.gateway.window import ClientWindow
 
 _LOOK_EVERY: Final = 0.02
+_PIECE: Final = 64 << 10
 
 
 ABANDONED_BYTES: Final = 32 << 20
@@ -25,6 +26,28 @@ def _accepted(handed: Any) -> bool:
     except RSGIProtocolClosed:
         return False
     raise AssertionError("the server's send_bytes has begun to wait")
+
+
+async def deliver(body: bytes, transport: Any, window: ClientWindow, stalled_seconds: float) -> None:
+    """Hand a long answer to its client as it takes it; one that takes nothing for too long is cut."""
+    loop = asyncio.get_running_loop()
+    for start in range(0, len(body), _PIECE):
+        piece = body[start : start + _PIECE]
+        if not _accepted(transport.send_bytes(piece)):
+            return
+        window.sent += len(piece)
+        if window.sent < window.due_at:
+            continue
+        waiting = least = window.outstanding()
+        moved_at = loop.time()
+        while waiting > window.bound:
+            await asyncio.sleep(_LOOK_EVERY)
+            waiting = window.outstanding()
+            if waiting < least:
+                least, moved_at = waiting, loop.time()
+            elif loop.time() - moved_at > stalled_seconds:
+                window.cut()
+                return
 
 
 class StreamRelay:
@@ -46,8 +69,8 @@ class StreamRelay:
         "_stalled_seconds",
         "_timer",
         "_waiting",
-        "_window",
         "client_gone",
+        "window",
     )
 
     def __init__(
@@ -64,7 +87,7 @@ class StreamRelay:
         self._exchange = exchange
         self._meter = meter
         self._send: Any = transport.send_bytes
-        self._window = window
+        self.window = window
         self._disconnect_seconds = disconnect_seconds
         self._stalled_seconds = stalled_seconds
         self._loop = asyncio.get_running_loop()
@@ -93,7 +116,7 @@ class StreamRelay:
                 self.leave()
                 return
             self._accepting = type(handed)
-        window = self._window
+        window = self.window
         window.sent += len(piece)
         if window.sent >= window.due_at and window.outstanding() > window.bound:
             self._pause()
@@ -121,18 +144,18 @@ class StreamRelay:
 
     def _pause(self) -> None:
         self._exchange.pause()
-        self._waiting = self._window.sent
+        self._waiting = self.window.sent
         self._timer = self._loop.call_later(_LOOK_EVERY, self._look)
 
     def _look(self) -> None:
-        waiting = self._window.outstanding()
+        waiting = self.window.outstanding()
         if waiting < self._waiting:
             self._waiting, self._moved_at = waiting, self._loop.time()
-        if waiting <= self._window.bound // 2:
+        if waiting <= self.window.bound // 2:
             self._timer = None
             self._exchange.resume()
         elif self._loop.time() - self._moved_at > self._stalled_seconds:
-            self._window.cut()
+            self.window.cut()
             self.leave()
         else:
             self._timer = self._loop.call_later(_LOOK_EVERY, self._look)

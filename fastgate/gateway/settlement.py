@@ -12,6 +12,7 @@ sent, and no answer came                      the hold                          
 """
 
 from time import time_ns
+from typing import Final
 
 import msgspec
 
@@ -33,6 +34,9 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.usage import Bucket
+
+MOST_NANO: Final = 2**63 - 1
+"""What can be booked at once; a provider that reports more than 9.2 billion USD gets no further."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -75,18 +79,24 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         output_bytes: int,
         *,
         cut: UpstreamError | None = None,
+        final: bool = False,
         client_gone: bool = False,
         failed: bool = False,
     ) -> "Outcome":
-        """An answer, whole or in part: by what it reports, else by what was measured."""
+        """An answer, whole or in part: by what it reports, else by what was measured.
+
+        ``final``: what it reported before it was ``cut`` was its last word.
+        """
         outcome = OUTCOME_CLIENT_GONE if client_gone else OUTCOME_UPSTREAM_ERROR if cut or failed else OUTCOME_OK
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
-        if charges and usage is not None and cut is None and not any(charge.usage.estimated for charge in charges):
+        reported = charges is not None and not any(charge.usage.estimated for charge in charges)
+        if charges and usage is not None and reported and (cut is None or final):
             leg.rate.observe(usage.prompt_total(), call.body_size, usage[Bucket.REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
+        least = price(call, leg, charges or [])  # what was reported is owed, whatever was held
         usage = estimate(call, leg, charges, output_bytes)
-        cost = min(price(call, leg, [Charge(None, usage)]), held.amount) if leg.price >= 0 else 0
+        cost = max(least, min(price(call, leg, [Charge(None, usage)]), held.amount)) if leg.price >= 0 else 0
         return cls(cost, usage, SETTLED_ESTIMATED, outcome, error)
 
 
@@ -100,8 +110,11 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
         index = leg.price if model is None or model == leg.model else leg.upstream.record.price_of(model)
         index = leg.price if index < 0 else index
         if index >= 0:
-            amount += prices.cost(index, usage, call.now_ns)
-    return amount
+            try:
+                amount += prices.cost(index, usage, call.now_ns)
+            except OverflowError:
+                amount = MOST_NANO
+    return min(amount, MOST_NANO)
 
 
 def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:

@@ -4,10 +4,14 @@ The server accepts every byte at once and never says how many still wait, so the
 acknowledged on the connection, against what was handed over. Only answers that are large enough to matter ask at all.
 """
 
+import fcntl
 import os
 import socket
 import struct
-from contextlib import suppress
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Final
 
 MOST_OUTSTANDING: Final = 1 << 20
@@ -17,12 +21,46 @@ WORKER_OUTSTANDING: Final = 256 << 20
 """Bytes that may wait for all clients of a worker: the more requests are open, the less each may have."""
 
 _BYTES_ACKED: Final = 120  # offset of tcpi_bytes_acked in struct tcp_info (linux/tcp.h)
+_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 _UNSIGNED_64: Final = struct.Struct("=Q")
 
 
 def _peer(name: tuple[object, ...]) -> str:
     host, port = name[0], name[1]
     return f"{host}:{port}"
+
+
+@contextmanager
+def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+    """A descriptor that is the server's, as a socket; never closed here. Raises OSError where it is none."""
+    connection = socket.socket(fileno=descriptor)
+    try:
+        yield connection
+    finally:
+        connection.detach()
+
+
+def _peer_of(descriptor: int) -> str | None:
+    """Who is at the other end; None where there is no connection."""
+    try:
+        with _borrowed(descriptor) as connection:
+            internet = connection.family in {socket.AF_INET, socket.AF_INET6}
+            return _peer(connection.getpeername()) if internet else None
+    except (OSError, ValueError):
+        return None
+
+
+_known: Final[dict[str, int]] = {}
+"""Descriptors by peer, as of the last look at all of them."""
+
+
+def _look_around() -> None:
+    """All connections of this process at once, so that many answers do not each search for their own."""
+    _known.clear()
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        peer = _peer_of(descriptor)
+        if peer is not None:
+            _known[peer] = descriptor
 
 
 class ClientWindow:
@@ -54,16 +92,29 @@ class ClientWindow:
             return 0  # the first look only sets the mark
         return max(0, self.sent - self._sent_at_first - (acked - self._acked_at_first))
 
+    def progress(self) -> tuple[int, int] | None:
+        """Bytes that the client has taken so far, and bytes that the kernel still has for it; None: it is gone."""
+        acked = self._acked()
+        if acked is None:
+            return None
+        left = bytearray(4)
+        try:
+            fcntl.ioctl(self._descriptor, termios.TIOCOUTQ, left)
+        except OSError:
+            return None
+        return acked, int.from_bytes(left, sys.byteorder)
+
     def cut(self) -> None:
-        """End the connection to a client that takes nothing."""
+        """End the connection to a client that takes nothing, and forget what waits for it in the kernel."""
         if self._find():
-            with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
+            with suppress(OSError), _borrowed(self._descriptor) as connection:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 connection.shutdown(socket.SHUT_RDWR)
 
     def _acked(self) -> int | None:
         if not self._find():
             return None
-        with suppress(OSError), socket.socket(fileno=os.dup(self._descriptor)) as connection:
+        with suppress(OSError), _borrowed(self._descriptor) as connection:
             info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
             if len(info) >= _BYTES_ACKED + 8:
                 return int(_UNSIGNED_64.unpack_from(info, _BYTES_ACKED)[0])
@@ -73,15 +124,11 @@ class ClientWindow:
         """Find the descriptor whose peer is the client; it may have been closed and its number used again since."""
         if self._descriptor >= 0 and self._is_ours(self._descriptor):
             return True
-        self._descriptor = next((fd for fd in map(int, os.listdir("/proc/self/fd")) if self._is_ours(fd)), -1)
+        self._descriptor = _known.get(self._peer, -1)
+        if not self._is_ours(self._descriptor):
+            _look_around()
+            self._descriptor = _known.get(self._peer, -1)
         return self._descriptor >= 0
 
     def _is_ours(self, descriptor: int) -> bool:
-        try:
-            with socket.socket(fileno=os.dup(descriptor)) as connection:
-                return (
-                    connection.family in {socket.AF_INET, socket.AF_INET6}
-                    and _peer(connection.getpeername()) == self._peer
-                )
-        except OSError:
-            return False
+        return _peer_of(descriptor) == self._peer

@@ -26,6 +26,8 @@ BEAT_SECONDS = 0.05
 COMPLAINTS_PER_BEAT = 3
 BODIES = 256 << 20
 """Bytes of request bodies that a worker has in memory at once; four of the longest, where those are longer."""
+ANSWERS = 128 << 20
+"""Bytes of long answers that a worker keeps whole at once."""
 
 
 class Worker:
@@ -39,6 +41,7 @@ class Worker:
         self.strangers = 0
         self.open = 0
         self.body_bytes = 0
+        self.answer_bytes = 0
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._upstreams = Upstreams(loop)
@@ -68,6 +71,12 @@ class Worker:
         if self.body_bytes + size > max(BODIES, 4 * self._state.head.max_body):
             raise Failure(FailureCode.OVERLOADED, "Too many large requests are on their way already.", retry_after=1)
         self.body_bytes += size
+
+    def keep(self, size: int) -> bool:
+        """Room for ``size`` bytes of an answer until its client has taken it; False: relay it as it comes."""
+        fits = self.answer_bytes + size <= ANSWERS
+        self.answer_bytes += size if fits else 0
+        return fits
 
     def complain(self, what: str) -> None:
         """Tell the operator's log, unless it has heard enough already: a few lines between two beats."""

@@ -27,6 +27,8 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     has_tools: bool = False
     has_hosted_tools: bool = False
     """The provider may run tools of its own (web search, code): fees and input that the body does not show."""
+    unseen: str = ""
+    """What the body names and does not show, such as a file by its id: its tokens are known to the provider only."""
     has_audio_output: bool = False
     text_bytes: int = 0
     """UTF-8 bytes of all strings of the body but images' data: no tokenizer makes more tokens than bytes of it."""

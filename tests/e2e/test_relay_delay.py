@@ -91,8 +91,8 @@ def shown(delays: list[int]) -> str:
 
 @pytest.mark.timeout(90)
 def test_a_piece_is_relayed_within_five_milliseconds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """At p99.9, above what the same streams take without the gateway. Rounds in which the machine was busy elsewhere
-    are repeated: what the gateway itself takes, it takes in every round."""
+    """At p99.9, from the provider's write to the client's read, the machine's own delays included. Rounds in which it
+    was busy elsewhere are repeated: what the gateway itself takes, it takes in every round."""
     body = compact({"model": "tiny", "stream": True, "max_tokens": PIECES, "messages": []})
     headers = {"authorization": f"Bearer {secret('one')}", "content-type": "application/json"}
     request = head("/v1/chat/completions", headers, length=len(body)) + body
@@ -110,7 +110,7 @@ def test_a_piece_is_relayed_within_five_milliseconds(tmp_path: Path, capsys: pyt
             rounds = []
             for _ in range(ROUNDS):
                 direct, relayed = measure(upstream, request), measure(house.port, request)
-                rounds.append(ms(relayed, 0.999) - ms(direct, 0.999))
+                rounds.append(ms(relayed, 0.999))
                 with capsys.disabled():
                     print(
                         f"\n{STREAMS} streams, {len(relayed)} pieces: {shown(relayed)}; without gateway {shown(direct)}"

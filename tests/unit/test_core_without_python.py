@@ -23,7 +23,17 @@ NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", 
 
 SNAPSHOT = {"home_of", "search", "within"}
 BUDGET = {"_window", "_used", "_tentative", "_justify", "_take_level", "_take", "record"}
-STEPS = {"_whole", "put_progress", "free_record", "help_owner", "_change", "settle_steps", "void_steps", "was_applied"}
+STEPS = {
+    "_whole",
+    "_grow",
+    "put_progress",
+    "free_record",
+    "help_owner",
+    "_change",
+    "settle_steps",
+    "void_steps",
+    "was_applied",
+}
 WINDOWS = {
     "_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index",
 }  # fmt: skip
