@@ -22,6 +22,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from fastgate._core.arena import Arena
 from fastgate.config import load
 from fastgate.control.compile import compile_snapshot
+from fastgate.control.publisher import Publisher
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.worker import Worker
 
@@ -140,8 +141,7 @@ class Served:
         path = folder / "fastgate.yaml"
         path.write_text(CONFIGURATION)
         arena = Arena(str(folder / "arena.bin"), True)
-        compile_snapshot(load(path, {}), 1, folder).write(folder / "snapshot.bin")
-        arena.snapshot_generation = 1
+        Publisher(folder, arena).publish(compile_snapshot(load(path, {}), 1, folder), list)
         self.loop = uvloop.new_event_loop()
         self.worker = Worker(folder, self.loop)
         for upstream in self.worker.state().upstreams:

@@ -1,13 +1,44 @@
 """A small client of the admin API."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from fastgate.cli.exits import Failed, Unreachable
+from fastgate.cli.options import STATE_DIR, option, state_dir_option
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 ADMIN_URL: Final = "http://127.0.0.1:8081"
+
+
+def admin_options(function: Function) -> Function:
+    """``--admin-url``, ``--admin-token``, ``--state-dir``; the command gets an :class:`AdminClient` as ``client``."""
+
+    @wraps(function)
+    def run(*, admin_url: str, admin_token: str, state_dir: Path | None, **arguments: Any) -> Any:
+        return function(client=AdminClient(admin_url, admin_token, state_dir or Path(STATE_DIR)), **arguments)
+
+    decorators = (
+        option(
+            "--admin-url",
+            default="",
+            show_default=f"that of the fastgate with this state folder, else {ADMIN_URL}",
+            help="Where the admin API is.",
+        ),
+        option(
+            "--admin-token",
+            default="",
+            show_default="the one kept in the state folder",
+            help="Bearer token of the admin API.",
+        ),
+        state_dir_option(),
+    )
+    for decorator in reversed(decorators):
+        run = decorator(run)
+    return run  # type: ignore[return-value]
 
 
 class AdminClient:
@@ -17,11 +48,41 @@ class AdminClient:
     """
 
     def __init__(self, url: str, token: str, state_dir: Path) -> None:
-        self._url = (url or _kept_url(state_dir)).rstrip("/")
-        self._token = token or _kept_token(state_dir)
+        self._given = (url, token)
+        self._state_dir = state_dir
+
+    @cached_property
+    def _url(self) -> str:
+        return (self._given[0] or _kept_url(self._state_dir)).rstrip("/")
+
+    @cached_property
+    def _token(self) -> str:
+        return self._given[1] or _kept_token(self._state_dir)
 
     def get(self, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
-        """The JSON document under ``/api/v1``.
+        """The JSON document under ``/api/v1``; raises as :meth:`send` does."""
+        return self.send("GET", path, parameters=parameters)
+
+    def all(self, path: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Every item of a collection, page by page."""
+        items: list[dict[str, Any]] = []
+        asked = {"limit": "1000", **parameters}
+        while True:
+            page = self.get(path, asked)
+            items += page["items"]
+            if page["next"] is None:
+                return items
+            asked["cursor"] = page["next"]
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        document: Mapping[str, Any] | None = None,
+        *,
+        parameters: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Any:
+        """The document that a request is answered with.
 
         Raises:
             Unreachable: nothing answers there, or not within 60 s.
@@ -31,9 +92,11 @@ class AdminClient:
         import httpx
 
         try:
-            answer = httpx.get(
+            answer = httpx.request(
+                method,
                 f"{self._url}/api/v1/{path}",
-                params=dict(parameters),
+                params=dict(parameters or {}),
+                json=document,
                 headers={"authorization": f"Bearer {self._token}"},
                 timeout=60,
                 trust_env=False,

@@ -3,7 +3,24 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_SPAN = re.compile(r"(\d{1,9})([smhdw])", re.ASCII)
+
+
+def parse_span(text: str) -> timedelta:
+    """How long ``text`` is: ``90s``, ``36h``, ``7d``.
+
+    Raises:
+        ValueError: not of that form, or too long to be counted.
+
+    """
+    span = _SPAN.fullmatch(text)
+    if span is None:
+        raise ValueError(f"{text!r} is not a span such as 90s, 36h or 7d")
+    try:
+        return timedelta(**{UNITS[span[2]]: int(span[1])})
+    except OverflowError:
+        raise ValueError(f"{text!r} is too long") from None
 
 
 def parse_time(text: str, now: datetime) -> datetime:
@@ -13,9 +30,8 @@ def parse_time(text: str, now: datetime) -> datetime:
         ValueError: neither a span nor an ISO 8601 date or time.
 
     """
-    span = re.fullmatch(r"(\d+)([mhdw])", text)
-    if span:
-        return now - timedelta(**{UNITS[span[2]]: int(span[1])})
+    if _SPAN.fullmatch(text):
+        return now - parse_span(text)
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:

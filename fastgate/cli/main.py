@@ -15,6 +15,8 @@ COMMANDS = {
     "demo": ("fastgate.cli.demo", "Run everything with the simulator, a sample organisation and light traffic."),
     "check": ("fastgate.cli.check", "Check a configuration and print all its errors."),
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
+    "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
+    "budgets": ("fastgate.cli.budgets", "Show how budgets stand."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),
     "version": ("fastgate.cli.version", "Print the version."),

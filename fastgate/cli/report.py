@@ -1,15 +1,14 @@
 """`fastgate report`: spend, through the admin API."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
-from fastgate.cli.admin import ADMIN_URL, AdminClient
+from fastgate.cli.admin import AdminClient, admin_options
 from fastgate.cli.duration import parse_time
 from fastgate.cli.exits import Failed
-from fastgate.cli.options import STATE_DIR, option, state_dir_option
+from fastgate.cli.options import option
 from fastgate.cli.tables import as_csv, as_json, as_table
 
 MEASURES = (
@@ -49,16 +48,7 @@ def _condition(_: click.Context, parameter: click.Parameter, values: tuple[str, 
 @option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "focus"]), default="table", help="Form of output."
 )
-@option(
-    "--admin-url",
-    default="",
-    show_default=f"that of the fastgate with this state folder, else {ADMIN_URL}",
-    help="Where the admin API is.",
-)
-@option(
-    "--admin-token", default="", show_default="the one kept in the state folder", help="Bearer token of the admin API."
-)
-@state_dir_option()
+@admin_options
 def command(
     *,
     by: str,
@@ -66,9 +56,7 @@ def command(
     until: str | None,
     where: tuple[str, ...],
     form: str,
-    admin_url: str,
-    admin_token: str,
-    state_dir: Path | None,
+    client: AdminClient,
 ) -> None:
     """Print what was spent, by any attributes."""
     if form == "focus":
@@ -80,7 +68,7 @@ def command(
         parameters["until"] = until
     if where:
         parameters["where"] = list(where)
-    answer = AdminClient(admin_url, admin_token, state_dir or Path(STATE_DIR)).get("spend", parameters)
+    answer = client.get("spend", parameters)
     click.echo(render(answer, by.split(","), form))
 
 

@@ -40,21 +40,34 @@ def owner_findings(config: Config, known: Known) -> Iterator[Finding]:
     yield from _ids("teams", config.teams)
     yield from _ids("keys", config.keys)
     for index, customer in enumerate(config.customers):
-        yield from _budgets(("customers", index), customer.budgets)
+        yield from customer_findings(("customers", index), customer)
     for index, team in enumerate(config.teams):
-        path: Path = ("teams", index)
-        yield from _budgets(path, team.budgets)
-        if team.customer is not None and team.customer not in known.customers:
-            yield _absent((*path, "customer"), "customer", team.customer, known.customers)
+        yield from team_findings(("teams", index), team, known)
     secrets: dict[bytes, str] = {}
     for index, key in enumerate(config.keys):
-        path = ("keys", index)
-        yield from _budgets(path, key.budgets)
-        if key.team is not None and key.team not in known.teams:
-            yield _absent((*path, "team"), "team", key.team, known.teams)
-        yield from _secret(path, key, secrets)
-        yield from _key_providers(path, key, known)
-        yield from _patterns(path, key, known)
+        yield from key_findings(("keys", index), key, known)
+        yield from _secret(("keys", index), key, secrets)
+
+
+def customer_findings(path: Path, customer: Customer) -> Iterator[Finding]:
+    """Of one customer at ``path``."""
+    yield from _budgets(path, customer.budgets)
+
+
+def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
+    """Of one team at ``path``."""
+    yield from _budgets(path, team.budgets)
+    if team.customer is not None and team.customer not in known.customers:
+        yield _absent((*path, "customer"), "customer", team.customer, known.customers)
+
+
+def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
+    """Of one key at ``path``, but for its secret."""
+    yield from _budgets(path, key.budgets)
+    if key.team is not None and key.team not in known.teams:
+        yield _absent((*path, "team"), "team", key.team, known.teams)
+    yield from _key_providers(path, key, known)
+    yield from _patterns(path, key, known)
 
 
 def digest_of(key: Key) -> bytes:
@@ -91,20 +104,27 @@ def _secret(path: Path, key: Key, seen: dict[bytes, str]) -> Iterator[Finding]:
         yield Finding((*path, "secret_sha256"), "a key has either secret or secret_sha256")
         return
     if key.secret is None and key.secret_sha256 is None:
-        yield Finding(path, "a key without secret or secret_sha256, issued by the API, is not supported yet")
+        hint = "to have one issued, create the key by the API: fastgate keys create"
+        yield Finding(path, "a key in the file needs secret or secret_sha256", hint)
         return
-    if key.secret is not None:
-        text = key.secret.reveal()
-        if not MIN_SECRET <= len(text) <= MAX_SECRET:
-            yield Finding((*path, "secret"), f"has to be {MIN_SECRET} to {MAX_SECRET} characters long")
-            return
-        if not all("!" <= character <= "~" for character in text):
-            yield Finding((*path, "secret"), "may hold visible ASCII characters only: clients send it in a header")
-            return
+    unfit = secret_finding(path, key)
+    if unfit is not None:
+        yield unfit
+        return
     digest = digest_of(key)
     if digest in seen:
         yield Finding((*path, "secret" if key.secret else "secret_sha256"), f"is the secret of key {seen[digest]}, too")
     seen.setdefault(digest, key.id)
+
+
+def secret_finding(path: Path, key: Key) -> Finding | None:
+    """Whether a secret is one that clients can send."""
+    text = "" if key.secret is None else key.secret.reveal()
+    if key.secret is not None and not MIN_SECRET <= len(text) <= MAX_SECRET:
+        return Finding((*path, "secret"), f"has to be {MIN_SECRET} to {MAX_SECRET} characters long")
+    if not all("!" <= character <= "~" for character in text):
+        return Finding((*path, "secret"), "may hold visible ASCII characters only: clients send it in a header")
+    return None
 
 
 def _key_providers(path: Path, key: Key, known: Known) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from fastgate.config.scalars import Scalar, Secret
 
 def plain(config: Config) -> dict[str, Any]:
     """What the file could say, defaults written out, fit for JSON and for people's eyes."""
-    shown: dict[str, Any] = _show(msgspec.inspect.type_info(Config), config)
+    shown: dict[str, Any] = show(msgspec.inspect.type_info(Config), config)
     return shown
 
 
@@ -30,6 +30,22 @@ def schema() -> dict[str, Any]:
         **root,
         "$defs": {name: used[name] for name in sorted(used)},
     }
+
+
+def object_schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of one object, such as ``Key``, with what it refers to written out."""
+    document = schema()
+    return dict(_inlined(document["$defs"][name], document["$defs"]))
+
+
+def _inlined(node: Any, definitions: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_inlined(child, definitions) for child in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _inlined(definitions[node["$ref"].removeprefix("#/$defs/")], definitions)
+    return {name: _inlined(child, definitions) for name, child in node.items()}
 
 
 _REF = "#/$defs/{name}"
@@ -95,7 +111,8 @@ def _reach(node: Any, components: dict[str, Any], used: dict[str, Any]) -> None:
             _reach(child, components, used)
 
 
-def _show(type_: inspect.Type, value: Any) -> Any:
+def show(type_: inspect.Type, value: Any) -> Any:
+    """A value of a setting's type as plain values."""
     if value is None or isinstance(value, Secret):
         return None if value is None else str(value)
     scalar = _extra(type_).get("scalar")
@@ -103,16 +120,16 @@ def _show(type_: inspect.Type, value: Any) -> Any:
         return scalar.show(value)
     match type_:
         case inspect.Metadata():
-            return _show(type_.type, value)
+            return show(type_.type, value)
         case inspect.StructType():
             fields = [field for field in type_.fields if not _extra(field.type).get("planned")]
-            return {field.encode_name: _show(field.type, getattr(value, field.name)) for field in fields}
+            return {field.encode_name: show(field.type, getattr(value, field.name)) for field in fields}
         case inspect.DictType():
-            return {key: _show(type_.value_type, child) for key, child in value.items()}
+            return {key: show(type_.value_type, child) for key, child in value.items()}
         case inspect.VarTupleType():
-            return [_show(type_.item_type, child) for child in value]
+            return [show(type_.item_type, child) for child in value]
         case inspect.UnionType():
-            return _show(_member(type_, value), value)
+            return show(_member(type_, value), value)
     return value
 
 

@@ -1,7 +1,6 @@
 """The admin API's operations under ``/api/v1``."""
 
 import asyncio
-from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
@@ -13,7 +12,6 @@ from litestar.params import Parameter
 from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
-from fastgate.control.configuration import Published
 from fastgate.control.cost_lines import cost_lines
 from fastgate.control.counters import standing
 from fastgate.control.parameters import bounded, direct_conditions, which
@@ -129,10 +127,15 @@ async def list_budgets(
 ) -> answers.BudgetList:
     """In the order of their ids."""
     plane = _plane(state)
-    found, more = _choose(plane.configuration.current, level, owner, cursor, bounded(limit, 100, MOST_BUDGETS))
-    burns = await _burns(state, found)
-    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in found]
-    return answers.BudgetList(items, found[-1].id if more else None)
+    most = bounded(limit, 100, MOST_BUDGETS)
+    if cursor is not None and (len(cursor) > 512 or "/" not in cursor):
+        raise BadParameter("cursor", "not a cursor of this list: take it from the answer's `next`")
+    # One more than asked for tells whether there are more; the cursor is the last id: nothing can shift it.
+    found = await asyncio.to_thread(plane.budgets.page, cursor or "", most + 1, level, owner)
+    page = found[:most]
+    burns = await _burns(state, page)
+    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in page]
+    return answers.BudgetList(items, page[-1].id if len(found) > most else None)
 
 
 @get("/config", summary="The configuration in force, secrets masked")
@@ -176,7 +179,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
             "generation": published.generation,
             "loaded_at": _moment(published.at),
             "keys": published.keys,
-            "budgets": len(published.order),
+            "budgets": plane.budgets.count(),
             "restart_needed": list(published.restart_needed),
             "error": None if failure is None else str(failure),
             "failed_at": _moment(configuration.failed_at),
@@ -190,23 +193,6 @@ def status(plane: ControlPlane) -> dict[str, Any]:
         "arena": found["arena"],
         "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
     }
-
-
-def _choose(
-    published: Published, level: str | None, owner: str | None, after: str | None, limit: int
-) -> tuple[Sequence[BudgetRecord], bool]:
-    """A page of budgets, and whether there are more behind it. The cursor is the last id: nothing can shift it."""
-    found: list[BudgetRecord] = []
-    if after is not None and (len(after) > 512 or "/" not in after):
-        raise BadParameter("cursor", "not a cursor of this list: take it from the answer's `next`")
-    order = published.order if owner is None else sorted(each.id for each in published.by_owner.get(owner, ()))
-    for position in range(bisect_right(order, after) if after else 0, len(order)):
-        record = published.compiled.budgets[order[position]]
-        if level is None or record.level == level:
-            if len(found) == limit:
-                return found, True
-            found.append(record)
-    return found, False
 
 
 async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:

@@ -8,7 +8,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from fastgate.control import api, site
+from fastgate.control import api, objects_api, site
 from fastgate.control.access import Access
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import HANDLERS, MEDIA_TYPE, document
@@ -22,7 +22,7 @@ MOST_BODY: Final = 65_536
 def application(plane: ControlPlane, access: Access, queries: Queries) -> Litestar:
     """The application on these parts."""
     return Litestar(
-        route_handlers=[api.router, *site.HANDLERS],
+        route_handlers=[api.router, objects_api.router, *site.HANDLERS],
         state=State({"plane": plane, "access": access, "queries": queries}),
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(

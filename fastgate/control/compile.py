@@ -32,6 +32,7 @@ from fastgate.wire.snapshot import (
     Unpriced,
     ceiling_name,
     owner_digest,
+    parts_of_ceiling,
 )
 from fastgate.wire.snapshot_file import write_snapshot
 
@@ -78,8 +79,12 @@ class CompiledSnapshot:
         )
 
 
-def compile_snapshot(config: Config, generation: int, folder: Path = Path()) -> CompiledSnapshot:
+def compile_snapshot(
+    config: Config, generation: int, folder: Path = Path(), ceilings: Iterable[str] = ()
+) -> CompiledSnapshot:
     """Resolves a configuration. ``folder`` is the configuration file's own, where relative paths in it start.
+
+    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have.
 
     Raises :class:`ConfigErrors`, without lines, for prices that cannot be kept exactly; ``fastgate.control.check``
     finds the same with lines.
@@ -88,11 +93,8 @@ def compile_snapshot(config: Config, generation: int, folder: Path = Path()) -> 
     providers = tuple(_provider_record(name, provider, index, folder) for name, provider in config.providers.items())
     numbers = {provider.name: number for number, provider in enumerate(providers)}
     models = {name: _model_record(name, model, providers, numbers) for name, model in config.models.items()}
-    ceilings = {
-        ceiling_of(key): index.of_ceiling(key.unpriced.ceiling)
-        for key in config.keys
-        if isinstance(key.unpriced, Ceiling)
-    }
+    wanted = {ceiling_of(key) for key in config.keys if isinstance(key.unpriced, Ceiling)}.union(ceilings)
+    numbered = {name: index.of_ceiling(*parts_of_ceiling(name)) for name in sorted(wanted)}
     if index.findings:
         raise ConfigErrors([_placeless(finding) for finding in index.findings])
     head = SnapshotHead(
@@ -105,7 +107,7 @@ def compile_snapshot(config: Config, generation: int, folder: Path = Path()) -> 
         providers=providers,
         models=models,
         prices=index.records(),
-        ceilings=ceilings,
+        ceilings=numbered,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

@@ -4,8 +4,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +15,12 @@ from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.price import PriceTable
 from fastgate.config import Config, ConfigErrors, Problem, load_document
 from fastgate.control.check import price_findings
-from fastgate.control.compile import CompiledSnapshot, compile_snapshot
+from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
+from fastgate.control.names import FileNames, Names
+from fastgate.control.publisher import Publisher
+from fastgate.state import objects
+from fastgate.state.errors import StateError
+from fastgate.state.store import Store
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
@@ -54,12 +61,15 @@ class Published:
     """Ids of all budgets, sorted."""
     by_owner: Mapping[str, tuple[BudgetRecord, ...]] = field(init=False, repr=False)
 
+    names: FileNames = field(init=False, repr=False)
+
     def __post_init__(self) -> None:
         owners: dict[str, list[BudgetRecord]] = {}
         for record in self.compiled.budgets.values():
             owners.setdefault(record.owner, []).append(record)
         object.__setattr__(self, "prices", PriceTable(self.compiled.prices))
         object.__setattr__(self, "order", tuple(sorted(self.compiled.budgets)))
+        object.__setattr__(self, "names", FileNames(self.config, self.compiled.head.ceilings.keys()))
         object.__setattr__(self, "by_owner", {owner: tuple(records) for owner, records in owners.items()})
 
     @property
@@ -72,6 +82,10 @@ class Published:
         """Counts up with every configuration that was published on this arena."""
         return self.compiled.head.generation
 
+    def order_after(self, id_: str) -> Iterator[str]:
+        """Ids of budgets behind ``id_``."""
+        return islice(self.order, bisect_right(self.order, id_), None)
+
     def price_of(self, provider: str, model: str) -> int:
         """The price index of an upstream model, or ``NO_PRICE``."""
         for record in self.compiled.head.providers:
@@ -81,17 +95,21 @@ class Published:
 
 
 class Configuration:
-    """Reads the file at ``path``; writes the snapshot into ``folder`` and tells its generation to the arena."""
+    """Reads the file at ``path``; what comes of it goes to the workers together with the objects of the store."""
 
-    def __init__(self, path: Path, folder: Path, arena: Arena, environment: Mapping[str, str] = os.environ) -> None:
+    def __init__(
+        self, path: Path, arena: Arena, store: Store, publisher: Publisher, environment: Mapping[str, str] = os.environ
+    ) -> None:
         self.path = path
         self.error: ReloadFailed | None = None
         self.failed_at: float | None = None
-        self._snapshot = folder / "snapshot.bin"
-        self._arena = arena
-        self._environment = environment
+        self.names = Names()
         self.latest: Published | None = None
-        self._lock = threading.Lock()
+        self._arena = arena
+        self._store = store
+        self._publisher = publisher
+        self._environment = environment
+        self._lock = threading.RLock()
 
     @property
     def current(self) -> Published:
@@ -108,24 +126,76 @@ class Configuration:
         with self._lock:
             try:
                 published = self._compile()
+                self.names.coming = published.names  # from here on, new objects have to fit in both
+                self._check_stored(published.names)
                 before_publishing(published)
-                published.compiled.write(self._snapshot)
-                self._arena.snapshot_generation = published.generation
+                records = self._publisher.publish(published.compiled, self._stored)
+            except ReloadFailed as failure:
+                self._failed(failure)
+                raise
             except ConfigErrors as errors:
                 raise self._failed(ReloadFailed("the configuration has mistakes", tuple(errors.problems))) from errors
-            except (OSError, ValueError, ArenaError) as error:
+            except (OSError, ValueError, ArenaError, StateError) as error:
                 raise self._failed(ReloadFailed(f"the configuration cannot be published: {error}")) from error
-            self.latest, self.error, self.failed_at = published, None, None
-        log.info("configuration %d is in force: %s, %d keys", published.generation, self.path, published.keys)
+            finally:
+                self.names.coming = None
+            self._take(published)
+            self.error, self.failed_at = None, None
+        log.info("configuration %d is in force: %s, %d records", published.generation, self.path, records)
         return published
+
+    def republish(self) -> None:
+        """Writes a new snapshot of what is in force, so that it holds what has changed since the last one.
+
+        Where that fails, the last one and its changes stay in force.
+        """
+        with self._lock:
+            before = self.current
+            try:
+                compiled = self._compiled(before.config)
+                self._publisher.publish(compiled, self._stored)
+            except (ConfigErrors, OSError, ValueError, ArenaError, StateError) as error:
+                log.error("no new snapshot could be written: %s", error)  # noqa: TRY400
+                return
+            self._take(Published(compiled, before.keys, before.at, before.restart_needed))
+
+    def _take(self, published: Published) -> None:
+        self.latest = published
+        self.names.current = published.names
+
+    def _compiled(self, config: Config) -> CompiledSnapshot:
+        with self._store.read() as db:
+            ceilings = [target.partition(":")[2] for target in objects.targets(db, "ceiling:")]
+        return compile_snapshot(config, self._arena.snapshot_generation + 1, self.path.parent, ceilings)
+
+    def _stored(self) -> Iterator[Record]:
+        with self._store.read() as db:
+            yield from objects.records(db)
+
+    def _check_stored(self, names: FileNames) -> None:
+        """Raises ReloadFailed where the objects of the API do not go together with a new file."""
+        with self._store.read() as db:
+            for collection in ("customers", "teams", "keys"):
+                for id_ in getattr(names, collection):
+                    if objects.find(db, collection, id_):
+                        one = collection.removesuffix("s")
+                        raise ReloadFailed(
+                            f"the {one} {id_} was created by the API already: rename the file's, or delete the other"
+                        )
+            for target in objects.targets(db):
+                kind, _, id_ = target.partition(":")
+                if kind == "ceiling" or id_ in getattr(names, f"{kind}s"):
+                    continue
+                if kind == "provider" or objects.find(db, f"{kind}s", id_) is None:
+                    users = ", ".join(objects.referrers(db, target))
+                    raise ReloadFailed(f"the file has no {target} any more, which {users} of the API names")
 
     def _compile(self) -> Published:
         document = load_document(self.path, self._environment)
         findings = list(price_findings(document.config))
         if findings:
             raise ConfigErrors([document.problem(finding) for finding in findings])
-        generation = self._arena.snapshot_generation + 1
-        compiled = compile_snapshot(document.config, generation, self.path.parent)
+        compiled = self._compiled(document.config)
         changed: tuple[str, ...] = ()
         if self.latest is not None:
             old = self.latest.config

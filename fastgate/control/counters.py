@@ -6,7 +6,7 @@ budget's first use, which the ledger keeps, gives its window, and the ledger's r
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fastgate._core.arena import Arena
@@ -18,6 +18,8 @@ from fastgate.wire.snapshot import BudgetRecord
 
 log = logging.getLogger("fastgate.control")
 
+LEARNED = "learned/"
+"""What cells are called that no budget counts in."""
 MOST_NANO = 2**63 - 1
 """What a counter can hold; more is as good as that."""
 
@@ -46,12 +48,6 @@ def standing(arena: Arena, record: BudgetRecord) -> Standing:
     return Standing(record, *arena.read_cell(cell, record.window, record.every, time.time_ns()))
 
 
-def anchor_of(arena: Arena, record: BudgetRecord) -> int:
-    """When the budget was first used, in Unix nanoseconds; 0: never."""
-    cell = arena.find(record.id)
-    return 0 if cell is None else arena.anchor(cell)
-
-
 class FirstUses:
     """Carries the moment of each budget's first use from the arena to the ledger, once."""
 
@@ -63,7 +59,7 @@ class FirstUses:
         """Customer, team, key and provider together, all of whose budgets are known."""
 
     def note_batch(
-        self, columns: Columns, by_owner: Mapping[str, Sequence[BudgetRecord]], *, arena_is_new: bool
+        self, columns: Columns, of_owner: Callable[[str], Iterable[BudgetRecord]], *, arena_is_new: bool
     ) -> None:
         """Keeps the first uses of the budgets that these events touch.
 
@@ -75,7 +71,7 @@ class FirstUses:
         callers = list(zip(*(columns[name] for name in ("customer", "team", "key", "provider")), strict=True))
         fresh: dict[str, int] = {}
         for caller in set(callers).difference(self._callers):
-            records = [record for owner in _owners(*caller) for record in by_owner.get(owner, ())]
+            records = [record for owner in _owners(*caller) for record in of_owner(owner)]
             if arena_is_new:
                 held = zip(callers, columns["settlement"], columns["started_us"], strict=True)
                 started = [at for each, settlement, at in held if each == caller and settlement != "none"]
@@ -95,10 +91,16 @@ class FirstUses:
 
     def note(self, records: Iterable[BudgetRecord]) -> None:
         """Keeps the first uses of those that have one and are not kept yet. From the thread that writes the ledger."""
-        fresh = {}
-        for record in records:
-            if record.id not in self._known and (anchor := anchor_of(self._arena, record)):
-                fresh[record.id] = anchor
+        found = ((record.id, self._arena.find(record.id)) for record in records if record.id not in self._known)
+        self._keep((cell, id_) for id_, cell in found if cell is not None)
+
+    def note_all(self) -> None:
+        """Those of every budget that was ever used on this arena."""
+        cells = self._arena.cells()
+        self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and not id_.startswith(LEARNED))
+
+    def _keep(self, cells: Iterable[tuple[int, str]]) -> None:
+        fresh = {id_: anchor for cell, id_ in cells if (anchor := self._arena.anchor(cell))}
         if fresh:
             self._ledger.inserts.note_first_uses(fresh)
             self._known.update(fresh)
@@ -109,14 +111,20 @@ def _owners(customer: str, team: str, key: str, provider: str) -> tuple[str, ...
     return (f"customer:{customer}", f"team:{team}", f"key:{key}", f"provider:{key}/{provider}")
 
 
-def lost(arena: Arena, ledger: Ledger, records: Iterable[BudgetRecord]) -> list[tuple[BudgetRecord, int]]:
-    """Budgets that the ledger knows to have been used although their counters do not, each with its first use."""
-    unused = [record for record in records if anchor_of(arena, record) == 0]
-    if not unused:
-        return []
+def lost(arena: Arena, ledger: Ledger, find: Callable[[str], BudgetRecord | None]) -> list[tuple[BudgetRecord, int]]:
+    """Budgets that the ledger knows to have been used although their counters do not, each with its first use.
+
+    ``find`` gives a budget by its id, None where there is none any more.
+    """
     with ledger.cursor() as cursor:
         known = first_uses(cursor)
-    return [(record, known[record.id]) for record in unused if record.id in known]
+    missing = ((find(id_), at) for id_, at in known.items() if not _was_used(arena, id_))
+    return [(record, at) for record, at in missing if record is not None]
+
+
+def _was_used(arena: Arena, id_: str) -> bool:
+    cell = arena.find(id_)
+    return cell is not None and arena.anchor(cell) != 0
 
 
 def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, int]]) -> int:

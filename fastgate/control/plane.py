@@ -3,24 +3,30 @@
 import json
 import logging
 import os
+import threading
 import time
-from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, owners
+from fastgate.control.budget_book import BudgetBook
 from fastgate.control.configuration import Configuration, Published
 from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.control.drain import Drain
+from fastgate.control.objects import Objects
 from fastgate.control.options import Options
+from fastgate.control.publisher import Publisher
 from fastgate.ledger.errors import LedgerError, LedgerUnavailable
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
 from fastgate.ledger.store import Ledger
+from fastgate.state.errors import StateError
+from fastgate.state.store import Store
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
-from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
+from fastgate.wire.snapshot import NO_PRICE
+
+HOUSEKEEPING_SECONDS = 30.0
 
 log = logging.getLogger("fastgate.control")
 
@@ -33,7 +39,11 @@ class ControlPlane:
         self.started_at = time.time()
         self.arena = Arena(str(options.arena_dir / "arena.bin"), True)
         self.owner = Owner(self.arena, CONTROL, os.getpid())
-        self.configuration = Configuration(options.config, options.arena_dir, self.arena)
+        self.store = Store(options.state_dir / "state.db")
+        self.publisher = Publisher(options.arena_dir, self.arena)
+        self.configuration = Configuration(options.config, self.arena, self.store, self.publisher)
+        self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
+        self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
@@ -41,8 +51,11 @@ class ControlPlane:
         self.not_compared: str | None = None
         """Why counters of an arena that may be new could not be compared with the ledger."""
         self._first_uses = FirstUses(self.arena, self.ledger)
-        self._by_owner: Mapping[str, tuple[BudgetRecord, ...]] = {}
+        self._rebuilt: BudgetBook | None = None
+        """The budgets by which counters are looked at: those of the configuration that is in force, or comes next."""
         self._origins: dict[int, Origin] = {}
+        self._due, self._ending = threading.Event(), threading.Event()
+        self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         self._noted = 0
         """The generation whose budgets were all looked at for a first use."""
 
@@ -57,10 +70,13 @@ class ControlPlane:
             log.warning("%s", error)
         self.configuration.load(self._rebuild)
         self.drain.start()
+        self._housekeeper.start()
 
     def stop(self, seconds: float | None = None) -> None:
         """Drains what is left and lets go of everything."""
+        self._ending.set()
         self.drain.stop(seconds)
+        self.store.close()
         self.owner.release()
 
     def reload(self) -> Published:
@@ -98,13 +114,12 @@ class ControlPlane:
 
     def _rebuild(self, published: Published) -> None:
         """Before workers may count on new cells: counters that a lost arena took with it come back."""
-        records = published.compiled.budgets.values()
-        self._by_owner = published.by_owner
+        self._rebuilt = BudgetBook(self.store, lambda: published)
         self._first_uses.forget_callers()
         try:
             if self._arena_is_new():
                 self.drain.flush()  # what the arena left in the journals belongs to its counters
-            missing = lost(self.arena, self.ledger, records)
+            missing = lost(self.arena, self.ledger, self._rebuilt.find)
             if missing:
                 self.drain.flush()
                 restore(self.arena, self.ledger, missing)
@@ -113,13 +128,32 @@ class ControlPlane:
             self.not_compared = str(error)
             log.warning("counters cannot be compared with the ledger: %s", error)
 
+    def _changed(self, *, compact: bool) -> None:
+        """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
+        self._first_uses.forget_callers()
+        if compact:
+            self._due.set()
+
+    def _keep_house(self) -> None:
+        """Off every other path: new snapshots when they are due, secrets whose time is over."""
+        while not self._ending.is_set():
+            due = self._due.wait(HOUSEKEEPING_SECONDS)
+            try:
+                if due and not self._ending.is_set():
+                    self._due.clear()
+                    self.configuration.republish()
+                self.objects.sweep()
+            except (StateError, OSError) as error:
+                log.warning("housekeeping: %s", error)
+
     def _arena_is_new(self) -> bool:
         """Nothing was ever published on it; where there is a ledger, it has lost a predecessor."""
         return self.arena.snapshot_generation == 0
 
     def _coming(self, columns: Columns) -> None:
         """A batch is about to go into the ledger."""
-        self._first_uses.note_batch(columns, self._by_owner, arena_is_new=self._arena_is_new())
+        of_owner = self._rebuilt.of_owner if self._rebuilt else lambda _: ()
+        self._first_uses.note_batch(columns, of_owner, arena_is_new=self._arena_is_new())
 
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
@@ -154,21 +188,20 @@ class ControlPlane:
             return
         self.owner.beat(time.time_ns(), self.drain.rows, published.generation)
         if self._noted != published.generation and self.ledger.is_open:
-            self._first_uses.note(published.compiled.budgets.values())
+            self._first_uses.note_all()
             self._origins.clear()  # a model may have got a price
             self._noted = published.generation
 
     def _look(self) -> Gauges:
-        published, found = self.configuration.current, owners(self.arena)
+        found = owners(self.arena)
         workers = [owner for owner in found if owner["kind"] == WORKER]
         lines = []
-        for name in islice(published.order, MOST_BUDGETS):
-            now = standing(self.arena, published.compiled.budgets[name])
-            record = now.record
+        for record in self.budgets.page("", MOST_BUDGETS):
+            now = standing(self.arena, record)
             lines.append(BudgetLine((record.level, record.owner, record.id), record.limit, now.spent, now.held))
         return Gauges(
             budgets=lines,
-            budgets_left_out=max(0, len(published.order) - MOST_BUDGETS),
+            budgets_left_out=max(0, self.budgets.count() - MOST_BUDGETS),
             open_holds=sum(owner["open_holds"] for owner in found),
             journal_lag_events=self.drain.lag()[2],
             journal_dropped=sum(owner["journal_dropped"] for owner in found),

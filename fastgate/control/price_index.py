@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from fastgate.config.owners import CeilingPrices
 from fastgate.config.problems import Finding
 from fastgate.config.root import Config
 from fastgate.config.upstreams import Provider
@@ -45,13 +44,9 @@ class PriceIndex:
             return NO_PRICE
         return NO_PRICE if price is None else self._number(price)
 
-    def of_ceiling(self, prices: CeilingPrices) -> int:
-        """The number of a key's ceiling."""
-        override = PriceOverride(
-            input_usd_per_million=prices.input_usd_per_million,
-            output_usd_per_million=prices.output_usd_per_million,
-            source=CEILING,
-        )
+    def of_ceiling(self, input_usd: str, output_usd: str) -> int:
+        """The number of a key's ceiling, in USD per million tokens."""
+        override = PriceOverride(input_usd_per_million=input_usd, output_usd_per_million=output_usd, source=CEILING)
         return self._number(overridden(CEILING, CEILING, override))
 
     def names_of(self, name: str, provider: Provider) -> tuple[dict[str, int], tuple[PriceRule, ...]]:

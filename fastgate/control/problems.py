@@ -5,8 +5,12 @@
     Exception
     └── Problem             answered with its own status
         ├── Unauthorized    401
+        ├── Forbidden       403
         ├── BadParameter    400
-        └── NotFound        404
+        ├── NotFound        404
+        ├── Conflict        409
+        ├── PreconditionFailed  412
+        └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
 """
@@ -21,8 +25,10 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from fastgate.config.problems import ConfigErrors
 from fastgate.control.configuration import ReloadFailed
 from fastgate.ledger.errors import BadQuery, LedgerUnavailable, QueryTimeout
+from fastgate.state.errors import StateError
 
 MEDIA_TYPE: Final = "application/problem+json"
 log = logging.getLogger("fastgate.control")
@@ -71,6 +77,20 @@ class NotFound(Problem):
 
     status = 404
     type = "not_found"
+
+
+class Conflict(Problem):
+    """It contradicts what is there."""
+
+    status = 409
+    type = "conflict"
+
+
+class PreconditionFailed(Problem):
+    """Somebody else has changed it meanwhile."""
+
+    status = 412
+    type = "precondition_failed"
 
 
 class Busy(Problem):
@@ -169,12 +189,23 @@ def _unexpected(_: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     return _answer(500, "internal_error", "something went wrong; the log says what")
 
 
+def _bad_object(_: Request[Any, Any, Any], errors: ConfigErrors) -> Response[bytes]:
+    found = [{"message": p.message, "hint": p.hint} for p in errors.problems]
+    return _answer(422, "bad_object", "; ".join(p.message for p in errors.problems[:3]), problems=found)
+
+
+def _state(_: Request[Any, Any, Any], error: StateError) -> Response[bytes]:
+    return _answer(503, "state_unavailable", str(error), {"retry-after": "1"})
+
+
 HANDLERS: Final[ExceptionHandlersMap] = {
     Problem: _problem,
     BadQuery: _bad_query,
     LedgerUnavailable: _unavailable,
     QueryTimeout: _timeout,
     ReloadFailed: _reload_failed,
+    ConfigErrors: _bad_object,
+    StateError: _state,
     HTTPException: _http,
     Exception: _unexpected,
 }

@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
-import msgspec
-
 from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.budget import Levels
 from fastgate._core.journal import Draft
 from fastgate._core.learned import TokenRate
 from fastgate._core.price import PriceTable
-from fastgate._core.snapshot import CorruptSnapshot, Snapshot
 from fastgate.gateway.attribution import Attributes, merged
+from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -229,19 +227,19 @@ class Grant:
 
 
 class State:
-    """A snapshot as a worker serves it: replaced whole, never changed."""
+    """A snapshot as a worker serves it, and the keys that it has met there."""
 
-    __slots__ = ("_decode_key", "_decode_owner", "_grants", "arena", "head", "prices", "snapshot", "upstreams")
+    __slots__ = ("_dependents", "_grants", "arena", "head", "prices", "records", "upstreams")
 
-    def __init__(self, snapshot: Snapshot, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
-        self.snapshot = snapshot
+    def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
+        self.records = records
         self.head = head
         self.arena = arena
-        self.prices = PriceTable(snapshot.prices)
+        self.prices = PriceTable(records.snapshot.prices)
         self.upstreams = upstreams
         self._grants: dict[str, Grant] = {}
-        self._decode_key = msgspec.msgpack.Decoder(KeyRecord).decode
-        self._decode_owner = msgspec.msgpack.Decoder(OwnerRecord).decode
+        self._dependents: dict[bytes, set[str]] = {}
+        """Which of the grants were made from a record, by its digest."""
 
     def grant(self, secret: str | None, now_ns: int) -> Grant:
         """The key with this secret. Raises Failure where it is missing, unknown or expired."""
@@ -253,21 +251,31 @@ class State:
             raise Failure.invalid_key(f"'{grant.record.id}' expired on {expired:%Y-%m-%d at %H:%M:%SZ}")
         return grant
 
+    def follow(self) -> None:
+        """Takes what changed since the last look: keys that it concerns are put together anew when they come again."""
+        for digest in self.records.follow():
+            for secret in self._dependents.pop(digest, ()):
+                self._grants.pop(secret, None)
+
     def _find(self, secret: str) -> Grant:
-        blob = self.snapshot.find(sha256(secret.encode("utf-8", "surrogateescape")).digest())
-        if blob is None:
+        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        record = self.records.key(digest)
+        if record is None:
             raise Failure.invalid_key("is unknown: mistyped, or revoked")
         if len(self._grants) >= _MOST_GRANTS:
             self._grants.clear()
-        record = self._decode_key(blob)
-        team = self._owner(f"team:{record.team}") if record.team else _NOBODY
-        customer = self._owner(f"customer:{team.customer}") if team.customer else _NOBODY
+            self._dependents.clear()
+        team, customer, sources = _NOBODY, _NOBODY, [digest]
+        if record.team:
+            team = self._owner(f"team:{record.team}", sources)
+        if team.customer:
+            customer = self._owner(f"customer:{team.customer}", sources)
         grant = self._grants[secret] = Grant(self, record, team, customer)
+        for source in sources:
+            self._dependents.setdefault(source, set()).add(secret)
         return grant
 
-    def _owner(self, owner: str) -> OwnerRecord:
-        """A team or customer. One that is missing must not take its budgets with it: then nothing is served."""
-        blob = self.snapshot.find(owner_digest(owner))
-        if blob is None:
-            raise CorruptSnapshot(f"{self.snapshot.path}: {owner} is missing")
-        return self._decode_owner(blob)
+    def _owner(self, name: str, sources: list[bytes]) -> OwnerRecord:
+        digest = owner_digest(name)
+        sources.append(digest)
+        return self.records.owner(digest, name)

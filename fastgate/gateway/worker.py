@@ -12,10 +12,11 @@ from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.budget import Levels
 from fastgate._core.journal import Journal
 from fastgate._core.owner import WORKER, Owner
-from fastgate._core.snapshot import CorruptSnapshot, Snapshot
+from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.grants import State
 from fastgate.gateway.patience import Patience
+from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.upstreams import Upstreams
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.snapshot import SnapshotHead
@@ -85,13 +86,15 @@ class Worker:
             log.warning("%s", what)
 
     def beat(self) -> None:
-        """Off the request path, many times a second: prepare the journal, take a new snapshot, end idle waits."""
+        """Off the request path, many times a second: prepare the journal, take what changed, end idle waits."""
         try:
             self.journal.prepare()
         except (ArenaFull, OSError) as error:
             log.warning("no journal segment could be prepared: %s", error)
         if self.arena.snapshot_generation != self._generation:
             self._renew()
+        else:
+            self._follow()
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
         self.patience.look()
         if self._complaints > COMPLAINTS_PER_BEAT:
@@ -109,11 +112,25 @@ class Worker:
 
     def _renew(self) -> None:
         """Serve the snapshot that the control plane announced; one that cannot be read leaves the old one in force."""
+        before = self._state
         try:
             self._state = self._load()
+        except Superseded:
+            return  # the next beat finds the snapshot that came instead
         except (CorruptSnapshot, msgspec.MsgspecError, OSError, ValueError) as error:
             self._generation = self.arena.snapshot_generation
             log.error("snapshot %d cannot be used, the one before stays in force: %s", self._generation, error)  # noqa: TRY400
+            return
+        before.records.close()
+
+    def _follow(self) -> None:
+        """Serve by what changed since the snapshot was written."""
+        try:
+            self._state.follow()
+        except (CorruptSnapshot, OSError) as error:
+            self.complain(
+                f"changes of keys and budgets cannot be read, so none is in force until the next reload: {error}"
+            )
 
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""
@@ -124,9 +141,9 @@ class Worker:
 
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
-        snapshot = Snapshot(str(self._snapshot_path))
-        head = msgspec.msgpack.decode(snapshot.head, type=SnapshotHead)
+        records = Records(self._snapshot_path)
+        head = msgspec.msgpack.decode(records.snapshot.head, type=SnapshotHead)
         upstreams = self._upstreams.renew(head.providers)
         self._generation = generation
-        log.info("snapshot %d is in force: %d records", snapshot.generation, snapshot.record_count)
-        return State(snapshot, head, self.arena, upstreams)
+        log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))
+        return State(records, head, self.arena, upstreams)

@@ -107,6 +107,12 @@ def ceiling_name(input_usd: str, output_usd: str) -> str:
     return f"{input_usd}/{output_usd}"
 
 
+def parts_of_ceiling(name: str) -> tuple[str, str]:
+    """The inverse of :func:`ceiling_name`."""
+    input_usd, _, output_usd = name.partition("/")
+    return input_usd, output_usd
+
+
 class ProviderKeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """A credential of a provider."""
 

@@ -12,7 +12,10 @@ from fastgate._core.journal import CorruptSegment, Draft, Journal, SegmentReader
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.snapshot import CorruptSnapshot, Snapshot
 from fastgate.config import ConfigErrors, load
+from fastgate.config.objects import encode_document, merged, object_document, parse_object, read_object
+from fastgate.config.owners import Customer, Key, Team
 from fastgate.pricing.table import build_table
+from fastgate.wire.changes import ChangeLog, Changes
 from fastgate.wire.prices import ModelPrice, PriceBand, PriceRow
 from fastgate.wire.snapshot import KeyRecord, SnapshotHead
 from fastgate.wire.snapshot_file import write_snapshot
@@ -97,6 +100,43 @@ def check_snapshot(data: bytes) -> None:
     except CorruptSnapshot:
         return
     assert sizes <= len(data)
+
+
+def change_log() -> bytes:
+    log = ChangeLog(folder() / "log.bin")
+    log.append([(digest, msgspec.msgpack.encode(KeyRecord(id="k"))) for digest in DIGESTS])
+    log.append([(DIGESTS[0], b"")])
+    log.close()
+    return log.path.read_bytes()
+
+
+@target("changes", seeds=[change_log()], tokens=EXTREMES)
+def check_changes(data: bytes) -> None:
+    path = folder() / "changes.bin"
+    path.write_bytes(data)
+    reader = Changes(path)
+    try:
+        found = reader.read()
+    except CorruptSnapshot:
+        return
+    finally:
+        reader.close()
+    assert sum(40 + len(blob) for _, blob in found) <= len(data)
+
+
+@target(
+    "objects", seeds=[b'{"id": "a", "team": "b", "budgets": [{"limit_usd": "5", "window": "day"}], "tags": {"a": "b"}}']
+)
+def check_objects(data: bytes) -> None:
+    """An object as it came is read, or refused with problems; what was read says the same when it is read again."""
+    for type_ in (Customer, Team, Key):
+        try:
+            thing = read_object(type_, merged(parse_object(data), {}))
+        except ConfigErrors:  # never without problems
+            continue
+        document = object_document(thing)
+        again = parse_object(encode_document(document).encode())
+        assert object_document(read_object(type_, again)) == document
 
 
 @target("segment", seeds=[segment_file()], tokens=EXTREMES)

@@ -172,12 +172,21 @@ class House:
         """Base URL of OpenAI clients."""
         return f"{self.url}/v1"
 
+    @property
+    def admin_url(self) -> str:
+        """Where the control plane listens."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    @property
+    def admin_token(self) -> str:
+        """What opens the admin API."""
+        return (self.state_dir / "admin-token").read_text().strip()
+
     def admin(self, path: str, method: str = "GET", **parameters: Any) -> Any:
         """The JSON of an admin endpoint (``spend``, ``requests``, ...)."""
-        token = (self.state_dir / "admin-token").read_text().strip()
         query = f"?{urlencode(parameters)}" if parameters else ""
-        url = f"http://127.0.0.1:{self.admin_port}/api/v1/{path}{query}"
-        request = Request(url, method=method, headers={"authorization": f"Bearer {token}"})
+        url = f"{self.admin_url}/api/v1/{path}{query}"
+        request = Request(url, method=method, headers={"authorization": f"Bearer {self.admin_token}"})
         try:
             with _open(request, timeout=30) as answer:
                 return json.load(answer)
@@ -227,7 +236,7 @@ class House:
 
     def budget(self, id_: str) -> dict[str, Any]:
         """A budget, as the API shows it."""
-        [found] = [each for each in self.admin("budgets")["items"] if each["id"] == id_]
+        [found] = [each for each in self.admin("budgets", limit=1000)["items"] if each["id"] == id_]
         return dict(found)
 
 

@@ -45,8 +45,9 @@ def test_lost_counters_are_rebuilt_to_the_nano_dollar(tmp_path: Path, ledger: Le
         record("key", "key:never-used", Window.DAY),
     ]
     ledger.inserts.note_first_uses({budget.id: first for budget in budgets[:4]})
-    missing = lost(arena, ledger, budgets)
-    assert [budget for budget, _ in missing] == budgets[:4]
+    find = {budget.id: budget for budget in budgets}.get
+    missing = lost(arena, ledger, find)
+    assert {budget.id for budget, _ in missing} == {budget.id for budget in budgets[:4]}
     assert restore(arena, ledger, missing) == 4
     for budget in budgets:
         window_start = first
@@ -61,7 +62,8 @@ def test_lost_counters_are_rebuilt_to_the_nano_dollar(tmp_path: Path, ledger: Le
         )
         assert standing(arena, budget).spent == expected
     assert standing(arena, budgets[1]).spent > 0
-    assert lost(arena, ledger, budgets) == []
+    assert lost(arena, ledger, find) == []
+    assert lost(Arena(str(tmp_path / "other.bin"), True), ledger, lambda _: None) == []
     ledger.close()
 
 
@@ -77,7 +79,7 @@ def test_counters_in_use_are_never_touched(tmp_path: Path, ledger: Ledger) -> No
     assert arena.restore_cell(arena.cell(budget.id), budget.window, 1, now - HOUR, 777, now)
     ledger.inserts.add(columns(100), {"a": 1})
     ledger.inserts.note_first_uses({budget.id: now - HOUR})
-    assert lost(arena, ledger, [budget]) == []
+    assert lost(arena, ledger, {budget.id: budget}.get) == []
     restore(arena, ledger, [(budget, now - HOUR)])
     assert standing(arena, budget).spent == 777
     ledger.close()
@@ -89,8 +91,10 @@ def test_first_uses_go_to_the_ledger_once(tmp_path: Path, ledger: Ledger) -> Non
     now = time.time_ns()
     arena.restore_cell(arena.cell(used.id), used.window, 1, now, 1, now)
     uses = FirstUses(arena, ledger)
-    uses.note([used, unused])
-    uses.note([used, unused])
+    arena.restore_cell(arena.cell("learned/sim/small"), Window.DAY, 1, now, 1, now)
+    for _ in range(2):
+        uses.note([used, unused])
+        uses.note_all()
     with ledger.cursor() as cursor:
         assert cursor.execute("SELECT * FROM first_uses").fetchall() == [(used.id, now)]
     ledger.close()

@@ -35,7 +35,7 @@ class Host:
     def batch(self, *events: tuple[int, str], new: bool) -> None:
         columns: dict[str, Any] = {name: [value] * len(events) for name, value in CALLER.items()}
         columns["started_us"], columns["settlement"] = zip(*events, strict=True)
-        self.uses.note_batch(columns, self.by_owner, arena_is_new=new)
+        self.uses.note_batch(columns, lambda owner: self.by_owner.get(owner, ()), arena_is_new=new)
 
     def known(self) -> dict[str, int]:
         with self.ledger.cursor() as cursor:

@@ -22,9 +22,11 @@ BELOW: dict[str, set[str]] = {
     "dialects": {"pricing", "config", "wire", "_core"},
     "gateway": {"routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
+    "state": {"config", "wire", "_core"},
     "telemetry": {"pricing", "config", "wire", "_core"},
     "control": {
-        "ledger", "telemetry", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core",
+        "ledger", "state", "telemetry", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire",
+        "_core",
     },
     "supervisor": {"control", "gateway", "_core"},
     "simulator": set(),

@@ -1,0 +1,30 @@
+"""`fastgate budgets`: how the budgets of a running fastgate stand."""
+
+import click
+
+from fastgate.cli.admin import AdminClient, admin_options
+from fastgate.cli.keys import json_option
+from fastgate.cli.options import option
+from fastgate.cli.tables import as_json, as_table
+
+COLUMNS = ("id", "limit_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
+
+
+@click.group("budgets")
+def command() -> None:
+    """Show how budgets stand."""
+
+
+@command.command("list")
+@option(
+    "--level", type=click.Choice(["provider", "key", "team", "customer"]), default=None,
+    help="Only those of this level.",
+)  # fmt: skip
+@option("--owner", default=None, metavar="LEVEL:ID", help="Only those of this owner, as team:platform.")
+@json_option
+@admin_options
+def list_(level: str | None, owner: str | None, as_document: bool, client: AdminClient) -> None:
+    """Print all budgets with limit, spent, held and left."""
+    given = {"level": level, "owner": owner}
+    budgets = client.all("budgets", {name: value for name, value in given.items() if value})
+    click.echo(as_json(budgets) if as_document else as_table(COLUMNS, budgets))

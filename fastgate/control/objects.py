@@ -1,0 +1,270 @@
+"""Customers, teams and keys that the API creates, changes and ends, beside those of the file.
+
+An object of the file cannot be changed here, and none may have the id of one: so there is one place to look for each.
+What is committed is told to the workers in the order of commits; they serve by it at their next beat.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from sqlite3 import Connection
+from typing import Any, Final, Literal
+
+import msgspec
+
+from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.config.objects import encode_document, merged, object_document, problem, problems_of, read_object
+from fastgate.config.owners import Ceiling, Customer, Key, Team
+from fastgate.config.owners_check import customer_findings, digest_of, key_findings, secret_finding, team_findings
+from fastgate.config.problems import Finding
+from fastgate.control.compile import ceiling_of, key_record, owner_record
+from fastgate.control.configuration import Configuration
+from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
+from fastgate.control.publisher import Publisher
+from fastgate.state import audit, objects
+from fastgate.state.objects import Derived, SecretRow, Stored
+from fastgate.state.store import Store
+from fastgate.wire.changes import Change
+
+Collection = Literal["customers", "teams", "keys"]
+Thing = Customer | Team | Key
+TYPES: Final[dict[str, type[Thing]]] = {"customers": Customer, "teams": Team, "keys": Key}
+PREFIX: Final = "sk-fg-"
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_SECRET_LENGTH: Final = 43
+MOST_OVERLAP_SECONDS: Final = 90 * 86_400
+_NO_RECORD: Final = b""
+
+
+@dataclass(frozen=True)
+class Done:
+    """An object after a change, what the workers have to know, and a secret that is said this once."""
+
+    stored: Stored
+    changes: tuple[Change, ...] = ()
+    secret: str | None = None
+    secrets: tuple[SecretRow, ...] = ()
+    new_ceiling: bool = False
+    """Whether it names prices that no snapshot has yet."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What shall be done to which object, by whom; ``version``: only where it still has that one."""
+
+    collection: Collection
+    id: str
+    action: str
+    actor: str
+    version: int | None = None
+
+    @property
+    def kind(self) -> str:
+        """``key`` of ``keys``."""
+        return self.collection.removesuffix("s")
+
+
+def issued_secret() -> str:
+    """``sk-fg-`` and 43 characters of base 62: 256 bits."""
+    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+
+
+class Objects:
+    """Changes are futures: done when they are committed and told. Errors are problems of the API, or of the values."""
+
+    def __init__(
+        self, store: Store, publisher: Publisher, configuration: Configuration, changed: Callable[..., None]
+    ) -> None:
+        self.store = store
+        self._publisher = publisher
+        self._configuration = configuration
+        self._names = configuration.names
+        self._changed = changed
+        """Called after each change, with ``compact=True`` where a new snapshot is due."""
+
+    def create(self, collection: Collection, values: dict[str, Any], actor: str) -> Future[Done]:
+        """A new object; a key without a secret gets one."""
+        if collection == "keys":
+            values = {"id": f"key-{issued_secret()[-12:]}", **values}
+        thing = read_object(TYPES[collection], values)
+        return self._write(lambda db: self._create(db, Wish(collection, thing.id, "create", actor), thing))
+
+    def update(self, wish: Wish, patch: dict[str, Any]) -> Future[Done]:
+        """Merges a patch (RFC 7396) into the document."""
+        if "id" in patch and patch["id"] != wish.id:
+            raise problem("id: an id cannot change", "create another object")
+        for name in ("secret", "secret_sha256"):
+            if name in patch:
+                raise problem(f"{name}: a secret is changed by rotate", f"POST keys/{wish.id}/rotate")
+        return self._write(lambda db: self._update(db, wish, patch))
+
+    def delete(self, wish: Wish) -> Future[Done]:
+        """An object that no other one names."""
+        return self._write(lambda db: self._delete(db, wish))
+
+    def revoke(self, id_: str, actor: str) -> Future[Done]:
+        """A key's secrets stop working; the key stays, to be seen and to be rotated back to life."""
+        wish = Wish("keys", id_, "revoke", actor)
+        return self._write(lambda db: self._rotate(db, wish, None, 0))
+
+    def rotate(self, id_: str, overlap_seconds: int, actor: str) -> Future[Done]:
+        """A new secret; the old one works for ``overlap_seconds`` more."""
+        wish = Wish("keys", id_, "rotate", actor)
+        return self._write(lambda db: self._rotate(db, wish, issued_secret(), overlap_seconds))
+
+    def sweep(self) -> None:
+        """Forgets secrets whose overlap is over."""
+
+        def forget(db: Connection) -> tuple[Change, ...]:
+            gone = objects.ended(db, time.time_ns(), 10_000)
+            objects.forget_secrets(db, gone)
+            return tuple((digest, _NO_RECORD) for digest in gone)
+
+        with self.store.read() as db:
+            due = bool(objects.ended(db, time.time_ns(), 1))
+        if due:
+            self.store.write(forget, self._publisher.change)
+
+    # ---- in the store's thread
+
+    def _write(self, do: Callable[[Connection], Done]) -> Future[Done]:
+        return self.store.write(do, self._tell)
+
+    def _tell(self, done: Done) -> None:
+        if done.new_ceiling:  # rare, and its price has to be there before the key is
+            self._configuration.republish()
+        self._publisher.change(done.changes)
+        self._changed(compact=self._publisher.is_long)
+
+    def _create(self, db: Connection, wish: Wish, thing: Thing) -> Done:
+        if self._names.in_file(wish.collection, thing.id) or objects.find(db, wish.collection, thing.id):
+            raise Conflict(f"there is a {wish.kind} {thing.id} already")
+        self._check(db, thing)
+        now = time.time_ns() // 1000
+        secret, rows = None, []
+        if isinstance(thing, Key):
+            secret, digest = _first_secret(thing)
+            if self._names.file_digest(digest) or objects.owner_of_digest(db, digest):
+                raise Conflict("the secret belongs to another key already")
+            rows = [SecretRow(digest, now, 0)]
+        stored = Stored(wish.collection, thing.id, encode_document(object_document(thing)), 1, now, now)
+        return replace(self._put(db, wish, thing, stored, rows), secret=secret)
+
+    def _update(self, db: Connection, wish: Wish, patch: dict[str, Any]) -> Done:
+        before = self._found(db, wish)
+        thing = read_object(TYPES[wish.collection], merged(msgspec.json.decode(before.document), patch))
+        self._check(db, thing)
+        document = encode_document(object_document(thing))
+        after = replace(before, document=document, version=before.version + 1, updated_us=time.time_ns() // 1000)
+        rows = objects.secrets(db, wish.id) if wish.collection == "keys" else []
+        return self._put(db, wish, thing, after, rows)
+
+    def _rotate(self, db: Connection, wish: Wish, secret: str | None, overlap: int) -> Done:
+        before = self._found(db, wish)
+        thing = read_object(Key, msgspec.json.decode(before.document))
+        now = time.time_ns()
+        end = now + overlap * 10**9
+        rows = [
+            row if 0 < row.expires_ns <= end else replace(row, expires_ns=end)
+            for row in objects.secrets(db, wish.id)
+            if overlap
+        ]
+        if secret is not None:
+            rows.insert(0, SecretRow(_sha256(secret), now // 1000, 0))
+        after = replace(before, version=before.version + 1, updated_us=now // 1000)
+        return replace(self._put(db, wish, thing, after, rows), secret=secret)
+
+    def _delete(self, db: Connection, wish: Wish) -> Done:
+        before = self._found(db, wish)
+        target = owner_name(wish.kind, wish.id)
+        users = objects.referrers(db, target)
+        if users:
+            raise Conflict(f"{target} is still named by {', '.join(users)}", referrers=users)
+        gone = objects.digests(db, wish.collection, wish.id)
+        objects.drop(db, wish.collection, wish.id)
+        _note(db, wish, before.document, "")
+        return Done(before, tuple((digest, _NO_RECORD) for digest in gone))
+
+    def _put(self, db: Connection, wish: Wish, thing: Thing, stored: Stored, rows: Sequence[SecretRow]) -> Done:
+        before = objects.find(db, wish.collection, wish.id)
+        gone = objects.digests(db, wish.collection, wish.id)
+        derived = _derived(thing, rows)
+        objects.put(db, stored, derived)
+        _note(db, wish, before.document if before else "", stored.document)
+        changes = {digest: record for digest, _, _, record in derived.records}
+        changes.update(dict.fromkeys(gone.difference(changes), _NO_RECORD))
+        new_ceiling = isinstance(thing, Key) and self._is_new_ceiling(thing)
+        return Done(stored, tuple(changes.items()), secrets=tuple(rows), new_ceiling=new_ceiling)
+
+    def _found(self, db: Connection, wish: Wish) -> Stored:
+        if self._names.in_file(wish.collection, wish.id):
+            raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
+        found = objects.find(db, wish.collection, wish.id)
+        if found is None:
+            raise NotFound(f"there is no {wish.kind} {wish.id[:80]}")
+        if wish.version is not None and wish.version != found.version:
+            raise PreconditionFailed(f"it has changed: its version is {found.version}, not {wish.version}")
+        return found
+
+    def _check(self, db: Connection, thing: Thing) -> None:
+        """Raises ConfigErrors where names do not exist, or the values contradict each other."""
+        known = self._names.known(db)
+        if isinstance(thing, Customer):
+            findings = list(customer_findings((), thing))
+        elif isinstance(thing, Team):
+            findings = list(team_findings((), thing, known))
+        else:
+            findings = list(key_findings((), thing, known))
+            unfit = secret_finding((), thing)
+            if thing.secret is not None and thing.secret_sha256 is not None:
+                unfit = Finding(("secret_sha256",), "a key has either secret or secret_sha256")
+            findings += [unfit] if unfit else []
+        if findings:
+            raise problems_of(findings)
+
+    def _is_new_ceiling(self, key: Key) -> bool:
+        return isinstance(key.unpriced, Ceiling) and not self._names.has_ceiling(ceiling_of(key))
+
+
+def _sha256(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _first_secret(key: Key) -> tuple[str | None, bytes]:
+    """The secret to say once, None where its creator knows it, and its digest."""
+    if key.secret is not None or key.secret_sha256 is not None:
+        return None, digest_of(key)
+    secret = issued_secret()
+    return secret, _sha256(secret)
+
+
+def _note(db: Connection, wish: Wish, before: str, after: str) -> None:
+    audit.add(
+        db, audit.Entry(0, time.time_ns() // 1000, wish.actor, wish.action, wish.collection, wish.id, before, after)
+    )
+
+
+def _derived(thing: Thing, rows: Sequence[SecretRow]) -> Derived:
+    budgets = tuple(
+        (record.id, record.owner, record.level, msgspec.msgpack.encode(record))
+        for owner, some in budgets_of(thing)
+        for record in budget_records(owner, some)
+    )
+    if isinstance(thing, Key):
+        refs = {owner_name("team", thing.team)} if thing.team else set()
+        refs |= {f"provider:{each.provider}" for each in thing.providers or ()}
+        refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
+        records = tuple((row.digest, row.expires_ns, row.created_us, _record_until(thing, row)) for row in rows)
+        return Derived(records, budgets, frozenset(refs))
+    digest, record = owner_record(thing)
+    refs = {owner_name("customer", thing.customer)} if isinstance(thing, Team) and thing.customer else set()
+    return Derived(((digest, 0, 0, record),), budgets, frozenset(refs))
+
+
+def _record_until(key: Key, row: SecretRow) -> bytes:
+    """The record of a key under one of its secrets, which a rotation may end before the key itself."""
+    ends = [moment for moment in (key.expires, row.expires_ns) if moment]
+    return key_record(msgspec.structs.replace(key, expires=min(ends) if ends else None))

@@ -1,0 +1,77 @@
+"""Snapshots and changes on their way to the workers: written beside the arena, announced in it."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from fastgate._core.arena import Arena
+from fastgate.control.compile import CompiledSnapshot, Record
+from fastgate.wire.changes import Change, ChangeLog, log_path
+
+log = logging.getLogger("fastgate.control")
+
+COMPACT_BYTES = 16 << 20
+"""Of changes, after which a new snapshot is worth its work: workers hold in memory what changed."""
+
+
+class Publisher:
+    """Writes into ``folder``; its methods may be called from any thread, ``publish`` by one at a time."""
+
+    def __init__(self, folder: Path, arena: Arena) -> None:
+        self._folder = folder
+        self._arena = arena
+        self._lock = threading.Lock()
+        self._logs: tuple[ChangeLog, ...] = ()
+        self._pending: list[Change] = []
+
+    def publish(self, compiled: CompiledSnapshot, stored: Callable[[], Iterable[Record]]) -> int:
+        """Puts a snapshot in force, with the records that ``stored`` gives; returns how many it has.
+
+        ``stored`` is called when changes go to the new snapshot's log, too: what is committed before is in its answer,
+        what is committed later is in the log. Raises ``OSError``, ``ValueError``; then what was in force still is.
+        """
+        fresh = ChangeLog(log_path(self._folder, compiled.head.generation))
+        with self._lock:
+            self._logs += (fresh,)
+        try:
+            count = compiled.write(self._folder / "snapshot.bin", stored())
+            self._arena.snapshot_generation = compiled.head.generation
+        except BaseException:
+            with self._lock:
+                self._logs = self._logs[:-1]
+            fresh.remove()
+            raise
+        with self._lock:
+            old, self._logs = self._logs[:-1], (fresh,)
+        self._retire(old, fresh)
+        return count
+
+    def change(self, changes: Iterable[Change]) -> None:
+        """Tells the workers of changes that are committed. Raises ``OSError``; then they go with the next ones."""
+        with self._lock:
+            self._pending += changes
+            for each in self._logs:
+                each.append(self._pending)
+            self._pending = []
+
+    @property
+    def pending(self) -> int:
+        """Changes that could not be written yet."""
+        return len(self._pending)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether so much changed that a new snapshot is due."""
+        return bool(self._logs) and self._logs[-1].size > COMPACT_BYTES
+
+    def _retire(self, old: Iterable[ChangeLog], fresh: ChangeLog) -> None:
+        """Ends old logs. The last one stays, since a worker may be about to open it; those before it go."""
+        for each in old:
+            each.close()
+        kept = {fresh.path, *(each.path for each in old)}
+        for path in self._folder.glob("changes-*.bin"):
+            if path not in kept:
+                with suppress(OSError):
+                    path.unlink()

@@ -1,0 +1,1 @@
+"""What operators create while the gateway runs: objects, secrets' digests, and the record of who changed what."""

@@ -1,0 +1,75 @@
+"""The tables of the state store, and how older files become newer ones.
+
+``objects`` holds documents as operators wrote them; everything else is made from them when they are written:
+``records`` is what workers read, under the digest that they look for; ``budgets`` lists their budgets; ``refs`` says
+which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``).
+"""
+
+import sqlite3
+from typing import Final
+
+from fastgate.state.errors import NewerState
+
+MIGRATIONS: Final = (
+    """
+    CREATE TABLE objects (
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        document TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        created_us INTEGER NOT NULL,
+        updated_us INTEGER NOT NULL,
+        PRIMARY KEY (collection, id)
+    ) WITHOUT ROWID, STRICT;
+    CREATE TABLE refs (
+        target TEXT NOT NULL,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (target, collection, id)
+    ) WITHOUT ROWID, STRICT;
+    CREATE INDEX refs_source ON refs (collection, id);
+    CREATE TABLE records (
+        digest BLOB PRIMARY KEY,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        expires_ns INTEGER NOT NULL,
+        created_us INTEGER NOT NULL,
+        record BLOB NOT NULL
+    ) WITHOUT ROWID, STRICT;
+    CREATE INDEX records_source ON records (collection, id);
+    CREATE INDEX records_expiry ON records (expires_ns) WHERE expires_ns > 0;
+    CREATE TABLE budgets (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        level TEXT NOT NULL,
+        collection TEXT NOT NULL,
+        source TEXT NOT NULL,
+        record BLOB NOT NULL
+    ) WITHOUT ROWID, STRICT;
+    CREATE INDEX budgets_owner ON budgets (owner);
+    CREATE INDEX budgets_source ON budgets (collection, source);
+    CREATE TABLE audit (
+        seq INTEGER PRIMARY KEY,
+        at_us INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        hash BLOB NOT NULL
+    ) STRICT;
+    """,
+)
+"""One per version; a file's ``user_version`` says how many it has had. Never change one that was released."""
+
+
+def migrate(connection: sqlite3.Connection, name: str) -> None:
+    """Brings the file up to date, each step whole or not at all. Raises :class:`NewerState`."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise NewerState(
+            f"{name} has state of version {version}, this program knows {len(MIGRATIONS)}: use the one that wrote it"
+        )
+    for number in range(version, len(MIGRATIONS)):
+        connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")

@@ -1,0 +1,149 @@
+"""The SQLite file: one thread writes, in groups that share a commit; any thread reads."""
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from fastgate.state.errors import StateError
+from fastgate.state.schema import migrate
+
+MOST_PER_COMMIT: Final = 256
+MOST_WAITING: Final = 4096
+BUSY_MS: Final = 5000
+_KEPT: Final = 4
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Work:
+    """A piece of writing: whole, or not done at all."""
+
+    do: Callable[[sqlite3.Connection], Any]
+    done: Future[Any]
+    tell: Callable[[Any], None]
+    """Called with its result once it is committed, in the order of commits."""
+
+
+class Store:
+    """``Store(path)``: opened, created or brought up to date. Raises :class:`StateError`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
+        self._work: queue.Queue[Work | None] = queue.Queue(MOST_WAITING)
+        try:
+            self._writer = self._connect()
+            path.chmod(0o600)
+            migrate(self._writer, str(path))
+        except (sqlite3.Error, OSError) as error:
+            raise StateError(f"{path} cannot be used: {error}") from error
+        self._thread = threading.Thread(target=self._write, name="state", daemon=True)
+        self._thread.start()
+
+    def write(self, do: Callable[[sqlite3.Connection], T], tell: Callable[[T], None] = lambda _: None) -> Future[T]:
+        """Runs ``do`` in a transaction of the writer's thread; what it raises undoes it alone.
+
+        The future is done when the disk has it and ``tell`` has returned. Raises :class:`StateError` where too many
+        wait already.
+        """
+        done: Future[T] = Future()
+        try:
+            self._work.put_nowait(Work(do, done, tell))
+        except queue.Full:
+            raise StateError("too many changes wait already: try again in a moment") from None
+        return done
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """A connection that sees one state of the file. Raises :class:`StateError`."""
+        try:
+            connection = self._readers.get_nowait()
+        except queue.Empty:
+            connection = self._connect()
+        try:
+            connection.execute("BEGIN")
+            yield connection
+        except sqlite3.Error as error:
+            raise StateError(f"{self.path} cannot be read: {error}") from error
+        finally:
+            connection.rollback()
+            if self._readers.qsize() < _KEPT:
+                self._readers.put(connection)
+            else:
+                connection.close()
+
+    def close(self) -> None:
+        """Finishes what was asked for."""
+        self._work.put(None)
+        self._thread.join()
+        self._writer.close()
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._readers.get_nowait().close()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # an answer means that the disk has it
+        return connection
+
+    def _write(self) -> None:
+        while (first := self._work.get()) is not None:
+            group = [first]
+            while len(group) < MOST_PER_COMMIT and not self._work.empty():
+                following = self._work.get()
+                if following is None:
+                    self._work.put(None)
+                    break
+                group.append(following)
+            self._commit(group)
+
+    def _commit(self, group: list[Work]) -> None:
+        results: list[tuple[Work, Any]] = []
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            for work in group:
+                with contextlib.suppress(_Undone):
+                    results.append((work, self._do(work)))
+            self._writer.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                self._writer.rollback()
+            failure = StateError(f"{self.path} cannot be written: {error}")
+            for work in group:
+                if not work.done.done():
+                    work.done.set_exception(failure)
+            return
+        for work, result in results:
+            try:
+                work.tell(result)
+            except Exception as error:  # noqa: BLE001  # whoever waits for it is told
+                work.done.set_exception(error)
+            else:
+                work.done.set_result(result)
+
+    def _do(self, work: Work) -> Any:
+        self._writer.execute("SAVEPOINT work")
+        try:
+            result = work.do(self._writer)
+        except sqlite3.OperationalError:  # a full disk, say: it concerns the whole group
+            raise
+        except Exception as error:
+            self._writer.execute("ROLLBACK TO work")
+            self._writer.execute("RELEASE work")
+            work.done.set_exception(error)
+            raise _Undone from error
+        self._writer.execute("RELEASE work")
+        return result
+
+
+class _Undone(Exception):
+    """A piece of work failed and was taken back."""

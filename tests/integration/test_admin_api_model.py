@@ -1,0 +1,147 @@
+"""The admin API against a model of it: whatever is asked in whatever order, both say the same."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from tests.support.control_host import ControlHost
+
+COLLECTIONS = st.sampled_from(["customers", "teams", "keys"])
+NAMES = st.sampled_from(["a", "b", "c"])
+LIMITS = st.sampled_from(["1", "2.5", "1000"])
+WINDOWS = st.sampled_from(["day", "month", "lifetime"])
+BUDGETS = st.lists(st.builds(lambda limit, window: {"limit_usd": limit, "window": window}, LIMITS, WINDOWS), max_size=2)
+PARENTS = {"teams": ("customer", "customers"), "keys": ("team", "teams")}
+"""By collection, the setting that names another object, and that one's collection."""
+
+
+class Api(RuleBasedStateMachine):
+    """``things``: collection and id to what the document has to say; ``versions`` to its version."""
+
+    client: ClassVar[httpx.Client]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.things: dict[tuple[str, str], dict[str, Any]] = {}
+        self.versions: dict[tuple[str, str], int] = {}
+
+    @initialize()
+    def nothing_is_there(self) -> None:
+        for collection in ("keys", "teams", "customers"):
+            for item in self.client.get(f"/{collection}").json()["items"]:
+                if item["source"] == "api":
+                    assert self.client.delete(f"/{collection}/{item['id']}").status_code == 204
+
+    def expected(self, collection: str, document: dict[str, Any]) -> int:
+        """Whether such a document may be: 422 where its parent is missing, or two budgets are one."""
+        windows = [budget["window"] for budget in document.get("budgets", ())]
+        name, parents = PARENTS.get(collection, ("", ""))
+        parent = document.get(name)
+        missing = parent is not None and (parents, parent) not in self.things
+        return 422 if missing or len(windows) > len(set(windows)) else 0
+
+    @rule(collection=COLLECTIONS, id_=NAMES, parent=st.none() | NAMES, budgets=BUDGETS)
+    def create(self, collection: str, id_: str, parent: str | None, budgets: list[dict[str, str]]) -> None:
+        document: dict[str, Any] = {"id": id_, "budgets": budgets}
+        if collection in PARENTS and parent is not None:
+            document[PARENTS[collection][0]] = parent
+        answer = self.client.post(f"/{collection}", json=document)
+        if (collection, id_) in self.things:
+            assert answer.status_code == 409, answer.text
+            return
+        assert answer.status_code == (self.expected(collection, document) or 201), answer.text
+        if answer.status_code == 201:
+            self.things[collection, id_] = document
+            self.versions[collection, id_] = 1
+            assert ("secret" in answer.json()) == (collection == "keys")
+
+    @rule(collection=COLLECTIONS, id_=NAMES, budgets=BUDGETS, stale=st.booleans())
+    def change(self, collection: str, id_: str, budgets: list[dict[str, str]], stale: bool) -> None:
+        known = self.things.get((collection, id_))
+        version = self.versions.get((collection, id_), 1) - (1 if stale else 0)
+        answer = self.client.patch(
+            f"/{collection}/{id_}", json={"budgets": budgets}, headers={"if-match": f'"{version}"'}
+        )
+        if known is None:
+            assert answer.status_code == 404
+            return
+        if stale:
+            assert answer.status_code == 412
+            return
+        document = {**known, "budgets": budgets}
+        assert answer.status_code == (self.expected(collection, document) or 200), answer.text
+        if answer.status_code == 200:
+            self.things[collection, id_] = document
+            self.versions[collection, id_] += 1
+            assert answer.headers["etag"] == f'"{self.versions[collection, id_]}"'
+
+    @rule(collection=COLLECTIONS, id_=NAMES)
+    def delete(self, collection: str, id_: str) -> None:
+        answer = self.client.delete(f"/{collection}/{id_}")
+        named = [
+            (child, other)
+            for child, (name, parents) in PARENTS.items()
+            for (where, other), document in self.things.items()
+            if where == child and parents == collection and document.get(name) == id_
+        ]
+        if (collection, id_) not in self.things:
+            assert answer.status_code == 404
+        elif named:
+            assert answer.status_code == 409
+        else:
+            assert answer.status_code == 204
+            del self.things[collection, id_], self.versions[collection, id_]
+
+    @rule(id_=NAMES, action=st.sampled_from(["rotate", "revoke"]))
+    def turn(self, id_: str, action: str) -> None:
+        answer = self.client.post(f"/keys/{id_}/{action}")
+        if ("keys", id_) not in self.things:
+            assert answer.status_code == 404
+            return
+        assert answer.status_code == 200
+        assert len(answer.json()["secrets"]) == (action == "rotate")
+        self.versions["keys", id_] += 1
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        for collection in ("customers", "teams", "keys"):
+            items = self.client.get(f"/{collection}").json()["items"]
+            found = {item["id"]: item for item in items if item["source"] == "api"}
+            assert set(found) == {id_ for where, id_ in self.things if where == collection}
+            for id_, item in found.items():
+                document = self.things[collection, id_]
+                assert item["version"] == self.versions[collection, id_]
+                shown = [(b["limit_usd"], b["window"]) for b in item["budgets"]]
+                assert shown == [(b["limit_usd"], b["window"]) for b in document["budgets"]]
+        budgets = {item["id"] for item in self.client.get("/budgets").json()["items"]}
+        expected = {
+            f"{collection.removesuffix('s')}:{id_}/{budget['window']}/default"
+            for (collection, id_), document in self.things.items()
+            for budget in document["budgets"]
+        }
+        assert {id_ for id_ in budgets if id_.partition(":")[2].partition("/")[0] in {"a", "b", "c"}} == expected
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[ControlHost]:
+    host = ControlHost(tmp_path)
+    yield host
+    host.close()
+
+
+@pytest.mark.timeout(240)
+def test_the_api_does_what_its_model_does(host: ControlHost) -> None:
+    Api.client = httpx.Client(base_url=f"{host.client.base_url}/api/v1", headers=host.client.headers, trust_env=False)
+    with Api.client:
+        checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+        run_state_machine_as_test(
+            Api, settings=settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=checks)
+        )
+        rows = Api.client.get("/audit", params={"limit": 1000}).json()["items"]
+        assert [row["seq"] for row in rows] == sorted((row["seq"] for row in rows), reverse=True)
