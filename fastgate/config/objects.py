@@ -18,6 +18,9 @@ from fastgate.config.variables import Variables
 
 MAX_DEPTH: Final = 24
 _WHERE: Final = "body"
+_INFO: Final[dict[type, msgspec.inspect.Type]] = {
+    type_: msgspec.inspect.type_info(type_) for type_ in (Customer, Team, Key)
+}
 _JSON: Final = msgspec.json.Encoder(order="sorted")
 
 T = TypeVar("T", bound=Customer | Team | Key)
@@ -64,7 +67,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def read_object(type_: type[T], values: dict[str, Any]) -> T:
     """Raises :class:`ConfigErrors` with everything that is wrong with it by itself."""
     reader = Reader(_WHERE, _Literal())
-    read = reader.read(msgspec.inspect.type_info(type_), _node(values, MAX_DEPTH), ())
+    read = reader.read(_INFO[type_], _node(values, MAX_DEPTH), ())
     if reader.problems or read is FAILED:
         raise ConfigErrors(reader.problems)
     return msgspec.convert(read, type_)
@@ -72,7 +75,7 @@ def read_object(type_: type[T], values: dict[str, Any]) -> T:
 
 def object_document(thing: Customer | Team | Key) -> dict[str, Any]:
     """What JSON says of it, defaults written out, without secrets."""
-    shown: dict[str, Any] = show(msgspec.inspect.type_info(type(thing)), thing)
+    shown: dict[str, Any] = show(_INFO[type(thing)], thing)
     return {name: value for name, value in shown.items() if name not in ("secret", "secret_sha256")}
 
 

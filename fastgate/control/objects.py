@@ -69,7 +69,11 @@ class Wish:
 
 def issued_secret() -> str:
     """``sk-fg-`` and 43 characters of base 62: 256 bits."""
-    return PREFIX + "".join(secrets.choice(_ALPHABET) for _ in range(_SECRET_LENGTH))
+    number, text = secrets.randbelow(62**_SECRET_LENGTH), PREFIX
+    for _ in range(_SECRET_LENGTH):
+        number, digit = divmod(number, 62)
+        text += _ALPHABET[digit]
+    return text
 
 
 class Objects:
