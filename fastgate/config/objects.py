@@ -47,7 +47,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
             body.decode(),
             object_pairs_hook=_unique,
             parse_int=_Number,
-            parse_float=_Number,
+            parse_float=_fraction,
             parse_constant=_no_constant,
         )
         json.dumps(found, ensure_ascii=False).encode()
@@ -126,6 +126,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"{twice[:80]} is given twice")
     return found
+
+
+def _fraction(text: str) -> _Number:
+    """To JSON 5.0 is an integer, too."""
+    whole, _, rest = text.partition(".")
+    return _Number(whole if rest and not rest.strip("0") else text)
 
 
 def _no_constant(name: str) -> Any:

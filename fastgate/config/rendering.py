@@ -33,9 +33,24 @@ def schema() -> dict[str, Any]:
 
 
 def object_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of one object, such as ``Key``, with what it refers to written out."""
+    """The JSON Schema of one object, such as ``Key``, with what it refers to written out.
+
+    In JSON null says of every setting that has a default that it is not set.
+    """
     document = schema()
-    return dict(_inlined(document["$defs"][name], document["$defs"]))
+    return dict(_nullable(_inlined(document["$defs"][name], document["$defs"])))
+
+
+def _nullable(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_nullable(child) for child in node]
+    if not isinstance(node, dict):
+        return node
+    node = {name: _nullable(child) for name, child in node.items()}
+    for name, child in node.get("properties", {}).items():
+        if name not in node.get("required", ()) and child.get("type") in {"array", "object"}:
+            node["properties"][name] = {"anyOf": [child, {"type": "null"}]}
+    return node
 
 
 def _inlined(node: Any, definitions: dict[str, Any]) -> Any:

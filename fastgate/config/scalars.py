@@ -126,7 +126,9 @@ def _text(pattern: str, wants: str, **schema: Any) -> Meta:
 
 _ID = r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,63}"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
-_AMOUNT_SCHEMA: Final = {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,15})?$"}
+_PLACES: Final = r"(\.[0-9]{1,9})?"
+_AMOUNT_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-8]?[0-9]{{1,9}}{_PLACES}|9000000000)$"}
+_PRICE_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-9]{{1,6}}{_PLACES}|1000000)$"}
 
 Usd = Annotated[
     int,
@@ -141,7 +143,7 @@ Price = Annotated[
     str,
     Meta(
         extra={"scalar": Scalar('a decimal price in quotes, such as "0.15"', _parse_price)},
-        extra_json_schema=_AMOUNT_SCHEMA,
+        extra_json_schema=_PRICE_SCHEMA,
     ),
 ]
 """A decimal string of USD, at most 9 places."""

@@ -14,7 +14,7 @@ from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.cost_lines import cost_lines
 from fastgate.control.counters import standing
-from fastgate.control.parameters import bounded, direct_conditions, which
+from fastgate.control.parameters import MOST_WHERE, bounded, direct_conditions, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
 from fastgate.control.queries import Queries
@@ -34,12 +34,15 @@ _HOUR_US: Final = 3_600_000_000
 
 Where = Annotated[
     list[str] | None,
-    Parameter(description="attribute=value; repeated: all must hold, those on one attribute are alternatives"),
+    Parameter(
+        description="attribute=value; repeated: all must hold, those on one attribute are alternatives",
+        max_items=MOST_WHERE,
+    ),
 ]
 Since = Annotated[str | None, Parameter(description="first moment: RFC 3339, or a date in UTC")]
 Until = Annotated[str | None, Parameter(description="moment after the last: RFC 3339, or a date in UTC")]
-Limit = Annotated[int | None, Parameter(description="how many at most")]
-Cursor = Annotated[str | None, Parameter(description="`next` of the page before")]
+Limit = Annotated[int | None, Parameter(description="how many at most", ge=1, le=1000)]
+Cursor = Annotated[str | None, Parameter(description="`next` of the page before", max_length=512)]
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -65,6 +68,8 @@ async def get_spend(
     limit: Limit = None,
 ) -> answers.SpendAnswer:
     """Sums of requests, amounts and tokens. Token counts are disjoint, but for reasoning and audio: parts of output."""
+    if by is not None and not by.strip():
+        raise BadParameter("by", "it names no attribute: leave it out to have the total alone")
     grouping, chosen = attributes(by or ""), which(since, until, where or ())
     most = bounded(limit, spend.MOST_GROUPS, spend.MOST_GROUPS)
     found = await _queries(state).run(lambda cursor: spend.spend(cursor, grouping, interval, chosen, most))
@@ -104,7 +109,7 @@ async def list_requests(
     """Filtered by any attribute, as `team=platform`, `tag:feature=search`, or in `where`."""
     chosen = which(since, until, [*(where or ()), *direct_conditions(request.query_params)])
     most = bounded(limit, 100, requests.MOST_ROWS)
-    page = await _queries(state).run(lambda db: requests.page(db, chosen, cursor, most))
+    page = await _queries(state).run(lambda db: requests.page(db, chosen, cursor or None, most))
     return answers.RequestList([answers.request(row) for row in page.rows], page.next)
 
 
@@ -128,8 +133,6 @@ async def list_budgets(
     """In the order of their ids."""
     plane = _plane(state)
     most = bounded(limit, 100, MOST_BUDGETS)
-    if cursor is not None and (len(cursor) > 512 or "/" not in cursor):
-        raise BadParameter("cursor", "not a cursor of this list: take it from the answer's `next`")
     # One more than asked for tells whether there are more; the cursor is the last id: nothing can shift it.
     found = await asyncio.to_thread(plane.budgets.page, cursor or "", most + 1, level, owner)
     page = found[:most]

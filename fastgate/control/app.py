@@ -5,11 +5,11 @@ from typing import Any, Final
 from litestar import Litestar, Response, Router
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
 from fastgate.control import api, objects_api, site
 from fastgate.control.access import Access
+from fastgate.control.description import Description
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import HANDLERS, MEDIA_TYPE, document
 from fastgate.control.queries import Queries
@@ -28,7 +28,7 @@ def application(plane: ControlPlane, access: Access, queries: Queries) -> Litest
         openapi_config=OpenAPIConfig(
             title="fastgate admin API",
             version=__version__,
-            render_plugins=[JsonRenderPlugin(path="/openapi.json")],
+            render_plugins=[Description(path="/openapi.json")],
             openapi_router=Router(
                 "/api/v1", route_handlers=[], after_request=_not_found_as_problem, include_in_schema=False
             ),

@@ -94,14 +94,19 @@ class Objects:
         if collection == "keys":
             values = {"id": f"key-{issued_secret()[-12:]}", **values}
         thing = read_object(TYPES[collection], values)
+        unfit = secret_finding((), thing) if isinstance(thing, Key) else None
+        if unfit is not None:
+            raise problems_of([unfit])
         return self._write(lambda db: self._create(db, Wish(collection, thing.id, "create", actor), thing))
 
     def update(self, wish: Wish, patch: dict[str, Any]) -> Future[Done]:
         """Merges a patch (RFC 7396) into the document."""
         if "id" in patch and patch["id"] != wish.id:
             raise problem("id: an id cannot change", "create another object")
-        for name in ("secret", "secret_sha256"):
-            if name in patch:
+        for name in patch:
+            if name not in TYPES[wish.collection].__struct_fields__:
+                raise problem(f"{name[:80]}: unknown setting")
+            if name in {"secret", "secret_sha256"}:
                 raise problem(f"{name}: a secret is changed by rotate", f"POST keys/{wish.id}/rotate")
         return self._write(lambda db: self._update(db, wish, patch))
 
@@ -214,7 +219,7 @@ class Objects:
         return found
 
     def _check(self, db: Connection, thing: Thing) -> None:
-        """Raises ConfigErrors where names do not exist, or the values contradict each other."""
+        """Raises Conflict where names do not exist, or the values contradict each other."""
         known = self._names.known(db)
         if isinstance(thing, Customer):
             findings = list(customer_findings((), thing))
@@ -222,12 +227,12 @@ class Objects:
             findings = list(team_findings((), thing, known))
         else:
             findings = list(key_findings((), thing, known))
-            unfit = secret_finding((), thing)
             if thing.secret is not None and thing.secret_sha256 is not None:
-                unfit = Finding(("secret_sha256",), "a key has either secret or secret_sha256")
-            findings += [unfit] if unfit else []
+                findings.append(Finding(("secret_sha256",), "a key has either secret or secret_sha256"))
         if findings:
-            raise problems_of(findings)
+            errors = problems_of(findings)
+            found = [{"message": problem.message, "hint": problem.hint} for problem in errors.problems]
+            raise Conflict("; ".join(each["message"] for each in found[:3]), problems=found)
 
     def _is_new_ceiling(self, key: Key) -> bool:
         return isinstance(key.unpriced, Ceiling) and not self._names.has_ceiling(ceiling_of(key))

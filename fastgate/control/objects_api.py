@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar import Request, Response, Router, delete, get, patch, post
+from litestar import HttpMethod, Request, Response, Router, delete, get, patch, post, route
 from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import Parameter
@@ -18,7 +18,7 @@ from litestar.params import Parameter
 from fastgate.config.objects import object_document, parse_object
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.object_schemas import operation_of
-from fastgate.control.objects import MOST_OVERLAP_SECONDS, Collection, Done, Thing, Wish
+from fastgate.control.objects import Collection, Done, Thing, Wish
 from fastgate.control.parameters import bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
@@ -28,13 +28,12 @@ from fastgate.state.objects import SecretRow, Stored
 
 MOST_OBJECTS: Final = 1000
 ACTOR: Final = "admin"
-_ETAG: Final = re.compile(r'"(\d{1,18})"')
+_ETAG: Final = re.compile(r'"?([0-9]{1,18})"?')
 
 AnyRequest = Request[Any, Any, Any]
 Document = dict[str, Any]
-IfMatch = Annotated[str | None, Parameter(header="if-match", description="the ETag that it must still have")]
-Cursor = Annotated[str | None, Parameter(description="`next` of the page before")]
-Limit = Annotated[int | None, Parameter(description="how many at most")]
+Cursor = Annotated[str | None, Parameter(description="`next` of the page before", max_length=512)]
+Limit = Annotated[int | None, Parameter(description="how many at most", ge=1, le=MOST_OBJECTS)]
 
 
 Narrowed = tuple[str | None, Callable[[Thing], bool]]
@@ -116,7 +115,9 @@ def _one(plane: ControlPlane, collection: Collection, id_: str) -> Response[Docu
     return Response(shown(stored, rows), headers={"etag": f'"{stored.version}"'})
 
 
-def _version(if_match: str | None) -> int | None:
+def _version(request: AnyRequest) -> int | None:
+    """What ``If-Match`` asks for. It is every HTTP resource's own header, so no parameter of an operation."""
+    if_match = request.headers.get("if-match")
     if if_match is None or if_match.strip() == "*":
         return None
     found = _ETAG.fullmatch(if_match.strip())
@@ -145,6 +146,7 @@ def _narrowed(name: str, value: str | None) -> Narrowed:
 def _collection(collection: Collection, parent: str | None) -> list[HTTPRouteHandler]:
     """The five operations that every collection has."""
     one = collection.removesuffix("s")
+    path = f"/{collection}/{{object_id:str}}"
 
     async def _list(state: State, cursor: str | None, limit: int | None, value: str | None = None) -> ObjectList:
         most = bounded(limit, 100, MOST_OBJECTS)
@@ -179,27 +181,46 @@ def _collection(collection: Collection, parent: str | None) -> list[HTTPRouteHan
         done = _plane(state).objects.create(collection, values, ACTOR)
         return _answer(await asyncio.wrap_future(done), 201)
 
-    @get(f"/{collection}/{{object_id:str}}", summary=f"One {one}")
+    @get(path, summary=f"One {one}")
     async def read(state: State, object_id: str) -> Response[Document]:
         return await asyncio.to_thread(_one, _plane(state), collection, object_id)
 
     @patch(
         f"/{collection}/{{object_id:str}}", summary=f"Change a {one}", operation_class=operation_of(collection, "patch")
     )
-    async def change(request: AnyRequest, state: State, object_id: str, if_match: IfMatch = None) -> Response[Document]:
-        """A JSON merge patch (RFC 7396): what is not named stays, null takes away."""
+    async def change(request: AnyRequest, state: State, object_id: str) -> Response[Document]:
+        """A JSON merge patch (RFC 7396): what is not named stays, null takes away. Heeds ``If-Match``."""
         values = parse_object(await request.body())
-        wish = Wish(collection, object_id, "update", ACTOR, _version(if_match))
+        wish = Wish(collection, object_id, "update", ACTOR, _version(request))
         done = _plane(state).objects.update(wish, values)
         return _answer(await asyncio.wrap_future(done))
 
-    @delete(f"/{collection}/{{object_id:str}}", summary=f"Delete a {one}")
-    async def remove(state: State, object_id: str, if_match: IfMatch = None) -> None:
-        """One that nothing else names."""
-        wish = Wish(collection, object_id, "delete", ACTOR, _version(if_match))
+    @delete(path, summary=f"Delete a {one}")
+    async def remove(request: AnyRequest, state: State, object_id: str) -> None:
+        """One that nothing else names. Heeds ``If-Match``."""
+        wish = Wish(collection, object_id, "delete", ACTOR, _version(request))
         await asyncio.wrap_future(_plane(state).objects.delete(wish))
 
-    return [list_, create, read, change, remove]
+    # The framework's own answers to OPTIONS name the methods of the first handler of a path only, unless it has one.
+    return [
+        _options(f"/{collection}", "GET, OPTIONS, POST"),
+        list_,
+        create,
+        _options(path, "DELETE, GET, OPTIONS, PATCH"),
+        read,
+        change,
+        remove,
+    ]
+
+
+def _options(path: str, allow: str) -> HTTPRouteHandler:
+    """What can be done at a path."""
+
+    @route(path, http_method=[HttpMethod.OPTIONS], include_in_schema=False, status_code=204)
+    async def options() -> Response[None]:
+        return Response(None, headers={"allow": allow})
+
+    return options
 
 
 @post("/keys/{object_id:str}/rotate", summary="Issue a new secret for a key", status_code=200)
@@ -211,10 +232,7 @@ async def rotate(
     ] = None,
 ) -> Response[Document]:
     """The answer has the new ``secret``, this once."""
-    overlap = 0 if overlap_seconds is None else overlap_seconds
-    if not 0 <= overlap <= MOST_OVERLAP_SECONDS:
-        raise BadParameter("overlap_seconds", f"{overlap} is not between 0 and {MOST_OVERLAP_SECONDS}")
-    return _answer(await asyncio.wrap_future(_plane(state).objects.rotate(object_id, overlap, ACTOR)))
+    return _answer(await asyncio.wrap_future(_plane(state).objects.rotate(object_id, overlap_seconds or 0, ACTOR)))
 
 
 @post("/keys/{object_id:str}/revoke", summary="Stop all secrets of a key", status_code=200)
@@ -228,17 +246,15 @@ async def list_audit(
     state: State,
     collection: Literal["customers", "teams", "keys"] | None = None,
     id: Annotated[str | None, Parameter(description="of the object")] = None,
-    cursor: Cursor = None,
+    cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1)] = None,
     limit: Limit = None,
 ) -> ObjectList:
     """Each row's ``hash`` covers the row before it: `fastgate doctor` finds what was changed or taken out."""
     most = bounded(limit, 100, MOST_OBJECTS)
-    if cursor is not None and not re.fullmatch(r"[0-9]{1,18}", cursor):
-        raise BadParameter("cursor", "not a cursor of this list: take it from the answer's `next`")
 
     def read() -> list[audit.Entry]:
         with _plane(state).store.read() as db:
-            return audit.page(db, int(cursor) if cursor else None, most + 1, collection, id)
+            return audit.page(db, cursor, most + 1, collection, id)
 
     found = await asyncio.to_thread(read)
     items = [_entry(entry) for entry in found[:most]]

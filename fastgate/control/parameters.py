@@ -7,9 +7,11 @@ from typing import Final
 
 from litestar.datastructures import MultiDict
 
-from fastgate.control.problems import BadParameter
+from fastgate.control.problems import BadParameter, Conflict
 from fastgate.ledger.attributes import NAMES, Filter, conditions
 
+MOST_WHERE: Final = 32
+"""Conditions in `where`; as many more may be parameters of their own."""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -44,7 +46,7 @@ def which(since: str | None, until: str | None, where: Iterable[str]) -> Filter:
     """The filter that the parameters describe."""
     since_us, until_us = moment_us(since, "since"), moment_us(until, "until")
     if since_us is not None and until_us is not None and until_us < since_us:
-        raise BadParameter("until", "until is before since")
+        raise Conflict("until is before since", parameter="until")
     return Filter(since_us, until_us, tuple((name, tuple(values)) for name, values in conditions(where)))
 
 

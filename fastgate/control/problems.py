@@ -130,7 +130,8 @@ def _problem(_: Request[Any, Any, Any], problem: Problem) -> Response[bytes]:
 
 
 def _bad_query(_: Request[Any, Any, Any], error: BadQuery) -> Response[bytes]:
-    return _answer(400, "bad_parameter", str(error), parameter=error.parameter)
+    status = 404 if error.parameter == "cursor" else 400  # a page that is not there
+    return _answer(status, "bad_parameter", str(error), parameter=error.parameter)
 
 
 def _unavailable(_: Request[Any, Any, Any], error: LedgerUnavailable) -> Response[bytes]:

@@ -60,7 +60,13 @@ def _may_see_metrics(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRout
     state.access.check_metrics(connection, token.reveal() if token else None)
 
 
-@get("/metrics", summary="Prometheus metrics", guards=[_may_see_metrics, known_parameters], sync_to_thread=True)
+@get(
+    "/metrics",
+    summary="Prometheus metrics",
+    guards=[_may_see_metrics, known_parameters],
+    sync_to_thread=True,
+    media_type=MediaType.TEXT,
+)
 def metrics(state: State) -> Response[bytes]:
     """In the text format."""
     plane: ControlPlane = state.plane

@@ -109,9 +109,7 @@ def attributes(text: str, parameter: str = "by") -> list[Attribute]:
     names = [name.strip() for name in text.split(",")] if text.strip() else []
     if len(names) > 8:
         raise BadQuery(parameter, "at most 8 attributes can be combined")
-    if len(set(names)) != len(names):
-        raise BadQuery(parameter, "an attribute is named twice")
-    return [attribute(name, parameter) for name in names]
+    return [attribute(name, parameter) for name in dict.fromkeys(names)]
 
 
 def conditions(texts: Iterable[str], parameter: str = "where") -> list[tuple[Attribute, list[str]]]:

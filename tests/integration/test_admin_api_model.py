@@ -39,12 +39,12 @@ class Api(RuleBasedStateMachine):
                     assert self.client.delete(f"/{collection}/{item['id']}").status_code == 204
 
     def expected(self, collection: str, document: dict[str, Any]) -> int:
-        """Whether such a document may be: 422 where its parent is missing, or two budgets are one."""
+        """Whether such a document may be: 409 where its parent is missing, or two budgets are one."""
         windows = [budget["window"] for budget in document.get("budgets", ())]
         name, parents = PARENTS.get(collection, ("", ""))
         parent = document.get(name)
         missing = parent is not None and (parents, parent) not in self.things
-        return 422 if missing or len(windows) > len(set(windows)) else 0
+        return 409 if missing or len(windows) > len(set(windows)) else 0
 
     @rule(collection=COLLECTIONS, id_=NAMES, parent=st.none() | NAMES, budgets=BUDGETS)
     def create(self, collection: str, id_: str, parent: str | None, budgets: list[dict[str, str]]) -> None:

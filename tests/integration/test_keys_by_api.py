@@ -165,11 +165,11 @@ def test_objects_survive_a_reload_and_follow_it(house: House, api: httpx.Client)
 
 
 BAD = [
-    ("keys", {"id": "a", "team": "nobody"}, 422, "no team nobody"),
+    ("keys", {"id": "a", "team": "nobody"}, 409, "no team nobody"),
     ("keys", {"id": "a", "teem": "x"}, 422, "teem"),
     ("keys", {"id": "a/b"}, 422, "id"),
-    ("keys", {"id": "a", "models": ["no-such-model"]}, 422, "matches no model"),
-    ("keys", {"id": "a", "providers": [{"provider": "nobody"}]}, 422, "no provider nobody"),
+    ("keys", {"id": "a", "models": ["no-such-model"]}, 409, "matches no model"),
+    ("keys", {"id": "a", "providers": [{"provider": "nobody"}]}, 409, "no provider nobody"),
     ("keys", {"id": "a", "budgets": [{"limit_usd": 5, "window": "day"}]}, 422, "limit_usd"),
     ("keys", {"id": "a", "secret": "short"}, 422, "8 to"),
     ("keys", {"id": "a", "secret": "${HOME}-and-more"}, 201, ""),
@@ -177,7 +177,7 @@ BAD = [
     ("keys", {"id": "of-file"}, 409, "already"),
     ("keys", {"id": "a3", "limits": [{"requests": 5, "window": "day"}]}, 422, "not supported yet"),
     ("teams", {"customer": "acme"}, 422, "id is missing"),
-    ("teams", {"id": "t", "customer": "nobody"}, 422, "no customer nobody"),
+    ("teams", {"id": "t", "customer": "nobody"}, 409, "no customer nobody"),
     ("customers", {"id": "acme"}, 409, "already"),
 ]
 

@@ -1,0 +1,65 @@
+"""The API's own description, completed: errors, and parameters that are texts of a certain form."""
+
+from functools import cached_property
+from typing import Any, Final
+
+import msgspec
+from litestar import Request
+from litestar.openapi.plugins import JsonRenderPlugin
+
+from fastgate.control.parameters import MOST_WHERE
+from fastgate.control.problems import MEDIA_TYPE
+from fastgate.ledger.attributes import NAMES
+
+_PROBLEM: Final = {
+    "type": "object",
+    "description": "RFC 9457 problem details; further members say more of some types.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "description": "a stable word under urn:fastgate:problem:"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+    },
+}
+_ANSWER: Final = {
+    "description": "What went wrong, as problem details",
+    "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|tag:[A-Za-z0-9][A-Za-z0-9._-]{{0,31}})"
+_MOMENT: Final = {"type": "string", "format": "date-time"}
+_FORMS: Final[dict[str, dict[str, Any]]] = {
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "by": {"type": "string", "pattern": f"^({'|'.join(NAMES)})(,tag:[a-z]+)?$"},
+    "where": {
+        "type": "array",
+        "maxItems": MOST_WHERE,
+        "items": {"type": "string", "pattern": f"^({_NAME}=[^\\x00-\\x1f]{{0,200}}|status=[0-9]{{1,3}})$"},
+    },
+    "status": {"type": "integer", "minimum": 0, "maximum": 999},
+    "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+}
+"""Of parameters by name, stricter than what is taken: whoever keeps to these is understood."""
+
+
+class Description(JsonRenderPlugin):
+    """Renders ``openapi.json``."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        """The document, made once."""
+        self._schema = openapi_schema
+        return self._rendered
+
+    @cached_property
+    def _rendered(self) -> bytes:
+        document = self._schema
+        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        for path, methods in document["paths"].items():
+            for operation in methods.values():
+                if path.startswith("/api/v1/"):
+                    operation["responses"].pop("400", None)
+                    operation["responses"]["default"] = _ANSWER
+                for parameter in operation.get("parameters", ()):
+                    parameter["schema"] = _FORMS.get(parameter["name"], parameter["schema"])
+        return msgspec.json.encode(document)
