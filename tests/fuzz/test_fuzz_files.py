@@ -1,6 +1,8 @@
 """Files that fastgate maps or reads: altered anywhere, they are refused or read within their bounds, never beyond."""
 
+import atexit
 import hashlib
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
@@ -45,9 +47,11 @@ YAML = (
 
 @cache
 def folder() -> Path:
-    """Where this process works; in memory where that can be."""
+    """Where this process works, until it ends; in memory where that can be."""
     memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="fastgate-fuzz-", dir=memory if memory.is_dir() else None))
+    made = Path(tempfile.mkdtemp(prefix="fastgate-fuzz-", dir=memory if memory.is_dir() else None))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def snapshot_file() -> bytes:
