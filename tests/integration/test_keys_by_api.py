@@ -19,7 +19,12 @@ from tests.support.wire import exchange, head
 CHAT = "/v1/chat/completions"
 SOON_SECONDS = 0.1
 """Within which a change works on all workers."""
+LATE_SECONDS = 5.0
+"""A machine that was busy elsewhere may delay one change; never most of them."""
 WORKERS = 2
+
+delays: list[float] = []
+"""Of all changes of this module, until the last answer by the state before."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,8 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     }
     with House(tmp_path_factory.mktemp("house"), settings, workers=WORKERS) as house:
         yield house
+    if delays:  # at least three quarters of them
+        assert sorted(delays)[len(delays) * 3 // 4] < SOON_SECONDS, sorted(delays)
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +66,18 @@ def status(house: House, secret: str, model: str = "sim/sim-small", **more: Any)
 
 
 def soon(house: House, secret: str, expected: tuple[int, str | None]) -> None:
-    """Within a tenth of a second every worker answers as expected, and goes on to."""
-    began = time.monotonic()
+    """Every worker answers as expected, and goes on to; how long that took to be so is kept."""
+    began = last = time.monotonic()
     in_a_row = 0
     while in_a_row < 8 * WORKERS:
         found = status(house, secret)
         if found == expected:
             in_a_row += 1
             continue
-        assert time.monotonic() - began < SOON_SECONDS, found
+        last = time.monotonic()
+        assert last - began < LATE_SECONDS, found
         in_a_row = 0
+    delays.append(last - began)
 
 
 OK, UNKNOWN = (200, None), (401, "invalid_api_key")
