@@ -36,24 +36,9 @@ def window_name(kind: int, every: int) -> str:
     return name if every == 1 else f"{every}-{name}"
 
 
-def window_named(name: str) -> tuple[Window, int]:
-    """The inverse of :func:`window_name`. Raises ``ValueError``."""
-    every, dash, unit = name.rpartition("-")
-    try:
-        return Window[unit.upper()], int(every) if dash else 1
-    except KeyError:
-        raise ValueError(f"{name!r} is no window") from None
-
-
 def budget_id(owner: str, budget: Budget) -> str:
     """``team:platform/month/default``."""
     return f"{owner}/{window_name(*window_of(budget))}/{budget.name}"
-
-
-def parts_of(id_: str) -> tuple[str, str, str]:
-    """Owner, window and name out of a budget's id. Raises ``ValueError``."""
-    owner, window, name = id_.rsplit("/", 2)
-    return owner, window, name
 
 
 def budget_record(owner: str, budget: Budget) -> BudgetRecord:

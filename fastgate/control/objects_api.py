@@ -185,9 +185,7 @@ def _collection(collection: Collection, parent: str | None) -> list[HTTPRouteHan
     async def read(state: State, object_id: str) -> Response[Document]:
         return await asyncio.to_thread(_one, _plane(state), collection, object_id)
 
-    @patch(
-        f"/{collection}/{{object_id:str}}", summary=f"Change a {one}", operation_class=operation_of(collection, "patch")
-    )
+    @patch(path, summary=f"Change a {one}", operation_class=operation_of(collection, "patch"))
     async def change(request: AnyRequest, state: State, object_id: str) -> Response[Document]:
         """A JSON merge patch (RFC 7396): what is not named stays, null takes away. Heeds ``If-Match``."""
         values = parse_object(await request.body())
@@ -249,7 +247,7 @@ async def list_audit(
     cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1)] = None,
     limit: Limit = None,
 ) -> ObjectList:
-    """Each row's ``hash`` covers the row before it: `fastgate doctor` finds what was changed or taken out."""
+    """Each row's ``hash`` covers the row before it, so that one which was changed or taken out shows."""
     most = bounded(limit, 100, MOST_OBJECTS)
 
     def read() -> list[audit.Entry]:

@@ -142,6 +142,8 @@ class ControlPlane:
                 if due and not self._ending.is_set():
                     self._due.clear()
                     self.configuration.republish()
+                if self.publisher.pending:  # what could not be told must not wait for the next change
+                    self.publisher.change(())
                 self.objects.sweep()
             except (StateError, OSError) as error:
                 log.warning("housekeeping: %s", error)

@@ -1,6 +1,5 @@
 """Snapshots and changes on their way to the workers: written beside the arena, announced in it."""
 
-import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -9,8 +8,6 @@ from pathlib import Path
 from fastgate._core.arena import Arena
 from fastgate.control.compile import CompiledSnapshot, Record
 from fastgate.wire.changes import Change, ChangeLog, log_path
-
-log = logging.getLogger("fastgate.control")
 
 COMPACT_BYTES = 16 << 20
 """Of changes, after which a new snapshot is worth its work: workers hold in memory what changed."""

@@ -8,7 +8,7 @@ import pytest
 
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.snapshot import Snapshot
-from fastgate.budgets.hierarchy import LEVELS, window_named
+from fastgate.budgets.hierarchy import LEVELS
 from fastgate.config import Config, ConfigErrors
 from fastgate.config.documents import read_document
 from fastgate.config.variables import Variables
@@ -209,10 +209,3 @@ def test_an_edit_of_a_limit_keeps_the_identity() -> None:
 def test_one_of_a_unit_is_the_plain_window() -> None:
     config = config_of(TEXT.replace("window: year", "window: {every: 1, unit: year}"))
     assert "customer:acme/year/default" in compile_snapshot(config, 1).budgets
-
-
-@pytest.mark.parametrize(("name", "window"), [("lifetime", (Window.LIFETIME, 1)), ("3-hour", (Window.HOUR, 3))])
-def test_a_window_is_known_by_its_name(name: str, window: tuple[Window, int]) -> None:
-    assert window_named(name) == window
-    with pytest.raises(ValueError, match="no window"):
-        window_named(f"{name}s")
