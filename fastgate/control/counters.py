@@ -14,14 +14,13 @@ from fastgate._core.windows import index_at, start_of
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
 from fastgate.ledger.store import Ledger
+from fastgate.wire.money import MOST_NANO
 from fastgate.wire.snapshot import BudgetRecord
 
 log = logging.getLogger("fastgate.control")
 
 LEARNED = "learned/"
 """What cells are called that no budget counts in."""
-MOST_NANO = 2**63 - 1
-"""What a counter can hold; more is as good as that."""
 
 
 @dataclass(frozen=True)

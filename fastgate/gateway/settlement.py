@@ -12,7 +12,6 @@ sent, and no answer came                      the hold                          
 """
 
 from time import time_ns
-from typing import Final
 
 import msgspec
 
@@ -33,10 +32,8 @@ from fastgate.dialects.base import Charge, total
 from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
+from fastgate.wire.money import MOST_NANO
 from fastgate.wire.usage import Bucket
-
-MOST_NANO: Final = 2**63 - 1
-"""What can be booked at once; a provider that reports more than 9.2 billion USD gets no further."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,9 @@
-"""Money as people read it."""
+"""Money: the most that is counted, and how people read it."""
+
+from typing import Final
+
+MOST_NANO: Final = 2**63 - 1
+"""nano-USD that a counter holds and one request is booked at most: 9.2 billion USD; more is as good as that."""
 
 
 def usd(nano: int) -> str:
