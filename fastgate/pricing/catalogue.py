@@ -1,6 +1,7 @@
 """The price of a model at a provider: the operator's, else the listed one with what the overlay adds."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ from fastgate.pricing.amounts import PriceError, complete, femto, parse_usd
 from fastgate.wire.prices import ModelPrice, PriceBand, PriceOverride, PriceRow
 from fastgate.wire.usage import Bucket, Tier
 
+_MOST_KEPT: Final = 1 << 14
 _NO_OVERRIDES: Final[Mapping[str, Mapping[str, PriceOverride]]] = {}
 
 # Field of an override -> bucket, units that the price is for.
@@ -46,7 +48,7 @@ class Catalogue:
         ``openai-compatible`` provider is. Raises PriceError for an override that cannot be stored exactly.
         """
         name = provider or provider_type
-        found = simulated.find(model) or _listed(provider_type, model, base_url)
+        found = simulated.find(model) or _listed(listed.provider_id(provider_type, base_url), model)
         override = self._overrides.get(name, {}).get(model)
         if override is not None:
             return overridden(name, model, override, found)
@@ -69,8 +71,8 @@ def overridden(provider: str, model: str, override: PriceOverride, found: ModelP
     return ModelPrice(provider, model, (row,), context_window, max_output, override.source)
 
 
-def _listed(provider_type: str, model: str, base_url: str | None) -> ModelPrice | None:
-    provider = listed.provider_id(provider_type, base_url)
+@lru_cache(_MOST_KEPT)  # the package's data never change, and its search is slow: the next configuration asks the same
+def _listed(provider: str | None, model: str) -> ModelPrice | None:
     entry = listed.find(provider, model) if provider is not None else None
     if provider is None or entry is None:
         return None

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from itertools import zip_longest
 from typing import Final
@@ -90,6 +90,7 @@ def providers() -> dict[str, Provider]:
     return {provider.id: provider for provider in data.providers}
 
 
+@lru_cache(256)
 def provider_id(provider_type: str, base_url: str | None) -> str | None:
     """The package's id for a configured provider; a compatible one is known by its address."""
     if provider_type == "openai-compatible" and base_url:

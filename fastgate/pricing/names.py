@@ -5,6 +5,7 @@ data, stays where configurations are compiled.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Final, NamedTuple
 
 from genai_prices import types
@@ -31,9 +32,13 @@ class Family(NamedTuple):
     """A name of the family, to look its price up with."""
 
 
-def names(provider_type: str, base_url: str | None) -> tuple[list[str], list[Family]]:
+def names(provider_type: str, base_url: str | None) -> tuple[tuple[str, ...], tuple[Family, ...]]:
     """Exact names and families of the models listed for a provider, in the order in which they are to be tried."""
-    provider = listed.provider_id(provider_type, base_url)
+    return _names(listed.provider_id(provider_type, base_url))
+
+
+@cache
+def _names(provider: str | None) -> tuple[tuple[str, ...], tuple[Family, ...]]:
     exact: list[str] = []
     families: list[Family] = []
     for model in _models(provider) if provider else ():
@@ -46,7 +51,7 @@ def names(provider_type: str, base_url: str | None) -> tuple[list[str], list[Fam
             if sample is not None:
                 families.append(Family(_KINDS[type(clause)], text, sample))
         exact.append(model.id.lower())
-    return list(dict.fromkeys(exact)), families
+    return tuple(dict.fromkeys(exact)), tuple(families)
 
 
 def _models(provider: str) -> Iterator[ModelInfo]:
