@@ -25,6 +25,7 @@ from fastgate.control.compile import compile_snapshot
 from fastgate.control.publisher import Publisher
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.worker import Worker
+from fastgate.wire.sealing import Sealer
 
 KEY: Final = "sk-fg-benchmark"
 BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month}]'
@@ -141,9 +142,10 @@ class Served:
         path = folder / "fastgate.yaml"
         path.write_text(CONFIGURATION)
         arena = Arena(str(folder / "arena.bin"), True)
-        Publisher(folder, arena).publish(compile_snapshot(load(path, {}), 1, folder), list)
+        sealer = Sealer(folder, {})
+        Publisher(folder, arena).publish(compile_snapshot(load(path, {}), 1, folder, seal=sealer.seal), list)
         self.loop = uvloop.new_event_loop()
-        self.worker = Worker(folder, self.loop)
+        self.worker = Worker(folder, self.loop, sealer)
         for upstream in self.worker.state().upstreams:
             object.__setattr__(upstream, "pool", Pool())
         self.gateway = Gateway(self.worker)

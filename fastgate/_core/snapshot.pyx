@@ -59,7 +59,7 @@ cdef enum:
     CHECKED = 120  # bytes of the header that its checksum covers
 
 cdef bytes MAGIC = b"FGSNAP\x89\n"
-VERSION = 2
+VERSION = 3
 HEADER_SIZE = HEADER
 ENTRY_SIZE = ENTRY
 

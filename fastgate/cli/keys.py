@@ -9,7 +9,7 @@ from fastgate.cli.duration import parse_span
 from fastgate.cli.options import option
 from fastgate.cli.tables import as_json, as_table
 
-COLUMNS = ("id", "team", "source", "expires", "secrets")
+COLUMNS = ("id", "team", "origin", "expires", "secrets")
 
 json_option = option("--json", "as_document", is_flag=True, help="Print JSON.")
 

@@ -1,14 +1,16 @@
-"""One customer, team or key out of JSON, by the same types and with the same sentences as in the file.
+"""One object of the API out of JSON, by the same types and with the same sentences as in the file.
 
 Nothing is expanded: what an API's client sends must not reach into the environment or the files of the host.
 """
 
 import json
+from collections import abc
 from pathlib import Path as FilePath
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
+from fastgate.config.additions import NamedModel, NamedProvider, StatedPrice
 from fastgate.config.nodes import Mapping, Node, Scalar, Sequence
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
@@ -18,12 +20,11 @@ from fastgate.config.variables import Variables
 
 MAX_DEPTH: Final = 24
 _WHERE: Final = "body"
-_INFO: Final[dict[type, msgspec.inspect.Type]] = {
-    type_: msgspec.inspect.type_info(type_) for type_ in (Customer, Team, Key)
-}
+Thing = Customer | Team | Key | NamedProvider | NamedModel | StatedPrice
+_INFO: Final[dict[type, msgspec.inspect.Type]] = {type_: msgspec.inspect.type_info(type_) for type_ in get_args(Thing)}
 _JSON: Final = msgspec.json.Encoder(order="sorted")
 
-T = TypeVar("T", bound=Customer | Team | Key)
+T = TypeVar("T", bound=Thing)
 
 
 class _Literal(Variables):
@@ -73,10 +74,11 @@ def read_object(type_: type[T], values: dict[str, Any]) -> T:
     return msgspec.convert(read, type_)
 
 
-def object_document(thing: Customer | Team | Key) -> dict[str, Any]:
+def object_document(thing: Thing) -> dict[str, Any]:
     """What JSON says of it, defaults written out, without secrets."""
-    shown: dict[str, Any] = show(_INFO[type(thing)], thing)
-    return {name: value for name, value in shown.items() if name not in ("secret", "secret_sha256")}
+    shown: dict[str, Any] = show(_INFO[type(thing)], thing, masked=False)
+    shown.pop("secret_sha256", None)
+    return shown
 
 
 def encode_document(document: dict[str, Any]) -> str:
@@ -84,7 +86,7 @@ def encode_document(document: dict[str, Any]) -> str:
     return _JSON.encode(document).decode()
 
 
-def merged(document: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+def merged(document: dict[str, Any], patch: abc.Mapping[str, Any]) -> dict[str, Any]:
     """The document after a JSON merge patch (RFC 7396)."""
     result = dict(document)
     for name, value in patch.items():

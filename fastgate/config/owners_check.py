@@ -146,12 +146,12 @@ def _key_providers(path: Path, key: Key, known: Known) -> Iterator[Finding]:
 def _patterns(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     """A pattern that can never match is a mistake: the key would be refused in silence."""
     for index, pattern in enumerate(key.models):
-        if not any(matches((pattern,), name) for name in known.models) and not _names_provider(pattern, known):
+        if not any(matches((pattern,), name) for name in known.models) and not names_provider(pattern, known):
             hint = did_you_mean(pattern, known.models) or "write a name from models, or provider/model"
             yield Finding((*path, "models", index), f"{pattern} matches no model", hint)
 
 
-def _names_provider(pattern: str, known: Known) -> bool:
+def names_provider(pattern: str, known: Known) -> bool:
     """Whether some ``provider/model`` can match."""
     head, star, _ = pattern.partition("*")
     prefixes = (f"{name}/" for name in known.providers)

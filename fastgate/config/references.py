@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.owners_check import Known, owner_findings
-from fastgate.config.problems import Finding, Lost, did_you_mean
+from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 
@@ -16,8 +16,12 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
     known = Known.of(config, lost)
     return chain(
         _server(config),
-        chain.from_iterable(_provider(name, provider, folder) for name, provider in config.providers.items()),
-        chain.from_iterable(_model(name, model, known) for name, model in config.models.items()),
+        chain.from_iterable(
+            provider_findings(("providers", name), provider, folder) for name, provider in config.providers.items()
+        ),
+        chain.from_iterable(
+            model_findings(("models", name), name, model, known) for name, model in config.models.items()
+        ),
         owner_findings(config, known),
     )
 
@@ -29,9 +33,9 @@ def _server(config: Config) -> Iterator[Finding]:
         yield Finding(("providers",), "at least one is needed", "see fastgate config init")
 
 
-def _provider(name: str, provider: Provider, folder: FilePath) -> Iterator[Finding]:
-    path = ("providers", name)
-    yield from _base_url(name, provider)
+def provider_findings(path: Path, provider: Provider, folder: FilePath) -> Iterator[Finding]:
+    """Of one provider at ``path``."""
+    yield from _base_url(path, provider)
     if not provider.keys and provider.type in DEFAULT_URLS:
         yield Finding((*path, "keys"), f"{provider.type} needs at least one key")
     seen: set[str] = set()
@@ -50,22 +54,21 @@ def _provider(name: str, provider: Provider, folder: FilePath) -> Iterator[Findi
         yield from _ca_file((*path, "ca_file"), folder / provider.ca_file)
 
 
-def _base_url(name: str, provider: Provider) -> Iterator[Finding]:
-    path = ("providers", name, "base_url")
+def _base_url(path: Path, provider: Provider) -> Iterator[Finding]:
     if provider.base_url is None:
         if provider.type not in DEFAULT_URLS:
-            yield Finding(("providers", name), f"base_url is missing: {provider.type} has no usual address")
+            yield Finding(path, f"base_url is missing: {provider.type} has no usual address")
         return
     try:
         address = parse_base_url(provider.base_url)
     except ValueError as error:
-        yield Finding(path, str(error))
+        yield Finding((*path, "base_url"), str(error))
         return
     if provider.type == "anthropic" and address.path.endswith("/v1"):
-        yield Finding(path, "for anthropic it is what precedes /v1", "leave /v1 out")
+        yield Finding((*path, "base_url"), "for anthropic it is what precedes /v1", "leave /v1 out")
 
 
-def _ca_file(path: tuple[str, ...], file: FilePath) -> Iterator[Finding]:
+def _ca_file(path: Path, file: FilePath) -> Iterator[Finding]:
     try:
         is_pem = file.is_file() and b"-----BEGIN CERTIFICATE-----" in file.read_bytes()
     except OSError as error:
@@ -80,8 +83,8 @@ def _is_token(text: str) -> bool:
     return all("!" <= character <= "~" for character in text)
 
 
-def _model(name: str, model: PublicModel, known: Known) -> Iterator[Finding]:
-    path = ("models", name)
+def model_findings(path: Path, name: str, model: PublicModel, known: Known) -> Iterator[Finding]:
+    """Of one public model at ``path``."""
     prefix = name.partition("/")[0]
     if "/" in name and prefix in known.providers:
         yield Finding(path, f"hides a model of provider {prefix}", "provider/model always works; choose another name")

@@ -17,28 +17,34 @@ def plain(config: Config) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the settings that this version carries out."""
-    types: dict[str, inspect.StructType] = {}
-    _collect(msgspec.inspect.type_info(Config), types)
-    (root,), components = msgspec.json.schema_components([Config], schema_hook=_secret_schema, ref_template=_REF)
-    for name, struct in types.items():
-        _drop_planned(components[name], struct)
-    used: dict[str, Any] = {}
-    _reach(root, components, used)
+    root, definitions = _schema(Config)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "fastgate configuration",
         **root,
-        "$defs": {name: used[name] for name in sorted(used)},
+        "$defs": {name: definitions[name] for name in sorted(definitions)},
     }
 
 
-def object_schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of one object, such as ``Key``, with what it refers to written out.
+def object_schema(type_: type[msgspec.Struct]) -> dict[str, Any]:
+    """The JSON Schema of one object, such as a ``Key``, with what it refers to written out.
 
     In JSON null says of every setting that has a default that it is not set.
     """
-    document = schema()
-    return dict(_nullable(_inlined(document["$defs"][name], document["$defs"])))
+    root, definitions = _schema(type_)
+    return dict(_nullable(_inlined(root, definitions)))
+
+
+def _schema(type_: type[msgspec.Struct]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a type, and those that it refers to."""
+    types: dict[str, inspect.StructType] = {}
+    _collect(msgspec.inspect.type_info(type_), types)
+    (root,), components = msgspec.json.schema_components([type_], schema_hook=_secret_schema, ref_template=_REF)
+    for name, struct in types.items():
+        _drop_planned(components[name], struct)
+    used: dict[str, Any] = {}
+    _reach(root, components, used)
+    return root, used
 
 
 def _nullable(node: Any) -> Any:
@@ -126,8 +132,8 @@ def _reach(node: Any, components: dict[str, Any], used: dict[str, Any]) -> None:
             _reach(child, components, used)
 
 
-def show(type_: inspect.Type, value: Any) -> Any:
-    """A value of a setting's type as plain values."""
+def show(type_: inspect.Type, value: Any, *, masked: bool = True) -> Any:
+    """A value of a setting's type as plain values; secrets as ``***``, or not at all unless ``masked``."""
     if value is None or isinstance(value, Secret):
         return None if value is None else str(value)
     scalar = _extra(type_).get("scalar")
@@ -135,17 +141,26 @@ def show(type_: inspect.Type, value: Any) -> Any:
         return scalar.show(value)
     match type_:
         case inspect.Metadata():
-            return show(type_.type, value)
+            return show(type_.type, value, masked=masked)
         case inspect.StructType():
             fields = [field for field in type_.fields if not _extra(field.type).get("planned")]
-            return {field.encode_name: show(field.type, getattr(value, field.name)) for field in fields}
+            return {
+                field.encode_name: show(field.type, getattr(value, field.name), masked=masked)
+                for field in fields
+                if masked or not _is_secret(field.type)
+            }
         case inspect.DictType():
-            return {key: show(type_.value_type, child) for key, child in value.items()}
+            return {key: show(type_.value_type, child, masked=masked) for key, child in value.items()}
         case inspect.VarTupleType():
-            return [show(type_.item_type, child) for child in value]
+            return [show(type_.item_type, child, masked=masked) for child in value]
         case inspect.UnionType():
-            return show(_member(type_, value), value)
+            return show(_member(type_, value), value, masked=masked)
     return value
+
+
+def _is_secret(type_: inspect.Type) -> bool:
+    members = type_.types if isinstance(type_, inspect.UnionType) else (type_,)
+    return any(isinstance(member, inspect.CustomType) and member.cls is Secret for member in members)
 
 
 def _member(union: inspect.UnionType, value: Any) -> inspect.Type:

@@ -152,7 +152,7 @@ async def reload_config(state: State) -> answers.ReloadAnswer:
     """Takes effect at once. A configuration with mistakes changes nothing and is answered 422 with all of them."""
     published = await asyncio.to_thread(_plane(state).reload)
     return answers.ReloadAnswer(
-        published.generation, published.keys, len(published.order), list(published.restart_needed)
+        published.generation, len(published.config.keys), len(published.order), list(published.restart_needed)
     )
 
 
@@ -181,7 +181,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
             "path": str(configuration.path),
             "generation": published.generation,
             "loaded_at": _moment(published.at),
-            "keys": published.keys,
+            "keys": len(published.config.keys),
             "budgets": plane.budgets.count(),
             "restart_needed": list(published.restart_needed),
             "error": None if failure is None else str(failure),

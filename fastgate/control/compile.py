@@ -1,7 +1,7 @@
 """Configuration to snapshot: models get their prices, names their numbers, things their records."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ from fastgate.wire.snapshot import (
     TimeoutsRecord,
     Unpriced,
     ceiling_name,
+    credential_owner,
     owner_digest,
     parts_of_ceiling,
 )
@@ -43,7 +44,14 @@ _MEBIBYTE: Final = 1 << 20
 Record = tuple[bytes, bytes]
 """The digest under which a worker looks for it, and the encoded record."""
 
+Seal = Callable[[str, str], bytes]
+"""Text and owner to what :class:`fastgate.wire.sealing.Sealer` opens again."""
+
 _encode: Final = msgspec.msgpack.Encoder().encode
+
+
+def _leave_out(_text: str, _owner: str) -> bytes:
+    return b""
 
 
 @dataclass(frozen=True)
@@ -80,17 +88,20 @@ class CompiledSnapshot:
 
 
 def compile_snapshot(
-    config: Config, generation: int, folder: Path = Path(), ceilings: Iterable[str] = ()
+    config: Config, generation: int, folder: Path = Path(), ceilings: Iterable[str] = (), *, seal: Seal = _leave_out
 ) -> CompiledSnapshot:
     """Resolves a configuration. ``folder`` is the configuration file's own, where relative paths in it start.
 
-    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have.
+    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have. ``seal`` keeps credentials
+    for the workers; by default there are none in what nobody will serve.
 
     Raises :class:`ConfigErrors`, without lines, for prices that cannot be kept exactly; ``fastgate.control.check``
     finds the same with lines.
     """
     index = PriceIndex(config)
-    providers = tuple(_provider_record(name, provider, index, folder) for name, provider in config.providers.items())
+    providers = tuple(
+        _provider_record(name, provider, index, folder, seal) for name, provider in config.providers.items()
+    )
     numbers = {provider.name: number for number, provider in enumerate(providers)}
     models = {name: _model_record(name, model, providers, numbers) for name, model in config.models.items()}
     wanted = {ceiling_of(key) for key in config.keys if isinstance(key.unpriced, Ceiling)}.union(ceilings)
@@ -164,7 +175,7 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: Path) -> ProviderRecord:
+def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: Path, seal: Seal) -> ProviderRecord:
     address = parse_base_url(provider.base_url or DEFAULT_URLS[provider.type])
     prices, rules = index.names_of(name, provider)
     seconds = provider.timeout_seconds
@@ -176,7 +187,12 @@ def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: P
         port=address.port,
         bases=_bases(provider.type, address.path),
         keys=tuple(
-            ProviderKeyRecord(key.name, key.value.reveal(), key.weight, () if "*" in key.models else key.models)
+            ProviderKeyRecord(
+                key.name,
+                seal(key.value.reveal(), credential_owner(name, key.name)),
+                key.weight,
+                () if "*" in key.models else key.models,
+            )
             for key in provider.keys
         ),
         timeouts=TimeoutsRecord(

@@ -14,13 +14,17 @@ from typing import Final
 from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.price import PriceTable
 from fastgate.config import Config, ConfigErrors, Problem, load_document
+from fastgate.config.additions import Additions
+from fastgate.config.references import model_findings
 from fastgate.control.check import price_findings
+from fastgate.control.collections import COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
-from fastgate.control.names import FileNames, Names
+from fastgate.control.names import FileNames, Names, resolves
 from fastgate.control.publisher import Publisher
 from fastgate.state import objects
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
+from fastgate.wire.sealing import SealError
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
@@ -46,12 +50,18 @@ class ReloadFailed(Exception):
         self.problems = problems
 
 
+class NotPublished(Exception):
+    """A change is kept, but no snapshot could be made that brings it to the workers: it is tried again."""
+
+
 @dataclass(frozen=True)
 class Published:
     """A compiled configuration that the workers were given."""
 
+    config: Config
+    """What the file said."""
     compiled: CompiledSnapshot
-    keys: int
+    """That, with what the store adds."""
     at: float
     """Unix seconds."""
     restart_needed: tuple[str, ...] = ()
@@ -71,11 +81,6 @@ class Published:
         object.__setattr__(self, "order", tuple(sorted(self.compiled.budgets)))
         object.__setattr__(self, "names", FileNames(self.config, self.compiled.head.ceilings.keys()))
         object.__setattr__(self, "by_owner", {owner: tuple(records) for owner, records in owners.items()})
-
-    @property
-    def config(self) -> Config:
-        """What the file said."""
-        return self.compiled.config
 
     @property
     def generation(self) -> int:
@@ -125,9 +130,10 @@ class Configuration:
         """
         with self._lock:
             try:
-                published = self._compile()
-                self.names.coming = published.names  # from here on, new objects have to fit in both
-                self._check_stored(published.names)
+                config = self._read()
+                self.names.coming = FileNames(config)  # from here on, new objects have to fit in both
+                self._check_stored(self.names.coming, config)
+                published = Published(config, self._compiled(config), time.time(), self._restart_needed(config))
                 before_publishing(published)
                 records = self._publisher.publish(published.compiled, self._stored)
             except ReloadFailed as failure:
@@ -135,7 +141,7 @@ class Configuration:
                 raise
             except ConfigErrors as errors:
                 raise self._failed(ReloadFailed("the configuration has mistakes", tuple(errors.problems))) from errors
-            except (OSError, ValueError, ArenaError, StateError) as error:
+            except (OSError, ValueError, ArenaError, StateError, SealError) as error:
                 raise self._failed(ReloadFailed(f"the configuration cannot be published: {error}")) from error
             finally:
                 self.names.coming = None
@@ -147,17 +153,21 @@ class Configuration:
     def republish(self) -> None:
         """Writes a new snapshot of what is in force, so that it holds what has changed since the last one.
 
-        Where that fails, the last one and its changes stay in force.
+        Raises NotPublished; then the last one and its changes stay in force.
         """
         with self._lock:
             before = self.current
             try:
                 compiled = self._compiled(before.config)
                 self._publisher.publish(compiled, self._stored)
-            except (ConfigErrors, OSError, ValueError, ArenaError, StateError) as error:
+            except (ConfigErrors, OSError, ValueError, ArenaError, StateError, SealError) as error:
                 log.error("no new snapshot could be written: %s", error)  # noqa: TRY400
-                return
-            self._take(Published(compiled, before.keys, before.at, before.restart_needed))
+                raise NotPublished(f"no new snapshot could be written: {error}") from error
+            self._take(Published(before.config, compiled, before.at, before.restart_needed))
+
+    def rehearse(self, additions: Additions) -> None:
+        """Raises ConfigErrors where no snapshot could be made of the file in force and these."""
+        compile_snapshot(additions.added_to(self.current.config), 0, self.path.parent)
 
     def _take(self, published: Published) -> None:
         self.latest = published
@@ -165,43 +175,47 @@ class Configuration:
 
     def _compiled(self, config: Config) -> CompiledSnapshot:
         with self._store.read() as db:
+            additions = stored_additions(db, self._store.sealer)
             ceilings = [target.partition(":")[2] for target in objects.targets(db, "ceiling:")]
-        return compile_snapshot(config, self._arena.snapshot_generation + 1, self.path.parent, ceilings)
+        whole, generation = additions.added_to(config), self._arena.snapshot_generation + 1
+        return compile_snapshot(whole, generation, self.path.parent, ceilings, seal=self._store.sealer.seal)
 
     def _stored(self) -> Iterator[Record]:
         with self._store.read() as db:
             yield from objects.records(db)
 
-    def _check_stored(self, names: FileNames) -> None:
+    def _check_stored(self, names: FileNames, config: Config) -> None:
         """Raises ReloadFailed where the objects of the API do not go together with a new file."""
         with self._store.read() as db:
-            for collection in ("customers", "teams", "keys"):
-                for id_ in getattr(names, collection):
+            for collection in COLLECTIONS:
+                for id_ in names.of(collection):
                     if objects.find(db, collection, id_):
                         one = collection.removesuffix("s")
                         raise ReloadFailed(
                             f"the {one} {id_} was created by the API already: rename the file's, or delete the other"
                         )
+            known = names.known(db)
             for target in objects.targets(db):
-                kind, _, id_ = target.partition(":")
-                if kind == "ceiling" or id_ in getattr(names, f"{kind}s"):
-                    continue
-                if kind == "provider" or objects.find(db, f"{kind}s", id_) is None:
+                if not resolves(target, known):
                     users = ", ".join(objects.referrers(db, target))
                     raise ReloadFailed(f"the file has no {target} any more, which {users} of the API names")
+            for name, model in stored_additions(db, self._store.sealer).added_to(config).models.items():
+                for finding in model_findings((), name, model, known):
+                    raise ReloadFailed(f"beside what the API created, model {name} {finding.message}: {finding.hint}")
 
-    def _compile(self) -> Published:
+    def _read(self) -> Config:
         document = load_document(self.path, self._environment)
         findings = list(price_findings(document.config))
         if findings:
             raise ConfigErrors([document.problem(finding) for finding in findings])
-        compiled = self._compiled(document.config)
-        changed: tuple[str, ...] = ()
-        if self.latest is not None:
-            old = self.latest.config
-            changed = tuple(name for name, get in FIXED.items() if get(old) != get(document.config))
-            changed = tuple(sorted({*self.latest.restart_needed, *changed}))
-        return Published(compiled, len(document.config.keys), time.time(), changed)
+        return document.config
+
+    def _restart_needed(self, config: Config) -> tuple[str, ...]:
+        if self.latest is None:
+            return ()
+        old = self.latest.config
+        changed = {name for name, get in FIXED.items() if get(old) != get(config)}
+        return tuple(sorted(changed.union(self.latest.restart_needed)))
 
     def _failed(self, failure: ReloadFailed) -> ReloadFailed:
         self.error, self.failed_at = failure, time.time()

@@ -1,11 +1,14 @@
 """Which names exist: those of the configuration in force, of one that is about to be, and of the state store."""
 
 from collections.abc import Iterator, Set
+from functools import reduce
+from operator import and_
 from sqlite3 import Connection
 from typing import Final
 
-from fastgate.config.owners_check import Known, digest_of
+from fastgate.config.owners_check import Known, digest_of, names_provider
 from fastgate.config.root import Config
+from fastgate.control.collections import COLLECTIONS, Collection, of_file
 from fastgate.state import objects
 
 _HINTS: Final = 1000
@@ -33,16 +36,20 @@ class Stored(Set[str]):
 
 
 class FileNames:
-    """What one configuration file defines."""
+    """What one configuration file defines; ``ceilings``: those whose prices its snapshot has."""
 
-    def __init__(self, config: Config, ceilings: Set[str]) -> None:
-        self.providers = frozenset(config.providers)
-        self.models = frozenset(config.models)
-        self.customers = frozenset(customer.id for customer in config.customers)
-        self.teams = frozenset(team.id for team in config.teams)
-        self.keys = frozenset(key.id for key in config.keys)
+    def __init__(self, config: Config, ceilings: Set[str] = frozenset()) -> None:
+        self._ids = {collection: frozenset(of_file(config, collection)) for collection in COLLECTIONS}
         self.digests = frozenset(digest_of(key) for key in config.keys)
         self.ceilings = ceilings
+
+    def of(self, collection: Collection) -> Set[str]:
+        """The ids of a collection."""
+        return self._ids[collection]
+
+    def known(self, db: Connection) -> Known:
+        """What may be named beside this file."""
+        return _known(db, [self])
 
 
 class Names:
@@ -52,9 +59,9 @@ class Names:
         self.current: FileNames | None = None
         self.coming: FileNames | None = None
 
-    def in_file(self, collection: str, id_: str) -> bool:
+    def in_file(self, collection: Collection, id_: str) -> bool:
         """Whether a file defines it."""
-        return any(id_ in getattr(each, collection) for each in self._files())
+        return any(id_ in each.of(collection) for each in self._files())
 
     def file_digest(self, digest: bytes) -> bool:
         """Whether a key of a file has this secret."""
@@ -66,13 +73,25 @@ class Names:
 
     def known(self, db: Connection) -> Known:
         """What an object of the store may name."""
-        first, *others = self._files()
-        providers, models = first.providers, first.models
-        customers, teams = first.customers, first.teams
-        for each in others:
-            providers, models = providers & each.providers, models & each.models
-            customers, teams = customers & each.customers, teams & each.teams
-        return Known(providers, models, Stored(db, "customers", customers), Stored(db, "teams", teams))
+        return _known(db, self._files())
 
     def _files(self) -> list[FileNames]:
         return [each for each in (self.current, self.coming) if each is not None]
+
+
+def _known(db: Connection, files: list[FileNames]) -> Known:
+    def in_all(collection: Collection) -> Stored:
+        return Stored(db, collection, reduce(and_, (each.of(collection) for each in files)))
+
+    return Known(in_all("providers"), in_all("models"), in_all("customers"), in_all("teams"))
+
+
+def resolves(target: str, known: Known) -> bool:
+    """Whether there is what an object names, such as ``team:platform``."""
+    kind, _, id_ = target.partition(":")
+    if kind == "ceiling":  # prices: they come with who names them
+        return True
+    if kind == "model" and names_provider(id_, known):
+        return True
+    names: Set[str] = getattr(known, f"{kind}s")
+    return id_ in names

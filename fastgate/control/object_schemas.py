@@ -7,25 +7,27 @@ from typing import Any, Final, Literal
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 
 from fastgate.config.rendering import object_schema
+from fastgate.control.collections import TYPES
 
 _FIXED: Final = frozenset({"id", "secret", "secret_sha256"})
 _SECRET: Final = {"anyOf": [{"type": "string", "pattern": "^[!-~]{8,4096}$", "writeOnly": True}, {"type": "null"}]}
 _MOMENT: Final = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 _EXPIRES: Final = {"anyOf": [{"type": "string", "pattern": _MOMENT}, {"type": "null"}]}
 """Narrower than what is taken: moments that every reader understands."""
-_NAMES: Final = {"customers": "Customer", "teams": "Team", "keys": "Key"}
+_PARTS_OF_ID: Final = {"prices": ("provider", "model")}
 
 
 @cache
 def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> type[Operation]:
     """An operation that takes an object of a collection as JSON, or a merge patch for one."""
-    schema = object_schema(_NAMES[collection])
+    schema = object_schema(TYPES[collection])
     if "secret" in schema["properties"]:
         schema["properties"].update(secret=_SECRET, expires=_EXPIRES)
     if collection == "keys":  # one without an id gets one
         schema = {**schema, "required": []}
     if method == "patch":  # ids never change, and secrets by `rotate` alone
-        settings = {name: each for name, each in schema["properties"].items() if name not in _FIXED}
+        fixed = _FIXED.union(_PARTS_OF_ID.get(collection, ()))
+        settings = {name: each for name, each in schema["properties"].items() if name not in fixed}
         schema = _partial({**schema, "properties": settings})
         media = "application/merge-patch+json"
     else:

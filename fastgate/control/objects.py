@@ -1,4 +1,4 @@
-"""Customers, teams and keys that the API creates, changes and ends, beside those of the file.
+"""What the API creates, changes and ends, beside what the file defines.
 
 An object of the file cannot be changed here, and none may have the id of one: so there is one place to look for each.
 What is committed is told to the workers in the order of commits; they serve by it at their next beat.
@@ -10,28 +10,28 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import islice
 from sqlite3 import Connection
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
-from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
-from fastgate.config.objects import encode_document, merged, object_document, problem, problems_of, read_object
-from fastgate.config.owners import Ceiling, Customer, Key, Team
-from fastgate.config.owners_check import customer_findings, digest_of, key_findings, secret_finding, team_findings
-from fastgate.config.problems import Finding
-from fastgate.control.compile import ceiling_of, key_record, owner_record
-from fastgate.control.configuration import Configuration
+from fastgate.budgets.hierarchy import owner_name
+from fastgate.config.objects import Thing, encode_document, object_document, problem, problems_of, read_object
+from fastgate.config.owners import Ceiling, Key
+from fastgate.config.owners_check import digest_of, secret_finding
+from fastgate.config.reading_scalars import MAX_PROBLEMS
+from fastgate.control import object_checks
+from fastgate.control.collections import IN_HEAD, TYPES, Collection, derived, patched, stored_additions
+from fastgate.control.compile import ceiling_of
+from fastgate.control.configuration import Configuration, NotPublished
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
 from fastgate.control.publisher import Publisher
 from fastgate.state import audit, objects
-from fastgate.state.objects import Derived, SecretRow, Stored
+from fastgate.state.objects import SecretRow, Stored
 from fastgate.state.store import Store
 from fastgate.wire.changes import Change
 
-Collection = Literal["customers", "teams", "keys"]
-Thing = Customer | Team | Key
-TYPES: Final[dict[str, type[Thing]]] = {"customers": Customer, "teams": Team, "keys": Key}
 PREFIX: Final = "sk-fg-"
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _SECRET_LENGTH: Final = 43
@@ -47,8 +47,8 @@ class Done:
     changes: tuple[Change, ...] = ()
     secret: str | None = None
     secrets: tuple[SecretRow, ...] = ()
-    new_ceiling: bool = False
-    """Whether it names prices that no snapshot has yet."""
+    needs_snapshot: bool = False
+    """Whether workers can follow by a new snapshot only: its head changes."""
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,10 @@ class Objects:
 
     def update(self, wish: Wish, patch: dict[str, Any]) -> Future[Done]:
         """Merges a patch (RFC 7396) into the document."""
-        if "id" in patch and patch["id"] != wish.id:
-            raise problem("id: an id cannot change", "create another object")
         for name in patch:
             if name not in TYPES[wish.collection].__struct_fields__:
                 raise problem(f"{name[:80]}: unknown setting")
-            if name in {"secret", "secret_sha256"}:
+            if wish.collection == "keys" and name in {"secret", "secret_sha256"}:
                 raise problem(f"{name}: a secret is changed by rotate", f"POST keys/{wish.id}/rotate")
         return self._write(lambda db: self._update(db, wish, patch))
 
@@ -143,14 +141,19 @@ class Objects:
         return self.store.write(do, self._tell)
 
     def _tell(self, done: Done) -> None:
-        if done.new_ceiling:  # rare, and its price has to be there before the key is
-            self._configuration.republish()
+        if done.needs_snapshot:  # rare, and prices have to be there before the key that names them is
+            try:
+                self._configuration.republish()
+            except NotPublished:
+                self._changed(compact=True)  # it is tried again
+                raise
         self._publisher.change(done.changes)
         self._changed(compact=self._publisher.is_long)
 
     def _create(self, db: Connection, wish: Wish, thing: Thing) -> Done:
         if self._names.in_file(wish.collection, thing.id) or objects.find(db, wish.collection, thing.id):
             raise Conflict(f"there is a {wish.kind} {thing.id} already")
+        object_checks.check_room(db, wish.collection)
         self._check(db, thing)
         now = time.time_ns() // 1000
         secret, rows = None, []
@@ -164,10 +167,12 @@ class Objects:
 
     def _update(self, db: Connection, wish: Wish, patch: dict[str, Any]) -> Done:
         before = self._found(db, wish)
-        thing = read_object(TYPES[wish.collection], merged(msgspec.json.decode(before.document), patch))
+        thing = read_object(TYPES[wish.collection], patched(db, self.store.sealer, before, patch))
+        if thing.id != wish.id:
+            raise problem("an id cannot change", "create another object")
         self._check(db, thing)
-        document = encode_document(object_document(thing))
-        after = replace(before, document=document, version=before.version + 1, updated_us=time.time_ns() // 1000)
+        text = encode_document(object_document(thing))
+        after = replace(before, document=text, version=before.version + 1, updated_us=time.time_ns() // 1000)
         rows = objects.secrets(db, wish.id) if wish.collection == "keys" else []
         return self._put(db, wish, thing, after, rows)
 
@@ -195,18 +200,22 @@ class Objects:
         gone = objects.digests(db, wish.collection, wish.id)
         objects.drop(db, wish.collection, wish.id)
         _note(db, wish, before.document, "")
-        return Done(before, tuple((digest, _NO_RECORD) for digest in gone))
+        changes = tuple((digest, _NO_RECORD) for digest in gone)
+        return Done(before, changes, needs_snapshot=wish.collection in IN_HEAD)
 
     def _put(self, db: Connection, wish: Wish, thing: Thing, stored: Stored, rows: Sequence[SecretRow]) -> Done:
         before = objects.find(db, wish.collection, wish.id)
         gone = objects.digests(db, wish.collection, wish.id)
-        derived = _derived(thing, rows)
-        objects.put(db, stored, derived)
+        kept = derived(thing, stored, rows, self.store.sealer)
+        objects.put(db, stored, kept)
         _note(db, wish, before.document if before else "", stored.document)
-        changes = {digest: record for digest, _, _, record in derived.records}
+        changes = {digest: record for digest, _, _, record in kept.records}
         changes.update(dict.fromkeys(gone.difference(changes), _NO_RECORD))
-        new_ceiling = isinstance(thing, Key) and self._is_new_ceiling(thing)
-        return Done(stored, tuple(changes.items()), secrets=tuple(rows), new_ceiling=new_ceiling)
+        in_head = wish.collection in IN_HEAD
+        if in_head:
+            self._configuration.rehearse(stored_additions(db, self.store.sealer))
+        needs_snapshot = in_head or (isinstance(thing, Key) and self._is_new_ceiling(thing))
+        return Done(stored, tuple(changes.items()), secrets=tuple(rows), needs_snapshot=needs_snapshot)
 
     def _found(self, db: Connection, wish: Wish) -> Stored:
         if self._names.in_file(wish.collection, wish.id):
@@ -219,20 +228,12 @@ class Objects:
         return found
 
     def _check(self, db: Connection, thing: Thing) -> None:
-        """Raises Conflict where names do not exist, or the values contradict each other."""
-        known = self._names.known(db)
-        if isinstance(thing, Customer):
-            findings = list(customer_findings((), thing))
-        elif isinstance(thing, Team):
-            findings = list(team_findings((), thing, known))
-        else:
-            findings = list(key_findings((), thing, known))
-            if thing.secret is not None and thing.secret_sha256 is not None:
-                findings.append(Finding(("secret_sha256",), "a key has either secret or secret_sha256"))
-        if findings:
-            errors = problems_of(findings)
-            found = [{"message": problem.message, "hint": problem.hint} for problem in errors.problems]
-            raise Conflict("; ".join(each["message"] for each in found[:3]), problems=found)
+        """Raises ConfigErrors for what could never be, Conflict where it does not go together with what is there."""
+        object_checks.check_alone(thing, self._configuration.path.parent)
+        found = object_checks.findings(db, thing, self._names.known(db))
+        if errors := list(islice(found, MAX_PROBLEMS)):
+            problems = [{"message": each.message, "hint": each.hint} for each in problems_of(errors).problems]
+            raise Conflict("; ".join(each["message"] for each in problems[:3]), problems=problems)
 
     def _is_new_ceiling(self, key: Key) -> bool:
         return isinstance(key.unpriced, Ceiling) and not self._names.has_ceiling(ceiling_of(key))
@@ -254,26 +255,3 @@ def _note(db: Connection, wish: Wish, before: str, after: str) -> None:
     audit.add(
         db, audit.Entry(0, time.time_ns() // 1000, wish.actor, wish.action, wish.collection, wish.id, before, after)
     )
-
-
-def _derived(thing: Thing, rows: Sequence[SecretRow]) -> Derived:
-    budgets = tuple(
-        (record.id, record.owner, record.level, msgspec.msgpack.encode(record))
-        for owner, some in budgets_of(thing)
-        for record in budget_records(owner, some)
-    )
-    if isinstance(thing, Key):
-        refs = {owner_name("team", thing.team)} if thing.team else set()
-        refs |= {f"provider:{each.provider}" for each in thing.providers or ()}
-        refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
-        records = tuple((row.digest, row.expires_ns, row.created_us, _record_until(thing, row)) for row in rows)
-        return Derived(records, budgets, frozenset(refs))
-    digest, record = owner_record(thing)
-    refs = {owner_name("customer", thing.customer)} if isinstance(thing, Team) and thing.customer else set()
-    return Derived(((digest, 0, 0, record),), budgets, frozenset(refs))
-
-
-def _record_until(key: Key, row: SecretRow) -> bytes:
-    """The record of a key under one of its secrets, which a rotation may end before the key itself."""
-    ends = [moment for moment in (key.expires, row.expires_ns) if moment]
-    return key_record(msgspec.structs.replace(key, expires=min(ends) if ends else None))

@@ -11,7 +11,7 @@ from typing import Any
 from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, owners
 from fastgate.control.budget_book import BudgetBook
-from fastgate.control.configuration import Configuration, Published
+from fastgate.control.configuration import Configuration, NotPublished, Published
 from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.control.drain import Drain
 from fastgate.control.objects import Objects
@@ -145,6 +145,9 @@ class ControlPlane:
                 if self.publisher.pending:  # what could not be told must not wait for the next change
                     self.publisher.change(())
                 self.objects.sweep()
+            except NotPublished:
+                self._due.set()  # logged where it happened
+                self._ending.wait(HOUSEKEEPING_SECONDS)
             except (StateError, OSError) as error:
                 log.warning("housekeeping: %s", error)
 

@@ -26,9 +26,10 @@ from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from fastgate.config.problems import ConfigErrors
-from fastgate.control.configuration import ReloadFailed
+from fastgate.control.configuration import NotPublished, ReloadFailed
 from fastgate.ledger.errors import BadQuery, LedgerUnavailable, QueryTimeout
 from fastgate.state.errors import StateError
+from fastgate.wire.sealing import SealError
 
 MEDIA_TYPE: Final = "application/problem+json"
 log = logging.getLogger("fastgate.control")
@@ -195,7 +196,12 @@ def _bad_object(_: Request[Any, Any, Any], errors: ConfigErrors) -> Response[byt
     return _answer(422, "bad_object", "; ".join(p.message for p in errors.problems[:3]), problems=found)
 
 
-def _state(_: Request[Any, Any, Any], error: StateError) -> Response[bytes]:
+def _not_published(_: Request[Any, Any, Any], error: NotPublished) -> Response[bytes]:
+    detail = f"the change is kept, but not in force yet: {error}; it is tried again until it works"
+    return _answer(503, "not_in_force", detail)
+
+
+def _state(_: Request[Any, Any, Any], error: StateError | SealError) -> Response[bytes]:
     return _answer(503, "state_unavailable", str(error), {"retry-after": "1"})
 
 
@@ -206,7 +212,9 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     QueryTimeout: _timeout,
     ReloadFailed: _reload_failed,
     ConfigErrors: _bad_object,
+    NotPublished: _not_published,
     StateError: _state,
+    SealError: _state,
     HTTPException: _http,
     Exception: _unexpected,
 }

@@ -165,7 +165,7 @@ class Grant:
         return Leg(
             upstream=upstream,
             head=upstream.head(dialect, key),
-            secret=key.value.encode("latin-1") if key is not None else b"",
+            secret=upstream.secrets[key.name] if key is not None else b"",
             model=target.model,
             rename=None if model == target.model else target.model,
             price=price,

@@ -20,6 +20,7 @@ from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
+from fastgate.wire.sealing import Sealer, SealError
 
 BACKLOG: Final = 16_384
 SNAPSHOT_POLL: Final = 0.005
@@ -48,9 +49,9 @@ class WorkerServer(Server):
 class Process:
     """The life of a worker: ready, serving, draining, gone."""
 
-    def __init__(self, arena_dir: Path, descriptor: int, patience: Patience) -> None:
+    def __init__(self, arena_dir: Path, sealer: Sealer, descriptor: int, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
-        self._worker = Worker(arena_dir, self._loop, patience)
+        self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)
         self._server = WorkerServer(self._gateway, descriptor)
 
@@ -107,7 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="fastgate.gateway.process")
     parser.add_argument("--arena-dir", type=Path, required=True)
-    parser.add_argument("--state-dir", type=Path)
+    parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True, help="listening socket, inherited")
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--stale", type=int, default=0, help="generation of the last snapshot not to serve")
@@ -122,9 +123,14 @@ def main(arguments: list[str] | None = None) -> None:
 
     async def live() -> Any:
         patience = Patience(options.upload_seconds, options.stalled_seconds)
-        await Process(options.arena_dir, options.fd, patience).run()
+        sealer = Sealer(options.state_dir, os.environ)
+        await Process(options.arena_dir, sealer, options.fd, patience).run()
 
-    uvloop.run(live())
+    try:
+        uvloop.run(live())
+    except SealError as error:
+        logging.error("cannot start: %s", error)  # noqa: TRY400
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from fastgate._core.upstream import Pool
 from fastgate.providers import KINDS, ProviderKind
-from fastgate.wire.snapshot import ProviderKeyRecord, ProviderRecord
+from fastgate.wire.sealing import Sealer
+from fastgate.wire.snapshot import ProviderKeyRecord, ProviderRecord, credential_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,8 @@ class Upstream:
     record: ProviderRecord
     kind: ProviderKind
     pool: Pool
+    secrets: Mapping[str, bytes] = field(repr=False)
+    """Credentials by the names of their keys."""
 
     def path(self, dialect: str, operation: str) -> str | None:
         """The path of an operation of a dialect at this provider; None where it does not speak the dialect."""
@@ -33,26 +37,31 @@ class Upstream:
         ]
         if key is not None:
             header, prefix = self.kind.credentials[dialect]
-            lines.append(f"{header}: {prefix}{key.value}")
+            lines.append(f"{header}: {prefix}{self.secrets[key.name].decode('latin-1')}")
         return "".join(f"{line}\r\n" for line in lines).encode("latin-1")
 
 
 class Upstreams:
     """All providers of a snapshot. ``renew`` takes over the pools of the snapshot before."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer) -> None:
         self._loop = loop
+        self._sealer = sealer
         self._pools: dict[tuple[object, ...], Pool] = {}
 
     def renew(self, records: tuple[ProviderRecord, ...]) -> list[Upstream]:
-        """The upstreams of a new snapshot; pools that it does not use any more end when their exchanges have."""
+        """The upstreams of a new snapshot; pools that it does not use any more end when their exchanges have.
+
+        Raises SealError where their credentials cannot be opened; then nothing has changed.
+        """
+        secrets = [self._open_secrets(record) for record in records]
         kept: dict[tuple[object, ...], Pool] = {}
         upstreams = []
-        for record in records:
+        for record, opened in zip(records, secrets, strict=True):
             identity = (record.scheme, record.host, record.port, record.timeouts, record.ca_file)
             pool = kept.get(identity) or self._pools.pop(identity, None) or self._open(record)
             kept[identity] = pool
-            upstreams.append(Upstream(record, KINDS[record.type], pool))
+            upstreams.append(Upstream(record, KINDS[record.type], pool, opened))
         for pool in self._pools.values():
             pool.retire()
         self._pools = kept
@@ -62,6 +71,12 @@ class Upstreams:
         """Close every connection."""
         for pool in self._pools.values():
             await pool.close()
+
+    def _open_secrets(self, record: ProviderRecord) -> dict[str, bytes]:
+        return {
+            key.name: self._sealer.open(key.value, credential_owner(record.name, key.name)).encode("latin-1")
+            for key in record.keys
+        }
 
     def _open(self, record: ProviderRecord) -> Pool:
         context = ssl.create_default_context(cafile=record.ca_file or None) if record.scheme == "https" else None

@@ -19,6 +19,7 @@ from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.upstreams import Upstreams
 from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.sealing import Sealer, SealError
 from fastgate.wire.snapshot import SnapshotHead
 
 log = logging.getLogger("fastgate.gateway")
@@ -34,7 +35,9 @@ ANSWERS = 128 << 20
 class Worker:
     """Everything that the requests of one worker share."""
 
-    def __init__(self, arena_dir: Path, loop: asyncio.AbstractEventLoop, patience: Patience | None = None) -> None:
+    def __init__(
+        self, arena_dir: Path, loop: asyncio.AbstractEventLoop, sealer: Sealer, patience: Patience | None = None
+    ) -> None:
         self.arena = Arena(str(arena_dir / "arena.bin"))
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(arena_dir), self.owner.slot)
@@ -45,7 +48,7 @@ class Worker:
         self.answer_bytes = 0
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
-        self._upstreams = Upstreams(loop)
+        self._upstreams = Upstreams(loop, sealer)
         self.no_levels = Levels(self.arena, ())
         self._complaints = 0
         self._anomalies_told = 0
@@ -117,7 +120,7 @@ class Worker:
             self._state = self._load()
         except Superseded:
             return  # the next beat finds the snapshot that came instead
-        except (CorruptSnapshot, msgspec.MsgspecError, OSError, ValueError) as error:
+        except (CorruptSnapshot, msgspec.MsgspecError, OSError, ValueError, SealError) as error:
             self._generation = self.arena.snapshot_generation
             log.error("snapshot %d cannot be used, the one before stays in force: %s", self._generation, error)  # noqa: TRY400
             return

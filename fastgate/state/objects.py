@@ -36,6 +36,8 @@ class Derived:
     budgets: tuple[tuple[str, str, str, bytes], ...] = ()
     """Id, owner, level, record."""
     refs: frozenset[str] = field(default_factory=frozenset)
+    sealed: bytes = b""
+    """Its secrets, encrypted; empty: it has none."""
 
 
 _OBJECT = "collection, id, document, version, created_us, updated_us"
@@ -82,12 +84,28 @@ def put(db: sqlite3.Connection, stored: Stored, derived: Derived) -> None:
         [(id_, owner, level, *source, record) for id_, owner, level, record in derived.budgets],
     )
     db.executemany("INSERT INTO refs (target, collection, id) VALUES (?, ?, ?)", [(t, *source) for t in derived.refs])
+    if derived.sealed:
+        db.execute("INSERT INTO sealed (collection, id, secrets) VALUES (?, ?, ?)", (*source, derived.sealed))
 
 
 def drop(db: sqlite3.Connection, collection: str, id_: str) -> None:
     """Forgets an object and everything that was made of it."""
-    for table, column in (("objects", "id"), ("records", "id"), ("budgets", "source"), ("refs", "id")):
+    for table, column in (
+        ("objects", "id"), ("records", "id"), ("budgets", "source"), ("refs", "id"), ("sealed", "id"),
+    ):  # fmt: skip
         db.execute(f"DELETE FROM {table} WHERE collection = ? AND {column} = ?", (collection, id_))
+
+
+def every(db: sqlite3.Connection, collection: str) -> Iterator[Stored]:
+    """All of a collection, in the order of their ids."""
+    sql = f"SELECT {_OBJECT} FROM objects WHERE collection = ? ORDER BY id"
+    return (Stored(*row) for row in db.execute(sql, (collection,)))
+
+
+def sealed(db: sqlite3.Connection, collection: str, id_: str) -> bytes:
+    """An object's secrets, encrypted; empty: it has none."""
+    row = db.execute("SELECT secrets FROM sealed WHERE collection = ? AND id = ?", (collection, id_)).fetchone()
+    return b"" if row is None else bytes(row[0])
 
 
 def secrets(db: sqlite3.Connection, key: str) -> list[SecretRow]:

@@ -2,7 +2,8 @@
 
 ``objects`` holds documents as operators wrote them; everything else is made from them when they are written:
 ``records`` is what workers read, under the digest that they look for; ``budgets`` lists their budgets; ``refs`` says
-which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``).
+which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``). ``sealed`` holds what
+documents must not: secrets that are sent on to providers, encrypted.
 """
 
 import sqlite3
@@ -59,6 +60,14 @@ MIGRATIONS: Final = (
         after TEXT NOT NULL,
         hash BLOB NOT NULL
     ) STRICT;
+    """,
+    """
+    CREATE TABLE sealed (
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        secrets BLOB NOT NULL,
+        PRIMARY KEY (collection, id)
+    ) WITHOUT ROWID, STRICT;
     """,
 )
 """One per version; a file's ``user_version`` says how many it has had. Never change one that was released."""

@@ -1,10 +1,11 @@
 """The SQLite file: one thread writes, in groups that share a commit; any thread reads."""
 
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 from fastgate.state.errors import StateError
 from fastgate.state.schema import migrate
+from fastgate.wire.sealing import Sealer
 
 MOST_PER_COMMIT: Final = 256
 MOST_WAITING: Final = 4096
@@ -34,8 +36,10 @@ class Work:
 class Store:
     """``Store(path)``: opened, created or brought up to date. Raises :class:`StateError`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.path = path
+        self.sealer = Sealer(path.parent, environment)
+        """Of the secrets in it."""
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._work: queue.Queue[Work | None] = queue.Queue(MOST_WAITING)
         try:

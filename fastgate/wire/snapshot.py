@@ -117,14 +117,17 @@ class ProviderKeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """A credential of a provider."""
 
     name: str
-    value: str
+    value: bytes
+    """Sealed (:mod:`fastgate.wire.sealing`) for :func:`credential_owner`: the file may lie on a disk."""
     weight: int = 1
     """Share of requests among those whose ``models`` match; 0: never chosen."""
     models: tuple[str, ...] = ()
     """Patterns over the upstream model; empty: all."""
 
-    def __repr__(self) -> str:
-        return f"ProviderKeyRecord(name={self.name!r}, value='***')"
+
+def credential_owner(provider: str, name: str) -> str:
+    """For whom a provider's credential is sealed."""
+    return f"snapshot/{provider}/{name}"
 
 
 class TimeoutsRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -146,7 +149,7 @@ class PriceRule(msgspec.Struct, array_like=True, frozen=True):
 
 
 class ProviderRecord(msgspec.Struct, array_like=True, frozen=True):
-    """One upstream service. Holds secrets."""
+    """One upstream service."""
 
     name: str
     type: str

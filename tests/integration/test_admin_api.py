@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from fastgate._core.price import Usage
+from fastgate.control.collections import COLLECTIONS
 from fastgate.ledger.attributes import NAMES
 from tests.support.control_host import BUDGETS, TOKEN, ControlHost, until
 
@@ -160,7 +161,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
         "/api/v1/spend", "/api/v1/requests", "/api/v1/requests/{request_id}", "/api/v1/budgets", "/api/v1/status",
         "/api/v1/config", "/api/v1/config/reload", "/metrics", "/healthz", "/api/v1/audit",
         "/api/v1/keys/{object_id}/rotate", "/api/v1/keys/{object_id}/revoke",
-        *(f"/api/v1/{each}{one}" for each in ("customers", "teams", "keys") for one in ("", "/{object_id}")),
+        *(f"/api/v1/{each}{one}" for each in COLLECTIONS for one in ("", "/{object_id}")),
     } == set(paths)  # fmt: skip
     [body] = paths["/api/v1/keys"]["post"]["requestBody"]["content"].values()
     assert body["schema"]["properties"]["team"]["anyOf"][0]["type"] == "string"

@@ -35,7 +35,7 @@ class Api(RuleBasedStateMachine):
     def nothing_is_there(self) -> None:
         for collection in ("keys", "teams", "customers"):
             for item in self.client.get(f"/{collection}").json()["items"]:
-                if item["source"] == "api":
+                if item["origin"] == "api":
                     assert self.client.delete(f"/{collection}/{item['id']}").status_code == 204
 
     def expected(self, collection: str, document: dict[str, Any]) -> int:
@@ -112,7 +112,7 @@ class Api(RuleBasedStateMachine):
     def both_say_the_same(self) -> None:
         for collection in ("customers", "teams", "keys"):
             items = self.client.get(f"/{collection}").json()["items"]
-            found = {item["id"]: item for item in items if item["source"] == "api"}
+            found = {item["id"]: item for item in items if item["origin"] == "api"}
             assert set(found) == {id_ for where, id_ in self.things if where == collection}
             for id_, item in found.items():
                 document = self.things[collection, id_]

@@ -13,14 +13,12 @@ import httpx
 import pytest
 
 from fastgate.state import audit
-from tests.support.house import House, compact, key, wait_for
-from tests.support.wire import exchange, head
+from tests.support import by_api
+from tests.support.by_api import OK, UNKNOWN, created, status
+from tests.support.house import House, key, wait_for
 
-CHAT = "/v1/chat/completions"
 SOON_SECONDS = 0.1
 """Within which a change works on all workers."""
-LATE_SECONDS = 5.0
-"""A machine that was busy elsewhere may delay one change; never most of them."""
 WORKERS = 2
 
 delays: list[float] = []
@@ -43,44 +41,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def api(house: House) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {house.admin_token}"}
-    with httpx.Client(base_url=f"{house.admin_url}/api/v1", headers=headers, trust_env=False, timeout=30) as client:
+    with by_api.client(house) as client:
         yield client
 
 
-def created(api: httpx.Client, collection: str, **document: Any) -> dict[str, Any]:
-    answer = api.post(f"/{collection}", json=document)
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["location"] == f"/api/v1/{collection}/{answer.json()['id']}"
-    found: dict[str, Any] = answer.json()
-    return found
-
-
-def status(house: House, secret: str, model: str = "sim/sim-small", **more: Any) -> tuple[int, str | None]:
-    """What a request with this key gets, each on a connection of its own, so that any worker may answer."""
-    message = {"role": "user", "content": "hello"}
-    body = compact({"model": model, "max_tokens": 8, "messages": [message], **more})
-    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
-    answer = exchange(house.port, head(CHAT, headers, length=len(body)) + body)
-    return answer.status, answer.headers.get("x-fastgate-error")
-
-
-def soon(house: House, secret: str, expected: tuple[int, str | None]) -> None:
+def soon(house: House, secret: str, expected: by_api.Answer) -> None:
     """Every worker answers as expected, and goes on to; how long that took to be so is kept."""
-    began = last = time.monotonic()
-    in_a_row = 0
-    while in_a_row < 8 * WORKERS:
-        found = status(house, secret)
-        if found == expected:
-            in_a_row += 1
-            continue
-        last = time.monotonic()
-        assert last - began < LATE_SECONDS, found
-        in_a_row = 0
-    delays.append(last - began)
-
-
-OK, UNKNOWN = (200, None), (401, "invalid_api_key")
+    delays.append(by_api.soon(house, secret, expected))
 
 
 def test_a_key_works_soon_after_its_creation_and_stops_soon_after_its_end(house: House, api: httpx.Client) -> None:
@@ -90,7 +57,7 @@ def test_a_key_works_soon_after_its_creation_and_stops_soon_after_its_end(house:
     soon(house, made["secret"], OK)
     shown = api.get("/keys/life").json()
     assert "secret" not in shown
-    assert (shown["source"], shown["team"], len(shown["secrets"])) == ("api", "of-file", 1)
+    assert (shown["origin"], shown["team"], len(shown["secrets"])) == ("api", "of-file", 1)
     revoked = api.post("/keys/life/revoke")
     assert (revoked.status_code, revoked.json()["secrets"]) == (200, [])
     soon(house, made["secret"], UNKNOWN)
@@ -243,7 +210,7 @@ def test_lists_hold_both_sources_in_order_and_page_by_page(api: httpx.Client) ->
         if cursor is None:
             break
     assert [team["id"] for team in everything] == ["of-file", *(f"page-{number}" for number in range(7))]
-    assert {team["source"] for team in everything} == {"file", "api"}
+    assert {team["origin"] for team in everything} == {"file", "api"}
 
 
 def test_every_change_is_in_the_chain_and_no_secret_is(house: House, api: httpx.Client) -> None:

@@ -14,6 +14,7 @@ from fastgate.config.documents import read_document
 from fastgate.config.variables import Variables
 from fastgate.control.compile import CompiledSnapshot, compile_snapshot
 from fastgate.pricing.catalogue import Catalogue
+from fastgate.wire.sealing import Sealer, SealError
 from fastgate.wire.snapshot import (
     NO_PRICE,
     KeyRecord,
@@ -21,6 +22,7 @@ from fastgate.wire.snapshot import (
     SnapshotHead,
     Unpriced,
     Window,
+    credential_owner,
     owner_digest,
 )
 
@@ -149,8 +151,18 @@ def test_addresses_and_dialects(snapshot: Snapshot) -> None:
     assert (anthropic.host, anthropic.bases) == ("proxy.test", {"anthropic": "/claude/v1"})
     assert (sim.port, sim.bases) == (9000, {"openai-chat": "/v1", "anthropic": "/v1"})
     assert (local.scheme, local.host, local.keys) == ("http", "::1", ())
-    assert [(one.name, one.value, one.models) for one in openai.keys] == [("main", "sk-upstream", ("gpt-*",))]
+    assert [(one.name, one.value, one.models) for one in openai.keys] == [("main", b"", ("gpt-*",))]
     assert (openai.timeouts.connect, openai.timeouts.total) == (5_000, 600_000)
+
+
+def test_credentials_are_sealed_for_their_key_alone(tmp_path: Path) -> None:
+    sealer = Sealer(tmp_path, {})
+    providers = compile_snapshot(config_of(), 1, seal=sealer.seal).head.providers
+    [key] = next(provider.keys for provider in providers if provider.name == "openai")
+    assert b"sk-upstream" not in key.value
+    assert sealer.open(key.value, credential_owner("openai", "main")) == "sk-upstream"
+    with pytest.raises(SealError, match="do not open"):
+        sealer.open(key.value, credential_owner("openai", "other"))
 
 
 def test_prices_of_targets_and_of_any_model_of_a_provider(snapshot: Snapshot) -> None:

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from fastgate._core.snapshot import HEADER_SIZE, CorruptSnapshot, Snapshot, build_index, slots_for
-from fastgate.wire.snapshot import BudgetRecord, KeyRecord, ProviderKeyRecord, SnapshotHead, matches, owner_digest
+from fastgate.wire.snapshot import BudgetRecord, KeyRecord, SnapshotHead, matches, owner_digest
 from fastgate.wire.snapshot_file import write_snapshot
 
 HEAD = SnapshotHead(7, 1, 2, 3, 4, 5, (), {}, ())
@@ -156,10 +156,6 @@ def test_an_index_without_an_empty_slot_is_refused() -> None:
         build_index(bytes(47), 10)
     assert slots_for(0) == 1
     assert slots_for(1_000_000) == 1_500_001
-
-
-def test_records_of_providers_do_not_show_secrets() -> None:
-    assert "sk-secret" not in repr(ProviderKeyRecord("main", "sk-secret"))
 
 
 def test_no_secret_leads_to_the_record_of_an_owner() -> None:

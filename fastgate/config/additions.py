@@ -1,0 +1,92 @@
+"""Providers, models and prices as objects with ids of their own, and a configuration to which some are added.
+
+In the file they are entries of mappings, whose keys are their ids; a price's id is ``provider/model``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from msgspec.structs import fields, replace
+
+from fastgate.config.root import Config
+from fastgate.config.scalars import ModelName, Name
+from fastgate.config.upstreams import ModelPrices, Provider, PublicModel
+
+
+class NamedProvider(Provider, frozen=True, kw_only=True):
+    """An upstream service under its id."""
+
+    id: Name
+
+
+class NamedModel(PublicModel, frozen=True, kw_only=True):
+    """A public model under its name."""
+
+    id: ModelName
+
+
+class StatedPrice(ModelPrices, frozen=True, kw_only=True):
+    """What an operator states for one model of one provider."""
+
+    provider: Name
+    model: ModelName
+
+    @property
+    def id(self) -> str:
+        """``provider/model``."""
+        return f"{self.provider}/{self.model}"
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What is served beside the file's own."""
+
+    providers: tuple[NamedProvider, ...] = ()
+    models: tuple[NamedModel, ...] = ()
+    prices: tuple[StatedPrice, ...] = ()
+
+    def added_to(self, config: Config) -> Config:
+        """The configuration that holds both."""
+        providers: dict[str, Provider] = {**config.providers, **{each.id: each for each in self.providers}}
+        for price in self.prices:
+            provider = providers[price.provider]
+            providers[price.provider] = replace(provider, prices={**provider.prices, price.model: price})
+        models = {**config.models, **{each.id: each for each in self.models}}
+        return replace(config, providers=providers, models=models)
+
+
+def additions_of(config: Config) -> Additions:
+    """The file's own, as such objects."""
+    return Additions(
+        tuple(NamedProvider(id=name, **_values(provider)) for name, provider in config.providers.items()),
+        tuple(NamedModel(id=name, **_values(model)) for name, model in config.models.items()),
+        tuple(
+            StatedPrice(provider=name, model=model, **_values(prices))
+            for name, provider in config.providers.items()
+            for model, prices in provider.prices.items()
+        ),
+    )
+
+
+def _values(struct: Provider | PublicModel | ModelPrices) -> dict[str, Any]:
+    return {field.name: getattr(struct, field.name) for field in fields(struct)}
+
+
+def credentials(provider: Provider) -> dict[str, str]:
+    """The texts that must not be kept in the open: each key's, by its name."""
+    return {key.name: key.value.reveal() for key in provider.keys}
+
+
+def with_credentials(document: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """A provider's document in which keys that come without a value have the one that is known under their name."""
+    keys = document.get("keys")
+    if not isinstance(keys, list):
+        return dict(document)
+    return {**document, "keys": [_with_value(key, known) for key in keys]}
+
+
+def _with_value(key: Any, known: Mapping[str, str]) -> Any:
+    if not isinstance(key, dict) or "value" in key or not isinstance(name := key.get("name"), str):
+        return key
+    return {**key, "value": known[name]} if name in known else key

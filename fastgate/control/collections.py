@@ -1,0 +1,118 @@
+"""The admin API's collections: what each holds, and what the state store keeps of one object of it."""
+
+from collections.abc import Mapping, Sequence
+from sqlite3 import Connection
+from types import MappingProxyType
+from typing import Any, Final, Literal, TypeVar, get_args
+
+import msgspec
+
+from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.config.additions import (
+    Additions,
+    NamedModel,
+    NamedProvider,
+    StatedPrice,
+    additions_of,
+    credentials,
+    with_credentials,
+)
+from fastgate.config.objects import Thing, merged, read_object
+from fastgate.config.owners import Ceiling, Customer, Key, Team
+from fastgate.config.root import Config
+from fastgate.control.compile import ceiling_of, key_record, owner_record
+from fastgate.state import objects
+from fastgate.state.objects import Derived, SecretRow, Stored
+from fastgate.wire.sealing import Sealer
+
+Collection = Literal["customers", "teams", "keys", "providers", "models", "prices"]
+COLLECTIONS: Final[tuple[Collection, ...]] = get_args(Collection)
+TYPES: Final[dict[str, type[Thing]]] = {
+    "customers": Customer,
+    "teams": Team,
+    "keys": Key,
+    "providers": NamedProvider,
+    "models": NamedModel,
+    "prices": StatedPrice,
+}
+T = TypeVar("T", bound=Thing)
+IN_HEAD: Final = frozenset({"providers", "models", "prices"})
+"""Those that workers read from the head of a snapshot: a change of one needs a new snapshot."""
+
+
+def of_file(config: Config, collection: Collection) -> Mapping[str, Thing]:
+    """What the configuration file has of a collection, by id."""
+    things: Sequence[Thing] = getattr(additions_of(config) if collection in IN_HEAD else config, collection)
+    return {thing.id: thing for thing in things}
+
+
+def stored_additions(db: Connection, sealer: Sealer) -> Additions:
+    """What the store adds to a file's providers, models and prices. Raises SealError without the key to secrets."""
+
+    def all_of(collection: Collection, type_: type[T]) -> tuple[T, ...]:
+        return tuple(read_object(type_, patched(db, sealer, each)) for each in objects.every(db, collection))
+
+    return Additions(all_of("providers", NamedProvider), all_of("models", NamedModel), all_of("prices", StatedPrice))
+
+
+def patched(
+    db: Connection, sealer: Sealer, stored: Stored, patch: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """An object of the store as its creator said it, a provider with its secrets, and as a merge patch changes it.
+
+    Keys of a provider may come in the patch without the value that they have.
+    """
+    found = merged(msgspec.json.decode(stored.document), patch)
+    sealed = objects.sealed(db, stored.collection, stored.id)
+    return with_credentials(found, msgspec.json.decode(sealer.open(sealed, _owner(stored)))) if sealed else found
+
+
+def _owner(stored: Stored) -> str:
+    return f"{stored.collection}/{stored.id}"
+
+
+def refs_of(thing: Thing) -> frozenset[str]:
+    """The objects that it names, such as ``team:platform``."""
+    match thing:
+        case Key():
+            refs = {owner_name("team", thing.team)} if thing.team else set()
+            refs |= {f"provider:{each.provider}" for each in thing.providers or ()}
+            refs |= {f"model:{name}" for name in thing.models if "*" not in name}
+            refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
+            return frozenset(refs)
+        case Team():
+            return frozenset({owner_name("customer", thing.customer)} if thing.customer else ())
+        case NamedModel():
+            return frozenset(f"provider:{target.provider}" for target in thing.targets)
+        case StatedPrice():
+            return frozenset({f"provider:{thing.provider}"})
+    return frozenset()
+
+
+def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sealer) -> Derived:
+    """What is kept of an object beside its document; ``rows``: the secrets of a key."""
+    refs = refs_of(thing)
+    if isinstance(thing, NamedProvider):
+        known = credentials(thing)
+        return Derived((), (), refs, sealer.seal(msgspec.json.encode(known).decode(), _owner(stored)) if known else b"")
+    if not isinstance(thing, Customer | Team | Key):
+        return Derived((), (), refs)
+    budgets = tuple(
+        (record.id, record.owner, record.level, msgspec.msgpack.encode(record))
+        for owner, some in budgets_of(thing)
+        for record in budget_records(owner, some)
+    )
+    return Derived(_records(thing, rows), budgets, refs)
+
+
+def _records(thing: Customer | Team | Key, rows: Sequence[SecretRow]) -> tuple[tuple[bytes, int, int, bytes], ...]:
+    if isinstance(thing, Key):
+        return tuple((row.digest, row.expires_ns, row.created_us, _record_until(thing, row)) for row in rows)
+    digest, record = owner_record(thing)
+    return ((digest, 0, 0, record),)
+
+
+def _record_until(key: Key, row: SecretRow) -> bytes:
+    """The record of a key under one of its secrets, which a rotation may end before the key itself."""
+    ends = [moment for moment in (key.expires, row.expires_ns) if moment]
+    return key_record(msgspec.structs.replace(key, expires=min(ends) if ends else None))
