@@ -12,13 +12,48 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.support.control_host import ControlHost
 
-COLLECTIONS = st.sampled_from(["customers", "teams", "keys"])
 NAMES = st.sampled_from(["a", "b", "c"])
 LIMITS = st.sampled_from(["1", "2.5", "1000"])
 WINDOWS = st.sampled_from(["day", "month", "lifetime"])
 BUDGETS = st.lists(st.builds(lambda limit, window: {"limit_usd": limit, "window": window}, LIMITS, WINDOWS), max_size=2)
-PARENTS = {"teams": ("customer", "customers"), "keys": ("team", "teams")}
-"""By collection, the setting that names another object, and that one's collection."""
+PARENTS = {
+    "teams": ("customer", "customers"),
+    "keys": ("team", "teams"),
+    "models": ("provider", "providers"),
+    "prices": ("provider", "providers"),
+}
+"""By collection, what names another object in it, and that one's collection."""
+COLLECTIONS = ("keys", "teams", "customers", "prices", "models", "providers")
+"""Children before their parents."""
+
+Document = dict[str, Any]
+
+
+def document_of(collection: str, id_: str, parent: str | None, budgets: list[dict[str, str]]) -> Document:
+    """What to send; a model without a provider of the API's has the file's."""
+    match collection:
+        case "providers":
+            keys = [{"name": f"k{number}", "value": "sk-of-it"} for number in range(len(budgets))]
+            return {"id": id_, "type": "sim", "base_url": "http://127.0.0.1:9", "keys": keys}
+        case "models":
+            return {"id": id_, "targets": [{"provider": parent or "sim", "model": "sim-small"}]}
+        case "prices":
+            price = budgets[0]["limit_usd"] if budgets else "3"
+            amounts = {"input_usd_per_million": price, "output_usd_per_million": price}
+            return {"provider": parent or "sim", "model": id_, **amounts}
+    own = {PARENTS[collection][0]: parent} if collection in PARENTS and parent is not None else {}
+    return {"id": id_, "budgets": budgets, **own}
+
+
+def id_of(document: Document) -> str:
+    return str(document["id"] if "id" in document else f"{document['provider']}/{document['model']}")
+
+
+def parent_of(collection: str, document: Document) -> tuple[str, str] | None:
+    """The object that it names, by collection and id; what the file has is always there."""
+    name, parents = PARENTS.get(collection, ("", ""))
+    found = document["targets"][0]["provider"] if collection == "models" else document.get(name)
+    return None if found in (None, "sim") else (parents, found)
 
 
 class Api(RuleBasedStateMachine):
@@ -33,24 +68,22 @@ class Api(RuleBasedStateMachine):
 
     @initialize()
     def nothing_is_there(self) -> None:
-        for collection in ("keys", "teams", "customers"):
+        for collection in COLLECTIONS:
             for item in self.client.get(f"/{collection}").json()["items"]:
                 if item["origin"] == "api":
                     assert self.client.delete(f"/{collection}/{item['id']}").status_code == 204
 
-    def expected(self, collection: str, document: dict[str, Any]) -> int:
+    def expected(self, collection: str, document: Document) -> int:
         """Whether such a document may be: 409 where its parent is missing, or two budgets are one."""
         windows = [budget["window"] for budget in document.get("budgets", ())]
-        name, parents = PARENTS.get(collection, ("", ""))
-        parent = document.get(name)
-        missing = parent is not None and (parents, parent) not in self.things
+        parent = parent_of(collection, document)
+        missing = parent is not None and parent not in self.things
         return 409 if missing or len(windows) > len(set(windows)) else 0
 
-    @rule(collection=COLLECTIONS, id_=NAMES, parent=st.none() | NAMES, budgets=BUDGETS)
-    def create(self, collection: str, id_: str, parent: str | None, budgets: list[dict[str, str]]) -> None:
-        document: dict[str, Any] = {"id": id_, "budgets": budgets}
-        if collection in PARENTS and parent is not None:
-            document[PARENTS[collection][0]] = parent
+    @rule(collection=st.sampled_from(COLLECTIONS), name=NAMES, parent=st.none() | NAMES, budgets=BUDGETS)
+    def create(self, collection: str, name: str, parent: str | None, budgets: list[dict[str, str]]) -> None:
+        document = document_of(collection, name, parent, budgets)
+        id_ = id_of(document)
         answer = self.client.post(f"/{collection}", json=document)
         if (collection, id_) in self.things:
             assert answer.status_code == 409, answer.text
@@ -61,35 +94,32 @@ class Api(RuleBasedStateMachine):
             self.versions[collection, id_] = 1
             assert ("secret" in answer.json()) == (collection == "keys")
 
-    @rule(collection=COLLECTIONS, id_=NAMES, budgets=BUDGETS, stale=st.booleans())
-    def change(self, collection: str, id_: str, budgets: list[dict[str, str]], stale: bool) -> None:
+    @rule(collection=st.sampled_from(COLLECTIONS), name=NAMES, parent=NAMES, budgets=BUDGETS, stale=st.booleans())
+    def change(self, collection: str, name: str, parent: str, budgets: list[dict[str, str]], stale: bool) -> None:
+        document = document_of(collection, name, parent, budgets)
+        id_ = id_of(document)
         known = self.things.get((collection, id_))
         version = self.versions.get((collection, id_), 1) - (1 if stale else 0)
-        answer = self.client.patch(
-            f"/{collection}/{id_}", json={"budgets": budgets}, headers={"if-match": f'"{version}"'}
-        )
+        fixed = {"id", "provider", "model"} if collection == "prices" else {"id"}
+        patch = {name: value for name, value in document.items() if name not in fixed}
+        answer = self.client.patch(f"/{collection}/{id_}", json=patch, headers={"if-match": f'"{version}"'})
         if known is None:
             assert answer.status_code == 404
             return
         if stale:
             assert answer.status_code == 412
             return
-        document = {**known, "budgets": budgets}
         assert answer.status_code == (self.expected(collection, document) or 200), answer.text
         if answer.status_code == 200:
             self.things[collection, id_] = document
             self.versions[collection, id_] += 1
             assert answer.headers["etag"] == f'"{self.versions[collection, id_]}"'
 
-    @rule(collection=COLLECTIONS, id_=NAMES)
-    def delete(self, collection: str, id_: str) -> None:
+    @rule(collection=st.sampled_from(COLLECTIONS), name=NAMES, parent=st.none() | NAMES)
+    def delete(self, collection: str, name: str, parent: str | None) -> None:
+        id_ = id_of(document_of(collection, name, parent, []))
         answer = self.client.delete(f"/{collection}/{id_}")
-        named = [
-            (child, other)
-            for child, (name, parents) in PARENTS.items()
-            for (where, other), document in self.things.items()
-            if where == child and parents == collection and document.get(name) == id_
-        ]
+        named = any(parent_of(child, document) == (collection, id_) for (child, _), document in self.things.items())
         if (collection, id_) not in self.things:
             assert answer.status_code == 404
         elif named:
@@ -110,22 +140,35 @@ class Api(RuleBasedStateMachine):
 
     @invariant()
     def both_say_the_same(self) -> None:
-        for collection in ("customers", "teams", "keys"):
+        for collection in COLLECTIONS:
             items = self.client.get(f"/{collection}").json()["items"]
             found = {item["id"]: item for item in items if item["origin"] == "api"}
             assert set(found) == {id_ for where, id_ in self.things if where == collection}
             for id_, item in found.items():
-                document = self.things[collection, id_]
                 assert item["version"] == self.versions[collection, id_]
-                shown = [(b["limit_usd"], b["window"]) for b in item["budgets"]]
-                assert shown == [(b["limit_usd"], b["window"]) for b in document["budgets"]]
+                self.same(self.things[collection, id_], item)
         budgets = {item["id"] for item in self.client.get("/budgets").json()["items"]}
         expected = {
             f"{collection.removesuffix('s')}:{id_}/{budget['window']}/default"
             for (collection, id_), document in self.things.items()
-            for budget in document["budgets"]
+            for budget in document.get("budgets", ())
         }
         assert {id_ for id_ in budgets if id_.partition(":")[2].partition("/")[0] in {"a", "b", "c"}} == expected
+
+    @staticmethod
+    def same(document: Document, item: Document) -> None:
+        """Whether the API shows what was said, and of secrets nothing."""
+        for name, value in document.items():
+            if name == "keys":
+                assert [set(each) for each in item["keys"]] == [{"name", "weight", "models"}] * len(value)
+            elif name == "budgets":
+                assert [(b["limit_usd"], b["window"]) for b in item[name]] == [
+                    (b["limit_usd"], b["window"]) for b in value
+                ]
+            elif name == "targets":
+                assert [{**target, "weight": 1} for target in value] == item[name]
+            else:
+                assert item[name] == value
 
 
 @pytest.fixture
