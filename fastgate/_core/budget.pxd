@@ -30,6 +30,7 @@ cdef class Hold:
     cdef void _write_event(self, Usage usage, int settlement, int outcome, int status, int64_t duration_us,
                            int64_t upstream_us, int64_t ttft_us, int64_t overhead_us, bytes error)
     cdef void _finish(self, int64_t actual)
+    cdef void _book(self, Event *place)
     cdef void _void(self)
 
 

@@ -18,6 +18,7 @@ OUTCOME_UPSTREAM_ERROR: int
 OUTCOME_CLIENT_GONE: int
 OUTCOME_FAILED: int
 OUTCOME_UNKNOWN: int
+OUTCOME_RESET: int
 
 class Levels:
     arena: Arena
@@ -57,3 +58,4 @@ def hold(
     request_id: bytes,
     stream: bool = False,
 ) -> Hold | int: ...
+def reset(owner: Owner, journal: Journal, levels: Levels, draft: Draft, now_ns: int, request_id: bytes) -> int: ...

@@ -28,7 +28,7 @@ cdef enum:
 CONTENDED = AGAIN
 
 SETTLED_NONE, SETTLED_EXACT, SETTLED_ESTIMATED, SETTLED_UNSETTLED = range(4)
-OUTCOME_OK, OUTCOME_REJECTED, OUTCOME_UPSTREAM_ERROR, OUTCOME_CLIENT_GONE, OUTCOME_FAILED, OUTCOME_UNKNOWN = range(6)
+OUTCOME_OK, OUTCOME_REJECTED, OUTCOME_UPSTREAM_ERROR, OUTCOME_CLIENT_GONE, OUTCOME_FAILED, OUTCOME_UNKNOWN, OUTCOME_RESET = range(7)
 
 
 cdef class Levels:
@@ -264,14 +264,16 @@ cdef class Hold:
         record.event_size = append_text(event, <uint32_t>record.event_size, ERROR, error, len(error))
 
     cdef void _finish(self, int64_t actual):
-        """The point of no return is the store of SETTLING: before it the event and the amount are in place, after it all is redone."""
-        cdef Record *record = self.record()
-        cdef Event *place = NULL
-        self.open = False
-        place = stage_event(self.journal, record, actual)
+        cdef Event *place = stage_event(self.journal, self.record(), actual)
         if place == NULL:
             self.owner.me.journal_dropped += 1
             self.owner.me.dropped_nano += actual
+        self._book(place)
+
+    cdef void _book(self, Event *place):
+        """The point of no return is the store of SETTLING: before it the event and the amount are in place, after it all is redone."""
+        cdef Record *record = self.record()
+        self.open = False
         with nogil:
             put_progress(self.owner, record, SETTLING, 0, 0)
             settle_steps(self.owner, record, 0)
@@ -279,6 +281,35 @@ cdef class Hold:
                 self.journal.commit(place)
             free_record(record)
             self.owner.give_record(self.number)
+
+
+def reset(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t now_ns,
+          bytes request_id not None):
+    """Take off the one budget of ``levels`` what was spent in its present window; what is held stays.
+
+    Returns the nano-USD taken off. It is a settlement below nothing: a kill leaves it done or not begun, and its event, of
+    outcome ``reset``, bears the amount as a negative cost. ``levels`` should have a limit that nothing reaches. Raises
+    ArenaFull where the event has no place; then nothing has changed.
+    """
+    if levels.count != 1:
+        raise ValueError("a reset is of one budget")
+    found = hold(owner, journal, levels, draft, 0, now_ns, request_id)
+    if not isinstance(found, Hold):
+        raise ValueError("the limit was reached")
+    cdef Hold taken = <Hold>found
+    cdef Record *record = taken.record()
+    cdef fg_word spent = fg_load_word(&cell_at(owner.arena, record.cells[0]).spent)
+    cdef Event *place
+    if spent.amount == 0 or spent.tag >> 36 != record.windows[0]:
+        taken.void()
+        return 0
+    taken._write_event(None, SETTLED_NONE, OUTCOME_RESET, 0, 0, 0, 0, 0, b"")
+    place = stage_event(journal, record, -spent.amount)
+    if place == NULL:
+        taken.void()
+        raise ArenaFull("there is no space for the event of a reset")
+    taken._book(place)
+    return spent.amount
 
 
 cdef Event *stage_event(Journal journal, Record *record, int64_t actual) noexcept:

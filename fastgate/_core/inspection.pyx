@@ -22,6 +22,7 @@ from fastgate._core.arena import CorruptArena
 
 cdef enum:
     KINDS = 3  # of owners
+    RESET = 6  # of journal.OUTCOMES: its settlement is below nothing
 
 
 def inspect(Arena arena not None) -> None:
@@ -115,7 +116,9 @@ cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
     cdef int state = state_of(record.progress)
     cdef int steps
     cdef uint32_t level
-    if state > VOIDING or record.levels > MAX_LEVELS or record.amount < 0 or record.actual < 0:
+    if state > VOIDING or record.levels > MAX_LEVELS or record.amount < 0:
+        return False
+    if state == SETTLING and record.actual < 0 and event.outcome != RESET:
         return False
     steps = (2 if state == SETTLING else 1) * <int>record.levels
     if step_of(record.progress) >= (steps if steps else 1):

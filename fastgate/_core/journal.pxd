@@ -7,7 +7,7 @@ cdef enum:
     STRINGS = 15
     TOKENS = 16
     SETTLEMENT_COUNT = 4
-    OUTCOME_COUNT = 6
+    OUTCOME_COUNT = 7
     TIER_COUNT = 6
 
 cdef enum Text:

@@ -26,7 +26,7 @@ cdef uint64_t FIRST = 4096
 SEGMENT_BYTES = 4 << 20
 
 SETTLEMENTS = ("none", "exact", "estimated", "unsettled")
-OUTCOMES = ("ok", "rejected", "upstream_error", "client_gone", "failed", "unknown")
+OUTCOMES = ("ok", "rejected", "upstream_error", "client_gone", "failed", "unknown", "reset")
 TIERS = ("standard", "flex", "priority", "batch", "fast", "ultrafast")
 TEXTS = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect", "environment",

@@ -37,16 +37,19 @@ def recover(Arena arena not None, Owner me not None, int slot, str folder not No
     if slot == me.slot or alive(arena, slot):
         raise ArenaError(f"owner {slot} is alive: its holds are its own")
     cdef Slot *dead = slot_at(arena, slot)
-    cdef Record *record
-    cdef uint32_t position
+    cdef uint32_t position, number
+    cdef int state
     counts = {"void": 0, "unsettled": 0, "finished": 0}
     chunks = arena.record_chunks(slot)
     journal = Journal(folder, slot, resume=True) if chunks else None
-    for chunk in chunks:
-        for position in range(RECORDS_PER_CHUNK):
-            record = record_at(arena, chunk * RECORDS_PER_CHUNK + position)
-            if state_of(record.progress) != FREE:
-                counts[_resolve(me, record, journal)] += 1
+    # The event of a settlement that was begun lies where the next one would be written: that one first.
+    for settling in (True, False):
+        for chunk in chunks:
+            for position in range(RECORDS_PER_CHUNK):
+                number = chunk * RECORDS_PER_CHUNK + position
+                state = state_of(record_at(arena, number).progress)
+                if state != FREE and (state == SETTLING) == settling:
+                    counts[_resolve(me, record_at(arena, number), journal)] += 1
     for segment in open_segments(segments_of(folder, slot)):
         segment.seal()
     for unfinished in Path(folder).glob(f"journal-{slot:04d}-*.new"):

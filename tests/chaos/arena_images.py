@@ -13,7 +13,7 @@ from pathlib import Path
 from xxhash import xxh64_digest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold, reset
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
 from fastgate._core.owner import WORKER, Owner, dead_slots
 from fastgate._core.price import Usage
@@ -79,6 +79,11 @@ class Place:
         assert isinstance(taken, Hold)
         taken.sent()
         taken.settle(actual, Usage(input=3), SETTLED_EXACT, OUTCOME_OK, 200, error=error)
+
+    def reset(self, name: bytes) -> int:
+        """What was spent in the first cell is taken off it."""
+        levels = Levels(self.arena, [(self.cells[0], PLENTY, LIFETIME, 1)])
+        return reset(self.owner, self.journal, levels, Draft(), time.time_ns(), name)
 
 
 def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import Hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold
 from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
 from fastgate._core.recovery import recover
 from fastgate.supervisor.recovery import Recovery
@@ -223,6 +223,56 @@ def test_killed_while_the_arena_is_made(folder: Path) -> None:
         read(image).check()
     assert ranks == sorted(ranks)
     assert set(ranks) == {0, 1, 2}
+
+
+def test_killed_while_one_of_several_is_settled(folder: Path) -> None:
+    """The event of the one that was being settled is not overwritten by those of the others, which are resolved, too."""
+    live = folder / "live"
+
+    def body(begin: Callable[[], None]) -> None:
+        place = Place(live)
+        holds = [place.hold(b"one-of-three-%d.." % number, 50) for number in range(3)]
+        for taken in holds:
+            assert isinstance(taken, Hold)
+            taken.sent()
+        begin()
+        for taken in reversed(holds):
+            assert isinstance(taken, Hold)
+            taken.settle(30, None, SETTLED_EXACT, OUTCOME_OK, 200)
+
+    seen = set()
+    for image in Images(live, folder / "image").changed(traced(live, body).stops()):
+        outcome = resolved(image)
+        outcome.check()
+        seen.add(tuple(cost for _, cost, _ in outcome.events))
+        live_on(image)
+    assert seen == {(50, 50, 50), (50, 50, 30), (50, 30, 30), (30, 30, 30)}
+
+
+def test_killed_while_a_budget_is_reset(folder: Path) -> None:
+    """The counter says what the events say, the reset's among them; what was held meanwhile is not touched by it."""
+    live = folder / "live"
+
+    def body(begin: Callable[[], None]) -> None:
+        place = Place(live)
+        place.settle(b"before..........", 50, 70)
+        held = place.hold(b"meanwhile.......", 90)
+        assert isinstance(held, Hold)
+        held.sent()
+        begin()
+        assert place.reset(b"reset...........") == 70
+        held.settle(40, None, SETTLED_EXACT, OUTCOME_OK, 200)
+
+    seen = set()
+    for image in Images(live, folder / "image").changed(traced(live, body).stops()):
+        outcome = resolved(image)
+        costs = {name: cost for name, cost, _ in outcome.events}
+        whole = sum(costs.values())
+        assert outcome.cells == ((whole, 0), *((whole - costs.get("reset", 0), 0),) * 2), outcome
+        assert len(costs) == len(outcome.events)
+        seen.add((costs.get("reset"), costs["meanwhile"]))
+        live_on(image)
+    assert seen == {(None, 90), (-70, 90), (-70, 40)}
 
 
 def test_killed_while_counters_are_restored(folder: Path) -> None:

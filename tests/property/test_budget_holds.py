@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold, reset
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
 
 NANO = 1_000_000_000
 KINDS = {0: None, 1: 1, 2: 60, 3: 3600, 4: 86_400, 5: 604_800}
+NO_LIMIT = 1 << 62
 START = 1_790_000_000 * NANO
 
 
@@ -112,6 +113,16 @@ class Budgets(RuleBasedStateMachine):
         assert not done.handle.settle(1, None, SETTLED_EXACT, OUTCOME_OK, 200)
         for cell, number in done.places:
             cell.held[number] -= done.amount
+
+    @rule(which=st.integers(0, 2))
+    def begin_anew(self, which: int) -> None:
+        cell = self.model[which]
+        levels = Levels(self.arena, [(self.cells[which], NO_LIMIT, cell.kind, cell.every)])
+        taken_off = reset(self.owner, self.journal, levels, Draft(key="k"), self.now, os.urandom(16))
+        cell.anchor = cell.anchor or self.now
+        assert taken_off == cell.spent.pop(cell.window(self.now), 0)
+        if taken_off:
+            self.settled.append(-taken_off)
 
     @rule(seconds=st.sampled_from([0.2, 1, 7, 61, 3601, 90_000, 700_000]))
     def pass_time(self, seconds: float) -> None:
