@@ -1,4 +1,4 @@
-"""`fastgate budgets`: how the budgets of a running fastgate stand."""
+"""`fastgate budgets`: how the budgets of a running fastgate stand, and beginning one anew."""
 
 import click
 
@@ -12,7 +12,7 @@ COLUMNS = ("id", "limit_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
 
 @click.group("budgets")
 def command() -> None:
-    """Show how budgets stand."""
+    """Show how budgets stand, and begin one anew."""
 
 
 @command.command("list")
@@ -28,3 +28,19 @@ def list_(level: str | None, owner: str | None, as_document: bool, client: Admin
     given = {"level": level, "owner": owner}
     budgets = client.all("budgets", {name: value for name, value in given.items() if value})
     click.echo(as_json(budgets) if as_document else as_table(COLUMNS, budgets))
+
+
+@command.command("reset")
+@click.argument("id_", metavar="ID")
+@json_option
+@admin_options
+def reset(id_: str, as_document: bool, client: AdminClient) -> None:
+    """Begin the window of the budget ID anew: what was spent no longer counts in it, what is held does.
+
+    \b
+    fastgate budgets reset team:platform/month/default
+    """
+    from urllib.parse import quote
+
+    budget = client.send("POST", f"budgets/{quote(id_)}/reset")
+    click.echo(as_json(budget) if as_document else as_table(COLUMNS, [budget]))

@@ -12,7 +12,7 @@ import msgspec
 
 from fastgate.config.additions import NamedModel, NamedProvider, StatedPrice
 from fastgate.config.nodes import Mapping, Node, Scalar, Sequence
-from fastgate.config.owners import Customer, Key, Team
+from fastgate.config.owners import Budget, Customer, Key, OwnedBudget, Team
 from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.reading import FAILED, Reader
 from fastgate.config.rendering import show
@@ -21,10 +21,12 @@ from fastgate.config.variables import Variables
 MAX_DEPTH: Final = 24
 _WHERE: Final = "body"
 Thing = Customer | Team | Key | NamedProvider | NamedModel | StatedPrice
-_INFO: Final[dict[type, msgspec.inspect.Type]] = {type_: msgspec.inspect.type_info(type_) for type_ in get_args(Thing)}
+_INFO: Final[dict[type, msgspec.inspect.Type]] = {
+    type_: msgspec.inspect.type_info(type_) for type_ in (*get_args(Thing), Budget, OwnedBudget)
+}
 _JSON: Final = msgspec.json.Encoder(order="sorted")
 
-T = TypeVar("T", bound=Thing)
+T = TypeVar("T", bound=Thing | Budget)
 
 
 class _Literal(Variables):
@@ -74,7 +76,7 @@ def read_object(type_: type[T], values: dict[str, Any]) -> T:
     return msgspec.convert(read, type_)
 
 
-def object_document(thing: Thing) -> dict[str, Any]:
+def object_document(thing: Thing | Budget) -> dict[str, Any]:
     """What JSON says of it, defaults written out, without secrets."""
     shown: dict[str, Any] = show(_INFO[type(thing)], thing, masked=False)
     shown.pop("secret_sha256", None)

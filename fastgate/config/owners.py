@@ -42,6 +42,12 @@ class Budget(Section, frozen=True, kw_only=True):
         return (self.window.unit, self.window.every) if isinstance(self.window, Every) else (self.window, 1)
 
 
+class OwnedBudget(Budget, frozen=True, kw_only=True):
+    """A budget beside whose it is: ``team:platform``, or ``provider:ide/anthropic`` for a key's part of a provider."""
+
+    owner: Line
+
+
 class Limit(Section, frozen=True, kw_only=True):
     """A limit on requests, tokens or requests open at once."""
 

@@ -1,7 +1,6 @@
 """The admin API's operations under ``/api/v1``."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -13,18 +12,14 @@ from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.cost_lines import cost_lines
-from fastgate.control.counters import standing
 from fastgate.control.parameters import MOST_WHERE, bounded, direct_conditions, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
 from fastgate.control.queries import Queries
 from fastgate.ledger import requests, spend
 from fastgate.ledger.attributes import attributes
-from fastgate.ledger.errors import LedgerError
-from fastgate.ledger.owners import spent_since
 from fastgate.version import __version__
 from fastgate.wire.money import usd
-from fastgate.wire.snapshot import BudgetRecord
 
 Interval = Literal["minute", "hour", "day", "week", "month", "year"]
 Level = Literal["provider", "key", "team", "customer"]
@@ -122,25 +117,6 @@ async def get_request(state: State, request_id: str) -> dict[str, Any]:
     return {**answers.request(row), "cost_lines": cost_lines(row, _plane(state).configuration.current)}
 
 
-@get("/budgets", summary="Budgets and how they stand")
-async def list_budgets(
-    state: State,
-    level: Level | None = None,
-    owner: Annotated[str | None, Parameter(description="such as team:platform")] = None,
-    cursor: Cursor = None,
-    limit: Limit = None,
-) -> answers.BudgetList:
-    """In the order of their ids."""
-    plane = _plane(state)
-    most = bounded(limit, 100, MOST_BUDGETS)
-    # One more than asked for tells whether there are more; the cursor is the last id: nothing can shift it.
-    found = await asyncio.to_thread(plane.budgets.page, cursor or "", most + 1, level, owner)
-    page = found[:most]
-    burns = await _burns(state, page)
-    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in page]
-    return answers.BudgetList(items, page[-1].id if len(found) > most else None)
-
-
 @get("/config", summary="The configuration in force, secrets masked")
 async def get_config(state: State) -> dict[str, Any]:
     """As the file could say it, with defaults written out."""
@@ -198,19 +174,6 @@ def status(plane: ControlPlane) -> dict[str, Any]:
     }
 
 
-async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:
-    """nano-USD that each owner spent in the last hour; nothing where the ledger cannot tell."""
-    since = round(datetime.now(UTC).timestamp() * 1_000_000) - _HOUR_US
-    wanted = [(owner, since) for owner in sorted({record.owner for record in records})]
-    if not wanted:
-        return {}
-    try:
-        amounts = await _queries(state).run(lambda cursor: spent_since(cursor, wanted))
-    except LedgerError:
-        return {}
-    return {owner: amount for (owner, _), amount in zip(wanted, amounts, strict=True)}
-
-
 def _owner(owner: dict[str, int], now: float) -> dict[str, Any]:
     beat = owner["heartbeat_ns"]
     return {
@@ -233,7 +196,7 @@ def _moment(seconds: float | None) -> str | None:
 
 router: Final = Router(
     "/api/v1",
-    route_handlers=[get_spend, list_requests, get_request, list_budgets, get_config, reload_config, get_status],
+    route_handlers=[get_spend, list_requests, get_request, get_config, reload_config, get_status],
     guards=[bearer, known_parameters],
     security=[{"bearer": []}],
 )

@@ -1,8 +1,7 @@
 """The admin API's collections: what each holds, and what the state store keeps of one object of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from sqlite3 import Connection
-from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
@@ -17,7 +16,7 @@ from fastgate.config.additions import (
     credentials,
     with_credentials,
 )
-from fastgate.config.objects import Thing, merged, read_object
+from fastgate.config.objects import Thing, read_object
 from fastgate.config.owners import Ceiling, Customer, Key, Team
 from fastgate.config.root import Config
 from fastgate.control.compile import ceiling_of, key_record, owner_record
@@ -35,6 +34,8 @@ TYPES: Final[dict[str, type[Thing]]] = {
     "models": NamedModel,
     "prices": StatedPrice,
 }
+Document = dict[str, Any]
+Edit = Callable[[Document], Document]
 T = TypeVar("T", bound=Thing)
 IN_HEAD: Final = frozenset({"providers", "models", "prices"})
 """Those that workers read from the head of a snapshot: a change of one needs a new snapshot."""
@@ -50,19 +51,17 @@ def stored_additions(db: Connection, sealer: Sealer) -> Additions:
     """What the store adds to a file's providers, models and prices. Raises SealError without the key to secrets."""
 
     def all_of(collection: Collection, type_: type[T]) -> tuple[T, ...]:
-        return tuple(read_object(type_, patched(db, sealer, each)) for each in objects.every(db, collection))
+        return tuple(read_object(type_, document(db, sealer, each)) for each in objects.every(db, collection))
 
     return Additions(all_of("providers", NamedProvider), all_of("models", NamedModel), all_of("prices", StatedPrice))
 
 
-def patched(
-    db: Connection, sealer: Sealer, stored: Stored, patch: Mapping[str, Any] = MappingProxyType({})
-) -> dict[str, Any]:
-    """An object of the store as its creator said it, a provider with its secrets, and as a merge patch changes it.
+def document(db: Connection, sealer: Sealer, stored: Stored, edit: Edit = lambda document: document) -> Document:
+    """An object of the store as its creator said it and ``edit`` changes it, a provider with its secrets.
 
-    Keys of a provider may come in the patch without the value that they have.
+    Keys of a provider may come out of ``edit`` without the value that they have.
     """
-    found = merged(msgspec.json.decode(stored.document), patch)
+    found = edit(msgspec.json.decode(stored.document))
     sealed = objects.sealed(db, stored.collection, stored.id)
     return with_credentials(found, msgspec.json.decode(sealer.open(sealed, _owner(stored)))) if sealed else found
 

@@ -13,6 +13,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.windows import index_at, start_of
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
+from fastgate.ledger.resets import reset_since
 from fastgate.ledger.store import Ledger
 from fastgate.wire.money import MOST_NANO
 from fastgate.wire.snapshot import BudgetRecord
@@ -129,17 +130,17 @@ def _was_used(arena: Arena, id_: str) -> bool:
 def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, int]]) -> int:
     """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before."""
     now = time.time_ns()
-    wanted = []
+    wanted, budgets = [], []
     for record, anchor in missing:
         index = index_at(record.window, record.every, anchor, now)
         since = start_of(record.window, record.every, anchor, index) if record.window else anchor
         wanted.append((record.owner, since // 1000))
+        budgets.append((record.id, since // 1000))
     with ledger.cursor(seconds=600) as cursor:
-        amounts = spent_since(cursor, wanted)
+        amounts, resets = spent_since(cursor, wanted), reset_since(cursor, budgets)
     restored = 0
-    for (record, anchor), spent in zip(missing, amounts, strict=True):
-        restored += arena.restore_cell(
-            arena.cell(record.id), record.window, record.every, anchor, min(spent, MOST_NANO), now
-        )
+    for (record, anchor), spent, reset in zip(missing, amounts, resets, strict=True):
+        left = min(max(0, spent - reset), MOST_NANO)
+        restored += arena.restore_cell(arena.cell(record.id), record.window, record.every, anchor, left, now)
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored

@@ -19,6 +19,7 @@ import duckdb
 from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of
 from fastgate.ledger.errors import LedgerUnavailable
 from fastgate.ledger.inserts import Batch, Columns
+from fastgate.ledger.resets import without_resets
 from fastgate.ledger.store import Ledger
 
 INTERVAL: Final = 0.2
@@ -168,12 +169,14 @@ class Drain:
             if rows >= BATCH_ROWS:
                 break
         if rows:
+            columns, resets = without_resets(columns)
             self._coming(columns)
-            batch = inserts.add(columns, moved)
+            batch = inserts.add(columns, moved, resets)
             self._positions.update(moved)
-            self.rows += rows
+            self.rows += len(batch)
             self.last_commit = time.time()
-            self._taken(batch)
+            if len(batch):
+                self._taken(batch)
         self._bytes_taken = self._bytes
         self._delete(done, paths)
         return rows

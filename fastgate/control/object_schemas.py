@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
 
+from fastgate.config.owners import OwnedBudget
 from fastgate.config.rendering import object_schema
 from fastgate.control.collections import TYPES
 
@@ -14,13 +15,13 @@ _SECRET: Final = {"anyOf": [{"type": "string", "pattern": "^[!-~]{8,4096}$", "wr
 _MOMENT: Final = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 _EXPIRES: Final = {"anyOf": [{"type": "string", "pattern": _MOMENT}, {"type": "null"}]}
 """Narrower than what is taken: moments that every reader understands."""
-_PARTS_OF_ID: Final = {"prices": ("provider", "model")}
+_PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "window", "name")}
 
 
 @cache
 def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> type[Operation]:
     """An operation that takes an object of a collection as JSON, or a merge patch for one."""
-    schema = object_schema(TYPES[collection])
+    schema = object_schema(OwnedBudget if collection == "budgets" else TYPES[collection])
     if "secret" in schema["properties"]:
         schema["properties"].update(secret=_SECRET, expires=_EXPIRES)
     if collection == "keys":  # one without an id gets one

@@ -17,12 +17,12 @@ from typing import Any, Final
 import msgspec
 
 from fastgate.budgets.hierarchy import owner_name
-from fastgate.config.objects import Thing, encode_document, object_document, problem, problems_of, read_object
+from fastgate.config.objects import Thing, encode_document, merged, object_document, problem, problems_of, read_object
 from fastgate.config.owners import Ceiling, Key
 from fastgate.config.owners_check import digest_of, secret_finding
 from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.control import object_checks
-from fastgate.control.collections import IN_HEAD, TYPES, Collection, derived, patched, stored_additions
+from fastgate.control.collections import IN_HEAD, TYPES, Collection, Edit, derived, document, stored_additions
 from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
@@ -106,7 +106,11 @@ class Objects:
                 raise problem(f"{name[:80]}: unknown setting")
             if wish.collection == "keys" and name in {"secret", "secret_sha256"}:
                 raise problem(f"{name}: a secret is changed by rotate", f"POST keys/{wish.id}/rotate")
-        return self._write(lambda db: self._update(db, wish, patch))
+        return self.edit(wish, lambda document: merged(document, patch))
+
+    def edit(self, wish: Wish, edit: Edit) -> Future[Done]:
+        """Replaces the document by what ``edit`` makes of it; what that raises leaves it as it was."""
+        return self._write(lambda db: self._edit(db, wish, edit))
 
     def delete(self, wish: Wish) -> Future[Done]:
         """An object that no other one names."""
@@ -165,9 +169,9 @@ class Objects:
         stored = Stored(wish.collection, thing.id, encode_document(object_document(thing)), 1, now, now)
         return replace(self._put(db, wish, thing, stored, rows), secret=secret)
 
-    def _update(self, db: Connection, wish: Wish, patch: dict[str, Any]) -> Done:
+    def _edit(self, db: Connection, wish: Wish, edit: Edit) -> Done:
         before = self._found(db, wish)
-        thing = read_object(TYPES[wish.collection], patched(db, self.store.sealer, before, patch))
+        thing = read_object(TYPES[wish.collection], document(db, self.store.sealer, before, edit))
         if thing.id != wish.id:
             raise problem("an id cannot change", "create another object")
         self._check(db, thing)

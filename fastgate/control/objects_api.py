@@ -6,7 +6,7 @@ meanwhile.
 
 import asyncio
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import HttpMethod, Request, Response, Router, delete, get, patch, post, route
@@ -39,7 +39,7 @@ def _plane(state: State) -> ControlPlane:
     return plane
 
 
-def _version(request: AnyRequest) -> int | None:
+def version_asked(request: AnyRequest) -> int | None:
     """What ``If-Match`` asks for. It is every HTTP resource's own header, so no parameter of an operation."""
     if_match = request.headers.get("if-match")
     if if_match is None or if_match.strip() == "*":
@@ -79,14 +79,14 @@ def _operations(collection: Collection) -> list[HTTPRouteHandler]:
     async def change(request: AnyRequest, state: State, object_id: str) -> Response[Document]:
         """A JSON merge patch (RFC 7396): what is not named stays, null takes away. Heeds ``If-Match``."""
         values = parse_object(await request.body())
-        wish = Wish(collection, object_id.removeprefix("/"), "update", ACTOR, _version(request))
+        wish = Wish(collection, object_id.removeprefix("/"), "update", ACTOR, version_asked(request))
         done = _plane(state).objects.update(wish, values)
         return _answer(await asyncio.wrap_future(done))
 
     @delete(path, summary=f"Delete a {thing}")
     async def remove(request: AnyRequest, state: State, object_id: str) -> None:
         """One that nothing else names. Heeds ``If-Match``."""
-        wish = Wish(collection, object_id.removeprefix("/"), "delete", ACTOR, _version(request))
+        wish = Wish(collection, object_id.removeprefix("/"), "delete", ACTOR, version_asked(request))
         await asyncio.wrap_future(_plane(state).objects.delete(wish))
 
     # The framework's own answers to OPTIONS name the methods of the first handler of a path only, unless it has one.
@@ -131,7 +131,7 @@ async def revoke(state: State, object_id: str) -> Response[Document]:
 @get("/audit", summary="Who changed what, newest first")
 async def list_audit(
     state: State,
-    collection: Collection | None = None,
+    collection: Collection | Literal["budgets"] | None = None,
     id: Annotated[str | None, Parameter(description="of the object")] = None,
     cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1)] = None,
     limit: Limit = None,

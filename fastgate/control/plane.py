@@ -17,6 +17,7 @@ from fastgate.control.drain import Drain
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
 from fastgate.control.publisher import Publisher
+from fastgate.control.resets import Resets
 from fastgate.ledger.errors import LedgerError, LedgerUnavailable
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
 from fastgate.ledger.store import Ledger
@@ -44,6 +45,7 @@ class ControlPlane:
         self.configuration = Configuration(options.config, self.arena, self.store, self.publisher)
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
+        self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
@@ -77,6 +79,7 @@ class ControlPlane:
         self._ending.set()
         self.drain.stop(seconds)
         self.store.close()
+        self.resets.close()
         self.owner.release()
 
     def reload(self) -> Published:

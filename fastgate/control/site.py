@@ -88,10 +88,7 @@ async def _render(state: State) -> str:
         recent = [answers.request(row) for row in rows]
     except LedgerError as failure:
         error = str(failure)
-    published = plane.configuration.current
-    budgets = [
-        answers.budget(standing(plane.arena, published.compiled.budgets[name]), None) for name in published.order[:100]
-    ]
+    budgets = [answers.budget(standing(plane.arena, record), None) for record in plane.budgets.page("", 100)]
     return status_page(status(plane), groups, budgets, recent, error)
 
 

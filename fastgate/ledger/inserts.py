@@ -3,13 +3,14 @@
 import contextlib
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgate.ledger.resets import Reset
 from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, ORIGIN_NUMBERS, ORIGIN_TEXTS
 
 ORIGIN: Final = (*ORIGIN_TEXTS, *ORIGIN_NUMBERS)
@@ -64,8 +65,8 @@ class Inserts:
         for budget, at_ns in uses.items():
             self._connection.execute("INSERT OR IGNORE INTO first_uses VALUES (?, ?)", [budget, at_ns])
 
-    def add(self, columns: Columns, positions: Mapping[str, int]) -> Batch:
-        """Inserts all events and moves ``positions`` (segment to last sequence number), or does nothing and raises."""
+    def add(self, columns: Columns, positions: Mapping[str, int], resets: Sequence[Reset] = ()) -> Batch:
+        """Inserts all, and moves ``positions`` (segment to last sequence number), or does nothing and raises."""
         if len(self._numbers) > MOST_ORIGINS:
             self._numbers.clear()
         fresh: dict[tuple[Any, ...], int] = {}
@@ -74,7 +75,10 @@ class Inserts:
             self._connection.execute("BEGIN")
             if fresh:
                 self._add_origins(fresh)
-            self._add_events(batch)
+            if len(batch):
+                self._add_events(batch)
+            for reset in resets:
+                self._connection.execute("INSERT INTO resets VALUES (?, ?, ?)", [*astuple(reset)])
             self._move(positions)
             self._connection.execute("COMMIT")
         except BaseException:
@@ -105,7 +109,7 @@ class Inserts:
                 self._next += 1
             used[number] = values
             origins.append(number)
-        return Batch(columns, np.frombuffer(origins, dtype=np.int64), used)
+        return Batch(columns, np.array(origins, dtype=np.int64), used)
 
     def _add_origins(self, fresh: Mapping[tuple[Any, ...], int]) -> None:
         found: dict[str, NDArray[Any]] = {"id": np.fromiter(fresh.values(), dtype=np.int64, count=len(fresh))}

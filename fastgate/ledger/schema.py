@@ -57,7 +57,9 @@ _FIRST: Final = (
     f"{_shown('o', ORIGIN_TEXTS)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST,)
+_RESETS: Final = ("CREATE TABLE resets (budget VARCHAR NOT NULL, at_us BIGINT NOT NULL, amount_nano BIGINT NOT NULL)",)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS)
 """Statements of version 1, 2, ...; what was released is never edited, only appended to."""
 
 

@@ -226,7 +226,7 @@ def test_killed_while_the_arena_is_made(folder: Path) -> None:
 
 
 def test_killed_while_one_of_several_is_settled(folder: Path) -> None:
-    """The event of the one that was being settled is not overwritten by those of the others, which are resolved, too."""
+    """The event of the one that was being settled is not overwritten by those of the others that are resolved."""
     live = folder / "live"
 
     def body(begin: Callable[[], None]) -> None:

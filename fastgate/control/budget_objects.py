@@ -1,0 +1,104 @@
+"""Budgets as the admin API changes them: each is a part of its owner's document, and is changed with it.
+
+``owner/window/name`` is the id; the owner is ``customer:acme``, ``team:platform``, ``key:ide``, or
+``provider:ide/anthropic`` for what the key ``ide`` may spend there.
+"""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from sqlite3 import Connection
+from typing import Any, Final
+
+from fastgate.budgets.hierarchy import budget_id, level_of
+from fastgate.config.objects import encode_document, merged, problem, read_object
+from fastgate.config.owners import Budget, OwnedBudget
+from fastgate.control.collections import Collection, Document
+from fastgate.control.objects import Done, Objects, Wish
+from fastgate.control.problems import NotFound
+from fastgate.control.resets import Resets
+from fastgate.state import audit
+from fastgate.state.store import Store
+from fastgate.wire.money import usd
+from fastgate.wire.snapshot import BudgetRecord
+
+Budgets = list[Document]
+_OWNERS: Final[dict[str, Collection]] = {
+    "customer": "customers",
+    "team": "teams",
+    "key": "keys",
+    "provider": "keys",
+}
+_FIXED: Final = ("window", "name")
+
+
+def wish_for(owner: str, actor: str, version: int | None = None) -> Wish:
+    """The change of the document that an owner's budgets are in. Raises NotFound where nothing can be called so."""
+    collection, name = _OWNERS.get(level_of(owner)), owner.partition(":")[2]
+    if collection is None or not name:
+        raise NotFound(f"{owner[:80]} owns no budgets: customer:ID, team:ID, key:ID and provider:KEY/PROVIDER do")
+    return Wish(collection, name.partition("/")[0], "update", actor, version)
+
+
+def create(objects: Objects, values: dict[str, Any], actor: str) -> tuple[str, Future[Done]]:
+    """The id of the new budget, and the change that brings it."""
+    owned = read_object(OwnedBudget, values)
+    fresh = {name: value for name, value in values.items() if name != "owner"}
+    done = objects.edit(wish_for(owned.owner, actor), _edit(owned.owner, lambda budgets: [*budgets, fresh]))
+    return budget_id(owned.owner, owned), done
+
+
+def update(objects: Objects, record: BudgetRecord, patch: dict[str, Any], wish: Wish) -> Future[Done]:
+    """A merge patch of one budget; what was spent stays."""
+    for name in patch:
+        if name in _FIXED:
+            raise problem(f"{name}: a budget is known by it", "create another budget")
+        if name not in Budget.__struct_fields__:
+            raise problem(f"{name[:80]}: unknown setting")
+    return objects.edit(wish, _edit(record.owner, lambda budgets: _replaced(budgets, record, patch)))
+
+
+def delete(objects: Objects, record: BudgetRecord, wish: Wish) -> Future[Done]:
+    """The budget binds no longer; its owner stays."""
+    return objects.edit(wish, _edit(record.owner, lambda budgets: _replaced(budgets, record, None)))
+
+
+def reset(store: Store, resets: Resets, record: BudgetRecord, actor: str) -> Future[None]:
+    """Begins the budget's window anew; what is held stays. In the ledger, and in the chain of changes."""
+
+    def take_off(db: Connection) -> None:
+        before, after = (encode_document({"spent_usd": usd(nano)}) for nano in (resets.take_off(record), 0))
+        at_us = time.time_ns() // 1000
+        audit.add(db, audit.Entry(0, at_us, actor, "reset", "budgets", record.id, before, after))
+
+    return store.write(take_off)
+
+
+def _edit(owner: str, change: Callable[[Budgets], Budgets]) -> Callable[[Document], Document]:
+    """Of the document that has the owner's budgets: they are what ``change`` makes of them."""
+    _, _, provider = owner.partition("/")
+
+    def edit(document: Document) -> Document:
+        if not provider:
+            return {**document, "budgets": change(document["budgets"])}
+        if provider not in (each["provider"] for each in document["providers"] or ()):
+            raise NotFound(f"there is no {owner}: the key's document names no provider {provider[:80]}")
+        return {
+            **document,
+            "providers": [
+                {**each, "budgets": change(each["budgets"])} if each["provider"] == provider else each
+                for each in document["providers"]
+            ],
+        }
+
+    return edit
+
+
+def _replaced(budgets: Budgets, record: BudgetRecord, patch: dict[str, Any] | None) -> Budgets:
+    """Without the budget of the record, or with it after a patch. Raises NotFound where it has gone meanwhile."""
+    ids = [budget_id(record.owner, read_object(Budget, each)) for each in budgets]
+    if record.id not in ids:
+        raise NotFound(f"there is no budget {record.id}")
+    at = ids.index(record.id)
+    changed = [] if patch is None else [merged(budgets[at], patch)]
+    return [*budgets[:at], *changed, *budgets[at + 1 :]]

@@ -1,0 +1,144 @@
+"""The admin API's operations on budgets."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from fastgate.config.objects import parse_object
+from fastgate.control import answers, budget_objects
+from fastgate.control.access import bearer, known_parameters
+from fastgate.control.counters import standing
+from fastgate.control.object_lists import Cursor, Limit
+from fastgate.control.object_schemas import operation_of
+from fastgate.control.objects_api import ACTOR, AnyRequest, version_asked
+from fastgate.control.parameters import bounded
+from fastgate.control.plane import ControlPlane
+from fastgate.control.problems import NotFound
+from fastgate.ledger.errors import LedgerError
+from fastgate.ledger.owners import spent_since
+from fastgate.wire.snapshot import BudgetRecord
+
+Level = Literal["provider", "key", "team", "customer"]
+MOST_BUDGETS: Final = 1000
+_HOUR_US: Final = 3_600_000_000
+_ONE: Final = [
+    "/budgets/{owner:str}/{window:str}/{name:str}",
+    "/budgets/{owner:str}/{provider:str}/{window:str}/{name:str}",
+]
+"""A budget's id is its path; the owner of one at a provider has a slash: ``provider:ide/anthropic``."""
+
+
+def _plane(state: State) -> ControlPlane:
+    plane: ControlPlane = state.plane
+    return plane
+
+
+async def _find(state: State, owner: str, provider: str | None, window: str, name: str) -> BudgetRecord:
+    id_ = "/".join(part for part in (owner, provider, window, name) if part is not None)
+    record = await asyncio.to_thread(_plane(state).budgets.find, id_)
+    if record is None:
+        raise NotFound(f"there is no budget {id_[:200]}")
+    return record
+
+
+async def _shown(state: State, id_: str) -> answers.BudgetAnswer:
+    plane = _plane(state)
+    record = await asyncio.to_thread(plane.budgets.find, id_)
+    if record is None:
+        raise NotFound(f"there is no budget {id_} any more")
+    burns = await _burns(state, [record])
+    return answers.budget(standing(plane.arena, record), burns.get(record.owner))
+
+
+@get("/budgets", summary="Budgets and how they stand")
+async def list_budgets(
+    state: State,
+    level: Level | None = None,
+    owner: Annotated[str | None, Parameter(description="such as team:platform")] = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> answers.BudgetList:
+    """In the order of their ids."""
+    plane = _plane(state)
+    most = bounded(limit, 100, MOST_BUDGETS)
+    # One more than asked for tells whether there are more; the cursor is the last id: nothing can shift it.
+    found = await asyncio.to_thread(plane.budgets.page, cursor or "", most + 1, level, owner)
+    page = found[:most]
+    burns = await _burns(state, page)
+    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in page]
+    return answers.BudgetList(items, page[-1].id if len(found) > most else None)
+
+
+@post("/budgets", summary="Create a budget", operation_class=operation_of("budgets"))
+async def create_budget(request: AnyRequest, state: State) -> Response[answers.BudgetAnswer]:
+    """It becomes a part of its `owner`'s document: `team:platform`, say."""
+    id_, done = budget_objects.create(_plane(state).objects, parse_object(await request.body()), ACTOR)
+    await asyncio.wrap_future(done)
+    return Response(await _shown(state, id_), status_code=201, headers={"location": f"/api/v1/budgets/{id_}"})
+
+
+@get(_ONE, summary="One budget and how it stands")
+async def get_budget(
+    state: State, owner: str, window: str, name: str, provider: str | None = None
+) -> answers.BudgetAnswer:
+    """By its id."""
+    return await _shown(state, (await _find(state, owner, provider, window, name)).id)
+
+
+@patch(_ONE, summary="Change a budget", operation_class=operation_of("budgets", "patch"))
+async def change_budget(
+    request: AnyRequest, state: State, *, owner: str, window: str, name: str, provider: str | None = None
+) -> answers.BudgetAnswer:
+    """A JSON merge patch (RFC 7396); what was spent stays. `If-Match` is of its owner."""
+    record = await _find(state, owner, provider, window, name)
+    wish = budget_objects.wish_for(record.owner, ACTOR, version_asked(request))
+    values = parse_object(await request.body())
+    await asyncio.wrap_future(budget_objects.update(_plane(state).objects, record, values, wish))
+    return await _shown(state, record.id)
+
+
+@delete(_ONE, summary="Delete a budget")
+async def delete_budget(
+    request: AnyRequest, state: State, *, owner: str, window: str, name: str, provider: str | None = None
+) -> None:
+    """Its owner stays. `If-Match` is of its owner."""
+    record = await _find(state, owner, provider, window, name)
+    wish = budget_objects.wish_for(record.owner, ACTOR, version_asked(request))
+    await asyncio.wrap_future(budget_objects.delete(_plane(state).objects, record, wish))
+
+
+@post([f"{path}/reset" for path in _ONE], summary="Begin a budget anew", status_code=200)
+async def reset_budget(
+    state: State, owner: str, window: str, name: str, provider: str | None = None
+) -> answers.BudgetAnswer:
+    """What was spent in its window no longer counts in it; what is held does. The requests stay in the ledger."""
+    record = await _find(state, owner, provider, window, name)
+    plane = _plane(state)
+    await asyncio.wrap_future(budget_objects.reset(plane.store, plane.resets, record, ACTOR))
+    return await _shown(state, record.id)
+
+
+async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:
+    """nano-USD that each owner spent in the last hour; nothing where the ledger cannot tell."""
+    since = round(datetime.now(UTC).timestamp() * 1_000_000) - _HOUR_US
+    wanted = [(owner, since) for owner in sorted({record.owner for record in records})]
+    if not wanted:
+        return {}
+    try:
+        amounts = await state.queries.run(lambda cursor: spent_since(cursor, wanted))
+    except LedgerError:
+        return {}
+    return {owner: amount for (owner, _), amount in zip(wanted, amounts, strict=True)}
+
+
+router: Final = Router(
+    "/api/v1",
+    route_handlers=[list_budgets, create_budget, get_budget, change_budget, delete_budget, reset_budget],
+    guards=[bearer, known_parameters],
+    security=[{"bearer": []}],
+)
