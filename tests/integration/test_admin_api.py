@@ -159,7 +159,11 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
     paths = answer.json()["paths"]
     assert {
         "/api/v1/spend", "/api/v1/requests", "/api/v1/requests/{request_id}", "/api/v1/budgets", "/api/v1/status",
-        *(f"/api/v1/budgets/{{owner}}{at}/{{window}}/{{name}}{do}" for at in ("", "/{provider}") for do in ("", "/reset")),
+        *(
+            f"/api/v1/budgets/{{owner}}{at}/{{window}}/{{name}}{do}"
+            for at in ("", "/{provider}")
+            for do in ("", "/reset")
+        ),
         "/api/v1/config", "/api/v1/config/reload", "/metrics", "/healthz", "/api/v1/audit",
         "/api/v1/keys/{object_id}/rotate", "/api/v1/keys/{object_id}/revoke",
         *(f"/api/v1/{each}{one}" for each in COLLECTIONS for one in ("", "/{object_id}")),
