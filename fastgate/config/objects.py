@@ -5,6 +5,7 @@ Nothing is expanded: what an API's client sends must not reach into the environm
 
 import json
 from collections import abc
+from decimal import Decimal
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, get_args
 
@@ -19,6 +20,8 @@ from fastgate.config.rendering import show
 from fastgate.config.variables import Variables
 
 MAX_DEPTH: Final = 24
+_MOST_DIGITS: Final = 400
+"""No setting is so large or so small."""
 _WHERE: Final = "body"
 Thing = Customer | Team | Key | NamedProvider | NamedModel | StatedPrice
 _INFO: Final[dict[type, msgspec.inspect.Type]] = {
@@ -133,9 +136,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _fraction(text: str) -> _Number:
-    """To JSON 5.0 is an integer, too."""
-    whole, _, rest = text.partition(".")
-    return _Number(whole if rest and not rest.strip("0") else text)
+    """To JSON 5.0 and 5e0 are integers, too."""
+    number = Decimal(text)
+    if abs(number.adjusted()) > _MOST_DIGITS:
+        return _Number(text)
+    plain = f"{number:f}"
+    whole, _, rest = plain.partition(".")
+    return _Number(whole if not rest.strip("0") else plain)
 
 
 def _no_constant(name: str) -> Any:

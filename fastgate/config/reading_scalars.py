@@ -13,7 +13,7 @@ from fastgate.config.variables import VariableError, Variables
 
 MAX_PROBLEMS: Final = 200
 _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][-+]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
 _KINDS: Final = {Mapping: "a mapping", Sequence: "a list", Scalar: "text"}

@@ -9,7 +9,7 @@ from fastgate.config.marks import PLANNED, planned_values
 from fastgate.config.scalars import Line, Name, Secret
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
 Scope = Literal["key", "team", "customer", "global"]
 
 

@@ -15,7 +15,7 @@ from fastgate.control.access import bearer, known_parameters
 from fastgate.control.counters import standing
 from fastgate.control.object_lists import Cursor, Limit
 from fastgate.control.object_schemas import operation_of
-from fastgate.control.objects_api import ACTOR, AnyRequest, version_asked
+from fastgate.control.objects_api import ACTOR, AnyRequest, options_at, version_asked
 from fastgate.control.parameters import bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
@@ -138,7 +138,16 @@ async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int
 
 router: Final = Router(
     "/api/v1",
-    route_handlers=[list_budgets, create_budget, get_budget, change_budget, delete_budget, reset_budget],
+    route_handlers=[
+        options_at(["/budgets"], "GET, OPTIONS, POST"),
+        list_budgets,
+        create_budget,
+        options_at(_ONE, "DELETE, GET, OPTIONS, PATCH"),
+        get_budget,
+        change_budget,
+        delete_budget,
+        reset_budget,
+    ],
     guards=[bearer, known_parameters],
     security=[{"bearer": []}],
 )

@@ -34,8 +34,8 @@ def check_alone(thing: Thing, folder: Path) -> None:
         raise problems_of(found)
 
 
-def findings(db: Connection, thing: Thing, known: Known) -> Iterator[Finding]:
-    """All of one object."""
+def findings(db: Connection, thing: Thing, known: Known, folder: Path) -> Iterator[Finding]:
+    """All of one object, those that it has by itself included: a part of it may be there already."""
     match thing:
         case Customer():
             yield from customer_findings((), thing)
@@ -46,6 +46,7 @@ def findings(db: Connection, thing: Thing, known: Known) -> Iterator[Finding]:
             if thing.secret is not None and thing.secret_sha256 is not None:
                 yield Finding(("secret_sha256",), "a key has either secret or secret_sha256")
         case NamedProvider():
+            yield from provider_findings((), thing, folder)
             yield from _hidden(thing, known)
             for model in thing.prices:
                 if objects.find(db, "prices", f"{thing.id}/{model}"):

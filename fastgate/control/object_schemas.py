@@ -8,13 +8,17 @@ from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Sche
 
 from fastgate.config.owners import OwnedBudget
 from fastgate.config.rendering import object_schema
+from fastgate.config.upstreams import DEFAULT_URLS
 from fastgate.control.collections import TYPES
 
 _FIXED: Final = frozenset({"id", "secret", "secret_sha256"})
 _SECRET: Final = {"anyOf": [{"type": "string", "pattern": "^[!-~]{8,4096}$", "writeOnly": True}, {"type": "null"}]}
 _MOMENT: Final = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 _EXPIRES: Final = {"anyOf": [{"type": "string", "pattern": _MOMENT}, {"type": "null"}]}
-"""Narrower than what is taken: moments that every reader understands."""
+"""Narrower than what is taken, as are the following: whoever keeps to these is understood whatever else there is."""
+_BASE_URL: Final = {"type": "string", "pattern": "^https?://[a-z0-9]{1,40}([.][a-z0-9]{1,20}){0,2}(:[1-9][0-9]{0,3})?$"}
+_WEIGHT: Final = {"type": "integer", "minimum": 1, "maximum": 1000}
+_VALUE: Final = {"type": "string", "pattern": "^[!-~]{1,200}$", "writeOnly": True}
 _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "window", "name")}
 
 
@@ -24,6 +28,8 @@ def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> 
     schema = object_schema(OwnedBudget if collection == "budgets" else TYPES[collection])
     if "secret" in schema["properties"]:
         schema["properties"].update(secret=_SECRET, expires=_EXPIRES)
+    if collection == "providers":
+        schema = _of_provider(schema, method)
     if collection == "keys":  # one without an id gets one
         schema = {**schema, "required": []}
     if method == "patch":  # ids never change, and secrets by `rotate` alone
@@ -42,16 +48,46 @@ def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> 
     return WithBody
 
 
-def _partial(schema: dict[str, Any]) -> dict[str, Any]:
-    """What a merge patch for it may say: of mappings a part, of lists the whole."""
-    changed = {name: each for name, each in schema.items() if name != "required"}
+def _of_provider(schema: dict[str, Any], method: str) -> dict[str, Any]:
+    """Types with a usual address need a key, the others an address."""
+    [keys] = (each for each in schema["properties"]["keys"]["anyOf"] if each["type"] == "array")
+    one = {**keys["items"], "properties": {**keys["items"]["properties"], "value": _VALUE, "weight": _WEIGHT}}
+    keys = {"type": "array", "items": one, "maxItems": 1}
+    properties = {**schema["properties"], "base_url": _BASE_URL, "keys": _or_null(keys), "ca_file": {"type": "null"}}
+    if method == "patch":
+        del properties["type"]
+        return {**schema, "properties": properties}
+    known = properties.pop("type")["enum"]
+    usual = {"type": {"enum": sorted(DEFAULT_URLS)}, "base_url": _or_null(_BASE_URL), "keys": {**keys, "minItems": 1}}
+    other = {"type": {"enum": sorted(set(known).difference(DEFAULT_URLS))}}
+    return {
+        "anyOf": [
+            {**schema, "properties": {**properties, **own}, "required": ["id", "type", needed]}
+            for own, needed in ((usual, "keys"), (other, "base_url"))
+        ]
+    }
+
+
+def _partial(schema: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
+    """What a merge patch for it may say: of mappings a part, of lists the whole, of what may be new the ``whole``."""
+    changed = {name: each for name, each in schema.items() if whole or name != "required"}
     if "properties" in schema:
-        changed["properties"] = {name: _partial(each) for name, each in schema["properties"].items()}
+        required = schema.get("required", ())
+        changed["properties"] = {
+            name: _partial(each) if name in required else _or_null(_partial(each))
+            for name, each in schema["properties"].items()
+        }
     if isinstance(schema.get("additionalProperties"), dict):
-        changed["additionalProperties"] = {"anyOf": [schema["additionalProperties"], {"type": "null"}]}
+        changed["additionalProperties"] = _or_null(_partial(schema["additionalProperties"], whole=True))
     if "anyOf" in schema:
         changed["anyOf"] = [_partial(each) for each in schema["anyOf"]]
     return changed
+
+
+def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """Null takes away."""
+    members = schema.get("anyOf", [schema])
+    return schema if {"type": "null"} in members else {"anyOf": [*members, {"type": "null"}]}
 
 
 class _Plain(Schema):

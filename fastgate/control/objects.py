@@ -86,6 +86,7 @@ class Objects:
         self._publisher = publisher
         self._configuration = configuration
         self._names = configuration.names
+        self._folder = configuration.path.parent
         self._changed = changed
         """Called after each change, with ``compact=True`` where a new snapshot is due."""
 
@@ -158,6 +159,7 @@ class Objects:
         if self._names.in_file(wish.collection, thing.id) or objects.find(db, wish.collection, thing.id):
             raise Conflict(f"there is a {wish.kind} {thing.id} already")
         object_checks.check_room(db, wish.collection)
+        object_checks.check_alone(thing, self._folder)
         self._check(db, thing)
         now = time.time_ns() // 1000
         secret, rows = None, []
@@ -232,9 +234,8 @@ class Objects:
         return found
 
     def _check(self, db: Connection, thing: Thing) -> None:
-        """Raises ConfigErrors for what could never be, Conflict where it does not go together with what is there."""
-        object_checks.check_alone(thing, self._configuration.path.parent)
-        found = object_checks.findings(db, thing, self._names.known(db))
+        """Raises Conflict where it does not go together with what is there."""
+        found = object_checks.findings(db, thing, self._names.known(db), self._folder)
         if errors := list(islice(found, MAX_PROBLEMS)):
             problems = [{"message": each.message, "hint": each.hint} for each in problems_of(errors).problems]
             raise Conflict("; ".join(each["message"] for each in problems[:3]), problems=problems)

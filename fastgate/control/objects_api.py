@@ -28,6 +28,7 @@ from fastgate.state import audit
 
 ACTOR: Final = "admin"
 _ETAG: Final = re.compile(r'"?([0-9]{1,18})"?')
+_MOST_ROWS: Final = (1 << 63) - 1
 _SLASHED: Final = frozenset({"models", "prices"})
 """Collections whose ids may hold slashes."""
 
@@ -89,21 +90,20 @@ def _operations(collection: Collection) -> list[HTTPRouteHandler]:
         wish = Wish(collection, object_id.removeprefix("/"), "delete", ACTOR, version_asked(request))
         await asyncio.wrap_future(_plane(state).objects.delete(wish))
 
-    # The framework's own answers to OPTIONS name the methods of the first handler of a path only, unless it has one.
     return [
-        _options(f"/{collection}", "GET, OPTIONS, POST"),
+        options_at([f"/{collection}"], "GET, OPTIONS, POST"),
         create,
-        _options(path, "DELETE, GET, OPTIONS, PATCH"),
+        options_at([path], "DELETE, GET, OPTIONS, PATCH"),
         read,
         change,
         remove,
     ]
 
 
-def _options(path: str, allow: str) -> HTTPRouteHandler:
-    """What can be done at a path."""
+def options_at(paths: list[str], allow: str) -> HTTPRouteHandler:
+    """What can be done there: the framework names the methods of a path's first handler only, unless it is this one."""
 
-    @route(path, http_method=[HttpMethod.OPTIONS], include_in_schema=False, status_code=204)
+    @route(paths, http_method=[HttpMethod.OPTIONS], include_in_schema=False, status_code=204)
     async def options() -> Response[None]:
         return Response(None, headers={"allow": allow})
 
@@ -133,7 +133,7 @@ async def list_audit(
     state: State,
     collection: Collection | Literal["budgets"] | None = None,
     id: Annotated[str | None, Parameter(description="of the object")] = None,
-    cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1)] = None,
+    cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1, le=_MOST_ROWS)] = None,
     limit: Limit = None,
 ) -> ObjectList:
     """Each row's ``hash`` covers the row before it, so that one which was changed or taken out shows."""
@@ -163,8 +163,8 @@ def _entry(entry: audit.Entry) -> Document:
 
 
 HANDLERS: Final = [
-    *LISTS,
     *(handler for collection in COLLECTIONS for handler in _operations(collection)),
+    *LISTS,
     rotate,
     revoke,
     list_audit,
