@@ -10,7 +10,24 @@ class Usage:
     tier: int
     geo: int
     estimated: bool
-    def __init__(self, *, tier: int = 0, geo: int = 0, estimated: bool = False, **buckets: int) -> None: ...
+    def __init__(
+        self,
+        *,
+        tier: int = 0,
+        geo: int = 0,
+        estimated: bool = False,
+        input: int = 0,
+        cache_read: int = 0,
+        cache_write: int = 0,
+        cache_write_1h: int = 0,
+        output: int = 0,
+        reasoning: int = 0,
+        audio_input: int = 0,
+        audio_output: int = 0,
+        image_input: int = 0,
+        web_search: int = 0,
+        request: int = 0,
+    ) -> None: ...
     def __getitem__(self, bucket: int) -> int: ...
     def __setitem__(self, bucket: int, count: int) -> None: ...
     def __eq__(self, other: object) -> bool: ...

@@ -6,6 +6,7 @@ even.
 
 cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
+from libc.string cimport memset
 
 cdef extern from *:
     """
@@ -45,7 +46,6 @@ BUCKET_NAMES = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output",
     "image_input", "web_search", "request",
 )
-_POSITIONS = {name: position for position, name in enumerate(BUCKET_NAMES)}
 
 
 @cython.freelist(64)
@@ -56,17 +56,20 @@ cdef class Usage:
     never negative. ``estimated`` says that the provider did not report it.
     """
 
-    def __init__(self, *, int tier=0, int geo=0, bint estimated=False, **buckets):
-        self.tier = tier
-        self.geo = geo
-        self.estimated = estimated
+    def __init__(
+        self, *, int tier=0, int geo=0, bint estimated=False, int64_t input=0, int64_t cache_read=0, int64_t cache_write=0,
+        int64_t cache_write_1h=0, int64_t output=0, int64_t reasoning=0, int64_t audio_input=0, int64_t audio_output=0,
+        int64_t image_input=0, int64_t web_search=0, int64_t request=0,
+    ):
         cdef int bucket
-        for bucket in range(_BUCKETS):
-            self.n[bucket] = 0
-        for name, count in buckets.items():
-            if name not in _POSITIONS:
-                raise TypeError(f"unknown bucket {name!r}")
-            self[_POSITIONS[name]] = count
+        self.tier, self.geo, self.estimated = tier, geo, estimated
+        memset(self.n, 0, sizeof(self.n))
+        self.n[0], self.n[1], self.n[2], self.n[3] = input, cache_read, cache_write, cache_write_1h
+        self.n[4], self.n[5], self.n[6], self.n[7] = output, reasoning, audio_input, audio_output
+        self.n[8], self.n[9], self.n[10] = image_input, web_search, request
+        for bucket in range(_PRICED):
+            if self.n[bucket] < 0:
+                raise ValueError(f"negative count {self.n[bucket]} in bucket {bucket}")
 
     def __getitem__(self, int bucket):
         if not 0 <= bucket < _BUCKETS:

@@ -21,6 +21,9 @@ TIERS: Final = {
     "batch": Tier.BATCH,
 }
 
+_UNDIVIDED: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+"""Members of a report that divides neither prompt nor answer into parts."""
+
 
 def tier_of(name: object) -> Tier:
     """The tier that an answer names; a name that is not known is counted and taken for the standard tier."""
@@ -40,6 +43,9 @@ def chat_usage(usage: object, service_tier: object) -> Usage | None:
     completion = count(source, "completion_tokens")
     if prompt is None or completion is None:
         return None
+    tier = tier_of(service_tier if service_tier is not None else source.get("service_tier"))
+    if source.keys() <= _UNDIVIDED:
+        return Usage(tier=tier, input=prompt, output=completion, request=1)
     details = mapping(source.get("prompt_tokens_details"))
     rest = prompt
     cached = part(*_cached(source, details), rest)
@@ -51,7 +57,7 @@ def chat_usage(usage: object, service_tier: object) -> Usage | None:
     images = part(details, "image_tokens", rest)
     output, reasoning, spoken = _output(source, prompt, completion)
     return Usage(
-        tier=tier_of(service_tier if service_tier is not None else source.get("service_tier")),
+        tier=tier,
         input=rest - images,
         cache_read=cached,
         cache_write=written,

@@ -8,6 +8,7 @@ from fastgate.wire.usage import N_BUCKETS, PROMPT_BUCKETS, Bucket, Geo, Tier
 
 def test_the_core_and_the_wire_agree_on_the_buckets() -> None:
     assert tuple(bucket.name.lower() for bucket in Bucket) == BUCKET_NAMES
+    assert all(Usage(**{name: 1})[bucket] == 1 for bucket, name in enumerate(BUCKET_NAMES))
     assert [int(bucket) for bucket in Bucket] == list(range(len(Bucket)))
 
 
