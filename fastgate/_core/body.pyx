@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
@@ -110,6 +110,14 @@ cdef class Scan:
     def kind(self, int field):
         """0 absent, 1 null, 2 false, 3 true, 4 number, 5 string, 6 array, 7 object."""
         return self._hit(field).kind
+
+    def has_any(self, uint64_t fields):
+        """Whether any of these fields is there; ``fields`` has a bit for each, ``1 << field``."""
+        cdef int field
+        for field in range(self.fields.size):
+            if fields >> field & 1 and self.hits[field].kind != KIND_ABSENT:
+                return True
+        return False
 
     def span(self, int field):
         """Offsets of the value, ``(start, end)``; ``(0, 0)`` where it is absent."""

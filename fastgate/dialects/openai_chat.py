@@ -66,6 +66,8 @@ _REQUEST: Final = (
     SEARCH_PARAMETERS,
 ) = range(len(_REQUEST))
 
+_FURTHER: Final = sum(1 << field for field in range(N, len(_REQUEST)))
+"""Fields, as bits, that most requests have none of: all but the model, the stream and the cap."""
 _UNSEEN: Final = ((FILE, "a file"), (VIDEO, "a video"), (EARLIER_AUDIO, "the audio of an earlier answer"))
 """What has more tokens than bytes in the body: an id or address stands for it, or it is packed."""
 
@@ -138,6 +140,14 @@ class OpenAIChat(Dialect):
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
         cap, cap_field = self._cap(found)
+        if not found.has_any(_FURTHER):
+            return ChatRequest(
+                model=base.required_model(found, MODEL),
+                stream=found.boolean(STREAM) or False,
+                output_cap=cap,
+                cap_field=cap_field,
+                text_bytes=found.string_bytes,
+            )
         choices = not_negative(found, N)
         if choices == 0:
             raise Failure.invalid("'n' must be at least 1.", "n")

@@ -41,6 +41,13 @@ def test_what_is_absent_or_null_is_none() -> None:
     assert (found.span(N), found.member_span(N), found.count(N)) == ((0, 0), (0, 0), 0)
 
 
+def test_whether_any_of_many_fields_is_there() -> None:
+    found = scan(b'{"a":null,"d":[{"e":1}]}', Fields(["a", "b", "d.*.e", "d.*.f"]))
+    assert [found.has_any(1 << field) for field in range(4)] == [True, False, True, False]
+    assert found.has_any(0b0110)
+    assert not found.has_any(0b1010)
+
+
 def test_a_path_with_a_star_counts_and_adds_up() -> None:
     found = scan(b'{"messages":[{"content":"abc"},{"content":"\\u00e9"},{"content":null},{"content":[]}]}', FIELDS)
     assert found.count(CONTENT) == 4
