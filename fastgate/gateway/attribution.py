@@ -34,6 +34,9 @@ DROPPED: Final = _OURS + "dropped"
 # Claude Code, Codex, opencode; each sends one of them.
 _SESSIONS: Final = ("x-fastgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
 _AGENTS: Final = ("x-claude-code-agent-id", "x-openai-subagent")
+_HEADERS: Final = frozenset(
+    {"x-fastgate-user", "x-fastgate-operation", "x-fastgate-tags", *_SESSIONS, *_AGENTS}
+)
 _TAG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 Tags = tuple[tuple[str, str], ...]
@@ -53,6 +56,10 @@ NOTHING_SAID: Final = Attributes()
 
 def attributes_of(headers: Mapping[str, str], request: ChatRequest | None) -> Attributes:
     """From a request's headers and, where its body could be read, from that."""
+    if headers.keys().isdisjoint(_HEADERS) and (
+        request is None or not (request.user or request.session or request.metadata)
+    ):
+        return NOTHING_SAID
     get = headers.get
     user = get("x-fastgate-user")
     session = next((found for name in _SESSIONS if (found := get(name))), None)
@@ -60,8 +67,6 @@ def attributes_of(headers: Mapping[str, str], request: ChatRequest | None) -> At
     if request is not None:
         user, session, metadata = user or request.user, session or request.session, request.metadata
     agent = next((found for name in _AGENTS if (found := get(name))), None)
-    if not (user or session or operation or said or metadata or agent):
-        return NOTHING_SAID
     tags = _tags_of_header(said) if said else _tags_of_metadata(metadata) if metadata else ()
     if agent and (shown := clean(agent)):
         tags = (*((name, value) for name, value in tags if name != AGENT), (AGENT, shown))

@@ -11,7 +11,7 @@ from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 from fastgate.gateway.inflate import Members
 from fastgate.wire.failure import Failure, shown
 
-# In the order in which they are looked at; where both are sent, Anthropic's own API uses x-api-key.
+# In the order in which they are looked at, one that is empty says nothing; where both are sent, Anthropic's own API uses x-api-key.
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
 _READ_AT_ONCE: Final = 1 << 20
 """Bytes; longer bodies are taken piece by piece, so that those that do not come take no room."""
@@ -22,13 +22,11 @@ _DISCARD_SECONDS: Final = 1.0
 def credential(headers: Mapping[str, str], query: str) -> str | None:
     """The virtual key that a request bears, wherever its client puts it; None: nowhere."""
     found = None
-    for name in _KEY_HEADERS:
-        found = headers.get(name)
-        if found:  # one that is empty says nothing
-            break
-    else:
-        authorization = headers.get("authorization")
-        if authorization is not None and authorization[:7].lower() == "bearer ":
+    if not headers.keys().isdisjoint(_KEY_HEADERS):
+        found = next((value for name in _KEY_HEADERS if (value := headers.get(name))), None)
+    if found is None:
+        authorization = headers.get("authorization", "")
+        if authorization[:7].lower() == "bearer ":
             found = authorization[7:]
         elif query:
             found = next((value for name, value in parse_qsl(query) if name == "key"), None)

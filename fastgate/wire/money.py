@@ -8,6 +8,5 @@ MOST_NANO: Final = 2**63 - 1
 
 def usd(nano: int) -> str:
     """Nano-USD as a decimal string of 9 places: ``1500000000`` is ``"1.500000000"``."""
-    sign = "-" if nano < 0 else ""
-    whole, part = divmod(abs(nano), 1_000_000_000)
-    return f"{sign}{whole}.{part:09d}"
+    digits = str(nano).zfill(10) if nano >= 0 else f"-{-nano:010}"
+    return f"{digits[:-9]}.{digits[-9:]}"
