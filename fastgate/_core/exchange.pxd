@@ -45,6 +45,7 @@ cdef class Exchange:
     cdef object failure(self, object kind, str message)
 
     cdef bytes gather(self)
+    cdef bytes drain(self)
     cdef bytes take(self)
     cdef int deliver(self) except -1
     cdef bint exceeds(self, Py_ssize_t limit)

@@ -32,6 +32,8 @@ class Exchange:
         ``stream`` still gives it from the start), and whatever ended the answer early. Cancelling it leaves the
         exchange open.
         """
+    def at_hand(self, limit: int) -> bytes | None:
+        """What ``read`` would give without waiting; None where it would wait, or raise."""
     def stream(self, sink: Callable[[bytes], object]) -> Future[None]:
         """Calls ``sink(piece)`` for each piece of the body (at most 256 KiB), what has already arrived first, straight
         from the socket's read callback.

@@ -56,10 +56,13 @@ cdef class Exchange:
             raise self.error
         if self.exceeds(limit):
             raise BodyTooLarge(f"the answer's body is longer than {limit} bytes", partial=self.gather())
-        cdef bytes body = self.gather()
-        self.piece = None
-        self.buffered = 0
-        return body
+        return self.drain()
+
+    def at_hand(self, Py_ssize_t limit):
+        """What ``read`` would give without waiting; None where it would wait, or raise."""
+        if not self.complete or self.error is not None or self.buffered > limit:
+            return None
+        return self.drain()
 
     def stream(self, object sink):
         """Calls ``sink(piece)`` for each piece of the body, what has already arrived first, straight from the socket's
@@ -177,14 +180,18 @@ cdef class Exchange:
             self.rest = None
         return self.piece if self.buffered else b""
 
+    cdef bytes drain(self):
+        """What waits, in one piece."""
+        cdef bytes body = self.gather()
+        self.piece = None
+        self.buffered = 0
+        return body
+
     cdef bytes take(self):
         """The next piece for the sink: what waits, at most HIGH bytes of it."""
         cdef bytes piece
         if self.buffered <= HIGH:
-            piece = self.gather()
-            self.piece = None
-            self.buffered = 0
-            return piece
+            return self.drain()
         if self.rest is None:
             self.rest = bytearray(self.piece)
             self.piece = None

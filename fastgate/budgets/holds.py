@@ -90,12 +90,19 @@ def asked_tier(request: ChatRequest) -> Tier:
 
 
 def hold_amount(
-    prices: PriceTable, price: int, bound: Bound, request: ChatRequest, *, strict: bool, now_ns: int, geo: int = 0
+    prices: PriceTable,
+    price: int,
+    bound: Bound,
+    request: ChatRequest,
+    *,
+    tier: int,
+    strict: bool,
+    now_ns: int,
+    geo: int = 0,
 ) -> int:
-    """nano-USD to hold; 0 where nothing prices the model and the key allows that."""
+    """nano-USD to hold for ``tier``, the one asked for; 0 where nothing prices the model and the key allows that."""
     if price < 0:
         return 0
-    tier = int(asked_tier(request))
     if request.service_tier not in _PLAIN and request.service_tier not in _ASKED:
         tier = ANY_TIER
     elif tier == Tier.STANDARD and strict:

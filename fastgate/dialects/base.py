@@ -160,13 +160,13 @@ OBJECT: Final = 7
 
 
 def total(charges: list[Charge] | None) -> Usage | None:
-    """The sum of charges; tier and geography are the first one's."""
+    """The sum of charges, estimated where one of them is; tier and geography are the first one's."""
     if not charges:
         return None
     if len(charges) == 1:
         return charges[0].usage
     first = charges[0].usage
-    result = Usage(tier=first.tier, geo=first.geo)
+    result = Usage(tier=first.tier, geo=first.geo, estimated=any(charge.usage.estimated for charge in charges))
     for bucket in range(N_BUCKETS):
         result[bucket] = sum(charge.usage[bucket] for charge in charges)
     return result

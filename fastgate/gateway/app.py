@@ -55,7 +55,7 @@ class Gateway:
         """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
         route = ROUTES.get(scope.path)
         dialect = route[0] if route is not None else dialect_of(scope)
-        call = Call(self.worker, dialect, scope, protocol)
+        call = Call.arriving(self.worker, dialect, scope, protocol)
         self.worker.open += 1
         try:
             if route is not None and scope.method == "POST" and not self.draining:

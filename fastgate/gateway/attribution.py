@@ -34,9 +34,7 @@ DROPPED: Final = _OURS + "dropped"
 # Claude Code, Codex, opencode; each sends one of them.
 _SESSIONS: Final = ("x-fastgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
 _AGENTS: Final = ("x-claude-code-agent-id", "x-openai-subagent")
-_HEADERS: Final = frozenset(
-    {"x-fastgate-user", "x-fastgate-operation", "x-fastgate-tags", *_SESSIONS, *_AGENTS}
-)
+_HEADERS: Final = frozenset({"x-fastgate-user", "x-fastgate-operation", "x-fastgate-tags", *_SESSIONS, *_AGENTS})
 _TAG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 Tags = tuple[tuple[str, str], ...]

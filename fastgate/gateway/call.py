@@ -1,12 +1,13 @@
 """One request on its way: who asks, when it began, and what may still have to be said about it."""
 
+from dataclasses import dataclass
 from enum import IntEnum
 from time import time_ns
 from typing import Any, Final
 
 from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
-from fastgate.budgets.holds import NOTHING
+from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.grants import Grant, State
@@ -25,63 +26,46 @@ class Arrival(IntEnum):
     WHOLE = 2
 
 
+@dataclass(slots=True, eq=False)
 class Call:
-    """The context of one request: its clock, its id, its client."""
+    """The context of one request: its clock, its id, its client. Made by ``Call.arriving``."""
 
-    __slots__ = (
-        "answer_bytes",
-        "arrival",
-        "attributes",
-        "body_bytes",
-        "body_size",
-        "bound",
-        "dialect",
-        "first_byte_ns",
-        "free",
-        "grant",
-        "headers",
-        "id",
-        "logged",
-        "model",
-        "now_ns",
-        "path",
-        "protocol",
-        "query",
-        "refused_by",
-        "scope",
-        "state",
-        "tier",
-        "upstream_ns",
-        "within_ns",
-        "worker",
-    )
+    worker: Worker
+    dialect: Dialect
+    scope: Any
+    protocol: Any
+    state: State
+    """The snapshot that was in force when it came; it stays that for this request."""
+    headers: dict[str, str]
+    query: str
+    now_ns: int
+    id: bytes
+    task: Any = None
+    """That serves it, from the moment at which it may have to be ended from outside."""
+    grant: Grant | None = None
+    attributes: Attributes = NOTHING_SAID
+    model: str = ""
+    path: str = ""
+    free: bool = False
+    bound: Bound = NOTHING
+    tier: Tier = Tier.STANDARD
+    within_ns: int = 0
+    refused_by: str = ""
+    logged: bool = False
+    arrival: Arrival = Arrival.NONE
+    body_size: int = 0
+    body_bytes: int = 0
+    answer_bytes: int = 0
+    upstream_ns: int = 0
+    first_byte_ns: int = 0
 
-    def __init__(self, worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> None:
-        self.now_ns = time_ns()
-        self.worker = worker
-        self.state: State = worker.state()
-        self.dialect = dialect
-        self.scope = scope
-        self.protocol = protocol
-        self.headers: dict[str, str] = dict(scope.headers.items())
-        self.query: str = scope.query_string
-        self.id: bytes = worker.next_id(self.now_ns)
-        self.grant: Grant | None = None
-        self.model = ""
-        self.path = ""
-        self.refused_by = ""
-        self.free = False
-        self.bound = NOTHING
-        self.tier = Tier.STANDARD
-        self.upstream_ns = 0
-        self.first_byte_ns = 0
-        self.logged = False
-        self.body_size = 0
-        self.within_ns = 0
-        self.arrival = Arrival.NONE
-        self.body_bytes = 0
-        self.answer_bytes = 0
-        self.attributes: Attributes = NOTHING_SAID
+    @classmethod
+    def arriving(cls, worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> "Call":
+        """A request that the server hands over now."""
+        now_ns = time_ns()
+        headers = dict(scope.headers.items())
+        state, number = worker.state(), worker.next_id(now_ns)
+        return cls(worker, dialect, scope, protocol, state, headers, scope.query_string, now_ns, number)
 
     @property
     def request_id(self) -> str:

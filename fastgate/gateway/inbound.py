@@ -11,7 +11,8 @@ from granian._granian import RSGIProtocolClosed, RSGIProtocolError
 from fastgate.gateway.inflate import Members
 from fastgate.wire.failure import Failure, shown
 
-# In the order in which they are looked at, one that is empty says nothing; where both are sent, Anthropic's own API uses x-api-key.
+# In the order in which they are looked at; one that is empty says nothing. Where both are sent, Anthropic's own API
+# uses x-api-key.
 _KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
 _READ_AT_ONCE: Final = 1 << 20
 """Bytes; longer bodies are taken piece by piece, so that those that do not come take no room."""
@@ -76,19 +77,14 @@ def patience_ns(headers: Mapping[str, str]) -> int:
     return int(said) * 1_000_000
 
 
-async def read_body(protocol: Any, headers: Mapping[str, str], limit: int, take: Callable[[int], None]) -> bytes:
-    """The body as it was sent, never more than ``limit`` bytes of it; ``take`` is told its size. Raises Failure."""
+def comes_in_pieces(headers: Mapping[str, str], limit: int) -> bool:
+    """Whether a body is to be taken piece by piece: it is long, or does not say how long. Raises Failure."""
     length = declared_length(headers, limit)
-    if length is None and "transfer-encoding" not in headers:
-        length = 0
-    if length is None or length > _READ_AT_ONCE:
-        return await _read_pieces(protocol, limit, take)
-    body: bytes = await protocol()
-    take(len(body))
-    return body
+    return "transfer-encoding" in headers if length is None else length > _READ_AT_ONCE
 
 
-async def _read_pieces(protocol: Any, limit: int, take: Callable[[int], None]) -> bytes:
+async def read_pieces(protocol: Any, limit: int, take: Callable[[int], None]) -> bytes:
+    """A body piece by piece, never more than ``limit`` bytes of it; ``take`` is told of each. Raises Failure."""
     body = bytearray()  # one large block, which goes back to the system whole; thousands of pieces would not
     async for piece in protocol:
         if len(body) + len(piece) > limit:

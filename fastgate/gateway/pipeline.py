@@ -36,11 +36,12 @@ from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.grants import Leg
 from fastgate.gateway.inbound import (
     check_cache_wish,
+    comes_in_pieces,
     credential,
     inflated,
     patience_ns,
     query_to_forward,
-    read_body,
+    read_pieces,
 )
 from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Feeds, Inflater
@@ -75,13 +76,15 @@ _REASONS: Final = (
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
     """Answer a request for a model. Raises Failure where the answer is an error of ours."""
-    call.grant = call.state.grant(credential(call.headers, call.query), call.now_ns)
-    call.within_ns = patience_ns(call.headers)
-    check_cache_wish(call.headers)
+    headers = call.headers
+    call.grant = call.state.grant(credential(headers, call.query), call.now_ns)
+    call.within_ns = patience_ns(headers)
+    check_cache_wish(headers)
+    call.task = call.worker.task()
     body = await receive(call)
     found, request = call.dialect.parse(body)
     call.model = request.model
-    call.attributes = attributes_of(call.headers, request)
+    call.attributes = attributes_of(headers, request)
     leg = call.grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
     call.bound = bound = bound_tokens(
@@ -112,11 +115,12 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
             leg.price,
             bound,
             request,
+            tier=call.tier,
             strict=leg.strict,
             now_ns=call.now_ns,
             geo=leg.upstream.record.geo,
         )
-    held = await take(call, leg, amount, request.stream)
+    held = take(call, leg, amount, request.stream) or await take_soon(call, leg, amount, request.stream)
     edits = call.dialect.edits(
         found, request, model=leg.rename, output_cap=bound.cap, cap_field=leg.upstream.kind.cap_field
     )
@@ -128,34 +132,50 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
 
 async def receive(call: Call) -> bytes:
     """The body, within the bounds of size, time, and what the worker has room for."""
-    task = asyncio.current_task()
-    assert task is not None
-    limit = call.state.head.max_body
-    call.worker.patience.uploads[task] = call.now_ns
+    headers, limit = call.headers, call.state.head.max_body
+    uploads = call.worker.patience.uploads
+    uploads[call.task] = call.now_ns
     call.arrival = Arrival.BEGUN
     try:
-        body = await read_body(call.protocol, call.headers, limit, call.take)
+        body: bytes
+        if comes_in_pieces(headers, limit):
+            body = await read_pieces(call.protocol, limit, call.take)
+        else:
+            body = await call.protocol()
+            call.take(len(body))
     finally:
-        del call.worker.patience.uploads[task]
+        del uploads[call.task]
     call.arrival = Arrival.WHOLE
-    return inflated(body, call.headers, limit, call.take)
+    return inflated(body, headers, limit, call.take) if "content-encoding" in headers else body
 
 
-async def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
-    """Hold ``amount`` nano-USD of every budget that applies. Raises Failure naming the one that has no room."""
-    levels = call.worker.no_levels if call.free else leg.levels  # what is free begins no budget's window
+def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold | None:
+    """Hold ``amount`` nano-USD of every budget that applies; None: other workers are just changing one of them.
+
+    Raises Failure naming the one that has no room.
+    """
+    worker = call.worker
+    levels = worker.no_levels if call.free else leg.levels  # what is free begins no budget's window
     draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
+    try:
+        held = hold(worker.owner, worker.journal, levels, draft, amount, call.now_ns, call.id, stream)
+    except ArenaFull as full:
+        raise Failure.no_space(full) from full
+    if isinstance(held, Hold):
+        call.logged = True  # the hold carries the event from here on
+        return held
+    if held != CONTENDED:
+        raise refused(call, leg, held, amount)
+    return None
+
+
+async def take_soon(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
+    """As ``take``, for as long as others may need to be done with the same budgets. Raises Failure."""
     for _ in range(_CONTENDED_TRIES):
-        try:
-            held = hold(call.worker.owner, call.worker.journal, levels, draft, amount, call.now_ns, call.id, stream)
-        except ArenaFull as full:
-            raise Failure.no_space(full) from full
-        if isinstance(held, Hold):
-            call.logged = True  # the hold carries the event from here on
-            return held
-        if held != CONTENDED:
-            raise refused(call, leg, held, amount)
         await asyncio.sleep(0.001)
+        held = take(call, leg, amount, stream)
+        if held is not None:
+            return held
     raise Failure(FailureCode.OVERLOADED, "Other requests are changing the same budgets.", retry_after=1)
 
 
@@ -179,7 +199,7 @@ def compose(call: Call, leg: Leg, length: int) -> bytes:
     """The head of the request to the provider. Clients repeat themselves, so all but the length is kept."""
     headers = call.headers
     names = leg.upstream.kind.forward[call.dialect.name]
-    values = (call.path, call.query, *[headers.get(name) for name in names])
+    values = (call.path, call.query, *map(headers.get, names))
     head = leg.heads.get(values)
     if head is None:
         if len(leg.heads) >= _MOST_HEADS:
@@ -204,10 +224,8 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
     """Send the request to the provider of ``leg`` and relay what it answers."""
     head = compose(call, leg, len(payload))
     began = time_ns()
-    task = asyncio.current_task()
-    assert task is not None
     waiting = call.worker.patience.answers
-    waiting[task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
+    waiting[call.task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
     held.sent()
     try:
         exchange = await leg.upstream.pool.request(head, payload, within_ns=call.within_ns)
@@ -218,7 +236,7 @@ async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payloa
         settle(call, held, Outcome.abandoned(), CLIENT_CLOSED)
         raise
     finally:
-        del waiting[task]
+        del waiting[call.task]
     call.upstream_ns = time_ns() - began
     call.first_byte_ns = exchange.answered_ns - exchange.started_ns
     if exchange.status != 200:
@@ -279,6 +297,11 @@ async def relay_refusal(call: Call, leg: Leg, held: Hold, exchange: Exchange) ->
     call.protocol.response_bytes(exchange.status, headers_of(call, leg, headers), leg.without_secret(body))
 
 
+def at_hand(exchange: Exchange) -> bytes | None:
+    """The body where it came with its head, as short answers do; None: it is to be read, or to be inflated."""
+    return exchange.at_hand(SMALL) if exchange.header(b"content-encoding") is None else None
+
+
 async def whole(call: Call, exchange: Exchange) -> bytes:
     """The whole body of an answer, inflated. Raises UpstreamError, BodyTooLarge beyond what can be kept."""
     coding = exchange.header(b"content-encoding")
@@ -299,7 +322,7 @@ async def whole(call: Call, exchange: Exchange) -> bytes:
 async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """A whole answer: read, metered, settled, then sent with its cost."""
     try:
-        body = await whole(call, exchange)
+        body = at_hand(exchange) or await whole(call, exchange)
     except BodyTooLarge:
         await relay_long_answer(call, leg, held, exchange)
         return

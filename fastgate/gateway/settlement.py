@@ -87,8 +87,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         outcome = OUTCOME_CLIENT_GONE if client_gone else OUTCOME_UPSTREAM_ERROR if cut or failed else OUTCOME_OK
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
-        reported = charges is not None and not any(charge.usage.estimated for charge in charges)
-        if charges and usage is not None and reported and (cut is None or final):
+        if charges and usage is not None and not usage.estimated and (cut is None or final):
             leg.rate.observe(usage.prompt_total(), call.body_size, usage[Bucket.REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         least = price(call, leg, charges or [])  # what was reported is owed, whatever was held

@@ -5,6 +5,7 @@ import logging
 import os
 from pathlib import Path
 from time import time_ns
+from typing import Any
 
 import msgspec
 
@@ -48,6 +49,7 @@ class Worker:
         self.answer_bytes = 0
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
+        self._loop = loop
         self._upstreams = Upstreams(loop, sealer)
         self.no_levels = Levels(self.arena, ())
         self._complaints = 0
@@ -59,6 +61,12 @@ class Worker:
     def state(self) -> State:
         """The snapshot in force."""
         return self._state
+
+    def task(self) -> asyncio.Task[Any]:
+        """The task that runs now. The loop is named since finding out which one runs would be a call of the kernel."""
+        task = asyncio.current_task(self._loop)
+        assert task is not None
+        return task
 
     def next_id(self, now_ns: int) -> bytes:
         """16 bytes that no other request has: the time, so that ids sort by it, and a count from a random start."""
