@@ -40,39 +40,65 @@ NOTHING: Final = Bound(0, 0, None)
 """The bounds of a request that has none yet."""
 
 
-def bound_tokens(
-    request: ChatRequest,
-    size: int,
-    *,
-    strict: bool,
-    rate: TokenRate,
-    capped: bool,
-    max_output: int | None,
-    default_cap: int,
-    context_window: int | None = None,
-) -> Bound:
-    """Bounds for a body of ``size`` bytes; ``capped``: a hard budget applies, so the request must not go without a cap.
+class Terms(msgspec.Struct, frozen=True, gc=False):
+    """What bounds the cost of every attempt on one way to serve a model, whatever the request."""
 
-    Input is one token per byte (``strict``) or what the traffic has taught; the model's context window, where the body
-    does not show all of it. Output is the client's cap, else the
-    smaller of the gateway's and the model's, times the choices asked for.
-    """
-    text = size - request.image_bytes
-    tokens = text + TEMPLATE_TOKENS if strict else rate.bound(text)
-    tokens += IMAGE_TOKENS * request.images + (TOOL_TOKENS if request.has_tools else 0)
-    if request.unseen or request.has_hosted_tools:
-        tokens = max(tokens, context_window or LARGEST_WINDOW)
-    cap = request.output_cap
-    added = None
-    if cap is not None:
-        cap = min(cap, MOST_TOKENS)
-    if cap is None:
-        cap = default_cap if max_output is None else min(default_cap, max_output)
-        if capped:
-            added = cap
-    elif max_output is not None and not strict:
-        cap = min(cap, max_output)
-    return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
+    prices: PriceTable
+    price: int
+    """Index into the price table; -1: nothing prices the model and the key allows that."""
+    rate: TokenRate
+    capped: bool
+    """A hard budget applies, so no request must go without a cap."""
+    strict: bool
+    """The bound is absolute."""
+    default_cap: int
+    """The gateway's, in tokens of output."""
+    max_output: int | None = None
+    """The model's own, in tokens; None: unknown."""
+    context_window: int | None = None
+    geo: int = 0
+
+    def bound(self, request: ChatRequest, size: int, *, free: bool = False) -> Bound:
+        """Bounds for a body of ``size`` bytes; ``free``: it is not billed, so it needs no cap.
+
+        Input is one token per byte (``strict``) or what the traffic has taught; the model's context window, where the
+        body does not show all of it. Output is the client's cap, else the smaller of the gateway's and the model's,
+        times the choices asked for.
+        """
+        text = size - request.image_bytes
+        tokens = text + TEMPLATE_TOKENS if self.strict else self.rate.bound(text)
+        tokens += IMAGE_TOKENS * request.images + (TOOL_TOKENS if request.has_tools else 0)
+        if request.unseen or request.has_hosted_tools:
+            tokens = max(tokens, self.context_window or LARGEST_WINDOW)
+        cap, most = request.output_cap, self.max_output
+        added = None
+        if cap is None:
+            cap = self.default_cap if most is None else min(self.default_cap, most)
+            if self.capped and not free:
+                added = cap
+        else:
+            cap = min(cap, MOST_TOKENS if most is None or self.strict else min(most, MOST_TOKENS))
+        return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
+
+    def amount(self, bound: Bound, request: ChatRequest, tier: int, now_ns: int) -> int:
+        """nano-USD to hold for ``tier``, the one asked for; 0 where nothing prices the model."""
+        if self.price < 0:
+            return 0
+        strict = self.strict
+        if request.service_tier not in _PLAIN and request.service_tier not in _ASKED:
+            tier = ANY_TIER
+        elif strict and tier == Tier.STANDARD:
+            tier = UNASKED_TIERS  # a project may have another default, which an absolute bound has to cover
+        return self.prices.bound(
+            self.price,
+            bound.input_tokens,
+            bound.output_tokens,
+            now_ns,
+            tier=tier,
+            geo=_ANY_GEO if strict or request.geo else self.geo,
+            web_searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
+            media=strict or request.images > 0 or request.has_audio_output,
+        )
 
 
 def why_unbounded(request: ChatRequest, context_window: int | None) -> str:
@@ -87,33 +113,3 @@ def why_unbounded(request: ChatRequest, context_window: int | None) -> str:
 def asked_tier(request: ChatRequest) -> Tier:
     """The dearest tier that the request asks for; the standard one where it asks for none, or an unknown one."""
     return Tier.FAST if request.fast else _ASKED.get(request.service_tier or "", Tier.STANDARD)
-
-
-def hold_amount(
-    prices: PriceTable,
-    price: int,
-    bound: Bound,
-    request: ChatRequest,
-    *,
-    tier: int,
-    strict: bool,
-    now_ns: int,
-    geo: int = 0,
-) -> int:
-    """nano-USD to hold for ``tier``, the one asked for; 0 where nothing prices the model and the key allows that."""
-    if price < 0:
-        return 0
-    if request.service_tier not in _PLAIN and request.service_tier not in _ASKED:
-        tier = ANY_TIER
-    elif tier == Tier.STANDARD and strict:
-        tier = UNASKED_TIERS  # a project may be set to another tier by default, which an absolute bound has to cover
-    return prices.bound(
-        price,
-        bound.input_tokens,
-        bound.output_tokens,
-        now_ns,
-        tier=tier,
-        geo=_ANY_GEO if strict or request.geo else geo,
-        web_searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
-        media=strict or bool(request.images) or request.has_audio_output,
-    )

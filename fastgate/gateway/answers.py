@@ -20,12 +20,7 @@ def _answer_name(name: bytes) -> str | None:
 
 def provider_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The headers of a provider's answer that its client may see."""
-    kept = []
-    for raw, value in received:
-        name = _answer_name(raw)
-        if name is not None:
-            kept.append((name, value.decode("latin-1")))
-    return kept
+    return [(name, value.decode("latin-1")) for raw, value in received if (name := _answer_name(raw)) is not None]
 
 
 def own_headers(request_id: str, overhead_us: int, left: int | None, cost: int | None) -> Headers:

@@ -55,8 +55,9 @@ class Gateway:
         """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
         route = ROUTES.get(scope.path)
         dialect = route[0] if route is not None else dialect_of(scope)
-        call = Call.arriving(self.worker, dialect, scope, protocol)
-        self.worker.open += 1
+        worker = self.worker
+        call = Call.arriving(worker, dialect, scope, protocol)
+        worker.open += 1
         try:
             if route is not None and scope.method == "POST" and not self.draining:
                 await serve(call, route[1], route[2])
@@ -72,9 +73,9 @@ class Gateway:
             log.exception("request %s failed by a fault of ours", call.request_id)
             self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
         finally:
-            self.worker.open -= 1
-            self.worker.body_bytes -= call.body_bytes
-            self.worker.answer_bytes -= call.answer_bytes
+            worker.open -= 1
+            worker.body_bytes -= call.body_bytes
+            worker.answer_bytes -= call.answer_bytes
 
     async def _refuse(self, call: Call, failure: Failure) -> None:
         """An error of ours; where the body was not wanted, what can be taken of it is, so that the client can go on."""

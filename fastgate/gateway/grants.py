@@ -10,6 +10,7 @@ from fastgate._core.budget import Levels
 from fastgate._core.journal import Draft
 from fastgate._core.learned import TokenRate
 from fastgate._core.price import PriceTable
+from fastgate.budgets.holds import Terms
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
@@ -49,16 +50,12 @@ class Leg:
     """The upstream's own name."""
     rename: str | None
     """The upstream's name, where the client uses another one."""
-    price: int
-    """Index into the price table; -1: the key may use the model although nothing prices it."""
-    priced: PriceRecord
+    terms: Terms
     budgets: tuple[BudgetRecord, ...]
     """Narrowest first, as in ``levels``."""
     cells: tuple[int, ...]
     """Of the budgets, in the arena."""
     levels: Levels
-    strict: bool
-    rate: TokenRate
     draft: Draft
     tags: dict[str, str]
     """The key's own."""
@@ -158,6 +155,7 @@ class Grant:
         state, record = self._state, self.record
         upstream = state.upstreams[target.provider]
         price = self._price(model, target)
+        priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         name = upstream.record.name
         budgets = self._budgets_at(name)
         cells = tuple(state.arena.cell(budget.id) for budget in budgets)
@@ -168,13 +166,20 @@ class Grant:
             secret=upstream.secrets[key.name] if key is not None else b"",
             model=target.model,
             rename=None if model == target.model else target.model,
-            price=price,
-            priced=state.head.prices[price] if price >= 0 else _NOT_TOKENS,
+            terms=Terms(
+                state.prices,
+                price,
+                self._rate(model, name, target, price),
+                capped=bool(budgets),
+                strict=any(budget.strict for budget in budgets),
+                default_cap=state.head.output_cap,
+                max_output=priced.max_output,
+                context_window=priced.context_window,
+                geo=upstream.record.geo,
+            ),
             budgets=budgets,
             cells=cells,
             levels=Levels(state.arena, [(c, b.limit, b.window, b.every) for c, b in zip(cells, budgets, strict=True)]),
-            strict=any(budget.strict for budget in budgets),
-            rate=self._rate(model, name, target, price),
             draft=Draft(
                 key=record.id,
                 team=record.team,

@@ -28,7 +28,7 @@ from fastgate._core.upstream_errors import (
     UpstreamError,
     UpstreamTimeout,
 )
-from fastgate.budgets.holds import asked_tier, bound_tokens, hold_amount, why_unbounded
+from fastgate.budgets.holds import asked_tier, why_unbounded
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
 from fastgate.gateway.attribution import NOTHING_SAID, attributes_of
@@ -87,39 +87,13 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.attributes = attributes_of(headers, request)
     leg = call.grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
-    call.bound = bound = bound_tokens(
-        request,
-        len(body),
-        strict=leg.strict,
-        rate=leg.rate,
-        capped=bool(leg.budgets) and not call.free,
-        max_output=leg.priced.max_output,
-        default_cap=call.state.head.output_cap,
-        context_window=leg.priced.context_window,
-    )
-    if leg.strict and not call.free and (why := why_unbounded(request, leg.priced.context_window)):
-        budget = next(budget for budget in leg.budgets if budget.strict)
-        raise Failure.invalid(
-            f"The {budget.level} budget '{budget.id}' is strict and takes only requests whose cost has an upper bound:"
-            f" {why}."
-        )
-    if request.thinking_budget is not None and bound.cap is not None and request.thinking_budget >= bound.cap:
-        raise Failure.invalid(
-            f"The thinking budget of {request.thinking_budget} tokens leaves nothing of the output cap of {bound.cap}."
-        )
+    call.bound = bound = leg.terms.bound(request, len(body), free=call.free)
+    if leg.terms.strict or request.thinking_budget is not None:
+        check_bound(call, leg, request)
     amount = 0
     if not call.free:
-        call.tier = asked_tier(request)
-        amount = hold_amount(
-            call.state.prices,
-            leg.price,
-            bound,
-            request,
-            tier=call.tier,
-            strict=leg.strict,
-            now_ns=call.now_ns,
-            geo=leg.upstream.record.geo,
-        )
+        call.tier = tier = asked_tier(request)
+        amount = leg.terms.amount(bound, request, tier, call.now_ns)
     held = take(call, leg, amount, request.stream) or await take_soon(call, leg, amount, request.stream)
     edits = call.dialect.edits(
         found, request, model=leg.rename, output_cap=bound.cap, cap_field=leg.upstream.kind.cap_field
@@ -128,6 +102,19 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.body_size = len(body) - request.image_bytes
     del body, found  # a stream may last, and large bodies need not last with it
     await attempt(call, leg, held, request, payload)
+
+
+def check_bound(call: Call, leg: Leg, request: ChatRequest) -> None:
+    """Raises Failure where a strict budget cannot be kept, or where thinking leaves no room for an answer."""
+    if leg.terms.strict and not call.free and (why := why_unbounded(request, leg.terms.context_window)):
+        budget = next(budget for budget in leg.budgets if budget.strict)
+        raise Failure.invalid(
+            f"The {budget.level} budget '{budget.id}' is strict and takes only requests whose cost has an upper bound:"
+            f" {why}."
+        )
+    thinking, cap = request.thinking_budget, call.bound.cap
+    if thinking is not None and cap is not None and thinking >= cap:
+        raise Failure.invalid(f"The thinking budget of {thinking} tokens leaves nothing of the output cap of {cap}.")
 
 
 async def receive(call: Call) -> bytes:

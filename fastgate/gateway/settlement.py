@@ -12,6 +12,7 @@ sent, and no answer came                      the hold                          
 """
 
 from time import time_ns
+from typing import Final
 
 import msgspec
 
@@ -34,6 +35,8 @@ from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.money import MOST_NANO
 from fastgate.wire.usage import Bucket
+
+_REASONING: Final = int(Bucket.REASONING)  # a member of an enumeration is found by a dictionary, each time
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -88,29 +91,27 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
         if charges and usage is not None and not usage.estimated and (cut is None or final):
-            leg.rate.observe(usage.prompt_total(), call.body_size, usage[Bucket.REASONING])
+            leg.terms.rate.observe(usage.prompt_total(), call.body_size, usage[_REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         least = price(call, leg, charges or [])  # what was reported is owed, whatever was held
         usage = estimate(call, leg, charges, output_bytes)
-        cost = max(least, min(price(call, leg, [Charge(None, usage)]), held.amount)) if leg.price >= 0 else 0
+        cost = max(least, min(price(call, leg, [Charge(None, usage)]), held.amount)) if leg.terms.price >= 0 else 0
         return cls(cost, usage, SETTLED_ESTIMATED, outcome, error)
 
 
 def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
     """nano-USD of all charges; those of another model at that model's own price where it has one."""
-    prices = call.state.prices
-    amount = 0
-    geo = leg.upstream.record.geo
+    terms, amount = leg.terms, 0
     for model, usage in charges:
-        usage.geo = usage.geo or geo
-        index = leg.price if model is None or model == leg.model else leg.upstream.record.price_of(model)
-        index = leg.price if index < 0 else index
+        usage.geo = usage.geo or terms.geo
+        index = -1 if model is None or model == leg.model else leg.upstream.record.price_of(model)
+        index = terms.price if index < 0 else index
         if index >= 0:
             try:
-                amount += prices.cost(index, usage, call.now_ns)
+                amount += terms.prices.cost(index, usage, call.now_ns)
             except OverflowError:
                 amount = MOST_NANO
-    return min(amount, MOST_NANO)
+    return amount if amount < MOST_NANO else MOST_NANO
 
 
 def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:
@@ -123,8 +124,8 @@ def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: i
     if usage is None:
         usage = Usage(tier=call.tier, input=call.bound.input_tokens)
     produced = call.bound.output_tokens
-    if leg.rate.learned:
-        produced = min(produced, output_bytes + leg.rate.most_reasoning)
+    if leg.terms.rate.learned:
+        produced = min(produced, output_bytes + leg.terms.rate.most_reasoning)
     reported = usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
     usage[Bucket.OUTPUT] = usage[Bucket.OUTPUT] + max(0, produced - reported)
     usage.estimated = True

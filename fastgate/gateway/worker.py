@@ -4,8 +4,9 @@ import asyncio
 import logging
 import os
 from pathlib import Path
+from struct import Struct
 from time import time_ns
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -31,6 +32,7 @@ BODIES = 256 << 20
 """Bytes of request bodies that a worker has in memory at once; four of the longest, where those are longer."""
 ANSWERS = 128 << 20
 """Bytes of long answers that a worker keeps whole at once."""
+_TWO_NUMBERS: Final = Struct(">QQ")
 
 
 class Worker:
@@ -72,7 +74,7 @@ class Worker:
         """16 bytes that no other request has: the time, so that ids sort by it, and a count from a random start."""
         self.requests += 1
         self._ids = (self._ids + 1) & 0xFFFFFFFFFFFFFFFF
-        return now_ns.to_bytes(8, "big") + self._ids.to_bytes(8, "big")
+        return _TWO_NUMBERS.pack(now_ns, self._ids)
 
     def count_stranger(self) -> None:
         """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
@@ -80,7 +82,7 @@ class Worker:
 
     def take(self, size: int) -> None:
         """Room for ``size`` bytes of a body. Raises Failure where there is none now."""
-        if self.body_bytes + size > max(BODIES, 4 * self._state.head.max_body):
+        if self.body_bytes + size > self._most_body_bytes:
             raise Failure(FailureCode.OVERLOADED, "Too many large requests are on their way already.", retry_after=1)
         self.body_bytes += size
 
@@ -156,5 +158,6 @@ class Worker:
         head = msgspec.msgpack.decode(records.snapshot.head, type=SnapshotHead)
         upstreams = self._upstreams.renew(head.providers)
         self._generation = generation
+        self._most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))
         return State(records, head, self.arena, upstreams)
