@@ -38,6 +38,10 @@ class CorruptArena(ArenaError):
     """The file is not an arena of this layout and boot: set it aside and rebuild the counters from the ledger."""
 
 
+class NewerArena(ArenaError):
+    """A later version wrote the file: to set it aside could lose what that version has not settled yet."""
+
+
 class ArenaFull(ArenaError):
     """No space is left for another chunk."""
 
@@ -50,7 +54,8 @@ def boot_id() -> bytes:
 cdef class Arena:
     """``Arena(path, create=False)``: the mapping. ``create`` makes the file where there is none.
 
-    Raises :class:`CorruptArena` where the file is not usable and :class:`ArenaFull` where there is no space for it.
+    Raises :class:`CorruptArena` where the file is not usable, :class:`NewerArena` where a later version wrote it, and
+    :class:`ArenaFull` where there is no space for it.
     """
 
     def __cinit__(self, str path, bint create=False):
@@ -275,7 +280,12 @@ def _verify(str path, int fd):
     memcpy(&header, <const char *>raw, sizeof(Header))
     if header.magic != MAGIC:
         raise CorruptArena(f"{path}: this is not an arena (its first bytes are {raw[:8].hex()})")
-    if header.layout != LAYOUT:
+    if header.layout > LAYOUT:
+        raise NewerArena(
+            f"{path}: it has layout {header.layout}, this version knows {LAYOUT}: it was written by a newer fastgate; "
+            "use that one, or move the file away, and the counters are rebuilt from the ledger"
+        )
+    if header.layout < LAYOUT:
         raise CorruptArena(f"{path}: layout {header.layout}, this version reads {LAYOUT}")
     if header.capacity != CAPACITY or header.chunks > CHUNKS or size < CHUNKS_AT + <int64_t>(header.chunks) * CHUNK - CHUNK:
         raise CorruptArena(f"{path}: truncated: {size} bytes for {header.chunks} chunks")

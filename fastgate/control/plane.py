@@ -18,7 +18,7 @@ from fastgate.control.objects import Objects
 from fastgate.control.options import Options
 from fastgate.control.publisher import Publisher
 from fastgate.control.resets import Resets
-from fastgate.ledger.errors import LedgerError, LedgerUnavailable
+from fastgate.ledger.errors import LedgerError, LedgerUnavailable, NewerLedger
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
 from fastgate.ledger.store import Ledger
 from fastgate.state.errors import StateError
@@ -62,12 +62,14 @@ class ControlPlane:
         """The generation whose budgets were all looked at for a first use."""
 
     def start(self) -> None:
-        """Publishes the configuration, then drains in the background. Raises ReloadFailed.
+        """Publishes the configuration, then drains in the background. Raises ReloadFailed, and NewerLedger.
 
         Without a ledger the data plane is served all the same; the state is shown, and the ledger tried again.
         """
         try:
             self.ledger.open()
+        except NewerLedger:
+            raise
         except LedgerUnavailable as error:
             log.warning("%s", error)
         self.configuration.load(self._rebuild)

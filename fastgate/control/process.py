@@ -23,6 +23,8 @@ from fastgate.control.configuration import ReloadFailed
 from fastgate.control.options import Options, parse
 from fastgate.control.plane import ControlPlane
 from fastgate.control.queries import Queries
+from fastgate.ledger.errors import NewerLedger
+from fastgate.state.errors import StateError
 
 FAILED: Final = 1
 BAD_CONFIGURATION: Final = 3
@@ -123,7 +125,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         uvloop.run(live(options, listener))
     except ReloadFailed as failure:
         return BAD_CONFIGURATION if failure.problems else FAILED
-    except (ArenaError, OSError) as error:
+    except (ArenaError, NewerLedger, StateError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400
         return FAILED
     return 0

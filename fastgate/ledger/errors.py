@@ -3,7 +3,8 @@
 ::
 
     LedgerError
-    ├── LedgerUnavailable   the file is locked, damaged, of a newer version, or its disk is full
+    ├── LedgerUnavailable   the file is locked, damaged, or its disk is full
+    │   └── NewerLedger     it was written by a later version
     ├── QueryTimeout        a query was interrupted at its time limit
     └── BadQuery            what was asked for makes no sense: the caller's fault
 """
@@ -15,6 +16,10 @@ class LedgerError(Exception):
 
 class LedgerUnavailable(LedgerError):
     """Nothing can be read or written now; later it may be."""
+
+
+class NewerLedger(LedgerUnavailable):
+    """A later version wrote the file: nothing may be served beside it, since nothing can be booked in it."""
 
 
 class QueryTimeout(LedgerError):

@@ -13,7 +13,7 @@ from typing import Final
 
 import duckdb
 
-from fastgate.ledger.errors import LedgerUnavailable
+from fastgate.ledger.errors import NewerLedger
 
 ORIGIN_TEXTS: Final = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect",
@@ -66,14 +66,14 @@ MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS)
 def migrate(connection: duckdb.DuckDBPyConnection) -> int:
     """Brings the schema to this version and returns its number; all missing versions in one transaction.
 
-    Raises LedgerUnavailable for a file of a newer fastgate.
+    The file is not newer: :func:`check_version` was asked.
     """
+    found = version_of(connection)
     connection.execute("BEGIN")
     try:
         connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations (version INTEGER PRIMARY KEY, applied_at TIMESTAMP NOT NULL)"
         )
-        found = _version(connection)
         for version, statements in enumerate(MIGRATIONS[found:], found + 1):
             for statement in statements:
                 connection.execute(statement)
@@ -86,11 +86,21 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> int:
     return len(MIGRATIONS)
 
 
-def _version(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
-    found = int(row[0]) if row else 0
+def version_of(connection: duckdb.DuckDBPyConnection) -> int:
+    """How many migrations the file has had; 0 for a new one."""
+    try:
+        row = connection.execute("SELECT coalesce(max(version), 0) FROM migrations").fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def check_version(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raises :class:`NewerLedger`, and leaves the file as it is, where it has had more than this version knows."""
+    found = version_of(connection)
     if found > len(MIGRATIONS):
-        raise LedgerUnavailable(
-            f"it has schema {found}, this version knows {len(MIGRATIONS)}: it was written by a newer fastgate"
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")  # closing it must not write either
+        raise NewerLedger(
+            f"it has schema {found}, this version knows {len(MIGRATIONS)}: "
+            "it was written by a newer fastgate, use that one"
         )
-    return found

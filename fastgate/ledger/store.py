@@ -9,9 +9,9 @@ from typing import Final
 
 import duckdb
 
-from fastgate.ledger.errors import BadQuery, LedgerError, LedgerUnavailable, QueryTimeout
+from fastgate.ledger.errors import BadQuery, LedgerError, LedgerUnavailable, NewerLedger, QueryTimeout
 from fastgate.ledger.inserts import Inserts
-from fastgate.ledger.schema import migrate
+from fastgate.ledger.schema import check_version, migrate
 
 QUERY_SECONDS: Final = 30.0
 CHECKPOINT_BYTES: Final = "64MB"
@@ -35,13 +35,17 @@ class Ledger:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Opens or creates the file and brings its schema up to date. Raises LedgerUnavailable."""
+        """Opens or creates the file and brings its schema up to date.
+
+        Raises LedgerUnavailable; for the file of a later version NewerLedger, and nothing of it is changed.
+        """
         with self._lock:
             if self._connection is not None:
                 return
             connection = None
             try:
                 connection = duckdb.connect(str(self.path), config=_settings(self.path))
+                check_version(connection)
                 self.path.chmod(0o600)
                 _confine(connection)
                 migrate(connection)
@@ -50,7 +54,8 @@ class Ledger:
                 if connection is not None:
                     connection.close()
                 self.error = _sentence(error)
-                raise LedgerUnavailable(f"the ledger {self.path} cannot be opened: {self.error}") from error
+                kind = NewerLedger if isinstance(error, NewerLedger) else LedgerUnavailable
+                raise kind(f"the ledger {self.path} cannot be opened: {self.error}") from error
             self._connection, self.error = connection, None
 
     def close(self, reason: str = "closed") -> None:

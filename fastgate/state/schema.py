@@ -73,12 +73,22 @@ MIGRATIONS: Final = (
 """One per version; a file's ``user_version`` says how many it has had. Never change one that was released."""
 
 
-def migrate(connection: sqlite3.Connection, name: str) -> None:
-    """Brings the file up to date, each step whole or not at all. Raises :class:`NewerState`."""
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+def version_of(connection: sqlite3.Connection) -> int:
+    """How many migrations the file has had; 0 for a new one."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def check_version(connection: sqlite3.Connection, name: str) -> None:
+    """Raises :class:`NewerState` where the file has had more migrations than this version knows."""
+    version = version_of(connection)
     if version > len(MIGRATIONS):
         raise NewerState(
             f"{name} has state of version {version}, this program knows {len(MIGRATIONS)}: use the one that wrote it"
         )
-    for number in range(version, len(MIGRATIONS)):
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Brings the file up to date, each step whole or not at all."""
+    for number in range(version_of(connection), len(MIGRATIONS)):
         connection.executescript(f"BEGIN; {MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")

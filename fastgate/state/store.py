@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from fastgate.state.errors import StateError
-from fastgate.state.schema import migrate
+from fastgate.state.schema import check_version, migrate
 from fastgate.wire.sealing import Sealer
 
 MOST_PER_COMMIT: Final = 256
@@ -34,7 +34,7 @@ class Work:
 
 
 class Store:
-    """``Store(path)``: opened, created or brought up to date. Raises :class:`StateError`."""
+    """``Store(path)``: opened, created or brought up to date. Raises :class:`StateError`, :class:`NewerState` too."""
 
     def __init__(self, path: Path, environment: Mapping[str, str] = os.environ) -> None:
         self.path = path
@@ -44,8 +44,10 @@ class Store:
         self._work: queue.Queue[Work | None] = queue.Queue(MOST_WAITING)
         try:
             self._writer = self._connect()
+            check_version(self._writer, str(path))  # before anything that writes
             path.chmod(0o600)
-            migrate(self._writer, str(path))
+            self._writer.execute("PRAGMA journal_mode = WAL")
+            migrate(self._writer)
         except (sqlite3.Error, OSError) as error:
             raise StateError(f"{path} cannot be used: {error}") from error
         self._thread = threading.Thread(target=self._write, name="state", daemon=True)
@@ -95,7 +97,6 @@ class Store:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # an answer means that the disk has it
         return connection
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgate._core.arena import Arena, ArenaError, CorruptArena
+from fastgate._core.arena import Arena, ArenaError, CorruptArena, NewerArena
 from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
 from fastgate._core.inspection import inspect
 from fastgate._core.journal import Draft, Journal
@@ -86,7 +86,7 @@ def check_arena(data: bytes) -> None:
     try:
         arena = Arena(str(here / "arena.bin"))
         inspect(arena)
-    except CorruptArena:
+    except (CorruptArena, NewerArena):
         return
     try:
         work(arena, here)
@@ -142,7 +142,7 @@ CELLS, RECORDS = 2_097_152, 3_145_728
     ("at", "value"),
     [
         (0, b"\0"),
-        (8, b"\2"),
+        (8, b"\0"),
         (32, struct.pack("=Q", 5)),
         (32, struct.pack("=Q", 1)),
         (40, struct.pack("=Q", 2)),

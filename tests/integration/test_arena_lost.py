@@ -43,7 +43,8 @@ def replace_by_another(path: Path) -> None:
 
 
 def alter_layout(path: Path) -> None:
-    overwrite(path, 8, b"\xff")
+    """As an earlier version left it."""
+    overwrite(path, 8, b"\x00")
 
 
 def alter_boot(path: Path) -> None:

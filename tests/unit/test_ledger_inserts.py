@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from fastgate.ledger import inserts, schema
-from fastgate.ledger.errors import BadQuery, LedgerUnavailable, QueryTimeout
+from fastgate.ledger.errors import BadQuery, LedgerUnavailable, NewerLedger, QueryTimeout
 from fastgate.ledger.inserts import join_id, split_ids
 from fastgate.ledger.store import Ledger
 from tests.support.ledger_rows import columns, rows
@@ -99,10 +99,25 @@ def test_a_schema_of_a_newer_version_is_refused_and_left_alone(ledger: Ledger) -
     ledger.close()
     with duckdb.connect(str(ledger.path)) as connection:
         connection.execute("INSERT INTO migrations VALUES (99, now()::TIMESTAMP)")
-    with pytest.raises(LedgerUnavailable, match="newer fastgate"):
+    with pytest.raises(NewerLedger, match=f"schema 99, this version knows {len(schema.MIGRATIONS)}"):
         ledger.open()
     assert not ledger.is_open
     assert "99" in (ledger.error or "")
+
+
+def test_a_newer_file_keeps_even_what_a_crash_left_beside_it(ledger: Ledger) -> None:
+    """Opening it replays the log beside it; only closing would write that into the file."""
+    ledger.close()
+    crashing = (
+        "import duckdb, os, sys; connection = duckdb.connect(sys.argv[1]);"
+        'connection.execute("INSERT INTO migrations VALUES (99, now()::TIMESTAMP)"); os._exit(0)'
+    )
+    subprocess.run([sys.executable, "-c", crashing, str(ledger.path)], check=True)
+    before = {path.name: path.read_bytes() for path in ledger.path.parent.iterdir()}
+    assert len(before) == 2
+    with pytest.raises(NewerLedger):
+        ledger.open()
+    assert {path.name: path.read_bytes() for path in ledger.path.parent.iterdir()} == before
 
 
 def test_migrations_are_applied_once_each(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fastgate.state import audit, objects
+from fastgate.state import audit, objects, schema
 from fastgate.state.errors import NewerState, StateError
 from fastgate.state.objects import Derived, Stored
 from fastgate.state.schema import MIGRATIONS
@@ -86,8 +86,41 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     Store(path).close()
     with sqlite3.connect(path) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    with pytest.raises(NewerState, match="use the one that wrote it"):
+    before = path.read_bytes()
+    with pytest.raises(NewerState, match=f"version {len(MIGRATIONS) + 1}, this program knows {len(MIGRATIONS)}"):
         Store(path)
+    assert path.read_bytes() == before
+
+
+def test_an_older_file_becomes_a_newer_one_and_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.db"
+    store = Store(path)
+    put(store, "kept", "team:a")
+    store.close()
+    further = "ALTER TABLE objects ADD COLUMN owner TEXT NOT NULL DEFAULT 'nobody';"
+    monkeypatch.setattr(schema, "MIGRATIONS", (*MIGRATIONS, further))
+    for _ in range(2):
+        store = Store(path)
+        with store.read() as db:
+            assert schema.version_of(db) == len(MIGRATIONS) + 1
+            assert db.execute("SELECT id, owner FROM objects").fetchall() == [("kept", "nobody")]
+        store.close()
+
+
+def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "state.db"
+    Store(path).close()
+    with monkeypatch.context() as patched:
+        patched.setattr(schema, "MIGRATIONS", (*MIGRATIONS, "CREATE TABLE half (a INTEGER); NONSENSE;"))
+        with pytest.raises(StateError, match="NONSENSE"):
+            Store(path)
+    store = Store(path)
+    with store.read() as db:
+        assert schema.version_of(db) == len(MIGRATIONS)
+        assert db.execute("SELECT count(*) FROM sqlite_master WHERE name = 'half'").fetchone() == (0,)
+    store.close()
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
