@@ -1,10 +1,11 @@
 """A small client of the admin API."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import IO, Any, Final, TypeVar
 
 from fastgate.cli.exits import Failed, Unreachable
 from fastgate.cli.options import STATE_DIR, option, state_dir_option
@@ -48,16 +49,21 @@ class AdminClient:
     """
 
     def __init__(self, url: str, token: str, state_dir: Path) -> None:
+        self.state_dir = state_dir
         self._given = (url, token)
-        self._state_dir = state_dir
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it was told where to ask: that need not be the fastgate with this state folder."""
+        return bool(self._given[0])
 
     @cached_property
     def _url(self) -> str:
-        return (self._given[0] or _kept_url(self._state_dir)).rstrip("/")
+        return (self._given[0] or _kept_url(self.state_dir)).rstrip("/")
 
     @cached_property
     def _token(self) -> str:
-        return self._given[1] or _kept_token(self._state_dir)
+        return self._given[1] or _kept_token(self.state_dir)
 
     def get(self, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
         """The JSON document under ``/api/v1``; raises as :meth:`send` does."""
@@ -89,25 +95,35 @@ class AdminClient:
             Failed: it answered with an error; the message is the answer's own.
 
         """
+        with self._asked(method, path, params=dict(parameters or {}), json=document) as answer:
+            return json.loads(answer.read())
+
+    def download(self, path: str, file: IO[bytes]) -> None:
+        """Writes what a POST is answered with into ``file``. Raises as :meth:`send` does, but waits for an hour."""
+        with self._asked("POST", path, seconds=3600) as answer:
+            for block in answer.iter_bytes():
+                file.write(block)
+
+    @contextmanager
+    def _asked(self, method: str, path: str, *, seconds: float = 60, **request: Any) -> Iterator[Any]:
+        """The answer to a request, with its head read; only one that is a success."""
         import httpx
 
+        headers = {"authorization": f"Bearer {self._token}"}
+        limits = httpx.Timeout(60, read=seconds)
         try:
-            answer = httpx.request(
-                method,
-                f"{self._url}/api/v1/{path}",
-                params=dict(parameters or {}),
-                json=document,
-                headers={"authorization": f"Bearer {self._token}"},
-                timeout=60,
-                trust_env=False,
-            )
+            with (
+                httpx.Client(trust_env=False, timeout=limits, headers=headers) as client,
+                client.stream(method, f"{self._url}/api/v1/{path}", **request) as answer,
+            ):
+                if not answer.is_success:
+                    answer.read()
+                    raise Failed(f"the admin API answered {answer.status_code}: {_detail(answer)}")
+                yield answer
         except httpx.HTTPError as error:
             raise Unreachable(
                 f"the admin API at {self._url} does not answer ({error}): is `fastgate serve` running?"
             ) from error
-        if answer.is_success:
-            return answer.json()
-        raise Failed(f"the admin API answered {answer.status_code}: {_detail(answer)}")
 
 
 def _kept_url(state_dir: Path) -> str:

@@ -17,6 +17,7 @@ COMMANDS = {
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand."),
+    "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),
     "version": ("fastgate.cli.version", "Print the version."),

@@ -10,6 +10,7 @@ from typing import Any
 
 from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, owners
+from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.configuration import Configuration, NotPublished, Published
 from fastgate.control.counters import FirstUses, lost, restore, standing
@@ -50,6 +51,7 @@ class ControlPlane:
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
         self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, coming=self._coming)
+        self.backup = Backup(options.state_dir, self.store, self.ledger, self.drain)
         self.not_compared: str | None = None
         """Why counters of an arena that may be new could not be compared with the ledger."""
         self._first_uses = FirstUses(self.arena, self.ledger)

@@ -25,6 +25,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
+from fastgate.backup.errors import BackupError
 from fastgate.config.problems import ConfigErrors
 from fastgate.control.configuration import NotPublished, ReloadFailed
 from fastgate.ledger.errors import BadQuery, LedgerUnavailable, QueryTimeout
@@ -201,6 +202,10 @@ def _not_published(_: Request[Any, Any, Any], error: NotPublished) -> Response[b
     return _answer(503, "not_in_force", detail)
 
 
+def _no_backup(_: Request[Any, Any, Any], error: BackupError) -> Response[bytes]:
+    return _answer(503, "no_backup", str(error), {"retry-after": "60"})
+
+
 def _state(_: Request[Any, Any, Any], error: StateError | SealError) -> Response[bytes]:
     return _answer(503, "state_unavailable", str(error), {"retry-after": "1"})
 
@@ -213,6 +218,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     ReloadFailed: _reload_failed,
     ConfigErrors: _bad_object,
     NotPublished: _not_published,
+    BackupError: _no_backup,
     StateError: _state,
     SealError: _state,
     HTTPException: _http,

@@ -32,3 +32,8 @@ class BadQuery(LedgerError):
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(message)
         self.parameter = parameter
+
+
+def sentence(error: Exception) -> str:
+    """The first line of what DuckDB says."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -9,13 +9,15 @@ from typing import Final
 
 import duckdb
 
-from fastgate.ledger.errors import BadQuery, LedgerError, LedgerUnavailable, NewerLedger, QueryTimeout
+from fastgate.ledger.errors import BadQuery, LedgerUnavailable, NewerLedger, QueryTimeout, sentence
 from fastgate.ledger.inserts import Inserts
 from fastgate.ledger.schema import check_version, migrate
 
 QUERY_SECONDS: Final = 30.0
 CHECKPOINT_BYTES: Final = "64MB"
 """Of write-ahead log between two checkpoints: larger makes rows cheaper, and the start after a crash longer."""
+COPIES: Final = "backup.tmp"
+"""The folder beside the file where copies of it may be made: the only place that its statements reach."""
 MEMORY: Final = "512MB"
 """Beyond it queries spill to the disk."""
 
@@ -47,13 +49,13 @@ class Ledger:
                 connection = duckdb.connect(str(self.path), config=_settings(self.path))
                 check_version(connection)
                 self.path.chmod(0o600)
-                _confine(connection)
+                _confine(connection, self.path.with_name(COPIES))
                 migrate(connection)
                 self._inserts = Inserts(connection)
             except (duckdb.Error, OSError, LedgerUnavailable) as error:
                 if connection is not None:
                     connection.close()
-                self.error = _sentence(error)
+                self.error = sentence(error)
                 kind = NewerLedger if isinstance(error, NewerLedger) else LedgerUnavailable
                 raise kind(f"the ledger {self.path} cannot be opened: {self.error}") from error
             self._connection, self.error = connection, None
@@ -98,9 +100,9 @@ class Ledger:
         except duckdb.InterruptException:
             raise QueryTimeout(f"the query took more than {seconds:g} s: narrow it by time or conditions") from None
         except (duckdb.OutOfRangeException, duckdb.ConversionException) as error:
-            raise BadQuery("where", _sentence(error)) from error
+            raise BadQuery("where", sentence(error)) from error
         except duckdb.Error as error:
-            raise LedgerUnavailable(f"the ledger cannot answer: {_sentence(error)}") from error
+            raise LedgerUnavailable(f"the ledger cannot answer: {sentence(error)}") from error
         finally:
             timer.cancel()
             cursor.close()
@@ -127,14 +129,8 @@ def _settings(path: Path) -> dict[str, str | bool | int | float | list[str]]:
     }
 
 
-def _confine(connection: duckdb.DuckDBPyConnection) -> None:
-    """Text of clients only ever travels as parameters; should one slip, there is nothing to reach from here."""
+def _confine(connection: duckdb.DuckDBPyConnection, copies: Path) -> None:
+    """Text of clients only ever travels as parameters; should one slip, there is next to nothing to reach from here."""
+    connection.execute("SET allowed_directories = ?", [[str(copies)]])
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
-
-
-def _sentence(error: Exception) -> str:
-    """The first line of what DuckDB says."""
-    if isinstance(error, LedgerError):
-        return str(error)
-    return str(error).strip().partition("\n")[0] or type(error).__name__

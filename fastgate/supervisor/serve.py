@@ -19,6 +19,7 @@ from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
 from fastgate.supervisor.options import ServeOptions
 from fastgate.supervisor.recovery import Recovery
+from fastgate.supervisor.restored import take_up
 
 DRAIN_MARGIN = 2.0
 """Seconds beyond the drain bound that a worker has to cut and settle what is still open."""
@@ -42,6 +43,7 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
     keep_secret(options.state_dir / "admin-token", options.admin_token)
     kin = KinLock(options.state_dir)
     try:
+        take_up(options.state_dir, arena_dir)
         sockets.check_free(options.admin_host, options.admin_port)
         listeners = sockets.listen(options.host, options.port, options.worker_count())
         try:

@@ -23,14 +23,15 @@ BELOW: dict[str, set[str]] = {
     "gateway": {"routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
+    "backup": {"ledger", "state", "config", "wire", "_core"},
     "telemetry": {"pricing", "config", "wire", "_core"},
     "control": {
-        "ledger", "state", "telemetry", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire",
-        "_core",
+        "backup", "ledger", "state", "telemetry", "routing", "dialects", "providers", "budgets", "pricing", "config",
+        "wire", "_core",
     },
-    "supervisor": {"control", "gateway", "_core"},
+    "supervisor": {"control", "gateway", "backup", "_core"},
     "simulator": set(),
-    "cli": {"supervisor", "control", "simulator", "config", "wire"},
+    "cli": {"supervisor", "control", "backup", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
 

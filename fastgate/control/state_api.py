@@ -1,0 +1,42 @@
+"""The admin API's operations on the state as a whole."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import IO, Final
+
+from litestar import Router, post
+from litestar.datastructures import State
+from litestar.response import Stream
+
+from fastgate.control.access import bearer, known_parameters
+from fastgate.control.plane import ControlPlane
+
+MEDIA_TYPE: Final = "application/gzip"
+_BLOCK: Final = 1 << 20
+
+
+@post("/state/backup", summary="A backup of the state, as an archive", status_code=200, media_type=MEDIA_TYPE)
+async def back_up(state: State) -> Stream:
+    """For `fastgate state restore`. It holds the ledger, what the API created, and the admin token: keep it as safe."""
+    plane: ControlPlane = state.plane
+    archive = await asyncio.to_thread(plane.backup.make)
+    name = f"fastgate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz"
+    headers = {
+        "content-length": str(os.fstat(archive.fileno()).st_size),
+        "content-disposition": f'attachment; filename="{name}"',
+        "cache-control": "no-store",
+    }
+    return Stream(_blocks(archive), media_type=MEDIA_TYPE, headers=headers)
+
+
+def _blocks(archive: IO[bytes]) -> Iterator[bytes]:
+    with archive:
+        while block := archive.read(_BLOCK):
+            yield block
+
+
+router: Final = Router(
+    "/api/v1", route_handlers=[back_up], guards=[bearer, known_parameters], security=[{"bearer": []}]
+)
