@@ -14,6 +14,7 @@ COMMANDS = {
     "serve": ("fastgate.cli.serve", "Run everything: workers, control plane, supervisor."),
     "demo": ("fastgate.cli.demo", "Run everything with the simulator, a sample organisation and light traffic."),
     "check": ("fastgate.cli.check", "Check a configuration and print all its errors."),
+    "doctor": ("fastgate.cli.doctor", "Examine what `serve` stands on, and say what to do."),
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand."),

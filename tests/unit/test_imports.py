@@ -31,7 +31,8 @@ BELOW: dict[str, set[str]] = {
     },
     "supervisor": {"control", "gateway", "backup", "_core"},
     "simulator": set(),
-    "cli": {"supervisor", "control", "backup", "simulator", "config", "wire"},
+    "doctor": {"supervisor", "backup", "ledger", "state", "config", "_core"},
+    "cli": {"doctor", "supervisor", "control", "backup", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
 
