@@ -120,7 +120,7 @@ class AdminClient:
                     answer.read()
                     raise Failed(f"the admin API answered {answer.status_code}: {_detail(answer)}")
                 yield answer
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unreachable(
                 f"the admin API at {self._url} does not answer ({error}): is `fastgate serve` running?"
             ) from error

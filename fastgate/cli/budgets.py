@@ -24,7 +24,11 @@ def command() -> None:
 @json_option
 @admin_options
 def list_(level: str | None, owner: str | None, as_document: bool, client: AdminClient) -> None:
-    """Print all budgets with limit, spent, held and left."""
+    """Print all budgets with limit, spent, held and left.
+
+    \b
+    fastgate budgets list --owner team:platform
+    """
     given = {"level": level, "owner": owner}
     budgets = client.all("budgets", {name: value for name, value in given.items() if value})
     click.echo(as_json(budgets) if as_document else as_table(COLUMNS, budgets))

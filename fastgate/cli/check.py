@@ -15,7 +15,11 @@ from fastgate.cli.options import option
 @option("--online", is_flag=True, help="Probe the providers too (not supported yet).")
 @option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
 def command(file: Path, online: bool, as_json: bool) -> None:
-    """Check FILE (default fastgate.yaml) and print all its errors as file:line:column: message (hint)."""
+    """Check FILE (default fastgate.yaml) and print all its errors as file:line:column: message (hint).
+
+    \b
+    fastgate check fastgate.yaml
+    """
     if online:
         raise Failed("--online is not supported yet")
     from fastgate.control.check import check

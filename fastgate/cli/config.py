@@ -16,7 +16,11 @@ def command() -> None:
 
 @command.command("schema")
 def schema() -> None:
-    """Print the JSON Schema of the configuration, for editors."""
+    """Print the JSON Schema of the configuration, for editors.
+
+    \b
+    fastgate config schema > fastgate.schema.json
+    """
     from fastgate.config import schema
 
     click.echo(as_json(schema()))
@@ -25,7 +29,11 @@ def schema() -> None:
 @command.command("show")
 @click.argument("file", type=click.Path(path_type=Path), default=Path("fastgate.yaml"))
 def show(file: Path) -> None:
-    """Print FILE (default fastgate.yaml) as fastgate understands it: defaults filled in, secrets as ***."""
+    """Print FILE (default fastgate.yaml) as fastgate understands it, as JSON: defaults filled in, secrets as ***.
+
+    \b
+    fastgate config show fastgate.yaml
+    """
     from fastgate.cli.hosting import load
     from fastgate.config import plain
 
@@ -64,8 +72,15 @@ keys:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=Path("fastgate.yaml"))
 @option("--force", is_flag=True, help="Replace a file that exists.")
 def init(file: Path, force: bool) -> None:
-    """Write a configuration to start from into FILE (default fastgate.yaml)."""
+    """Write a configuration to start from into FILE (default fastgate.yaml).
+
+    \b
+    fastgate config init fastgate.yaml
+    """
     if file.exists() and not force:
         raise Failed(f"{file} exists; --force replaces it")
-    file.write_text(EXAMPLE, encoding="utf-8")
+    try:
+        file.write_text(EXAMPLE, encoding="utf-8")
+    except OSError as error:
+        raise Failed(f"{file} cannot be written: {error.strerror}") from error
     click.echo(f"{file} written", err=True)

@@ -23,6 +23,9 @@ def command(
     """Run everything with the simulator, a sample organisation and light traffic.
 
     Its state folder is one of its own (./fastgate-state/demo), so that play money never meets real money.
+
+    \b
+    fastgate demo --port 8090 --admin-port 8091
     """
     from fastgate.cli import hosting
 

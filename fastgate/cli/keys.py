@@ -76,7 +76,11 @@ def create(  # noqa: PLR0917
 @json_option
 @admin_options
 def list_(team: str | None, as_document: bool, client: AdminClient) -> None:
-    """Print all keys: those of the configuration file and those of the API."""
+    """Print all keys: those of the configuration file and those of the API.
+
+    \b
+    fastgate keys list --team platform --json
+    """
     keys = client.all("keys", {"team": team} if team else {})
     if as_document:
         click.echo(as_json(keys))
@@ -89,17 +93,29 @@ def list_(team: str | None, as_document: bool, client: AdminClient) -> None:
 @click.argument("id_", metavar="ID")
 @admin_options
 def show(id_: str, client: AdminClient) -> None:
-    """Print one key as JSON, without its secret."""
+    """Print one key as JSON, without its secret.
+
+    \b
+    fastgate keys show laptop
+    """
     click.echo(as_json(client.get(_path(id_), {})))
 
 
 @command.command("revoke")
 @click.argument("id_", metavar="ID")
+@json_option
 @admin_options
-def revoke(id_: str, client: AdminClient) -> None:
-    """Stop the secrets of the key ID. The key stays, and `rotate` brings it back with a new secret."""
-    client.send("POST", f"{_path(id_)}/revoke")
-    click.echo(f"{id_} is revoked", err=True)
+def revoke(id_: str, as_document: bool, client: AdminClient) -> None:
+    """Stop the secrets of the key ID. The key stays, and `rotate` brings it back with a new secret.
+
+    \b
+    fastgate keys revoke laptop
+    """
+    answer = client.send("POST", f"{_path(id_)}/revoke")
+    if as_document:
+        click.echo(as_json(answer))
+    else:
+        click.echo(f"{id_} is revoked", err=True)
 
 
 @command.command("rotate")
@@ -111,7 +127,11 @@ def revoke(id_: str, client: AdminClient) -> None:
 @json_option
 @admin_options
 def rotate(id_: str, overlap: int, as_document: bool, client: AdminClient) -> None:
-    """Give the key ID a new secret and print it, this once."""
+    """Give the key ID a new secret and print it, this once.
+
+    \b
+    fastgate keys rotate laptop --overlap 24h
+    """
     answer = client.send("POST", f"{_path(id_)}/rotate", parameters={"overlap_seconds": str(overlap)})
     _print_secret(answer, as_document)
 

@@ -7,6 +7,7 @@ import importlib
 import os
 
 import click
+from click.shell_completion import CompletionItem
 
 from fastgate.version import __version__
 
@@ -21,6 +22,7 @@ COMMANDS = {
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),
+    "completion": ("fastgate.cli.completion", "Print a script with which a shell completes commands and options."),
     "version": ("fastgate.cli.version", "Print the version."),
 }
 DEFAULT = "serve"
@@ -41,10 +43,21 @@ class Commands(click.Group):
         return command
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Puts the default command where none was named."""
+        """Puts the default command where none was named; not while a shell asks what could follow."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in {"--help", "-h", "--version"}):
             args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands, without importing them; behind a dash the options of ``serve`` too."""
+        if incomplete.startswith("-"):
+            serve = importlib.import_module(COMMANDS[DEFAULT][0]).command
+            return [*super().shell_complete(ctx, incomplete), *serve.shell_complete(ctx, incomplete)]
+        return [
+            CompletionItem(name, help=about) for name, (_, about) in COMMANDS.items() if name.startswith(incomplete)
+        ]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the list without importing the commands."""

@@ -58,7 +58,11 @@ def command(
     form: str,
     client: AdminClient,
 ) -> None:
-    """Print what was spent, by any attributes."""
+    """Print what was spent, by any attributes.
+
+    \b
+    fastgate report --by team,tag:feature --since 7d --where model=gpt-5-mini --format csv
+    """
     if form == "focus":
         raise Failed("--format focus is not supported yet; table, csv and json are")
     parameters: dict[str, str | list[str]] = {"by": by}

@@ -40,6 +40,9 @@ def command(
 
     Without a configuration it uses the provider keys found in the environment, and the simulator where there is none.
     SIGTERM drains, SIGHUP reloads the configuration.
+
+    \b
+    fastgate serve --config fastgate.yaml --workers 4
     """
     from fastgate.cli import hosting
 

@@ -40,7 +40,7 @@ def backup(file: Path, force: bool, as_document: bool, client: AdminClient) -> N
     """
     if file.exists() and not force:
         raise Failed(f"{file} exists; --force replaces it")
-    with _failures(), _alone(client.state_dir, wait=False) as alone:
+    with _failures(file), _alone(client.state_dir, wait=False) as alone:
         manifest = _still(client.state_dir, file) if alone and not client.is_elsewhere else _running(client, file)
     _say(f"{file} written", manifest, as_document)
 
@@ -62,7 +62,7 @@ def restore(file: Path, state_dir: Path | None, force: bool, as_document: bool) 
     from fastgate.supervisor.folders import make_private
 
     folder = state_dir or Path(STATE_DIR)
-    with _failures():
+    with _failures(folder):
         make_private(folder)
         with _alone(folder, wait=True):
             manifest, aside = restore(file, folder, force=force)
@@ -118,8 +118,8 @@ def _alone(state_dir: Path, *, wait: bool) -> Iterator[bool]:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
-    """Errors of the parts that do the work, as those of a command."""
+def _failures(target: Path) -> Iterator[None]:
+    """Errors of the parts that do the work, as those of a command that writes to ``target``."""
     from fastgate.backup.errors import BackupError
     from fastgate.supervisor.errors import SupervisorError
 
@@ -130,7 +130,7 @@ def _failures() -> Iterator[None]:
     except SupervisorError as error:
         raise failure(str(error), error.exit_code) from error
     except OSError as error:
-        raise Failed(f"{error.filename or 'a file'} cannot be written: {error.strerror}") from error
+        raise Failed(f"{target} cannot be written: {error.strerror}") from error
 
 
 def _say(done: str, manifest: "Manifest", as_document: bool) -> None:

@@ -12,7 +12,11 @@ from fastgate.version import __version__
 @click.command("version")
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    """Print the version."""
+    """Print the version.
+
+    \b
+    fastgate version --json
+    """
     if as_json:
         click.echo(
             json.dumps({"fastgate": __version__, "python": platform.python_version(), "machine": platform.machine()})

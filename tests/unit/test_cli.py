@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -89,6 +90,18 @@ def test_every_option_has_its_environment_variable_and_shows_it(name: str, comma
             assert parameter.help, long_name
 
 
+@pytest.mark.parametrize(
+    ("name", "command"), list(leaves(cli, "fastgate")), ids=lambda value: str(value).replace(" ", "-")
+)
+def test_every_command_shows_an_example_that_it_understands(name: str, command: click.Command) -> None:
+    shown = run(*name.split()[1:], "--help").output
+    found = re.findall(rf'^ +(?:eval "\$\()?({name}\b[^>|)\n]*)', shown, re.MULTILINE)
+    assert found, shown
+    for example in found:
+        arguments = shlex.split(example)[len(name.split()) :]
+        command.make_context(name, arguments)  # raises where it does not
+
+
 def test_help_lists_every_command_without_loading_it() -> None:
     shown = run("--help")
     assert shown.exit_code == 0
@@ -162,6 +175,28 @@ def test_an_error_of_the_admin_api_is_shown(admin: str) -> None:
     result = run("report", "--by", "colour", "--admin-url", admin, "--admin-token", "t")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "unknown attribute 'colour'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("config", "init", "/proc/none/x.yaml"), 1, "cannot be written"),
+        (("config", "show", "/proc/none/x.yaml"), 3, "cannot be read"),
+        (("check", "/proc/none/x.yaml"), 3, "cannot be read"),
+        (("keys", "list", "--admin-url", "http://[", "--admin-token", "t"), 4, "does not answer"),
+        (("state", "backup", "/proc/none/x.tar.gz"), 1, "/proc/none/x.tar.gz cannot be written"),
+        (("state", "restore", "/proc/none/x.tar.gz", "--force"), 1, "cannot be read"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_its_exit_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    (tmp_path / "admin-token").write_text("kept")
+    state = {"FASTGATE_STATE_DIR": str(tmp_path), "FASTGATE_ADMIN_URL": "http://127.0.0.1:1"}
+    result = run(*arguments, env=state)
+    assert result.exit_code == code, result.output
+    assert words in result.output
+    assert not isinstance(result.exception, OSError)
 
 
 def test_nothing_to_ask_ends_with_four(tmp_path: Path) -> None:

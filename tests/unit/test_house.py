@@ -21,6 +21,8 @@ SOURCES = sorted(
     if path.suffix in {".py", ".pyx", ".pxd", ".pyi", ".h", ".md", ".sh"} or path.parent.name == ".ci"
     if path.is_file() and "__pycache__" not in path.parts
 )
+WRITTEN = {ROOT / "docs" / "cli.md"}
+"""By a program, as long as it has something to say."""
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
@@ -31,7 +33,8 @@ def project() -> dict[str, object]:
 
 def test_no_file_exceeds_the_limit() -> None:
     assert len(SOURCES) > 100
-    long = {str(path.relative_to(ROOT)): lines for path in SOURCES if (lines := path.read_text().count("\n")) > LIMIT}
+    counts = {str(path.relative_to(ROOT)): path.read_text().count("\n") for path in SOURCES if path not in WRITTEN}
+    long = {name: lines for name, lines in counts.items() if lines > LIMIT}
     assert not long
 
 
