@@ -19,7 +19,7 @@ _BLOCK: Final = 1 << 20
 
 @post("/state/backup", summary="A backup of the state, as an archive", status_code=200, media_type=MEDIA_TYPE)
 async def back_up(state: State) -> Stream:
-    """For `fastgate state restore`. It holds the ledger, what the API created, and the admin token: keep it as safe."""
+    """For `fastgate state restore`. It holds the ledger, what the API created, and keys to it: keep it as safe."""
     plane: ControlPlane = state.plane
     archive = await asyncio.to_thread(plane.backup.make)
     name = f"fastgate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz"

@@ -1,5 +1,6 @@
 """The network: addresses to listen on, and providers to reach. No key is used, and nothing is asked."""
 
+import json
 import queue
 import socket
 import ssl
@@ -9,9 +10,13 @@ from collections.abc import Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
+from fastgate.backup.contents import STATE
 from fastgate.config.upstreams import DEFAULT_URLS, Provider
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
 from fastgate.doctor.installation import Installation, Running
+from fastgate.state import objects
+from fastgate.state.copies import opened
+from fastgate.state.errors import StateError
 from fastgate.supervisor.errors import PortInUse
 from fastgate.supervisor.sockets import check_free
 
@@ -50,26 +55,40 @@ def _held(name: str, address: str, running: Running) -> Finding:
 
 
 def providers(installation: Installation) -> Iterator[Finding]:
-    """Name, connection and certificate of each, all at the same time, in the configuration's order."""
-    config = installation.config
+    """Name, connection and certificate of each, of the file and of the API, all at the same time."""
+    known = {**installation.config.providers, **_created(installation)}
     answers: queue.SimpleQueue[tuple[str, Finding]] = queue.SimpleQueue()
 
     def probe(name: str, provider: Provider) -> None:
         answers.put((name, reach(name, provider)))
 
-    for name, provider in config.providers.items():
+    for name, provider in known.items():
         threading.Thread(target=probe, args=(name, provider), daemon=True).start()
     found: dict[str, Finding] = {}
     deadline = time.monotonic() + WAIT_SECONDS
-    while len(found) < len(config.providers):
+    while len(found) < len(known):
         try:
             name, finding = answers.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
             break
         found[name] = finding
-    for name, provider in config.providers.items():
+    for name, provider in known.items():
         late = unreachable("providers", f"{name}: no answer within {WAIT_SECONDS:g} s", "check DNS and firewalls")
         yield _excused(found.get(name, late), provider, installation)
+
+
+def _created(installation: Installation) -> dict[str, Provider]:
+    """Providers of the API, as far as an address goes; where the store cannot be read, its own check says why."""
+    path = installation.state_dir / STATE
+    if not path.exists():
+        return {}
+    try:
+        with opened(path) as db:
+            documents = {stored.id: json.loads(stored.document) for stored in objects.every(db, "providers")}
+    except StateError:
+        return {}
+    wanted = ("type", "base_url", "ca_file")
+    return {id_: Provider(**{name: each[name] for name in wanted if name in each}) for id_, each in documents.items()}
 
 
 def reach(name: str, provider: Provider) -> Finding:

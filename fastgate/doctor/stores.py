@@ -1,8 +1,10 @@
 """The stores: whether each is whole, of a version that this program knows, and says what was written."""
 
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from sqlite3 import Connection
 from typing import Any, Final
 
 from fastgate.backup.contents import LEDGER, STATE
@@ -18,6 +20,8 @@ from fastgate.state.schema import MIGRATIONS as STATE_SCHEMAS
 from fastgate.state.schema import version_of
 from fastgate.supervisor.errors import AlreadyRunning, StateUnusable
 from fastgate.supervisor.folders import StateLock
+from fastgate.wire.sealing import FILE as KEY_FILE
+from fastgate.wire.sealing import VARIABLE
 
 MOST_LINKS: Final = 3
 _RESTORE: Final = "stop fastgate and restore a backup: fastgate state restore"
@@ -37,10 +41,22 @@ def state_store(installation: Installation) -> Iterator[Finding]:
             [(fault,)] = db.execute("PRAGMA integrity_check(1)").fetchall()
             if fault != "ok":
                 yield failed("objects", f"{path} is damaged: {fault}", _RESTORE)
+            if version == len(STATE_SCHEMAS):
+                yield from _seal(installation, db)
             if version:
                 yield _chain(list(islice(audit.broken_links(db), MOST_LINKS)), *audit.head(db))
     except StateError as error:
         yield failed("objects", str(error), _RESTORE)
+
+
+def _seal(installation: Installation, db: Connection) -> Iterator[Finding]:
+    """Whether there is a key to what is sealed; a gateway that runs may have it in its own environment."""
+    found = bool(os.environ.get(VARIABLE)) or (installation.state_dir / KEY_FILE).exists()
+    [(sealed,)] = db.execute("SELECT count(*) FROM sealed").fetchall()
+    if sealed and not found and installation.running is None:
+        yield failed(
+            "objects", f"the key to {sealed} providers' secrets is missing", f"put {KEY_FILE} back, or set {VARIABLE}"
+        )
 
 
 def _chain(broken: list[str], rows: int, last: bytes) -> Finding:

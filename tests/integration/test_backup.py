@@ -14,6 +14,8 @@ import pytest
 
 from fastgate.backup.contents import LOCKS, MEMBERS, PASSING, RESTORED, RESTORING
 from tests.integration.test_arena_lost import ask, standing
+from tests.support import by_api
+from tests.support.by_api import OK, created, status
 from tests.support.house import House, key, secret
 
 SETTINGS = {
@@ -45,6 +47,7 @@ def picture(house: House) -> dict[str, Any]:
         "spend": house.admin("spend", by="key,team,model,tag:job"),
         "requests": house.requests(),
         "keys": house.admin("keys")["items"],
+        "providers": house.admin("providers")["items"],
         "audit": house.admin("audit")["items"],
     }
 
@@ -75,7 +78,7 @@ def with_backup(house: House, archive: Path) -> dict[str, Any]:
     made = command(house, "state", "backup", str(archive), "--json")
     assert made.returncode == 0, made.stderr
     members = [member["name"] for member in json.loads(made.stdout)["members"]]
-    assert members == ["state.db", "ledger.duckdb", "admin-token", "quickstart-key"]
+    assert members == ["state.db", "ledger.duckdb", "state.key", "admin-token", "quickstart-key"]
     assert archive.stat().st_mode & 0o777 == 0o600
     return before
 
@@ -85,6 +88,10 @@ def test_a_backup_while_it_runs_is_restored_elsewhere(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
     with House(tmp_path / "one", SETTINGS, workers=2, simulator={}) as house:
+        with by_api.client(house) as api:
+            keys = [{"name": "main", "value": "upstream-secret-two"}]
+            created(api, "providers", id="second", type="sim", base_url=house.simulator.url, keys=keys)
+        sealed = create(house, "sealed")
         before = with_backup(house, archive)
         traffic(house, create(house, "later"))
         assert picture(house) != before
@@ -102,6 +109,8 @@ def test_a_backup_while_it_runs_is_restored_elsewhere(tmp_path: Path) -> None:
             team = "team:platform/week/default"
             spent = Decimal(before["budgets"][team]["spent_usd"])
             assert Decimal(standing(other)[team]["spent_usd"]) == spent + cost
+            assert status(other, sealed, "second/sim-small") == OK
+            assert "upstream-secret-two" in {row["key"] for row in other.bill()["by_key"]}
 
 
 def test_a_restore_in_place_forgets_what_came_after_the_backup(tmp_path: Path) -> None:

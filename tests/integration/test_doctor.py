@@ -30,6 +30,8 @@ from fastgate.backup.contents import RESTORING
 from fastgate.doctor.folders import file_system
 from fastgate.doctor.machine import lacks_cmpxchg16b
 from tests.integration.test_arena_lost import ask
+from tests.support import by_api
+from tests.support.by_api import created
 from tests.support.house import House, free_port, key
 
 CHECKS = {
@@ -259,6 +261,20 @@ def test_a_provider_that_does_not_listen_and_one_without_a_name(stopped: House) 
     report = doctor(stopped)
     report.only("providers", "provider.invalid:80", code=4)
     assert "provider-secret" not in report.said
+
+
+def test_a_provider_of_the_api_and_the_key_to_its_secrets(tmp_path: Path) -> None:
+    with House(tmp_path, SETTINGS, workers=1, simulator={}) as house:
+        keys = [{"name": "main", "value": "upstream-secret-two"}]
+        with by_api.client(house) as api:
+            base_url = f"http://127.0.0.1:{free_port()}/v1"
+            created(api, "providers", id="of-the-api", type="openai", base_url=base_url, keys=keys)
+        doctor(house).only("providers", "of-the-api: 127.0.0.1", code=4)
+        house.stop()
+        (house.state_dir / "state.key").unlink()
+        report = doctor(house)
+        assert (report.code, set(report.bad)) == (1, {"objects", "providers"}), report.said
+        assert "key to 1 providers' secrets is missing" in report.said
 
 
 def test_a_failure_counts_more_than_a_provider(stopped: House) -> None:

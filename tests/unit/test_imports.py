@@ -31,7 +31,7 @@ BELOW: dict[str, set[str]] = {
     },
     "supervisor": {"control", "gateway", "backup", "_core"},
     "simulator": set(),
-    "doctor": {"supervisor", "backup", "ledger", "state", "config", "_core"},
+    "doctor": {"supervisor", "backup", "ledger", "state", "config", "wire", "_core"},
     "cli": {"doctor", "supervisor", "control", "backup", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
