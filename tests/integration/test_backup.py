@@ -74,6 +74,9 @@ def create(house: House, id_: str) -> str:
 def with_backup(house: House, archive: Path) -> dict[str, Any]:
     """Traffic, and a backup while it serves; the picture at that moment."""
     traffic(house, create(house, "laptop"))
+    house.settled()
+    assert command(house, "budgets", "reset", "key:batch/lifetime/default").returncode == 0
+    ask(house, "batch")
     before = picture(house)
     made = command(house, "state", "backup", str(archive), "--json")
     assert made.returncode == 0, made.stderr
