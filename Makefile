@@ -55,9 +55,9 @@ fuzz: setup ## Every parser, FUZZ_SECONDS in all
 	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
 	@printf "upstream: "; $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$RANDOM
 
-chaos: setup ## kill -9 of everything under load, the long run
+chaos: setup ## kill -9 and renewal of everything under load, the long runs
 	@.ci/packages tests
-	@FASTGATE_CHAOS_ROUNDS=50 $(PY) -m pytest tests/chaos --timeout 1800 $(ARGS)
+	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 $(PY) -m pytest tests/chaos --timeout 1800 $(ARGS)
 
 clean: ## Remove what was built; the virtual environment too
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

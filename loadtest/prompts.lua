@@ -1,9 +1,10 @@
--- Prompts of one size, each of them unique, for wrk: arguments are bytes, model, key and a stamp of the run.
+-- Prompts of one size, each of them unique, for wrk: arguments are bytes, model, key, a stamp of the run,
+-- and milliseconds to pause before each request.
 local head, tail
 local count = 0
 
 function init(args)
-  local bytes, model, key, stamp = tonumber(args[1]), args[2], args[3], args[4]
+  local bytes, model, key, stamp, pause = tonumber(args[1]), args[2], args[3], args[4], tonumber(args[5])
   local before = '{"model":"' .. model .. '","messages":[{"role":"user","content":"' .. stamp .. " "
   local after = '"}],"max_tokens":100}'
   local padding = string.rep(" the quick brown fox jumps over", math.ceil(bytes / 30))
@@ -11,6 +12,9 @@ function init(args)
   head = "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer " .. key
     .. "\r\nAccept: application/json\r\nContent-Type: application/json\r\nUser-Agent: loadtest\r\nContent-Length: "
     .. bytes .. "\r\n\r\n" .. before
+  if pause > 0 then  -- merely to define it costs every request a timer
+    delay = function() return pause end
+  end
 end
 
 function request()

@@ -28,10 +28,15 @@ class Loaded:
     """Of wrk itself."""
 
 
-def load(port: int, *, prompt_bytes: int, model: str, key: str, connections: int, seconds: int) -> Loaded:
-    """Run wrk for ``seconds``. Raises RigError unless every answer was good."""
+def load(
+    port: int, *, prompt_bytes: int, model: str, key: str, connections: int, seconds: int, pause_ms: int = 0
+) -> Loaded:
+    """Run wrk for ``seconds``; ``pause_ms`` before each request of a connection, so that the rate has a bound.
+
+    Raises RigError unless every answer was good.
+    """
     url = f"http://127.0.0.1:{port}/"
-    what = [str(prompt_bytes), model, key, secrets.token_hex(8)]
+    what = [str(prompt_bytes), model, key, secrets.token_hex(8), str(pause_ms)]
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
     command = leashed([find("wrk"), *how, url, "--", *what])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

@@ -39,7 +39,7 @@ def command(
     """Run everything: workers, control plane, supervisor.
 
     Without a configuration it uses the provider keys found in the environment, and the simulator where there is none.
-    SIGTERM drains, SIGHUP reloads the configuration.
+    SIGTERM drains, SIGHUP reloads the configuration, SIGUSR2 upgrades in place.
 
     \b
     fastgate serve --config fastgate.yaml --workers 4

@@ -13,6 +13,7 @@ from fastgate.gateway import listing
 from fastgate.gateway.answers import send_failure
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.inbound import discard_body
+from fastgate.gateway.leaving import LastAnswer
 from fastgate.gateway.pipeline import serve
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -45,14 +46,21 @@ _LATER: Final = (
 
 
 class Gateway:
-    """Serves one worker's requests."""
+    """Serves one worker's requests.
+
+    ``leaving``: another worker has taken this one's place, and clients are asked to connect anew. ``draining``:
+    everything ends, and what comes is refused.
+    """
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.leaving = False
         self.draining = False
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
+        if self.leaving and scope.http_version.startswith("1"):  # HTTP/2 has a word of its own for it
+            protocol = LastAnswer(protocol)
         route = ROUTES.get(scope.path)
         dialect = route[0] if route is not None else dialect_of(scope)
         worker = self.worker

@@ -18,12 +18,14 @@ from granian.server.embed import Server
 
 from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
+from fastgate.gateway.leaving import Doorway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 from fastgate.wire.sealing import Sealer, SealError
 
 BACKLOG: Final = 16_384
 SNAPSHOT_POLL: Final = 0.005
+LEAVING_POLL: Final = 0.05
 
 
 class WorkerServer(Server):
@@ -47,19 +49,21 @@ class WorkerServer(Server):
 
 
 class Process:
-    """The life of a worker: ready, serving, draining, gone."""
+    """The life of a worker: ready, serving, draining (or leaving, where another takes its place), gone."""
 
     def __init__(self, arena_dir: Path, sealer: Sealer, descriptor: int, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)
         self._server = WorkerServer(self._gateway, descriptor)
+        self._doorway = Doorway(descriptor)
 
     async def run(self) -> None:
         """Serve until told to stop."""
         serving = asyncio.create_task(self._server.serve())
         beating = asyncio.create_task(self._beat())
         self._loop.add_signal_handler(signal.SIGTERM, lambda: self._loop.create_task(self._drain()))
+        self._loop.add_signal_handler(signal.SIGUSR2, lambda: self._loop.create_task(self._leave()))
         self._loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
         self._loop.add_reader(sys.stdin.fileno(), self._lifeline)
         gc.collect()
@@ -76,11 +80,24 @@ class Process:
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _drain(self) -> None:
-        self._gateway.draining = True
-        deadline = self._loop.time() + self._worker.state().head.drain_ms / 1000
+        """Everything ends: refuse what comes, finish what is open."""
+        self._gateway.leaving = self._gateway.draining = True
+        deadline = self._deadline()
         while self._worker.open and self._loop.time() < deadline:
             await asyncio.sleep(0.02)
         self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    async def _leave(self) -> None:
+        """Another worker accepts on the same socket: serve the connections that are open until none is left."""
+        self._gateway.leaving = True
+        self._doorway.leave()
+        deadline = self._deadline()
+        while (self._worker.open or self._doorway.connections()) and self._loop.time() < deadline:
+            await asyncio.sleep(LEAVING_POLL)
+        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+
+    def _deadline(self) -> float:
+        return self._loop.time() + self._worker.state().head.drain_ms / 1000
 
     def _lifeline(self) -> None:
         """The supervisor never writes: what can be read is the end of it, and with it ours."""

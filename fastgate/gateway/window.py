@@ -31,7 +31,7 @@ def _peer(name: tuple[object, ...]) -> str:
 
 
 @contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket]:
+def borrowed(descriptor: int) -> Iterator[socket.socket]:
     """A descriptor that is the server's, as a socket; never closed here. Raises OSError where it is none."""
     connection = socket.socket(fileno=descriptor)
     try:
@@ -43,7 +43,7 @@ def _borrowed(descriptor: int) -> Iterator[socket.socket]:
 def _peer_of(descriptor: int) -> str | None:
     """Who is at the other end; None where there is no connection."""
     try:
-        with _borrowed(descriptor) as connection:
+        with borrowed(descriptor) as connection:
             internet = connection.family in {socket.AF_INET, socket.AF_INET6}
             return _peer(connection.getpeername()) if internet else None
     except (OSError, ValueError):
@@ -107,14 +107,14 @@ class ClientWindow:
     def cut(self) -> None:
         """End the connection to a client that takes nothing, and forget what waits for it in the kernel."""
         if self._find():
-            with suppress(OSError), _borrowed(self._descriptor) as connection:
+            with suppress(OSError), borrowed(self._descriptor) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
                 connection.shutdown(socket.SHUT_RDWR)
 
     def _acked(self) -> int | None:
         if not self._find():
             return None
-        with suppress(OSError), _borrowed(self._descriptor) as connection:
+        with suppress(OSError), borrowed(self._descriptor) as connection:
             info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_ACKED + 8)
             if len(info) >= _BYTES_ACKED + 8:
                 return int(_UNSIGNED_64.unpack_from(info, _BYTES_ACKED)[0])

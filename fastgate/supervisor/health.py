@@ -57,12 +57,12 @@ class HealthFile:
         self.children: list[ChildHealth] = []
         self._listen = listen
         self._admin = admin
-        self._phase = "starting"
+        self.phase = "starting"
         self._started_at = time.time()
 
     def enter(self, phase: str) -> None:
         """Notes a phase of the whole: ``starting``, ``serving``, ``draining``, ``stopped``."""
-        self._phase = phase
+        self.phase = phase
         self.write()
 
     def write(self) -> None:
@@ -72,7 +72,7 @@ class HealthFile:
         document = {
             "pid": os.getpid(),
             "version": __version__,
-            "phase": self._phase,
+            "phase": self.phase,
             "started_at": self._started_at,
             "listen": self._listen,
             "admin": self._admin,

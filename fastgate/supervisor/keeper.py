@@ -8,8 +8,8 @@ gone.
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Callable
+from signal import SIGKILL, SIGTERM, Signals
 
 from fastgate.supervisor.child import Child, Command, describe_end
 from fastgate.supervisor.errors import ChildFailed
@@ -52,6 +52,9 @@ class Keeper:
         self._child: Child | None = None
         self._stopping = asyncio.Event()
         self._was_ready = asyncio.Event()
+        self._serves = asyncio.Event()
+        self._renewing = False
+        self._untold: set[Signals] = set()
         self._failure: ChildFailed | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -74,34 +77,50 @@ class Keeper:
         if self._task.done():
             self._task.result()
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Forwards a signal to the child that runs now, if one does."""
         if self._child is not None:
             self._child.send(number)
 
-    def begin_stop(self) -> None:
-        """Asks the child to end and lets no other take its place."""
+    def tell(self, number: Signals) -> None:
+        """Sends a signal to the child once it serves: one that is starting would die of it."""
+        if self._serves.is_set():
+            self.signal(number)
+        else:
+            self._untold.add(number)
+
+    async def renew(self, seconds: float) -> bool:
+        """Ends the present run, upon which the next one begins; whether that serves within so many seconds."""
+        self._serves.clear()
+        self._renewing = True
+        self.signal(SIGTERM)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._serves.wait(), seconds)
+        return self._serves.is_set()
+
+    def begin_stop(self, number: Signals = SIGTERM) -> None:
+        """Asks the child by a signal to end, and lets no other run follow."""
         if not self._stopping.is_set():
             self._stopping.set()
             if self._child is not None:
                 self._enter(State.STOPPING)
-        self.signal(signal.SIGTERM)
+        self.signal(number)
 
-    async def stop(self, grace_seconds: float) -> None:
+    async def stop(self, grace_seconds: float, number: Signals = SIGTERM) -> None:
         """Ends the child: asked first, killed when ``grace_seconds`` have passed; returns when it is reaped."""
-        self.begin_stop()
+        self.begin_stop(number)
         if self._task is None:
             return
         _, pending = await asyncio.wait((self._task,), timeout=grace_seconds)
         if pending:
             log.warning("%s did not end within %g s: killed", self.health.name, grace_seconds)
-            self.signal(signal.SIGKILL)
+            self.signal(SIGKILL)
         await self._task
 
     def kill(self) -> None:
         """Ends the child at once."""
         self._stopping.set()
-        self.signal(signal.SIGKILL)
+        self.signal(SIGKILL)
 
     async def _run(self) -> None:
         young_deaths = 0
@@ -109,10 +128,13 @@ class Keeper:
             served = await self._live()
             if self._stopping.is_set() or self._failure is not None:
                 break
+            self.health.restarts += 1
+            if self._renewing:
+                self._renewing, young_deaths = False, 0
+                continue
             young_deaths = 1 if served >= SETTLED_SECONDS else young_deaths + 1
             pause = pause_before(young_deaths)
             log.warning("%s ended (%s); next run in %g s", self.health.name, self.health.last_end, pause)
-            self.health.restarts += 1
             await self._pause(pause)
         self._enter(State.ENDED)
 
@@ -126,6 +148,7 @@ class Keeper:
         self._enter(State.STARTING)
         ready_at = await self._await_ready(child)
         await child.ended
+        self._serves.clear()
         ended_at = asyncio.get_running_loop().time()
         self._clean_up()
         returncode = child.reap()
@@ -146,13 +169,16 @@ class Keeper:
             if not self._stopping.is_set():
                 self._enter(State.READY)
             self._was_ready.set()
+            self._serves.set()
+            while self._untold:
+                child.send(self._untold.pop())
             return asyncio.get_running_loop().time()
         if said is False:
             # The pipe closes a moment before the process is seen to have ended.
             await asyncio.wait((child.ended,), timeout=ENDING_SECONDS)
         if not child.ended.done():
             log.warning("%s did not get ready: killed", self.health.name)
-            child.send(signal.SIGKILL)
+            child.send(SIGKILL)
         return None
 
     def _clean_up(self) -> None:

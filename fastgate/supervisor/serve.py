@@ -19,6 +19,7 @@ from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
 from fastgate.supervisor.options import ServeOptions
 from fastgate.supervisor.recovery import Recovery
+from fastgate.supervisor.renewal import Renewal
 from fastgate.supervisor.restored import take_up
 
 DRAIN_MARGIN = 2.0
@@ -81,8 +82,9 @@ class Host:
         kin: KinLock,
     ) -> None:
         self._options = options
+        self._arena_dir = arena_dir
         self._recover = recovery.resolve
-        stale = recovery.generation
+        self._stale = recovery.generation
         self._listeners = list(listeners)
         self._kin = kin
         self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}", options.admin_url)
@@ -93,10 +95,9 @@ class Host:
         self._essential = [keeper for essential, keeper in programs if essential]
         self._further = [keeper for essential, keeper in programs if not essential]
         self._control = self._keeper("control", commands.control(options, arena_dir), self._recover)
-        self._workers = [
-            self._keeper(f"worker {i}", commands.worker(options, arena_dir, i, listener.fileno(), stale), self._recover)
-            for i, listener in enumerate(listeners)
-        ]
+        workers = [self._worker(index) for index in range(len(listeners))]
+        leave_seconds = options.drain_seconds + DRAIN_MARGIN
+        self._renewal = Renewal(self._control, workers, self._worker, self._forget, leave_seconds)
         self._ending = asyncio.Event()
 
     async def run(self, announce: Callable[[ServeOptions], None]) -> int:
@@ -120,7 +121,7 @@ class Host:
 
     async def _start(self) -> None:
         # Workers load while the control process does, and then wait for its first snapshot.
-        for keepers in (self._essential, [self._control, *self._workers], self._further):
+        for keepers in (self._essential, [self._control, *self._renewal.workers], self._further):
             # All of a group together; when one fails the rest are ended by `run`.
             await asyncio.gather(*(keeper.start() for keeper in keepers))
 
@@ -129,8 +130,9 @@ class Host:
         self._health.enter("draining")
         # The workers hold the same sockets: once all have closed theirs, new connections are refused at once.
         sockets.close(self._listeners)
+        await self._renewal.stop()
         await _stop(self._further, PROGRAM_SECONDS)
-        await _stop(self._workers, self._options.drain_seconds + DRAIN_MARGIN)
+        await _stop(self._renewal.keepers, self._options.drain_seconds + DRAIN_MARGIN)
         await _stop([self._control], CONTROL_SECONDS)
         await _stop(self._essential, PROGRAM_SECONDS)
         self._health.enter("stopped")
@@ -139,7 +141,14 @@ class Host:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._on_end)
         loop.add_signal_handler(signal.SIGINT, self._on_end)
-        loop.add_signal_handler(signal.SIGHUP, self._control.signal, signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGHUP, self._control.tell, signal.SIGHUP)
+        loop.add_signal_handler(signal.SIGUSR2, self._on_renew)
+
+    def _on_renew(self) -> None:
+        if self._health.phase == "serving":
+            self._renewal.begin()
+        else:
+            log.warning("not renewed: this host is %s", self._health.phase)
 
     def _on_end(self) -> None:
         if not self._ending.is_set():
@@ -147,8 +156,18 @@ class Host:
             self._ending.set()
             return
         log.warning("second signal: ending at once")
-        for keeper in (*self._further, *self._workers, self._control, *self._essential):
+        for keeper in (*self._further, *self._renewal.keepers, self._control, *self._essential):
             keeper.kill()
+
+    def _worker(self, index: int) -> Keeper:
+        """Of the next run of a worker; it has the socket in common with the run before."""
+        descriptor = self._listeners[index].fileno()
+        command = commands.worker(self._options, self._arena_dir, index, descriptor, self._stale)
+        return self._keeper(f"worker {index}", command, self._recover)
+
+    def _forget(self, keeper: Keeper) -> None:
+        self._health.children.remove(keeper.health)
+        self._health.write()
 
     def _keeper(self, name: str, command: Command, after_death: Callable[[], None] | None = None) -> Keeper:
         command = replace(command, descriptors=(*command.descriptors, self._kin.descriptor))

@@ -1,7 +1,8 @@
 """A supervisor whose children are stand-ins, run as a process of its own by test_supervisor_host.py.
 
 Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS PORT. The stand-in workers answer each connection with
-their number and pid; control writes what it is sent into STATE_DIR/signals.
+their number and pid, and do not start where there is a STATE_DIR/broken; control writes what it is sent into
+STATE_DIR/signals.
 """
 
 import sys
@@ -25,6 +26,7 @@ def ready():
 WORKER = (
     LIFE
     + """
+if os.path.exists(os.path.join(os.environ["FASTGATE_STATE_DIR"], "broken")): sys.exit(3)
 listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
 listener.setblocking(True)
 drain = threading.Event()

@@ -167,3 +167,33 @@ def test_the_admin_token_is_kept_private(tmp_path: Path) -> None:
         token = one.state_dir / "admin-token"
         assert token.stat().st_mode & 0o777 == 0o600
         assert len(token.read_text().strip()) == 43
+
+
+def test_every_child_is_renewed_and_no_connection_is_refused(tmp_path: Path) -> None:
+    with host(tmp_path / "state") as one:
+        names = ("control", "worker 0", "worker 1")
+        before = {name: one.child(name)["pid"] for name in names}
+        one.process.send_signal(signal.SIGUSR2)
+
+        def renewed() -> bool:
+            assert one.ask()
+            found = [one.child(name) for name in names]
+            return all(child["state"] == "ready" and child["pid"] != before[child["name"]] for child in found)
+
+        until(renewed)
+        until(lambda: all(map(gone, before.values())))
+        until(lambda: len(one.health()["children"]) == 4)  # those that left are no longer told of
+
+
+def test_a_next_worker_that_does_not_start_leaves_the_one_before_in_place(tmp_path: Path) -> None:
+    with host(tmp_path / "state") as one:
+        workers = [one.child(f"worker {index}")["pid"] for index in range(2)]
+        control = one.child("control")["pid"]
+        (tmp_path / "state" / "broken").touch()
+        one.process.send_signal(signal.SIGUSR2)
+        assert one.process.stderr is not None
+        said = next(line for line in one.process.stderr if "not renewed further" in line)
+        assert "worker 0 failed to start (exit status 3)" in said
+        assert [one.child(f"worker {index}")["pid"] for index in range(2)] == workers
+        assert one.child("control")["pid"] != control
+        assert one.ask()

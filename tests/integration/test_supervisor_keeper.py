@@ -200,3 +200,27 @@ def test_ends_are_described_by_signal_or_status() -> None:
     assert describe_end(-9) == "signal SIGKILL"
     assert describe_end(3) == "exit status 3"
     assert describe_end(-63) == "signal 63"
+
+
+async def test_what_a_starting_child_is_told_waits_until_it_serves(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    hear = f"import signal, time; signal.signal(signal.SIGHUP, lambda *_: open({str(told)!r}, 'w').close());"
+    one = keeper(python("import time; time.sleep(0.1);" + hear + READY + "time.sleep(60)"))
+    starting = asyncio.create_task(one.start())
+    await until(lambda: one.health.pid)
+    one.tell(signal.SIGHUP)
+    await starting
+    await until(told.exists)
+    assert one.health.restarts == 0
+    await one.stop(5)
+
+
+async def test_a_renewed_child_is_back_without_a_pause() -> None:
+    one = keeper(python(SERVE))
+    await one.start()
+    pids = {one.health.pid}
+    for _ in range(4):
+        assert await one.renew(10)
+        pids.add(one.health.pid)
+    assert len(pids) == 5
+    await one.stop(5)
