@@ -20,6 +20,8 @@ from typing import Any, Final
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.params import ParameterKwarg
+from litestar.typing import FieldDefinition
 
 from fastgate.control.problems import BadParameter, Forbidden, Unauthorized
 
@@ -152,12 +154,20 @@ _NOT_QUERY: Final = {"request", "state", "data", "body", "scope", "headers", "co
 
 @cache
 def _declared(handler: BaseRouteHandler) -> dict[str, bool]:
-    """The handler's query parameters, and whether each may be given more than once."""
+    """The query parameters of a handler and what it depends on, and whether each may be given more than once."""
+    dependencies = handler.resolve_dependencies()
+    signatures = [handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())]
+    beside = {*_NOT_QUERY, *dependencies}
     return {
         name: bool(field.is_non_string_collection or any(each.is_non_string_collection for each in field.inner_types))
-        for name, field in handler.parsed_fn_signature.parameters.items()
-        if name not in _NOT_QUERY and f"{{{name}" not in "".join(handler.paths)
+        for signature in signatures
+        for name, field in signature.parameters.items()
+        if name not in beside and f"{{{name}" not in "".join(handler.paths) and not _is_header(field)
     }
+
+
+def _is_header(field: FieldDefinition) -> bool:
+    return isinstance(field.kwarg_definition, ParameterKwarg) and field.kwarg_definition.header is not None
 
 
 def _is_loopback(connection: Connection) -> bool:

@@ -4,15 +4,18 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from litestar import Request, Router, get, post
+from litestar import Router, get, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency, Provide
 from litestar.params import Parameter
+from litestar.response import Stream
 
 from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.cost_lines import cost_lines
-from fastgate.control.parameters import MOST_WHERE, bounded, direct_conditions, which
+from fastgate.control.live import Live
+from fastgate.control.parameters import Where, asked, bounded, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
 from fastgate.control.queries import Queries
@@ -27,18 +30,13 @@ MOST_BUDGETS: Final = 1000
 _KINDS: Final = {1: "worker", 2: "supervisor", 3: "control"}
 _HOUR_US: Final = 3_600_000_000
 
-Where = Annotated[
-    list[str] | None,
-    Parameter(
-        description="attribute=value; repeated: all must hold, those on one attribute are alternatives",
-        max_items=MOST_WHERE,
-    ),
-]
 Since = Annotated[str | None, Parameter(description="first moment: RFC 3339, or a date in UTC")]
 Until = Annotated[str | None, Parameter(description="moment after the last: RFC 3339, or a date in UTC")]
 Limit = Annotated[int | None, Parameter(description="how many at most", ge=1, le=1000)]
 Cursor = Annotated[str | None, Parameter(description="`next` of the page before", max_length=512)]
-AnyRequest = Request[Any, Any, Any]
+LastEventId = Annotated[
+    str | None, Parameter(header="last-event-id", description="id of the last event that was seen: go on behind it")
+]
 
 
 def _plane(state: State) -> ControlPlane:
@@ -72,40 +70,37 @@ async def get_spend(
     return answers.SpendAnswer(groups, answers.sums(found.total), found.truncated)
 
 
-@get("/requests", summary="Requests, newest first", opt={"tags": True})
+@get("/requests", summary="Requests, newest first", opt={"tags": True}, dependencies={"conditions": Provide(asked)})
 async def list_requests(
-    request: AnyRequest,
     state: State,
+    conditions: NamedDependency[list[str]],
     *,
     since: Since = None,
     until: Until = None,
-    where: Where = None,
     cursor: Cursor = None,
     limit: Limit = None,
-    key: str | None = None,
-    team: str | None = None,
-    customer: str | None = None,
-    provider: str | None = None,
-    provider_key: str | None = None,
-    model: str | None = None,
-    upstream_model: str | None = None,
-    route: str | None = None,
-    dialect: str | None = None,
-    environment: str | None = None,
-    user: str | None = None,
-    session: str | None = None,
-    operation: str | None = None,
-    status: int | None = None,
-    error: str | None = None,
-    settlement: str | None = None,
-    outcome: str | None = None,
-    tier: str | None = None,
 ) -> answers.RequestList:
     """Filtered by any attribute, as `team=platform`, `tag:feature=search`, or in `where`."""
-    chosen = which(since, until, [*(where or ()), *direct_conditions(request.query_params)])
+    chosen = which(since, until, conditions)
     most = bounded(limit, 100, requests.MOST_ROWS)
     page = await _queries(state).run(lambda db: requests.page(db, chosen, cursor or None, most))
     return answers.RequestList([answers.request(row) for row in page.rows], page.next)
+
+
+@get(
+    "/requests/live",
+    summary="Requests as they are settled, as server-sent events",
+    media_type="text/event-stream",
+    opt={"tags": True},
+    dependencies={"conditions": Provide(asked)},
+)
+async def live_requests(
+    state: State, conditions: NamedDependency[list[str]], last_event_id: LastEventId = None
+) -> Stream:
+    """From now on, or behind the request whose id `Last-Event-ID` names; each event is an item of `GET requests`."""
+    live: Live = state.live
+    place = await live.start(last_event_id)
+    return Stream(live.read(which(None, None, conditions), place), headers={"cache-control": "no-store"})
 
 
 @get("/requests/{request_id:str}", summary="One request, with how its cost came about")
@@ -196,7 +191,7 @@ def _moment(seconds: float | None) -> str | None:
 
 router: Final = Router(
     "/api/v1",
-    route_handlers=[get_spend, list_requests, get_request, get_config, reload_config, get_status],
+    route_handlers=[get_spend, list_requests, live_requests, get_request, get_config, reload_config, get_status],
     guards=[bearer, known_parameters],
     security=[{"bearer": []}],
 )

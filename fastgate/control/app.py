@@ -10,6 +10,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from fastgate.control import api, budgets_api, objects_api, site, state_api
 from fastgate.control.access import Access
 from fastgate.control.description import Description
+from fastgate.control.live import Live
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import HANDLERS, MEDIA_TYPE, document
 from fastgate.control.queries import Queries
@@ -19,11 +20,11 @@ MOST_BODY: Final = 65_536
 """Bytes; no operation takes more."""
 
 
-def application(plane: ControlPlane, access: Access, queries: Queries) -> Litestar:
+def application(plane: ControlPlane, access: Access, queries: Queries, live: Live) -> Litestar:
     """The application on these parts."""
     return Litestar(
         route_handlers=[api.router, budgets_api.router, objects_api.router, state_api.router, *site.HANDLERS],
-        state=State({"plane": plane, "access": access, "queries": queries}),
+        state=State({"plane": plane, "access": access, "queries": queries, "live": live}),
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="fastgate admin API",

@@ -28,6 +28,7 @@ _ANSWER: Final = {
 }
 _NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|tag:[A-Za-z0-9][A-Za-z0-9._-]{{0,31}})"
 _MOMENT: Final = {"type": "string", "format": "date-time"}
+_ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _FORMS: Final[dict[str, dict[str, Any]]] = {
     "since": _MOMENT,
     "until": _MOMENT,
@@ -38,7 +39,8 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
         "items": {"type": "string", "pattern": f"^({_NAME}=[^\\x00-\\x1f]{{0,200}}|status=[0-9]{{1,3}})$"},
     },
     "status": {"type": "integer", "minimum": 0, "maximum": 999},
-    "request_id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "request_id": _ID,
+    "last-event-id": _ID,
 }
 """Of parameters by name, stricter than what is taken: whoever keeps to these is understood."""
 

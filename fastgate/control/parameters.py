@@ -3,9 +3,11 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Annotated, Any, Final
 
+from litestar import Request
 from litestar.datastructures import MultiDict
+from litestar.params import Parameter
 
 from fastgate.control.problems import BadParameter, Conflict
 from fastgate.ledger.attributes import NAMES, Filter, conditions
@@ -13,6 +15,14 @@ from fastgate.ledger.attributes import NAMES, Filter, conditions
 MOST_WHERE: Final = 32
 """Conditions in `where`; as many more may be parameters of their own."""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+
+Where = Annotated[
+    list[str] | None,
+    Parameter(
+        description="attribute=value; repeated: all must hold, those on one attribute are alternatives",
+        max_items=MOST_WHERE,
+    ),
+]
 
 
 def moment_us(text: str | None, parameter: str) -> int | None:
@@ -50,6 +60,33 @@ def which(since: str | None, until: str | None, where: Iterable[str]) -> Filter:
     return Filter(since_us, until_us, tuple((name, tuple(values)) for name, values in conditions(where)))
 
 
-def direct_conditions(parameters: MultiDict[str]) -> Sequence[str]:
+async def asked(
+    request: Request[Any, Any, Any],
+    *,
+    where: Where = None,
+    key: str | None = None,
+    team: str | None = None,
+    customer: str | None = None,
+    provider: str | None = None,
+    provider_key: str | None = None,
+    model: str | None = None,
+    upstream_model: str | None = None,
+    route: str | None = None,
+    dialect: str | None = None,
+    environment: str | None = None,
+    user: str | None = None,
+    session: str | None = None,
+    operation: str | None = None,
+    status: int | None = None,
+    error: str | None = None,
+    settlement: str | None = None,
+    outcome: str | None = None,
+    tier: str | None = None,
+) -> list[str]:
+    """Conditions on requests: in ``where``, as parameters of their own, or ``tag:<name>=<value>``."""
+    return [*(where or ()), *_direct_conditions(request.query_params)]
+
+
+def _direct_conditions(parameters: MultiDict[str]) -> Sequence[str]:
     """``team=platform`` and ``tag:feature=search`` among the parameters themselves, as conditions."""
     return [f"{name}={value}" for name, value in parameters.multi_items() if name in NAMES or name.startswith("tag:")]

@@ -5,6 +5,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,8 @@ class ControlPlane:
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
         self._noted = 0
         """The generation whose budgets were all looked at for a first use."""
+        self.news: Callable[[], None] = lambda: None
+        """Called when there are new rows in the ledger, in the drain's thread."""
 
     def start(self) -> None:
         """Publishes the configuration, then drains in the background. Raises ReloadFailed, and NewerLedger.
@@ -170,6 +173,7 @@ class ControlPlane:
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
         self.tally.add(batch.columns, batch.origins, lambda number: self._origin(number, batch))
+        self.news()
 
     def _origin(self, number: int, batch: Batch) -> Origin:
         known = self._origins.get(number)

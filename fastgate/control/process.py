@@ -1,6 +1,7 @@
 """The control process: ``python -m fastgate.control.process``, started and watched by the supervisor."""
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -20,6 +21,7 @@ from fastgate._core.arena import ArenaError
 from fastgate.control.access import Access, admin_token
 from fastgate.control.app import application
 from fastgate.control.configuration import ReloadFailed
+from fastgate.control.live import Live
 from fastgate.control.options import Options, parse
 from fastgate.control.plane import ControlPlane
 from fastgate.control.queries import Queries
@@ -30,6 +32,8 @@ FAILED: Final = 1
 BAD_CONFIGURATION: Final = 3
 DRAIN_SECONDS: Final = 8.0
 """Less than the supervisor waits before it kills."""
+CLIENT_SECONDS: Final = 1.5
+"""How long clients may take for their last answers; together with the drain still less than the supervisor waits."""
 BACKLOG: Final = 1024
 
 log = logging.getLogger("fastgate.control")
@@ -61,19 +65,30 @@ async def live(options: Options, listener: socket.socket) -> None:
     plane = ControlPlane(options)
     await asyncio.to_thread(plane.start)
     queries = Queries(plane.ledger)
+    streams = Live(queries)
+    plane.news = streams.ring
     token = admin_token(options.state_dir, plane.configuration.current.config.admin.token.reveal())
-    server = AdminServer(application(plane, Access(options.state_dir, token), queries), listener)
+    server = AdminServer(application(plane, Access(options.state_dir, token), queries, streams), listener)
     serving = asyncio.create_task(server.serve())
-    loop.add_signal_handler(signal.SIGTERM, server.signal_handler_interrupt)
+    loop.add_signal_handler(signal.SIGTERM, _end, server, serving, streams)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
     loop.add_signal_handler(signal.SIGHUP, lambda: loop.run_in_executor(None, _reload, plane))
     loop.add_reader(sys.stdin.fileno(), _lifeline)
     gc.collect()
     gc.freeze()
     tell_ready()
-    await serving
+    with contextlib.suppress(asyncio.CancelledError):
+        await serving
+    plane.news = lambda: None
     queries.close()
     await asyncio.to_thread(plane.stop, DRAIN_SECONDS)
+
+
+def _end(server: AdminServer, serving: "asyncio.Task[None]", streams: Live) -> None:
+    """Answers what is open; a client that does not take its answer is not waited for."""
+    streams.close()
+    server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+    serving.get_loop().call_later(CLIENT_SECONDS, serving.cancel)
 
 
 def _reload(plane: ControlPlane) -> None:

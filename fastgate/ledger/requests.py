@@ -1,4 +1,4 @@
-"""Single requests: pages of them, newest first, and one by its id."""
+"""Single requests: pages of them, newest first, one by its id, and those that came behind another one."""
 
 import base64
 import binascii
@@ -64,14 +64,44 @@ def page(cursor: duckdb.DuckDBPyConnection, which: Filter, after: str | None = N
 
 def find(cursor: duckdb.DuckDBPyConnection, request_id: str) -> Row | None:
     """One request by its id (32 hexadecimal digits). Raises BadQuery for what is not an id."""
-    if not _ID.fullmatch(request_id):
-        raise BadQuery("id", "a request's id is 32 hexadecimal digits in lower case")
-    high, low = split_ids([request_id])
     statement = (
         f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin WHERE e.id_high = ? AND e.id_low = ?"
     )
-    found = cursor.execute(statement, [int(high[0]), int(low[0])]).fetchone()
+    found = cursor.execute(statement, _halves(request_id)).fetchone()
     return None if found is None else _row(found)
+
+
+def last_place(cursor: duckdb.DuckDBPyConnection) -> int:
+    """Where the last request that is in the ledger stands, in the order in which they came there."""
+    (place,) = cursor.execute("SELECT coalesce(max(rowid), -1) FROM events").fetchall()[0]
+    return int(place)
+
+
+def place_of(cursor: duckdb.DuckDBPyConnection, request_id: str) -> int | None:
+    """Where a request stands in that order; None: it is not in the ledger. Raises BadQuery for what is not an id."""
+    found = cursor.execute("SELECT rowid FROM events WHERE id_high = ? AND id_low = ?", _halves(request_id)).fetchone()
+    return None if found is None else int(found[0])
+
+
+def behind(cursor: duckdb.DuckDBPyConnection, which: Filter, place: int, limit: int) -> tuple[Sequence[Row], int]:
+    """The first requests behind a place, in the order in which they came, and the place of the last of them.
+
+    A row's place only ever moves together with those before it: the table is appended to by one writer.
+    """
+    conditions = which.conditions()
+    statement = (
+        f"SELECT {_COLUMNS}, e.rowid FROM events e JOIN origins o ON o.id = e.origin "
+        f"WHERE e.rowid > ? AND ({conditions.clause}) ORDER BY e.rowid LIMIT ?"
+    )
+    found = cursor.execute(statement, [place, *conditions.values, limit]).fetchall()
+    return [_row(each[:-1]) for each in found], int(found[-1][-1]) if found else place
+
+
+def _halves(request_id: str) -> list[int]:
+    if not _ID.fullmatch(request_id):
+        raise BadQuery("id", "a request's id is 32 hexadecimal digits in lower case")
+    high, low = split_ids([request_id])
+    return [int(high[0]), int(low[0])]
 
 
 def _row(found: Sequence[Any]) -> Row:
