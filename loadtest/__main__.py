@@ -27,19 +27,19 @@ def parser() -> argparse.ArgumentParser:
     plan = Plan()
     chosen = argparse.ArgumentParser(prog="python -m loadtest", description=sys.modules["loadtest"].__doc__)
     add = chosen.add_argument
-    add("--seconds", type=_between(1, 300), default=plan.seconds, help="length of each run (default: %(default)s)")
-    add("--runs", type=_between(1, 100), default=plan.runs, help="rounds (default: %(default)s)")
+    add("--seconds", type=between(1, 300), default=plan.seconds, help="length of each run (default: %(default)s)")
+    add("--runs", type=between(1, 100), default=plan.runs, help="rounds (default: %(default)s)")
     add("--sizes", type=_sizes, default=plan.sizes, metavar="KB,KB", help="prompts (default: 1,16,200)")
-    add("--connections", type=_between(1, 4096), default=plan.connections, help="of wrk (default: %(default)s)")
-    add("--streams", type=_between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
-    add("--chunks", type=_between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
+    add("--connections", type=between(1, 4096), default=plan.connections, help="of wrk (default: %(default)s)")
+    add("--streams", type=between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
+    add("--chunks", type=between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
     add("--chunk-ms", type=_milliseconds, default=plan.chunk_ms, help="between two of them (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="for every figure (default: a new one in loadtest/results)")
     add("--strict", action="store_true", help="end with status 1 where a promise is not kept")
     return chosen
 
 
-def _between(least: int, most: int) -> Callable[[str], int]:
+def between(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(f"must be from {least} to {most}")

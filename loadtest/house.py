@@ -81,9 +81,9 @@ class House:
         self, programs: Programs, cores: Cores, arena_dir: Path, *, upstream_port: int, source_port: int
     ) -> None:
         self._programs = programs
-        self._state_dir = programs.folder / "state"
+        self.state_dir = programs.folder / "state"
         self._arena_dir = arena_dir
-        self.port, self._admin_port = free_port(), free_port()
+        self.port, self.admin_port = free_port(), free_port()
         path = programs.folder / "fastgate.yaml"
         path.write_text(self._configuration(upstream_port, source_port))
         argv = [sys.executable, "-m", "fastgate", "serve", "--config", str(path)]
@@ -91,7 +91,7 @@ class House:
         until(self._serving, "fastgate serves")
         children = {child["name"]: child["pid"] for child in self._health()["children"]}
         self.control, self.worker = int(children["control"]), int(children["worker 0"])
-        self._token = (self._state_dir / "admin-token").read_text().strip()
+        self.token = (self.state_dir / "admin-token").read_text().strip()
         pin(self.worker, cores.subject)
 
     def settled(self, provider: str, requests: int) -> Booked:
@@ -129,6 +129,17 @@ class House:
             sum(group["estimated_requests"] + group["unsettled_requests"] for group in mine),
         )
 
+    def reload(self) -> float:
+        """Have a new snapshot compiled; the seconds that it took until the worker served it."""
+        began = time.monotonic()
+        generation = self._admin("config/reload", "POST")["generation"]
+        until(lambda: self._serves(generation), "the worker serves the new snapshot")
+        return time.monotonic() - began
+
+    def _serves(self, generation: int) -> bool:
+        workers = self._admin("status")["workers"]
+        return all(worker["generation"] >= generation for worker in workers if worker["alive"])
+
     def _configuration(self, upstream_port: int, source_port: int) -> str:
         ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
         providers = [
@@ -137,8 +148,8 @@ class House:
         ]
         return _CONFIGURATION.format(
             port=self.port,
-            admin_port=self._admin_port,
-            state_dir=self._state_dir,
+            admin_port=self.admin_port,
+            state_dir=self.state_dir,
             arena_dir=self._arena_dir,
             providers="".join(providers),
             budgets=_BUDGETS,
@@ -147,15 +158,15 @@ class House:
 
     def _serving(self) -> bool:
         self._programs.check()
-        return (self._state_dir / "supervisor.json").exists() and self._health()["phase"] == "serving"
+        return (self.state_dir / "supervisor.json").exists() and self._health()["phase"] == "serving"
 
     def _health(self) -> dict[str, Any]:
-        health: dict[str, Any] = json.loads((self._state_dir / "supervisor.json").read_text())
+        health: dict[str, Any] = json.loads((self.state_dir / "supervisor.json").read_text())
         return health
 
-    def _admin(self, path: str) -> dict[str, Any]:
-        url = f"http://127.0.0.1:{self._admin_port}/api/v1/{path}"
-        request = urllib.request.Request(url, headers={"authorization": f"Bearer {self._token}"})
+    def _admin(self, path: str, method: str = "GET") -> dict[str, Any]:
+        url = f"http://127.0.0.1:{self.admin_port}/api/v1/{path}"
+        request = urllib.request.Request(url, method=method, headers={"authorization": f"Bearer {self.token}"})
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=LEDGER_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 
 from loadtest.cores import Cores
-from loadtest.figures import FASTGATE, NGINX, Figures, bounds, cpu_of, rate
+from loadtest.figures import FASTGATE, NGINX, Bound, Figures, bounds, cpu_of, rate
 from loadtest.rig import Plan
 
 _PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
@@ -29,7 +29,7 @@ def markdown(figures: Figures, plan: Plan, cores: Cores, machine: Mapping[str, s
         " milliseconds from the source's write to the client's read:",
         _streams(figures),
         "What is promised:",
-        _bounds(figures),
+        promises(bounds(figures)),
     ]
     return "\n\n".join(parts)
 
@@ -91,9 +91,10 @@ def _streams(figures: Figures) -> str:
     return table(["subject", "chunks/s", "µs per chunk", "p50 ms", "p99 ms", "p99.9 ms"], rows)
 
 
-def _bounds(figures: Figures) -> str:
+def promises(checked: Iterable[Bound]) -> str:
+    """What is promised, and whether it is kept."""
     rows = []
-    for bound in bounds(figures):
+    for bound in checked:
         relation = "at least" if bound.at_least else "at most"
         found, limit = (
             f"{value:,.0f}" if bound.bound >= 100 else f"{value:.2f}" for value in (bound.found, bound.bound)
