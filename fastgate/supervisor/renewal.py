@@ -100,6 +100,7 @@ class Renewal:
         return keeper
 
     async def _see_off(self, keeper: Keeper) -> None:
+        keeper.health.name += ", leaving"  # the name is another one's now
         await keeper.stop(self._leave_seconds, signal.SIGUSR2)
         self._leaving.pop(keeper, None)
         self._gone(keeper)
