@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,11 +13,11 @@ from loadtest.cores import Cores
 from loadtest.errors import RigError
 from loadtest.figures import bounds
 from loadtest.machine import describe
+from loadtest.options import RESULTS, between
 from loadtest.programs import find
 from loadtest.report import markdown
 from loadtest.rig import Plan, Rig
 
-RESULTS = Path(__file__).with_name("results")
 NEEDED = ("nginx", "wrk", "taskset", "setpriv")
 
 
@@ -37,15 +36,6 @@ def parser() -> argparse.ArgumentParser:
     add("--json", type=Path, metavar="FILE", help="for every figure (default: a new one in loadtest/results)")
     add("--strict", action="store_true", help="end with status 1 where a promise is not kept")
     return chosen
-
-
-def between(least: int, most: int) -> Callable[[str], int]:
-    def number(text: str) -> int:
-        if not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"must be from {least} to {most}")
-        return int(text)
-
-    return number
 
 
 def _milliseconds(text: str) -> float:

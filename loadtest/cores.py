@@ -49,8 +49,17 @@ def busy_seconds(core: int) -> float:
 
 def private_bytes(pid: int) -> int:
     """Memory that no other process shares: what one more such process would need."""
+    return _rollup(pid, "Private_")
+
+
+def anonymous_bytes(pid: int) -> int:
+    """Memory behind which there is no file: private, whether or not another process maps the same files."""
+    return _rollup(pid, "Anonymous:")
+
+
+def _rollup(pid: int, prefix: str) -> int:
     lines = _read(pid, "smaps_rollup").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) * 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith(prefix)) * 1024
 
 
 def _read(pid: int, name: str) -> str:

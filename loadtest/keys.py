@@ -22,13 +22,13 @@ from statistics import median
 from typing import Final
 
 from loadtest import nginx
-from loadtest.__main__ import RESULTS, between
-from loadtest.cores import Cores, cpu_seconds, private_bytes
+from loadtest.cores import Cores, anonymous_bytes, cpu_seconds
 from loadtest.errors import RigError
 from loadtest.figures import Bound
 from loadtest.house import CONSTANT, House, arena_folder
 from loadtest.machine import describe
 from loadtest.many import create, fill, secret_of
+from loadtest.options import RESULTS, between
 from loadtest.programs import Programs, find
 from loadtest.report import promises
 
@@ -154,7 +154,8 @@ def measure(house: House, plan: Plan) -> Found:
         with Slowest(house, drawn) as slowest:
             time.sleep(found.swap_seconds[-1])  # the same time, in which nothing happens
         found.slowest_quiet_ms.append(slowest.ms)
-    found.private_bytes = private_bytes(house.worker)
+    # The snapshot is mapped, and every further worker shares it: it is no worker's own.
+    found.private_bytes = anonymous_bytes(house.worker)
     return found
 
 
