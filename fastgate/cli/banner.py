@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastgate.version import __version__
@@ -69,6 +70,21 @@ class Screen:
         ]
         return head + _provider_lines(self.providers, LINES - len(head) - len(tail)) + tail
 
+    def facts(self) -> dict[str, Any]:
+        """What the screen says, for a log that machines read: no secret, and no curl."""
+        states = _states(self.providers)
+        return {
+            "version": __version__,
+            "workers": self.workers,
+            "configuration": self.source,
+            "api": self.api_url,
+            "admin": self.admin_url,
+            "providers": [
+                {"name": one.name, "type": one.type, "found": one.where, "state": state}
+                for one, state in zip(self.providers, states, strict=True)
+            ],
+        }
+
     def _call(self, terminal: bool) -> list[str]:
         if self.access is None:
             return []
@@ -91,15 +107,19 @@ def curl(api_url: str, access: Access, terminal: bool) -> str:
 
 
 def _provider_lines(providers: Sequence[ProviderLine], room: int) -> list[str]:
-    with ThreadPoolExecutor(max_workers=16) as pool:
-        lines = list(pool.map(_provider_line, providers))
+    lines = [_provider_line(*pair) for pair in zip(providers, _states(providers), strict=True)]
     if len(lines) > room:
         lines = [*lines[: room - 1], f"  and {len(lines) - room + 1} more providers"]
     return lines
 
 
-def _provider_line(provider: ProviderLine) -> str:
-    state = "not supported yet" if provider.url is None else reachability(provider.url)
+def _states(providers: Sequence[ProviderLine]) -> list[str]:
+    """Whether each can be used, asked of all at once."""
+    with ThreadPoolExecutor(max_workers=16) as pool:
+        return list(pool.map(lambda one: "not supported yet" if one.url is None else reachability(one.url), providers))
+
+
+def _provider_line(provider: ProviderLine, state: str) -> str:
     kind = "" if provider.type == provider.name else f" ({provider.type})"
     return f"  {'provider':<12} {provider.name}{kind} · {provider.where} · {state}"
 

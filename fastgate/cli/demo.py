@@ -1,7 +1,7 @@
 """`fastgate demo`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,9 +17,7 @@ STATE_DIR = "./fastgate-state/demo"
 @click.command("demo")
 @serve_options
 @state_dir_option(STATE_DIR)
-def command(
-    *, host: str | None, port: int | None, admin_port: int | None, workers: int | None, state_dir: Path | None
-) -> None:
+def command(**given: Any) -> None:
     """Run everything with the simulator, a sample organisation and light traffic.
 
     Its state folder is one of its own (./fastgate-state/demo), so that play money never meets real money.
@@ -29,8 +27,8 @@ def command(
     """
     from fastgate.cli import hosting
 
-    asked = hosting.Asked(host, port, admin_port, workers, state_dir)
-    hosting.host(asked, state_dir or Path(STATE_DIR), _prepare)
+    asked = hosting.asked(**given)
+    hosting.host(asked, asked.state_dir or Path(STATE_DIR), _prepare)
 
 
 def _prepare(state_dir: Path) -> "hosting.Plan":

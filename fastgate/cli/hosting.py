@@ -6,12 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from fastgate import logs
 from fastgate.cli.banner import FIRST_MODELS, Access, ProviderLine, Screen
 from fastgate.cli.exits import BadConfiguration, failure
+from fastgate.logs import Form
 from fastgate.supervisor.errors import SupervisorError
 from fastgate.supervisor.folders import StateLock, keep_secret, make_private
 from fastgate.supervisor.options import Program, ServeOptions
@@ -23,14 +25,19 @@ if TYPE_CHECKING:
     from fastgate.config.upstreams import Provider
 
 
+log = logging.getLogger("fastgate.supervisor")
+
+
 @dataclass(frozen=True)
 class Asked:
     """The options of the command line; None where the configuration decides."""
 
     host: str | None
     port: int | None
+    admin_host: str | None
     admin_port: int | None
     workers: int | None
+    log_format: Form | None
     state_dir: Path | None
 
 
@@ -44,6 +51,17 @@ class Plan:
     found: dict[str, str] | None = None
     """Where each provider was found, by name; absent: in the configuration."""
     unsupported: tuple[ProviderLine, ...] = ()
+
+
+def asked(**given: Any) -> Asked:
+    """The command line's options; what goes wrong from here on is told in the form that they ask for."""
+    wanted = Asked(**given)
+    _log_as(wanted.log_format)
+    return wanted
+
+
+def _log_as(form: Form | None) -> None:
+    logs.set_up("supervisor", text="%(asctime)s %(name)s: %(message)s", form=form)
 
 
 def load(path: Path) -> "Config":
@@ -75,8 +93,6 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
         Failed: with the exit code of what went wrong.
 
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
     state_dir = state_dir.resolve()
     try:
         make_private(state_dir)
@@ -84,6 +100,7 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
             plan = prepare(state_dir)
             config = load(plan.config)
             options = _options(asked, state_dir, plan, config)
+            _log_as(options.log_format)
             code = serve(options, lambda settled: _announce(settled, plan, config))
     except SupervisorError as error:
         raise failure(str(error), error.exit_code) from error
@@ -99,17 +116,18 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
         arena_dir=Path(config.arena_dir).resolve() if config.arena_dir else None,
         host=asked.host if asked.host is not None else server.host,
         port=asked.port if asked.port is not None else server.port,
-        admin_host=config.admin.host,
+        admin_host=asked.admin_host if asked.admin_host is not None else config.admin.host,
         admin_port=asked.admin_port if asked.admin_port is not None else server.admin_port,
         workers=asked.workers if asked.workers is not None else server.workers,
         drain_seconds=server.drain_seconds,
         admin_token=config.admin.token.reveal(),
         programs=plan.programs,
+        log_format=asked.log_format or config.logging.format,
     )
 
 
 def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
-    """Prints the first screen."""
+    """Prints the first screen; where logs are for machines it is one line of the log, and nothing is printed."""
     terminal = sys.stdout.isatty()
     link_file = options.state_dir / "dashboard-token"
     screen = Screen(
@@ -122,6 +140,9 @@ def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
         providers=[*_providers(plan, config), *plan.unsupported],
         access=_access(options.state_dir, config),
     )
+    if options.log_format == "json":
+        log.info("fastgate serves at %s", options.api_url, extra={"facts": screen.facts()})
+        return
     click.echo("\n".join(screen.lines(terminal)))
     sys.stdout.flush()
 

@@ -48,6 +48,7 @@ def serve_options(function: Function) -> Function:
     decorators = (
         option("--host", default=None, show_default="127.0.0.1", help="Address of the API."),
         option("--port", type=click.IntRange(0, 65535), default=None, show_default="8080", help="Port of the API."),
+        option("--admin-host", default=None, show_default="127.0.0.1", help="Address of the admin API."),
         option(
             "--admin-port",
             type=click.IntRange(1, 65535),
@@ -61,6 +62,13 @@ def serve_options(function: Function) -> Function:
             default=None,
             show_default="0: one per core",
             help="Number of worker processes.",
+        ),
+        option(
+            "--log-format",
+            type=click.Choice(["text", "json"]),
+            default=None,
+            show_default="text",
+            help="Form of standard error: lines for people, or one JSON object per line.",
         ),
     )
     for decorator in reversed(decorators):

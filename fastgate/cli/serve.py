@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import click
@@ -26,16 +26,7 @@ SIMULATOR_PORT = 9000
     is_flag=True,
     help="Run the simulator too, where the configuration says; it always runs where there is nothing else to serve.",
 )
-def command(
-    *,
-    config: Path | None,
-    host: str | None,
-    port: int | None,
-    admin_port: int | None,
-    workers: int | None,
-    state_dir: Path | None,
-    with_simulator: bool,
-) -> None:
+def command(*, config: Path | None, with_simulator: bool, **given: Any) -> None:
     """Run everything: workers, control plane, supervisor.
 
     Without a configuration it uses the provider keys found in the environment, and the simulator where there is none.
@@ -46,16 +37,16 @@ def command(
     """
     from fastgate.cli import hosting
 
-    asked = hosting.Asked(host, port, admin_port, workers, state_dir)
+    asked = hosting.asked(**given)
     if config is None and CONFIG.exists():
         config = CONFIG
     if config is None:
-        hosting.host(asked, state_dir or Path(STATE_DIR), lambda folder: _quickstart(folder, with_simulator))
+        hosting.host(asked, asked.state_dir or Path(STATE_DIR), lambda folder: _quickstart(folder, with_simulator))
         return
     chosen = config
     settings = hosting.load(chosen)
     programs = (hosting.simulator(_simulator_port(settings)),) if with_simulator else ()
-    kept = state_dir or Path(settings.state_dir)
+    kept = asked.state_dir or Path(settings.state_dir)
     hosting.host(asked, kept, lambda _: hosting.Plan(chosen, str(chosen), programs))
 
 

@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, field
 
-from fastgate.config.marks import PLANNED, planned_values
+from fastgate.config.marks import PLANNED
 from fastgate.config.scalars import Line, Name, Secret
+from fastgate.logs import Form
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
@@ -118,7 +119,7 @@ class Alerts(Section, frozen=True, kw_only=True):
 class Logging(Section, frozen=True, kw_only=True):
     """Logs for people and machines."""
 
-    format: Annotated[Literal["text", "json"], planned_values("json")] = "text"
+    format: Form = "text"
     payloads: Annotated[bool, PLANNED] = False
     payload_max_kb: Annotated[int, Meta(ge=1), PLANNED] = 64
     retention_days: Annotated[int, Meta(ge=1), PLANNED] = 90

@@ -17,6 +17,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from litestar import Litestar
 
+from fastgate import logs
 from fastgate._core.arena import ArenaError
 from fastgate.control.access import Access, admin_token
 from fastgate.control.app import application
@@ -128,8 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     os.umask(0o077)  # the ledger writes files beside itself
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload: the file is about to be read
-    logging.basicConfig(level=logging.INFO, format="control: %(message)s", stream=sys.stderr)
-    logging.getLogger("_granian").setLevel(logging.ERROR)
+    logs.set_up("control", text="control: %(message)s")
     try:
         listener = listen(options.admin_host, options.admin_port)
     except OSError as error:

@@ -78,7 +78,7 @@ class Gateway:
         except asyncio.CancelledError:
             self._fail(call, Failure(FailureCode.REQUEST_TIMEOUT, "The request's body did not arrive in time."))
         except Exception:
-            log.exception("request %s failed by a fault of ours", call.request_id)
+            log.exception("request %s failed by a fault of ours", call.request_id, extra=_about(call))
             self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
         finally:
             worker.open -= 1
@@ -102,7 +102,8 @@ class Gateway:
             status = send_failure(call.protocol, call.dialect, failure, call.request_id, extra)
             call.log(status, failure)
         except Exception:  # the server would swallow it
-            log.exception("request %s: its failure (%s) could not be told or journaled", call.request_id, failure.code)
+            what = "request %s: its failure (%s) could not be told or journaled"
+            log.exception(what, call.request_id, failure.code, extra=_about(call))
 
     async def _other(self, call: Call) -> None:
         path, method = call.scope.path, call.scope.method
@@ -133,6 +134,11 @@ class Gateway:
         ready = call.scope.path == "/healthz" or not self.draining
         body = b'{"status":"ok"}' if ready else b'{"status":"draining"}'
         call.protocol.response_bytes(200 if ready else 503, [("content-type", "application/json")], body)
+
+
+def _about(call: Call) -> dict[str, Any]:
+    """What a line of the log says of its request, beside the message."""
+    return {"facts": {"request_id": call.request_id}}
 
 
 def dialect_of(scope: Any) -> Dialect:

@@ -255,7 +255,7 @@ def unanswered(call: Call, leg: Leg, held: Hold, error: UpstreamError) -> Failur
 def broken(call: Call, leg: Leg, error: UpstreamError) -> str:
     """What a client may know of it; addresses and details are for the operator's log."""
     name = leg.upstream.record.name
-    call.worker.complain(f"request {call.request_id}: provider {name}: {error}")
+    call.worker.complain(f"request {call.request_id}: provider {name}: {error}", request_id=call.request_id)
     reason = next(reason for kind, reason in _REASONS if isinstance(error, kind))
     return f"The provider '{name}' {reason}."
 

@@ -16,6 +16,7 @@ from granian._granian import SocketHolder
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
 
+from fastgate import logs
 from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.leaving import Doorway
@@ -133,8 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
         default = os.environ.get(f"FASTGATE_{name.upper()}_SECONDS", seconds)
         parser.add_argument(f"--{name}-seconds", type=float, default=default)
     options = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format=f"worker {options.index}: %(message)s", stream=sys.stderr)
-    logging.getLogger("_granian").setLevel(logging.ERROR)
+    logs.set_up("worker", text=f"worker {options.index}: %(message)s", worker=options.index)
 
     await_snapshot(options.arena_dir, options.stale)
 

@@ -92,11 +92,11 @@ class Worker:
         self.answer_bytes += size if fits else 0
         return fits
 
-    def complain(self, what: str) -> None:
+    def complain(self, what: str, **facts: str) -> None:
         """Tell the operator's log, unless it has heard enough already: a few lines between two beats."""
         self._complaints += 1
         if self._complaints <= COMPLAINTS_PER_BEAT:
-            log.warning("%s", what)
+            log.warning("%s", what, extra={"facts": facts})
 
     def beat(self) -> None:
         """Off the request path, many times a second: prepare the journal, take what changed, end idle waits."""

@@ -7,6 +7,7 @@ Children are told what the supervisor decided under the names of the command lin
 import sys
 from pathlib import Path
 
+from fastgate import logs
 from fastgate.supervisor.child import Command
 from fastgate.supervisor.options import Program, ServeOptions
 
@@ -32,9 +33,8 @@ def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, st
 def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:
     """A further program, on a leash that ends it with the supervisor and reports when its port answers."""
     port = [] if wanted.port is None else ["--port", str(wanted.port)]
-    return Command(
-        (*PYTHON, "fastgate.supervisor.leash", *port, wanted.module, *wanted.arguments), _common(options, arena_dir)
-    )
+    leash = ("fastgate.supervisor.leash", "--name", wanted.name, *port)
+    return Command((*PYTHON, *leash, wanted.module, *wanted.arguments), _common(options, arena_dir))
 
 
 def _common(options: ServeOptions, arena_dir: Path) -> dict[str, str]:
@@ -48,4 +48,5 @@ def _common(options: ServeOptions, arena_dir: Path) -> dict[str, str]:
         "FASTGATE_ADMIN_PORT": str(options.admin_port),
         "FASTGATE_WORKERS": str(options.worker_count()),
         "FASTGATE_DRAIN_SECONDS": f"{options.drain_seconds:g}",
+        logs.VARIABLE: options.log_format,
     }

@@ -1,7 +1,8 @@
 """Runs a module that knows nothing of a supervisor as a child of one.
 
-``python -m fastgate.supervisor.leash [--port N] module arguments...``: ends at once when standard input reaches its
-end, and says ``ready`` when the port answers (without a port: when the module is about to run).
+``python -m fastgate.supervisor.leash --name NAME [--port N] module arguments...``: ends at once when standard input
+reaches its end, says ``ready`` when the port answers (without a port: when the module is about to run), and logs what
+the module prints as the process NAME.
 """
 
 import contextlib
@@ -12,14 +13,19 @@ import sys
 import threading
 import time
 
+from fastgate import logs
+
 PROBE_SECONDS = 0.02
 
 
 def main(argv: list[str]) -> None:
     """Runs the module in this process, as ``python -m`` would."""
+    name, argv = argv[1], argv[2:]
     port = None
     if argv[0] == "--port":
         port, argv = int(argv[1]), argv[2:]
+    logs.set_up(name, text=f"{name}: %(message)s")
+    logs.take_over_stdout()
     ready_fd = int(os.environ.pop("FASTGATE_READY_FD"))
     os.set_inheritable(ready_fd, False)
     threading.Thread(target=_end_with_supervisor, daemon=True).start()

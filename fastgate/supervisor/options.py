@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fastgate.logs import Form
+
 
 @dataclass(frozen=True)
 class Program:
@@ -39,6 +41,7 @@ class ServeOptions:
     drain_seconds: float = 30.0
     admin_token: str = field(default="", repr=False)
     programs: tuple[Program, ...] = ()
+    log_format: Form = "text"
 
     @property
     def api_url(self) -> str:
