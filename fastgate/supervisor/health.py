@@ -3,7 +3,7 @@
 ``<state_dir>/supervisor.json``::
 
     {"pid": 1, "version": "0.1.0", "phase": "serving", "started_at": 1767225600.0, "listen": "127.0.0.1:8080",
-     "admin": "http://127.0.0.1:8081",
+     "api": "http://127.0.0.1:8080", "admin": "http://127.0.0.1:8081",
      "children": [{"name": "worker 0", "pid": 2, "state": "ready", "restarts": 0, "since": 1767225600.0,
                    "last_end": null, "error": null}]}
 
@@ -52,10 +52,11 @@ class ChildHealth:
 class HealthFile:
     """Writes the health of all children whenever one of them changes."""
 
-    def __init__(self, state_dir: Path, listen: str, admin: str) -> None:
+    def __init__(self, state_dir: Path, listen: str, api: str, admin: str) -> None:
         self.path = state_dir / "supervisor.json"
         self.children: list[ChildHealth] = []
         self._listen = listen
+        self._api = api
         self._admin = admin
         self.phase = "starting"
         self._started_at = time.time()
@@ -75,6 +76,7 @@ class HealthFile:
             "phase": self.phase,
             "started_at": self._started_at,
             "listen": self._listen,
+            "api": self._api,
             "admin": self._admin,
             "children": [asdict(child) for child in self.children],
         }

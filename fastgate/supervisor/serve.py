@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastgate.supervisor import commands, sockets
+from fastgate.supervisor import commands, notify, sockets
 from fastgate.supervisor.child import Command
 from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, make_private
 from fastgate.supervisor.health import HealthFile
@@ -87,7 +87,8 @@ class Host:
         self._stale = recovery.generation
         self._listeners = list(listeners)
         self._kin = kin
-        self._health = HealthFile(options.state_dir, f"{options.host}:{options.port}", options.admin_url)
+        listen = f"{options.host}:{options.port}"
+        self._health = HealthFile(options.state_dir, listen, options.api_url, options.admin_url)
         programs = [
             (wanted.essential, self._keeper(wanted.name, commands.program(options, arena_dir, wanted)))
             for wanted in options.programs
@@ -112,6 +113,7 @@ class Host:
             if starting.done():
                 starting.result()
                 self._health.enter("serving")
+                notify.tell("READY", f"serving at {self._options.api_url}")
                 announce(self._options)
                 await ending
         finally:
@@ -128,6 +130,7 @@ class Host:
     async def _end(self, starting: "asyncio.Task[None]") -> None:
         starting.cancel()
         self._health.enter("draining")
+        notify.tell("STOPPING", "draining")
         # The workers hold the same sockets: once all have closed theirs, new connections are refused at once.
         sockets.close(self._listeners)
         await self._renewal.stop()
