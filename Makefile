@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-keys wheel fuzz chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-keys wheel image-replay fuzz chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench-keys: setup ## A million virtual keys: creation, look-up, memory, snapshot
 
 wheel: $(VENV)/.deps ## dist/fastgate-*.whl, checked for what it holds
 	@.ci/wheel build
+
+image-replay: $(VENV)/.made ## The Dockerfile's steps carried out in a clean root without Docker, and the image tried; as root
+	@.ci/packages image
+	@$(PY) .ci/image/replay.py $(VENV)/image-base.tar
 
 fuzz: setup ## Every parser, FUZZ_SECONDS in all
 	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
