@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from tests.support.house import free_port
 
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 FASTGATE = (sys.executable, "-m", "fastgate")
 KEY = "sk-fg-a-key-of-the-test-of-logs"
 SETTINGS = """
@@ -72,6 +74,13 @@ def serving(folder: Path, *arguments: str) -> Iterator[Log]:
         process.communicate()
 
 
+def example() -> dict[str, Any]:
+    """The line that the documents show."""
+    [line] = re.findall(r"```json\n(\{\"ts\".*)\n```", PAGE.read_text())
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
 def ask(url: str, model: str) -> httpx.Response:
     body = {"model": model, "messages": [{"role": "user", "content": "Hello"}]}
     headers = {"authorization": f"Bearer {KEY}"}
@@ -94,6 +103,7 @@ def test_every_line_of_every_process_is_an_object(tmp_path: Path) -> None:
         failed = log.until(lambda entry: "request_id" in entry)
         assert failed["request_id"] == answer.headers["x-fastgate-request-id"]
         assert (failed["process"], failed["worker"], failed["level"]) == ("worker", 0, "warning")
+        assert list(failed) == list(example())
 
         children = json.loads((tmp_path / "state" / "supervisor.json").read_text())["children"]
         os.kill(next(child["pid"] for child in children if child["name"] == "worker 0"), signal.SIGKILL)
