@@ -5,7 +5,19 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED, planned_values
-from fastgate.config.scalars import Id, Instant, Line, ModelPattern, Name, Price, Secret, Sha256, TagValue, Usd
+from fastgate.config.scalars import (
+    Id,
+    Instant,
+    Line,
+    ModelPattern,
+    Name,
+    Network,
+    Price,
+    Secret,
+    Sha256,
+    TagValue,
+    Usd,
+)
 from fastgate.config.settings import Section
 from fastgate.config.upstreams import Target, Weight
 
@@ -125,7 +137,7 @@ class Key(Section, frozen=True, kw_only=True):
     budgets: tuple[Budget, ...] = ()
     each: Annotated[dict[str, Template], PLANNED] = field(default_factory=dict)
     increases: Annotated[tuple[Increase, ...], PLANNED] = ()
-    allowed_ips: Annotated[tuple[Line, ...], PLANNED] = ()
+    allowed_ips: tuple[Network, ...] = ()
     trusted_identity: Annotated[bool, PLANNED] = False
     limits: Annotated[tuple[Limit, ...], PLANNED] = ()
     tags: dict[Name, TagValue] = field(default_factory=dict)

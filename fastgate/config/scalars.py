@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from fastgate.wire.networks import network_bounds
+
 NANO: Final = 10**9
 MAX_USD: Final = 9_000_000_000
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,15})?")
@@ -106,6 +108,12 @@ def show_instant(ns: int) -> str:
     return datetime.fromtimestamp(ns // NANO, UTC).isoformat().replace("+00:00", "Z")
 
 
+def _parse_network(text: str) -> str:
+    """A network is kept as it was written."""
+    network_bounds(text)
+    return text
+
+
 def _matching(pattern: str, what: str) -> Callable[[str], str]:
     compiled = re.compile(pattern)
 
@@ -177,6 +185,15 @@ ModelPattern = Annotated[
     ),
 ]
 """A model name in which ``*`` stands for any text."""
+
+Network = Annotated[
+    str,
+    Meta(
+        extra={"scalar": Scalar("an IP address or network such as 10.0.0.0/8 or 2001:db8::/32", _parse_network)},
+        extra_json_schema={"type": "string", "pattern": "^[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?$"},
+    ),
+]
+"""IPv4 or IPv6; a network's host bits are zero."""
 
 Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "text of 1 to 200 characters on one line")]
 """Free text for people."""

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED
-from fastgate.config.scalars import Line, Name, Secret
+from fastgate.config.scalars import Line, Name, Network, Secret
 from fastgate.logs import Form
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -34,7 +34,7 @@ class Server(Section, frozen=True, kw_only=True):
     workers: Annotated[int, Meta(ge=0, le=256)] = 0
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     max_body_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64
-    trusted_proxies: Annotated[tuple[Line, ...], PLANNED] = ()
+    trusted_proxies: tuple[Network, ...] = ()
     tls: Annotated[Tls | None, PLANNED] = None
     cors_origins: Annotated[tuple[Line, ...], PLANNED] = ()
 

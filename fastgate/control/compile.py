@@ -119,6 +119,7 @@ def compile_snapshot(
         models=models,
         prices=index.records(),
         ceilings=numbered,
+        trusted_proxies=config.server.trusted_proxies,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 
@@ -143,6 +144,7 @@ def key_record(key: Key) -> bytes:
             tags=key.tags,
             unpriced=_UNPRICED[key.unpriced] if not isinstance(key.unpriced, Ceiling) else Unpriced.CEILING,
             ceiling=ceiling_of(key),
+            allowed_ips=key.allowed_ips,
         )
     )
 

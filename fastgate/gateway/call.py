@@ -11,6 +11,8 @@ from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.grants import Grant, State
+from fastgate.gateway.inbound import credential
+from fastgate.gateway.peers import client_address
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier
@@ -71,6 +73,15 @@ class Call:
     def request_id(self) -> str:
         """As in the headers, the ledger and the API: 32 hexadecimal digits."""
         return self.id.hex()
+
+    def authenticate(self) -> Grant:
+        """Whose request it is. Raises Failure where its key is none, or may not be used from where it comes."""
+        grant = self.grant = self.state.grant(credential(self.headers, self.query), self.now_ns)
+        if grant.networks is not None:
+            address = client_address(self.scope, self.state.proxies)
+            if address is None or address not in grant.networks:
+                raise Failure.ip_not_allowed(grant.record.id, address)
+        return grant
 
     def take(self, size: int) -> None:
         """Room in the worker's memory for ``size`` bytes of this request's body. Raises Failure where there is none."""

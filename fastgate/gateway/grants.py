@@ -16,6 +16,7 @@ from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
+from fastgate.wire.networks import Networks
 from fastgate.wire.snapshot import (
     NO_PRICE,
     BudgetRecord,
@@ -76,7 +77,7 @@ class Leg:
 class Grant:
     """A virtual key in the snapshot that is in force, with what its team and its customer add."""
 
-    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "record")
+    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "networks", "record")
 
     def __init__(self, state: "State", record: KeyRecord, team: OwnerRecord, customer: OwnerRecord) -> None:
         self.record = record
@@ -84,6 +85,8 @@ class Grant:
         self.environment = team.environment
         self.budgets = record.budgets + team.budgets + customer.budgets
         """For every provider, narrowest first."""
+        self.networks = Networks(record.allowed_ips) if record.allowed_ips else None
+        """Where clients of the key may be; None: anywhere."""
         self._state = state
         self._routes: dict[tuple[str, str], Weighted[Leg]] = {}
 
@@ -234,7 +237,7 @@ class Grant:
 class State:
     """A snapshot as a worker serves it, and the keys that it has met there."""
 
-    __slots__ = ("_dependents", "_grants", "arena", "head", "prices", "records", "upstreams")
+    __slots__ = ("_dependents", "_grants", "arena", "head", "prices", "proxies", "records", "upstreams")
 
     def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
         self.records = records
@@ -242,6 +245,7 @@ class State:
         self.arena = arena
         self.prices = PriceTable(records.snapshot.prices)
         self.upstreams = upstreams
+        self.proxies = Networks(head.trusted_proxies)
         self._grants: dict[str, Grant] = {}
         self._dependents: dict[bytes, set[str]] = {}
         """Which of the grants were made from a record, by its digest."""

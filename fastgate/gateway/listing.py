@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from fastgate.gateway.call import Call
-from fastgate.gateway.inbound import credential
 from fastgate.wire.failure import Failure
 
 
@@ -17,7 +16,7 @@ def one_of(path: str, prefixes: Iterable[str]) -> str | None:
 
 def models(call: Call, path: str) -> None:
     """Answer ``GET /v1/models`` and ``GET /v1/models/{model}`` for the key that asks. Raises Failure."""
-    call.grant = call.state.grant(credential(call.headers, call.query), call.now_ns)
+    call.authenticate()
     call.logged = True  # nothing was asked of a model
     wanted = path.partition("/models/")[2]
     names = available(call)

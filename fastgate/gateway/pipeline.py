@@ -37,7 +37,6 @@ from fastgate.gateway.grants import Leg
 from fastgate.gateway.inbound import (
     check_cache_wish,
     comes_in_pieces,
-    credential,
     inflated,
     patience_ns,
     query_to_forward,
@@ -77,7 +76,7 @@ _REASONS: Final = (
 async def serve(call: Call, operation: Operation, path: str) -> None:
     """Answer a request for a model. Raises Failure where the answer is an error of ours."""
     headers = call.headers
-    call.grant = call.state.grant(credential(headers, call.query), call.now_ns)
+    grant = call.authenticate()
     call.within_ns = patience_ns(headers)
     check_cache_wish(headers)
     call.task = call.worker.task()
@@ -85,7 +84,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     found, request = call.dialect.parse(body)
     call.model = request.model
     call.attributes = attributes_of(headers, request)
-    leg = call.grant.leg(call.dialect.name, request.model)
+    leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
     call.bound = bound = leg.terms.bound(request, len(body), free=call.free)
     if leg.terms.strict or request.thinking_budget is not None:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from fastgate.wire.networks import address_text
+
 if TYPE_CHECKING:
     from fastgate._core.body import BodyError
 
@@ -161,6 +163,16 @@ class Failure(Exception):
         """The key's allow-list does not have the model."""
         message = f"The key '{key}' may not use the model '{shown(model)}'."
         return cls(FailureCode.MODEL_NOT_ALLOWED, message, param="model")
+
+    @classmethod
+    def ip_not_allowed(cls, key: str, address: int | None) -> Failure:
+        """The key's networks do not have the client's address; None: a trusted proxy did not say it."""
+        where = (
+            "from an address that is not known: the proxy in front sent no valid X-Forwarded-For"
+            if address is None
+            else f"from {address_text(address)}"
+        )
+        return cls(FailureCode.IP_NOT_ALLOWED, f"The key '{key}' may not be used {where}.")
 
     @classmethod
     def too_large(cls, limit: int) -> Failure:

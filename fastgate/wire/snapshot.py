@@ -84,6 +84,8 @@ class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """An :class:`Unpriced`."""
     ceiling: str = ""
     """The name in ``SnapshotHead.ceilings`` where ``unpriced`` is CEILING."""
+    allowed_ips: tuple[str, ...] = ()
+    """Networks from which the key may be used; empty: all."""
 
 
 class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -246,6 +248,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     prices: tuple[PriceRecord, ...]
     ceilings: dict[str, int] = {}
     """Price indices of keys' ceilings, by :func:`ceiling_name`."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks of proxies that say whom they speak for."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

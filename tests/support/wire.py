@@ -71,9 +71,9 @@ def read_answer(connection: socket.socket) -> Answer:
     return reader.answer
 
 
-def exchange(port: int, request: bytes, timeout: float = 10) -> Answer:
-    """Send bytes on a connection of their own and read what comes back."""
-    with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+def exchange(port: int, request: bytes, timeout: float = 10, source: str = "127.0.0.1") -> Answer:
+    """Send bytes on a connection of their own, from an address of this host, and read what comes back."""
+    with socket.create_connection(("127.0.0.1", port), timeout, (source, 0)) as connection:
         connection.sendall(request)
         return read_answer(connection)
 

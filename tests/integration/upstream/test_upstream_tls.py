@@ -1,75 +1,31 @@
 """TLS to the upstream: verified against the authority that is set, HTTP/1.1 negotiated, truncation noticed."""
 
 import asyncio
-import datetime
-import ipaddress
 import ssl
-from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from upstream_server import BODY, CHUNKED, HEAD, OK, Peer, answer, chunk, open_pool, serve, spin, streamed, whole
 
 from fastgate._core.upstream_errors import ClosedEarly, ConnectError, ConnectTimeout
-
-
-def certificate(
-    name: str,
-    issuer: x509.Name,
-    key: ec.EllipticCurvePrivateKey,
-    signer: ec.EllipticCurvePrivateKey,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    hosts = [x509.DNSName("upstream.test"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(issuer)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-    )
-    if not authority:
-        builder = builder.add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-    return builder.sign(signer, hashes.SHA256())
+from tests.support.certificates import Authority
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ca.pem, server.pem and server.key."""
-    folder = tmp_path_factory.mktemp("tls")
-    ca_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
-    ca = certificate("test authority", ca_name, ca_key, ca_key, authority=True)
-    server = certificate("upstream.test", ca_name, server_key, ca_key, authority=False)
-    folder.joinpath("ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    folder.joinpath("server.pem").write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    folder.joinpath("server.key").write_bytes(
-        server_key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return folder
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def server_side(authority: Path) -> ssl.SSLContext:
+def server_side(authority: Authority) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(authority / "server.pem", authority / "server.key")
+    context.load_cert_chain(*authority.issue("upstream.test", "server"))
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context
 
 
 @pytest.fixture
-def client_side(authority: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(authority / "ca.pem"))
+def client_side(authority: Authority) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(authority.ca))
 
 
 async def test_answers_over_tls_with_reuse(server_side: ssl.SSLContext, client_side: ssl.SSLContext):
