@@ -29,6 +29,8 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
 def _server(config: Config) -> Iterator[Finding]:
     if config.server.port == config.server.admin_port:
         yield Finding(("server", "admin_port"), f"{config.server.admin_port} is the port of the data plane, too")
+    if "*" in config.server.cors_origins and len(config.server.cors_origins) > 1:
+        yield Finding(("server", "cors_origins"), "* is every origin: the others would be ignored")
     if not config.providers:
         yield Finding(("providers",), "at least one is needed", "see fastgate config init")
 

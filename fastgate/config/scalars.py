@@ -195,6 +195,15 @@ Network = Annotated[
 ]
 """IPv4 or IPv6; a network's host bits are zero."""
 
+Origin = Annotated[
+    str,
+    _text(
+        r"\*|(?!http://[^/]*:80$|https://[^/]*:443$)[a-z][a-z0-9+.-]{0,31}://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?",
+        "an origin as browsers send it, such as https://app.example.com, or *",
+    ),
+]
+"""Scheme, host and a port that is not the scheme's own, in lower case, without a slash at the end."""
+
 Line = Annotated[str, _text(r"[^\x00-\x1f\x7f]{1,200}", "text of 1 to 200 characters on one line")]
 """Free text for people."""
 

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED
-from fastgate.config.scalars import Line, Name, Network, Secret
+from fastgate.config.scalars import Line, Name, Network, Origin, Secret
 from fastgate.logs import Form
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -36,7 +36,7 @@ class Server(Section, frozen=True, kw_only=True):
     max_body_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64
     trusted_proxies: tuple[Network, ...] = ()
     tls: Annotated[Tls | None, PLANNED] = None
-    cors_origins: Annotated[tuple[Line, ...], PLANNED] = ()
+    cors_origins: tuple[Origin, ...] = ()
 
 
 class Disconnect(Section, frozen=True, kw_only=True):

@@ -120,6 +120,7 @@ def compile_snapshot(
         prices=index.records(),
         ceilings=numbered,
         trusted_proxies=config.server.trusted_proxies,
+        cors_origins=config.server.cors_origins,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

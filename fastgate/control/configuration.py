@@ -32,6 +32,7 @@ FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.port": lambda config: config.server.port,
     "server.admin_port": lambda config: config.server.admin_port,
     "server.workers": lambda config: config.server.workers,
+    "server.cors_origins": lambda config: config.server.cors_origins,
     "state_dir": lambda config: config.state_dir,
     "arena_dir": lambda config: config.arena_dir,
     "admin.host": lambda config: config.admin.host,

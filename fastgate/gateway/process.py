@@ -19,6 +19,7 @@ from granian.server.embed import Server
 from fastgate import logs
 from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
+from fastgate.gateway.cross_origin import CrossOrigin
 from fastgate.gateway.leaving import Doorway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
@@ -32,9 +33,9 @@ LEAVING_POLL: Final = 0.05
 class WorkerServer(Server):
     """Granian in this process, on a listening socket that the supervisor keeps, so that none is lost when we end."""
 
-    def __init__(self, gateway: Gateway, descriptor: int) -> None:
+    def __init__(self, application: Gateway | CrossOrigin, descriptor: int) -> None:
         super().__init__(
-            gateway,
+            application,
             interface="rsgi",  # type: ignore[arg-type]
             log_enabled=False,
             websockets=False,
@@ -56,7 +57,9 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)
-        self._server = WorkerServer(self._gateway, descriptor)
+        origins = self._worker.state().head.cors_origins
+        application = CrossOrigin(self._gateway, origins) if origins else self._gateway
+        self._server = WorkerServer(application, descriptor)
         self._doorway = Doorway(descriptor)
 
     async def run(self) -> None:

@@ -250,6 +250,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """Price indices of keys' ceilings, by :func:`ceiling_name`."""
     trusted_proxies: tuple[str, ...] = ()
     """Networks of proxies that say whom they speak for."""
+    cors_origins: tuple[str, ...] = ()
+    """Whose pages may call; ``*``: all. Workers look at it when they start."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:
