@@ -13,7 +13,7 @@ from typing import Any, Final
 import uvloop
 
 from fastgate._core.upstream import Pool
-from fastgate.gateway.process import BACKLOG, WorkerServer
+from fastgate.gateway.front import BACKLOG, WorkerServer
 
 STREAM_PATH: Final = "/stream"
 _LIMIT: Final = 8 << 20
@@ -52,7 +52,7 @@ async def main(port: int, upstream: int, source: int) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        await WorkerServer(relay, listener.fileno()).serve()  # type: ignore[arg-type]
+        await WorkerServer(relay, listener.fileno(), None).serve()  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

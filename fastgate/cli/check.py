@@ -22,9 +22,11 @@ def command(file: Path, online: bool, as_json: bool) -> None:
     """
     if online:
         raise Failed("--online is not supported yet")
-    from fastgate.control.check import check
+    from fastgate.control.check import check, warnings
 
     problems = check(file, os.environ)
+    for warning in () if problems else warnings(file, os.environ):
+        click.echo(f"{file}: warning: {warning}", err=True)
     if as_json:
         fields = ("file", "line", "column", "message", "hint")
         click.echo(json.dumps([{name: getattr(problem, name) for name in fields} for problem in problems]))

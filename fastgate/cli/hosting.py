@@ -109,6 +109,8 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
 
 
 def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> ServeOptions:
+    from fastgate.config.certificates import tls_files
+
     server = config.server
     return ServeOptions(
         config=plan.config.resolve(),
@@ -120,6 +122,7 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
         admin_port=asked.admin_port if asked.admin_port is not None else server.admin_port,
         workers=asked.workers if asked.workers is not None else server.workers,
         drain_seconds=server.drain_seconds,
+        tls=tls_files(plan.config.resolve().parent, server.tls) if server.tls else None,
         admin_token=config.admin.token.reveal(),
         programs=plan.programs,
         log_format=asked.log_format or config.logging.format,

@@ -5,6 +5,7 @@ from itertools import chain
 from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
+from fastgate.config.certificates import tls_findings
 from fastgate.config.owners_check import Known, owner_findings
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
@@ -15,7 +16,7 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
     """All mistakes of this kind; ``folder`` is where relative paths start. References to what was ``lost`` are none."""
     known = Known.of(config, lost)
     return chain(
-        _server(config),
+        _server(config, folder),
         chain.from_iterable(
             provider_findings(("providers", name), provider, folder) for name, provider in config.providers.items()
         ),
@@ -26,7 +27,9 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
     )
 
 
-def _server(config: Config) -> Iterator[Finding]:
+def _server(config: Config, folder: FilePath) -> Iterator[Finding]:
+    if config.server.tls is not None:
+        yield from tls_findings(("server", "tls"), folder, config.server.tls)
     if config.server.port == config.server.admin_port:
         yield Finding(("server", "admin_port"), f"{config.server.admin_port} is the port of the data plane, too")
     if "*" in config.server.cors_origins and len(config.server.cors_origins) > 1:

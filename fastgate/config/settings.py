@@ -35,7 +35,7 @@ class Server(Section, frozen=True, kw_only=True):
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
     max_body_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64
     trusted_proxies: tuple[Network, ...] = ()
-    tls: Annotated[Tls | None, PLANNED] = None
+    tls: Tls | None = None
     cors_origins: tuple[Origin, ...] = ()
 
 

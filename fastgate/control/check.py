@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
+from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Key
 from fastgate.control.compile import compile_snapshot
 from fastgate.control.price_index import PriceIndex
@@ -21,6 +22,14 @@ def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
     except ConfigErrors as errors:
         return errors.problems
     return sorted({document.problem(finding) for finding in findings})
+
+
+def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """What an operator should know of a file that can be served. Raises :class:`ConfigErrors` for one that cannot."""
+    tls = load_document(path, env).config.server.tls
+    warning = date_warning(path.parent, tls) if tls is not None else None
+    if warning is not None:
+        yield warning
 
 
 def price_findings(config: Config) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import msgspec
 
 from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
 from fastgate.config.addresses import parse_base_url
+from fastgate.config.certificates import tls_files
 from fastgate.config.owners import Ceiling, Customer, Key, Team
 from fastgate.config.owners_check import digest_of
 from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
@@ -31,6 +32,7 @@ from fastgate.wire.snapshot import (
     TimeoutsRecord,
     Unpriced,
     ceiling_name,
+    certificate_digest,
     credential_owner,
     owner_digest,
     parts_of_ceiling,
@@ -121,6 +123,7 @@ def compile_snapshot(
         ceilings=numbered,
         trusted_proxies=config.server.trusted_proxies,
         cors_origins=config.server.cors_origins,
+        certificate=certificate_digest(tls_files(folder, config.server.tls)[0]) if config.server.tls else "",
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

@@ -15,6 +15,7 @@ from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.price import PriceTable
 from fastgate.config import Config, ConfigErrors, Problem, load_document
 from fastgate.config.additions import Additions
+from fastgate.config.certificates import date_warning
 from fastgate.config.references import model_findings
 from fastgate.control.check import price_findings
 from fastgate.control.collections import COLLECTIONS, stored_additions
@@ -32,6 +33,7 @@ FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.port": lambda config: config.server.port,
     "server.admin_port": lambda config: config.server.admin_port,
     "server.workers": lambda config: config.server.workers,
+    "server.tls": lambda config: config.server.tls,
     "server.cors_origins": lambda config: config.server.cors_origins,
     "state_dir": lambda config: config.state_dir,
     "arena_dir": lambda config: config.arena_dir,
@@ -149,6 +151,10 @@ class Configuration:
             self._take(published)
             self.error, self.failed_at = None, None
         log.info("configuration %d is in force: %s, %d records", published.generation, self.path, records)
+        tls = published.config.server.tls
+        warning = date_warning(self.path.parent, tls) if tls is not None else None
+        if warning is not None:
+            log.warning("%s", warning)
         return published
 
     def republish(self) -> None:

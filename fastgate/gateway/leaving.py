@@ -26,19 +26,11 @@ class Doorway:
             self._inode = os.fstat(descriptor).st_ino
 
     def leave(self) -> None:
-        """Accept no more. What waits in the socket's queue is for whoever else has it.
-
-        The server cannot stop accepting without closing its idle connections, too, and the socket itself must go on
-        listening. So a socket to which nobody ever connects takes its place, under the same number.
-        """
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as quiet:
-            quiet.setblocking(False)
-            quiet.bind("")  # a name that the kernel makes up, and that nobody is told
-            quiet.listen(1)
-            for descriptor in _descriptors():
-                with suppress(OSError):
-                    if os.fstat(descriptor).st_ino == self._inode:
-                        os.dup2(quiet.fileno(), descriptor, inheritable=False)
+        """Accept no more. What waits in the socket's queue is for whoever else has it."""
+        for descriptor in _descriptors():
+            with suppress(OSError):
+                if os.fstat(descriptor).st_ino == self._inode:
+                    silence(descriptor)
 
     def connections(self) -> int:
         """How many clients are connected."""
@@ -53,6 +45,19 @@ class Doorway:
         except (OSError, ValueError):
             return False
         return True
+
+
+def silence(descriptor: int) -> None:
+    """Put a socket to which nobody ever connects in the place of a listening one, which others go on to accept from.
+
+    A server cannot stop accepting without closing its idle connections, too, and with them the requests that are on their
+    way on them; and the socket itself must go on listening.
+    """
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as quiet:
+        quiet.setblocking(False)
+        quiet.bind("")  # a name that the kernel makes up, and that nobody is told
+        quiet.listen(1)
+        os.dup2(quiet.fileno(), descriptor, inheritable=False)
 
 
 def _descriptors() -> Iterable[int]:

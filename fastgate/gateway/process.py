@@ -12,59 +12,38 @@ from pathlib import Path
 from typing import Any, Final
 
 import uvloop
-from granian._granian import SocketHolder
-from granian.http import HTTP1Settings
-from granian.server.embed import Server
 
 from fastgate import logs
 from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.cross_origin import CrossOrigin
+from fastgate.gateway.front import Front, Pair
 from fastgate.gateway.leaving import Doorway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 from fastgate.wire.sealing import Sealer, SealError
 
-BACKLOG: Final = 16_384
 SNAPSHOT_POLL: Final = 0.005
 LEAVING_POLL: Final = 0.05
-
-
-class WorkerServer(Server):
-    """Granian in this process, on a listening socket that the supervisor keeps, so that none is lost when we end."""
-
-    def __init__(self, application: Gateway | CrossOrigin, descriptor: int) -> None:
-        super().__init__(
-            application,
-            interface="rsgi",  # type: ignore[arg-type]
-            log_enabled=False,
-            websockets=False,
-            backlog=BACKLOG,
-            backpressure=BACKLOG,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000),
-        )
-        self._descriptor = descriptor
-
-    def _init_shared_socket(self) -> None:
-        self._shd: Any = SocketHolder(self._descriptor, False, BACKLOG)  # type: ignore[call-arg]
-        self._sfd: Any = self._descriptor
 
 
 class Process:
     """The life of a worker: ready, serving, draining (or leaving, where another takes its place), gone."""
 
-    def __init__(self, arena_dir: Path, sealer: Sealer, descriptor: int, patience: Patience) -> None:
+    def __init__(
+        self, arena_dir: Path, sealer: Sealer, descriptor: int, pair: Pair | None, patience: Patience
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)
         origins = self._worker.state().head.cors_origins
         application = CrossOrigin(self._gateway, origins) if origins else self._gateway
-        self._server = WorkerServer(application, descriptor)
+        self._front = Front(application, descriptor, pair)
         self._doorway = Doorway(descriptor)
 
     async def run(self) -> None:
         """Serve until told to stop."""
-        serving = asyncio.create_task(self._server.serve())
+        serving = asyncio.create_task(self._front.serve())
         beating = asyncio.create_task(self._beat())
         self._loop.add_signal_handler(signal.SIGTERM, lambda: self._loop.create_task(self._drain()))
         self._loop.add_signal_handler(signal.SIGUSR2, lambda: self._loop.create_task(self._leave()))
@@ -81,6 +60,7 @@ class Process:
     async def _beat(self) -> None:
         while True:
             self._worker.beat()
+            self._front.follow(self._worker.state().head.certificate)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _drain(self) -> None:
@@ -89,7 +69,7 @@ class Process:
         deadline = self._deadline()
         while self._worker.open and self._loop.time() < deadline:
             await asyncio.sleep(0.02)
-        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+        self._front.stop()
 
     async def _leave(self) -> None:
         """Another worker accepts on the same socket: serve the connections that are open until none is left."""
@@ -98,7 +78,7 @@ class Process:
         deadline = self._deadline()
         while (self._worker.open or self._doorway.connections()) and self._loop.time() < deadline:
             await asyncio.sleep(LEAVING_POLL)
-        self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
+        self._front.stop()
 
     def _deadline(self) -> float:
         return self._loop.time() + self._worker.state().head.drain_ms / 1000
@@ -131,6 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--arena-dir", type=Path, required=True)
     parser.add_argument("--state-dir", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True, help="listening socket, inherited")
+    for name in ("cert", "key"):
+        parser.add_argument(f"--tls-{name}", type=Path, help="PEM file; both or none")
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--stale", type=int, default=0, help="generation of the last snapshot not to serve")
     for name, seconds in (("upload", UPLOAD_SECONDS), ("stalled", STALLED_SECONDS)):
@@ -144,7 +126,8 @@ def main(arguments: list[str] | None = None) -> None:
     async def live() -> Any:
         patience = Patience(options.upload_seconds, options.stalled_seconds)
         sealer = Sealer(options.state_dir, os.environ)
-        await Process(options.arena_dir, sealer, options.fd, patience).run()
+        pair = Pair(options.tls_cert, options.tls_key) if options.tls_cert else None
+        await Process(options.arena_dir, sealer, options.fd, pair, patience).run()
 
     try:
         uvloop.run(live())

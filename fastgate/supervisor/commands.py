@@ -27,7 +27,10 @@ def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, st
     """
     where = ("--arena-dir", str(arena_dir), "--state-dir", str(options.state_dir))
     which = ("--fd", str(listener), "--index", str(index), "--stale", str(stale))
-    return Command((*PYTHON, "fastgate.gateway.process", *where, *which), _common(options, arena_dir), (listener,))
+    tls = ("--tls-cert", str(options.tls[0]), "--tls-key", str(options.tls[1])) if options.tls else ()
+    return Command(
+        (*PYTHON, "fastgate.gateway.process", *where, *which, *tls), _common(options, arena_dir), (listener,)
+    )
 
 
 def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:

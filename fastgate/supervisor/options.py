@@ -39,6 +39,8 @@ class ServeOptions:
     admin_port: int = 8081
     workers: int = 0
     drain_seconds: float = 30.0
+    tls: tuple[Path, Path] | None = None
+    """Certificate and key of the data plane; None: plain HTTP."""
     admin_token: str = field(default="", repr=False)
     programs: tuple[Program, ...] = ()
     log_format: Form = "text"
@@ -46,7 +48,7 @@ class ServeOptions:
     @property
     def api_url(self) -> str:
         """The data plane, for a client on this host."""
-        return f"http://{_reachable(self.host)}:{self.port}"
+        return f"{'http' if self.tls is None else 'https'}://{_reachable(self.host)}:{self.port}"
 
     @property
     def admin_url(self) -> str:

@@ -13,7 +13,8 @@ Units: money in nano-USD, instants in nanoseconds since 1970 UTC, durations in m
 import re
 from collections.abc import Callable
 from enum import IntEnum
-from hashlib import sha512
+from hashlib import sha256, sha512
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -102,6 +103,11 @@ def owner_digest(owner: str) -> bytes:
     """Where the record of ``team:platform`` or ``customer:acme`` is found; another hash than that of the secrets, so
     that nothing a client sends as its key can lead there."""
     return sha512(owner.encode()).digest()[:32]
+
+
+def certificate_digest(cert: Path) -> str:
+    """What tells a certificate file from its successor: its SHA-256. Raises ``OSError``."""
+    return sha256(cert.read_bytes()).hexdigest()
 
 
 def ceiling_name(input_usd: str, output_usd: str) -> str:
@@ -252,6 +258,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """Networks of proxies that say whom they speak for."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may call; ``*``: all. Workers look at it when they start."""
+    certificate: str = ""
+    """:func:`certificate_digest` of the file that the data plane shall show; empty: no TLS."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:
