@@ -3,13 +3,14 @@ from ssl import SSLContext
 
 from fastgate._core.connection import Keeper
 from fastgate._core.exchange import Exchange
+from fastgate._core.tunnel import Proxy
 
 class Pool(Keeper):
     """HTTP/1.1 connections to one host and port. Belongs to one event loop and its thread.
 
     Timeouts are in seconds (``math.inf``: none) and are kept to within a tenth of a second: ``connect`` covers waiting
-    for a place and the TLS handshake; ``first_byte`` runs from the request's sending; ``idle`` between two reads of
-    the answer, resting while the caller has paused it; ``total`` from ``request`` to the answer's end.
+    for a place, the proxy and the TLS handshake; ``first_byte`` runs from the request's sending; ``idle`` between two
+    reads of the answer, resting while the caller has paused it; ``total`` from ``request`` to the answer's end.
     """
 
     host: str
@@ -24,6 +25,7 @@ class Pool(Keeper):
         *,
         ssl: SSLContext | None = None,
         server_hostname: str | None = None,
+        proxy: Proxy | None = None,
         connect_timeout: float = 5,
         first_byte_timeout: float = 60,
         idle_timeout: float = 120,

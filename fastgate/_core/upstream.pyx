@@ -12,6 +12,7 @@ from libc.stdint cimport int64_t
 
 from fastgate._core.connection cimport Connection, Keeper
 from fastgate._core.exchange cimport ASKED, OVER, WAITING, Exchange, monotonic_ns
+from fastgate._core.tunnel import authority, open_tunnel
 from fastgate._core.upstream_errors import (
     ClosedEarly,
     ConnectError,
@@ -34,7 +35,8 @@ cdef int64_t nanoseconds(double seconds) except -1:
 cdef class Pool(Keeper):
     """Connections to one host and port. Belongs to one event loop and its thread."""
 
-    cdef object loop, ssl
+    cdef object loop, ssl, proxy
+    cdef str target                         # what a proxy is asked for
     cdef readonly str host
     cdef readonly int port
     cdef object server_hostname
@@ -49,13 +51,15 @@ cdef class Pool(Keeper):
     cdef object emptied                     # future of close()
 
     def __init__(self, object loop, str host, int port, *, object ssl=None, str server_hostname=None,
-                 double connect_timeout=5, double first_byte_timeout=60, double idle_timeout=120,
+                 object proxy=None, double connect_timeout=5, double first_byte_timeout=60, double idle_timeout=120,
                  double total_timeout=600, int max_connections=4096, double keepalive_seconds=60,
                  double stale_seconds=2, Py_ssize_t max_head_bytes=65536):
         self.loop = loop
         self.host = host
         self.port = port
-        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self.target = authority(host, port)
+        self.address = self.target if proxy is None else f"{self.target} through the proxy {proxy.address}"
+        self.proxy = proxy
         self.ssl = ssl
         self.server_hostname = None if ssl is None else server_hostname or host
         if ssl is not None:
@@ -163,8 +167,12 @@ cdef class Pool(Keeper):
 
     async def connect(self, Exchange exchange, Connection connection):
         try:
-            await self.loop.create_connection(
-                lambda: connection, self.host, self.port, ssl=self.ssl, server_hostname=self.server_hostname)
+            if self.proxy is None:
+                await self.loop.create_connection(
+                    lambda: connection, self.host, self.port, ssl=self.ssl, server_hostname=self.server_hostname)
+            else:
+                await open_tunnel(self.loop, self.proxy, connection, self.target,
+                                  ssl=self.ssl, server_hostname=self.server_hostname)
         except (OSError, UnicodeError) as error:
             exchange.dial = None
             exchange.fail(exchange.failure(ConnectError, f"cannot connect to {self.address}: {error}"))

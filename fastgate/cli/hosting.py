@@ -152,16 +152,17 @@ def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
 
 def _providers(plan: Plan, config: "Config") -> list[ProviderLine]:
     found = plan.found or {}
-    return [
-        ProviderLine(name, provider.type, found.get(name, "configuration"), _address(provider))
-        for name, provider in config.providers.items()
-    ]
+    return [_line(name, provider, found.get(name, "configuration")) for name, provider in config.providers.items()]
 
 
-def _address(provider: "Provider") -> str:
+def _line(name: str, provider: "Provider", where: str) -> ProviderLine:
+    from fastgate.config.proxies import proxy_of
     from fastgate.config.upstreams import DEFAULT_URLS
 
-    return provider.base_url or DEFAULT_URLS[provider.type]
+    proxy = proxy_of(provider, os.environ)
+    if proxy is None:
+        return ProviderLine(name, provider.type, where, provider.base_url or DEFAULT_URLS[provider.type])
+    return ProviderLine(name, provider.type, f"{where}, through the proxy {proxy.url}", proxy.url)
 
 
 def _access(state_dir: Path, config: "Config") -> Access | None:

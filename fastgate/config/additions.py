@@ -5,13 +5,16 @@ In the file they are entries of mappings, whose keys are their ids; a price's id
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import fields, replace
 
 from fastgate.config.root import Config
 from fastgate.config.scalars import ModelName, Name
 from fastgate.config.upstreams import ModelPrices, Provider, PublicModel
+
+_PROXY: Final = "/proxy"
+"""Beside the names of keys, of which none has a slash."""
 
 
 class NamedProvider(Provider, frozen=True, kw_only=True):
@@ -74,8 +77,14 @@ def _values(struct: Provider | PublicModel | ModelPrices) -> dict[str, Any]:
 
 
 def credentials(provider: Provider) -> dict[str, str]:
-    """The texts that must not be kept in the open: each key's, by its name."""
-    return {key.name: key.value.reveal() for key in provider.keys}
+    """The texts that must not be kept in the open: each key's, by its name, and where there is one, the proxy."""
+    proxy = {} if provider.proxy is None else {_PROXY: provider.proxy.reveal()}
+    return {key.name: key.value.reveal() for key in provider.keys} | proxy
+
+
+def with_proxy(document: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """A provider's document with the proxy that is known of it."""
+    return {**document, "proxy": known[_PROXY]} if _PROXY in known else dict(document)
 
 
 def with_credentials(document: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:

@@ -8,7 +8,9 @@ from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_findings
 from fastgate.config.owners_check import Known, owner_findings
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
+from fastgate.config.proxies import parse_proxy
 from fastgate.config.root import Config
+from fastgate.config.scalars import Secret
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 
 
@@ -55,6 +57,8 @@ def provider_findings(path: Path, provider: Provider, folder: FilePath) -> Itera
             yield Finding((*path, "keys", index, "value"), "holds characters that no HTTP header may have")
     if provider.keys and not any(key.weight for key in provider.keys):
         yield Finding((*path, "keys"), "every weight is 0: no key would ever be used")
+    if provider.proxy:
+        yield from _proxy((*path, "proxy"), provider.proxy)
     if provider.ca_file is not None:
         yield from _ca_file((*path, "ca_file"), folder / provider.ca_file)
 
@@ -71,6 +75,13 @@ def _base_url(path: Path, provider: Provider) -> Iterator[Finding]:
         return
     if provider.type == "anthropic" and address.path.endswith("/v1"):
         yield Finding((*path, "base_url"), "for anthropic it is what precedes /v1", "leave /v1 out")
+
+
+def _proxy(path: Path, proxy: Secret) -> Iterator[Finding]:
+    try:
+        parse_proxy(proxy.reveal())
+    except ValueError as error:
+        yield Finding(path, str(error))
 
 
 def _ca_file(path: Path, file: FilePath) -> Iterator[Finding]:

@@ -92,7 +92,7 @@ class Provider(Section, frozen=True, kw_only=True):
     base_url: Line | None = None
     keys: tuple[ProviderKey, ...] = ()
     timeout_seconds: Timeouts = Timeouts()
-    proxy: Annotated[Line | None, PLANNED] = None
+    proxy: Secret | None = None
     ca_file: Line | None = None
     retries: Annotated[Retries, PLANNED] = Retries()
     prices: dict[ModelName, ModelPrices] = field(default_factory=dict)

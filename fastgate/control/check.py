@@ -7,6 +7,7 @@ from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Key
+from fastgate.config.proxies import proxy_of
 from fastgate.control.compile import compile_snapshot
 from fastgate.control.price_index import PriceIndex
 from fastgate.wire.snapshot import NO_PRICE, matches
@@ -16,9 +17,9 @@ def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
     """Every problem of the file at ``path``, in its order; none: it can be served."""
     try:
         document = load_document(path, env)
-        findings = list(price_findings(document.config))
+        findings = [*price_findings(document.config), *proxy_findings(document.config, env)]
         if not findings:
-            compile_snapshot(document.config, 1, path.parent)
+            compile_snapshot(document.config, 1, path.parent, environment=env)
     except ConfigErrors as errors:
         return errors.problems
     return sorted({document.problem(finding) for finding in findings})
@@ -43,6 +44,16 @@ def price_findings(config: Config) -> Iterator[Finding]:
     refusing = [key for key in config.keys if key.unpriced == "reject" or (key.unpriced is None and key in bound)]
     yield from _unpriced_targets(config, index, refusing)
     yield from _unpriced_names(config, index, refusing)
+
+
+def proxy_findings(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Proxies that the environment names and that cannot be used."""
+    for name, provider in config.providers.items():
+        try:
+            proxy_of(provider, env)
+        except ValueError as error:
+            hint = 'correct it, or set the provider\'s proxy ("" for none)'
+            yield Finding(("providers", name), f"the proxy that the environment names for it {error}", hint)
 
 
 def _unpriced_targets(config: Config, index: PriceIndex, refusing: list[Key]) -> Iterator[Finding]:

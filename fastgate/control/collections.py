@@ -15,6 +15,7 @@ from fastgate.config.additions import (
     additions_of,
     credentials,
     with_credentials,
+    with_proxy,
 )
 from fastgate.config.objects import Thing, read_object
 from fastgate.config.owners import Ceiling, Customer, Key, Team
@@ -61,9 +62,12 @@ def document(db: Connection, sealer: Sealer, stored: Stored, edit: Edit = lambda
 
     Keys of a provider may come out of ``edit`` without the value that they have.
     """
-    found = edit(msgspec.json.decode(stored.document))
+    found = msgspec.json.decode(stored.document)
     sealed = objects.sealed(db, stored.collection, stored.id)
-    return with_credentials(found, msgspec.json.decode(sealer.open(sealed, _owner(stored)))) if sealed else found
+    if not sealed:
+        return edit(found)
+    known = msgspec.json.decode(sealer.open(sealed, _owner(stored)))
+    return with_credentials(edit(with_proxy(found, known)), known)
 
 
 def _owner(stored: Stored) -> str:

@@ -1,10 +1,11 @@
 """Configuration to snapshot: models get their prices, names their numbers, things their records."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -15,6 +16,7 @@ from fastgate.config.certificates import tls_files
 from fastgate.config.owners import Ceiling, Customer, Key, Team
 from fastgate.config.owners_check import digest_of
 from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
+from fastgate.config.proxies import proxy_of
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 from fastgate.control.price_index import PriceIndex
@@ -27,6 +29,7 @@ from fastgate.wire.snapshot import (
     OwnerRecord,
     ProviderKeyRecord,
     ProviderRecord,
+    ProxyRecord,
     SnapshotHead,
     TargetRecord,
     TimeoutsRecord,
@@ -36,6 +39,7 @@ from fastgate.wire.snapshot import (
     credential_owner,
     owner_digest,
     parts_of_ceiling,
+    proxy_owner,
 )
 from fastgate.wire.snapshot_file import write_snapshot
 
@@ -90,19 +94,26 @@ class CompiledSnapshot:
 
 
 def compile_snapshot(
-    config: Config, generation: int, folder: Path = Path(), ceilings: Iterable[str] = (), *, seal: Seal = _leave_out
+    config: Config,
+    generation: int,
+    folder: Path = Path(),
+    ceilings: Iterable[str] = (),
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    seal: Seal = _leave_out,
 ) -> CompiledSnapshot:
     """Resolves a configuration. ``folder`` is the configuration file's own, where relative paths in it start.
 
-    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have. ``seal`` keeps credentials
-    for the workers; by default there are none in what nobody will serve.
+    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have. ``environment`` may name
+    proxies. ``seal`` keeps credentials for the workers; by default there are none in what nobody will serve.
 
     Raises :class:`ConfigErrors`, without lines, for prices that cannot be kept exactly; ``fastgate.control.check``
     finds the same with lines.
     """
     index = PriceIndex(config)
     providers = tuple(
-        _provider_record(name, provider, index, folder, seal) for name, provider in config.providers.items()
+        _provider_record(name, provider, index, folder, seal, proxy=_proxy_record(name, provider, environment, seal))
+        for name, provider in config.providers.items()
     )
     numbers = {provider.name: number for number, provider in enumerate(providers)}
     models = {name: _model_record(name, model, providers, numbers) for name, model in config.models.items()}
@@ -181,7 +192,16 @@ def _milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: Path, seal: Seal) -> ProviderRecord:
+def _proxy_record(name: str, provider: Provider, environment: Mapping[str, str], seal: Seal) -> ProxyRecord | None:
+    proxy = proxy_of(provider, environment)
+    if proxy is None:
+        return None
+    return ProxyRecord(proxy.host, proxy.port, proxy.scheme == "https", seal(proxy.credentials, proxy_owner(name)))
+
+
+def _provider_record(
+    name: str, provider: Provider, index: PriceIndex, folder: Path, seal: Seal, *, proxy: ProxyRecord | None
+) -> ProviderRecord:
     address = parse_base_url(provider.base_url or DEFAULT_URLS[provider.type])
     prices, rules = index.names_of(name, provider)
     seconds = provider.timeout_seconds
@@ -211,6 +231,7 @@ def _provider_record(name: str, provider: Provider, index: PriceIndex, folder: P
         prices=prices,
         rules=rules,
         geo=geo_of(provider.type, provider.base_url),
+        proxy=proxy,
     )
 
 

@@ -17,7 +17,7 @@ from fastgate.config import Config, ConfigErrors, Problem, load_document
 from fastgate.config.additions import Additions
 from fastgate.config.certificates import date_warning
 from fastgate.config.references import model_findings
-from fastgate.control.check import price_findings
+from fastgate.control.check import price_findings, proxy_findings
 from fastgate.control.collections import COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
 from fastgate.control.names import FileNames, Names, resolves
@@ -185,7 +185,14 @@ class Configuration:
             additions = stored_additions(db, self._store.sealer)
             ceilings = [target.partition(":")[2] for target in objects.targets(db, "ceiling:")]
         whole, generation = additions.added_to(config), self._arena.snapshot_generation + 1
-        return compile_snapshot(whole, generation, self.path.parent, ceilings, seal=self._store.sealer.seal)
+        return compile_snapshot(
+            whole,
+            generation,
+            self.path.parent,
+            ceilings,
+            environment=self._environment,
+            seal=self._store.sealer.seal,
+        )
 
     def _stored(self) -> Iterator[Record]:
         with self._store.read() as db:
@@ -212,7 +219,7 @@ class Configuration:
 
     def _read(self) -> Config:
         document = load_document(self.path, self._environment)
-        findings = list(price_findings(document.config))
+        findings = [*price_findings(document.config), *proxy_findings(document.config, self._environment)]
         if findings:
             raise ConfigErrors([document.problem(finding) for finding in findings])
         return document.config

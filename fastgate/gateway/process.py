@@ -30,9 +30,7 @@ LEAVING_POLL: Final = 0.05
 class Process:
     """The life of a worker: ready, serving, draining (or leaving, where another takes its place), gone."""
 
-    def __init__(
-        self, arena_dir: Path, sealer: Sealer, descriptor: int, pair: Pair | None, patience: Patience
-    ) -> None:
+    def __init__(self, arena_dir: Path, sealer: Sealer, descriptor: int, pair: Pair | None, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)

@@ -5,10 +5,11 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastgate._core.tunnel import Proxy
 from fastgate._core.upstream import Pool
 from fastgate.providers import KINDS, ProviderKind
 from fastgate.wire.sealing import Sealer
-from fastgate.wire.snapshot import ProviderKeyRecord, ProviderRecord, credential_owner
+from fastgate.wire.snapshot import ProviderKeyRecord, ProviderRecord, credential_owner, proxy_owner
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ class Upstreams:
 
         Raises SealError where their credentials cannot be opened; then nothing has changed.
         """
-        secrets = [self._open_secrets(record) for record in records]
+        secrets = [(self._open_secrets(record), self._open_proxy(record)) for record in records]
         kept: dict[tuple[object, ...], Pool] = {}
         upstreams = []
-        for record, opened in zip(records, secrets, strict=True):
-            identity = (record.scheme, record.host, record.port, record.timeouts, record.ca_file)
-            pool = kept.get(identity) or self._pools.pop(identity, None) or self._open(record)
+        for record, (opened, proxy) in zip(records, secrets, strict=True):
+            identity = (record.scheme, record.host, record.port, record.timeouts, record.ca_file, proxy)
+            pool = kept.get(identity) or self._pools.pop(identity, None) or self._open(record, proxy)
             kept[identity] = pool
             upstreams.append(Upstream(record, KINDS[record.type], pool, opened))
         for pool in self._pools.values():
@@ -78,10 +79,15 @@ class Upstreams:
             for key in record.keys
         }
 
-    def _open(self, record: ProviderRecord) -> Pool:
-        context = ssl.create_default_context(cafile=record.ca_file or None) if record.scheme == "https" else None
-        if context is not None:
-            context.set_alpn_protocols(["http/1.1"])
+    def _open_proxy(self, record: ProviderRecord) -> Proxy | None:
+        proxy = record.proxy
+        if proxy is None:
+            return None
+        credentials = self._sealer.open(proxy.credentials, proxy_owner(record.name))
+        return Proxy(proxy.host, proxy.port, credentials, proxy.tls, _context(record) if proxy.tls else None)
+
+    def _open(self, record: ProviderRecord, proxy: Proxy | None) -> Pool:
+        context = _context(record) if record.scheme == "https" else None
         timeouts = record.timeouts
         return Pool(
             self._loop,
@@ -89,8 +95,13 @@ class Upstreams:
             record.port,
             ssl=context,
             server_hostname=record.host if context else None,
+            proxy=proxy,
             connect_timeout=timeouts.connect / 1000,
             first_byte_timeout=timeouts.first_byte / 1000,
             idle_timeout=timeouts.idle / 1000,
             total_timeout=timeouts.total / 1000,
         )
+
+
+def _context(record: ProviderRecord) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=record.ca_file or None)

@@ -147,6 +147,23 @@ class TimeoutsRecord(msgspec.Struct, array_like=True, frozen=True):
     total: int
 
 
+class ProxyRecord(msgspec.Struct, array_like=True, frozen=True):
+    """An HTTP proxy in front of a provider."""
+
+    host: str
+    """Without brackets."""
+    port: int
+    tls: bool
+    """Whether the proxy itself is spoken to over TLS."""
+    credentials: bytes
+    """``user:password``, or nothing, sealed for :func:`proxy_owner`."""
+
+
+def proxy_owner(provider: str) -> str:
+    """For whom the credentials of a provider's proxy are sealed."""
+    return f"snapshot/{provider}"
+
+
 class PriceRule(msgspec.Struct, array_like=True, frozen=True):
     """Prices a family of model names: those that the catalogue matches by more than equality."""
 
@@ -182,6 +199,8 @@ class ProviderRecord(msgspec.Struct, array_like=True, frozen=True):
     """In order, for models that ``prices`` does not name."""
     geo: int = 0
     """A ``fastgate.wire.usage.Geo``: where the host keeps inference, when its address says so."""
+    proxy: ProxyRecord | None = None
+    """None: it is called directly."""
 
     def price_of(self, model: str) -> int:
         """The price index of an upstream model, or ``NO_PRICE``; rules are searched in turn, so keep the answer."""
