@@ -1,11 +1,12 @@
 """Reading a request of the messages API."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from fastgate.simulator.ask import Ask, Refusal, decode_body, raw_text
+from fastgate.simulator.script import find_script
 from fastgate.simulator.tokens import Prompt
 
 NO_SAMPLING_SINCE: Final = b"2026-10-21"
@@ -91,11 +92,12 @@ def _read(asked: _Body) -> Ask:
     for message in asked.messages:
         prompt.names.append(message.role)
         _add(prompt, message.content)
-    last = asked.messages[-1]
+    script, turn = find_script((message.role, _texts(message.content)) for message in reversed(asked.messages))
     return Ask(
         model=asked.model,
         prompt=prompt,
-        last_user=_last_text(last.content) if last.role == "user" else "",
+        script=script,
+        turn=turn,
         stream=bool(asked.stream),
         include_usage=True,
         cap=asked.max_tokens,
@@ -120,7 +122,9 @@ def _add(prompt: Prompt, content: str | list[_Block] | None) -> None:
             _add(prompt, decode_body(_CONTENT, bytes(block.content)))
 
 
-def _last_text(content: str | list[_Block]) -> str:
+def _texts(content: str | list[_Block]) -> Iterator[str]:
+    """The texts of a message, the last one first."""
     if isinstance(content, str):
-        return content
-    return next((block.text for block in reversed(content) if block.type == "text"), "")
+        yield content
+    else:
+        yield from (block.text for block in reversed(content) if block.type == "text")

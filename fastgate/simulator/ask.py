@@ -33,8 +33,10 @@ class Ask(msgspec.Struct):
 
     model: str
     prompt: Prompt
-    last_user: str = ""
-    """The text of the last message if a user wrote it: where a script stands."""
+    script: str = ""
+    """The user's latest text that is a script; empty for none."""
+    turn: int = 0
+    """How often that text has been answered already."""
     stream: bool = False
     include_usage: bool = False
     cap: int | None = None

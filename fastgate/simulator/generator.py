@@ -17,7 +17,7 @@ from fastgate.simulator.playback import Delays, Playback
 from fastgate.simulator.prices import Price
 from fastgate.simulator.replies import Reply
 from fastgate.simulator.request import Request
-from fastgate.simulator.script import NO_SCRIPT, PREFIX, Script, ScriptError, read_script
+from fastgate.simulator.script import NO_SCRIPT, Script, ScriptError, read_script
 from fastgate.simulator.tokens import TOKENIZERS
 
 RETRY_SOON = {429: {b"retry-after": b"1"}, 503: {b"retry-after": b"1"}, 529: {b"retry-after": b"1"}}
@@ -53,7 +53,7 @@ class Generator:
         price = self.prices.get(ask.model)
         if price is None:
             raise unknown_model(ask.model)
-        script = _script(ask) if ask.last_user.startswith(PREFIX) else NO_SCRIPT
+        script = _script(ask) if ask.script else NO_SCRIPT
         failure = self.faults.draw(number) if script.fail is None else fault(script.fail)
         if failure is not None and failure.status:
             raise _failed(failure, script)
@@ -72,14 +72,20 @@ class Generator:
 
 
 def _script(ask: Ask) -> Script:
-    """The request's script; raises :class:`Refusal`."""
+    """What is scripted for this answer; raises :class:`Refusal`."""
     try:
-        script = read_script(ask.last_user)
+        script = read_script(ask.script)
     except ScriptError as error:
         raise Refusal(400, str(error), "invalid_script") from error
-    if script.tools and not ask.offers_tools:
+    turns = script.turns or [script]
+    if ask.turn >= len(turns):
+        return NO_SCRIPT
+    played = turns[ask.turn]
+    if played.tools and not ask.offers_tools:
+        if script.turns:  # an agent asks for a title or a summary beside the conversation, and offers no tools for that
+            return NO_SCRIPT
         raise Refusal(400, "the script calls tools, but the request offers none", "invalid_script")
-    return script
+    return played
 
 
 def _failed(failure: Fault, script: Script) -> Refusal:

@@ -1,6 +1,6 @@
 """The OpenAI chat API: ``/v1/chat/completions`` and ``/v1/models``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -10,6 +10,7 @@ from fastgate.simulator.ask import Ask, Refusal, decode_body, raw_text
 from fastgate.simulator.bill import Charge
 from fastgate.simulator.dialect import Stream, billed_model, count
 from fastgate.simulator.prices import Counts, Price
+from fastgate.simulator.script import find_script
 from fastgate.simulator.tokens import Prompt
 
 name = "openai-chat"
@@ -79,11 +80,12 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
     prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
     for message in asked.messages:
         _add(prompt, message)
-    last = asked.messages[-1]
+    script, turn = find_script((message.role, _texts(message.content)) for message in reversed(asked.messages))
     return Ask(
         model=asked.model,
         prompt=prompt,
-        last_user=_text(last.content) if last.role == "user" else "",
+        script=script,
+        turn=turn,
         stream=bool(asked.stream),
         include_usage=asked.stream_options is not None and bool(asked.stream_options.include_usage),
         cap=cap,
@@ -110,10 +112,12 @@ def _add(prompt: Prompt, message: _Message) -> None:
         prompt.texts.append(calls)
 
 
-def _text(content: str | list[_Part] | None) -> str:
-    if content is None or isinstance(content, str):
-        return content or ""
-    return next((part.text for part in reversed(content) if part.type == "text"), "")
+def _texts(content: str | list[_Part] | None) -> Iterator[str]:
+    """The texts of a message, the last one first."""
+    if isinstance(content, str):
+        yield content
+    elif content is not None:
+        yield from (part.text for part in reversed(content) if part.type == "text")
 
 
 def whole(answer: Answer) -> bytes:

@@ -1,10 +1,12 @@
-"""What a request can ask to be answered: a last user message that starts with ``sim: {json}``.
+"""What a request can ask to be answered: the user's latest text that starts with ``sim: {json}``.
 
 Every field is optional; an unknown one is an error, so that no script is half played. What follows the JSON is ignored.
+Other texts may stand around the script, in its message or after it: coding agents add their own.
 """
 
 import json
 from base64 import b64decode
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -33,7 +35,10 @@ class Call(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Script(msgspec.Struct, forbid_unknown_fields=True):
-    """An answer in the words of the one who asks for it."""
+    """An answer in the words of the one who asks for it, or the answers of a conversation."""
+
+    turns: "list[Script]" = []
+    """A script for each answer of a conversation; then no other field is given here."""
 
     text: str | None = None
     """The answer's text."""
@@ -108,23 +113,47 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
 NO_SCRIPT = Script()
 
 
+def find_script(newest_first: Iterable[tuple[str, Iterable[str]]]) -> tuple[str, int]:
+    """The latest script among messages (role, texts), and how often it was answered; ``("", 0)`` without one."""
+    answers = 0
+    for role, texts in newest_first:
+        if role == "assistant":
+            answers += 1
+        elif role == "user":
+            for text in texts:
+                if text.startswith(PREFIX):
+                    return text, answers
+    return "", 0
+
+
 def read_script(message: str) -> Script:
-    """The script of a last user message; :data:`NO_SCRIPT` where it has none. Raises :class:`ScriptError`."""
+    """The script that a text is; :data:`NO_SCRIPT` where it is none. Raises :class:`ScriptError`."""
     if not message.startswith(PREFIX):
         return NO_SCRIPT
     text = message[len(PREFIX) :].lstrip()
     try:
         loaded, _ = json.JSONDecoder().raw_decode(text)
         script = msgspec.convert(loaded, Script)
-        if script.fail is not None:
-            fault(script.fail)
-        script.header_bytes()
-        script.body_bytes()
-        script.raw_bytes()
+        for each in (script, *script.turns):
+            _try(each)
     except (ValueError, FaultsError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
         raise ScriptError(f"the script after {PREFIX!r} cannot be played: {error}") from error
-    _check(script)
+    if script.turns and script != Script(turns=script.turns):
+        raise ScriptError("the script's other fields should stand inside its turns")
+    if any(turn.turns for turn in script.turns):
+        raise ScriptError("the script's turns should have no turns of their own")
+    for each in (script, *script.turns):
+        _check(each)
     return script
+
+
+def _try(script: Script) -> None:
+    """Does what can fail of playing it."""
+    if script.fail is not None:
+        fault(script.fail)
+    script.header_bytes()
+    script.body_bytes()
+    script.raw_bytes()
 
 
 def _check(script: Script) -> None:

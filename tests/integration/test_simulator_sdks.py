@@ -89,6 +89,25 @@ def test_chat_tools(simulator: Simulator, gpt: openai.OpenAI) -> None:
     assert simulator.bill()["total"]["requests"] == 2
 
 
+CONVERSATION = '{"turns": [{"tools": [{"name": "weather"}]}, {"text": "4 C in Oslo"}]}'
+
+
+def test_a_scripted_conversation_by_chat(simulator: Simulator, gpt: openai.OpenAI) -> None:
+    def ask(messages: Any, **more: Any) -> Any:
+        return gpt.chat.completions.create(model="sim-small", messages=messages, **more).choices[0].message
+
+    messages = [*script(CONVERSATION), {"role": "system", "content": "It is a Thursday."}]
+    call = ask(messages, tools=TOOLS)
+    result = {"role": "tool", "tool_call_id": call.tool_calls[0].id, "content": "4"}
+    answered = [*messages, call, result]
+    assert ask(answered, tools=TOOLS).content == "4 C in Oslo"
+    title = ask(messages)
+    assert title.tool_calls is None
+    further = ask([*answered, {"role": "assistant", "content": "4 C"}, {"role": "user", "content": "And now?"}])
+    assert len({title.content, further.content, "4 C in Oslo"}) == 3
+    assert simulator.bill()["total"]["requests"] == 4
+
+
 @pytest.mark.parametrize(
     ("failure", "error"),
     [
@@ -174,6 +193,18 @@ def test_messages_tools(claude: anthropic.Anthropic) -> None:
         assert text.type == "text"
         assert call.type == "tool_use"
         assert (text.text, call.name, call.input) == ("Let me look.", "weather", {"city": "Oslo"})
+
+
+def test_a_scripted_conversation_by_messages(claude: anthropic.Anthropic) -> None:
+    def ask(messages: Any) -> Any:
+        return claude.messages.create(model="sim-small", max_tokens=100, messages=messages, tools=CLAUDE_TOOLS).content
+
+    reminder = {"type": "text", "text": "<system-reminder>Be brief.</system-reminder>"}
+    messages = [{"role": "user", "content": [reminder, {"type": "text", "text": f"sim: {CONVERSATION}"}, reminder]}]
+    [call] = ask(messages)
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": "4"}
+    answered = [*messages, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result, reminder]}]
+    assert [block.text for block in ask(answered)] == ["4 C in Oslo"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from fastgate.simulator.script import NO_SCRIPT, Script, ScriptError, read_script
+from fastgate.simulator.script import NO_SCRIPT, Script, ScriptError, find_script, read_script
 
 
 def test_an_ordinary_message_has_none() -> None:
@@ -54,11 +54,26 @@ def test_arguments_may_be_any_text() -> None:
         ('sim: {"raw_base64": "!"}', "cannot be played"),
         ('sim: {"headers": {"x": "\u20ac"}}', "cannot be played"),
         ("sim: " + "[" * 100_000, "cannot be played"),
+        ('sim: {"turns": [{}], "text": "a"}', "inside its turns"),
+        ('sim: {"turns": [{"turns": [{}]}]}', "turns of their own"),
+        ('sim: {"turns": [{}, {"fail": "sometimes"}]}', "unknown failure"),
+        ('sim: {"turns": [{"split": 0}]}', "split"),
     ],
 )
 def test_a_script_that_cannot_be_played_says_why(text: str, says: str) -> None:
     with pytest.raises(ScriptError, match=says):
         read_script(text)
+
+
+def test_the_latest_script_is_found_among_what_agents_add() -> None:
+    assert find_script([("user", ["<reminder>", "sim: {}"]), ("user", ["sim: old"])]) == ("sim: {}", 0)
+    assert find_script([("system", ["sim: no"]), ("user", ["more"]), ("user", ["sim: {}"])]) == ("sim: {}", 0)
+    assert find_script([("user", ["hello"]), ("assistant", ["sim: no"])]) == ("", 0)
+
+
+def test_how_often_a_script_was_answered_is_counted() -> None:
+    turns = [("tool", []), ("assistant", []), ("user", ["a result"]), ("assistant", []), ("user", ["sim: {}"])]
+    assert find_script(turns) == ("sim: {}", 2)
 
 
 def test_every_field_is_described() -> None:

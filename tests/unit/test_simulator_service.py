@@ -199,7 +199,7 @@ def test_a_script_that_cannot_be_played_is_an_error(service: Service, script: st
     assert says in error["error"]["message"]
 
 
-def test_a_script_is_found_in_the_last_message_of_a_user_alone(service: Service) -> None:
+def test_a_script_is_found_in_what_a_user_said_alone(service: Service) -> None:
     script = {
         "role": "user",
         "content": [{"type": "text", "text": "a"}, {"type": "text", "text": 'sim: {"fail":"500"}'}],
@@ -208,9 +208,9 @@ def test_a_script_is_found_in_the_last_message_of_a_user_alone(service: Service)
     by_assistant = {"role": "assistant", "content": 'sim: {"fail":"500"}'}
     statuses = [
         answer(service, "POST", "/v1/chat/completions", {**CHAT, "messages": messages})[0]
-        for messages in ([other, script], [script, other], [other, by_assistant])
+        for messages in ([other, script], [script, other], [other, by_assistant], [script, by_assistant, other])
     ]
-    assert statuses == [500, 200, 200]
+    assert statuses == [500, 500, 200, 200]
 
 
 def test_what_takes_time_is_a_reply_to_be_played(service: Service) -> None:
