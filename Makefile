@@ -28,7 +28,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.agents ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@$(PY) -m pytest $(ARGS)
 
@@ -87,6 +87,10 @@ $(VENV)/.deps: $(VENV)/.made pyproject.toml
 # The package is linked without its compiled units, which are then built in place, those that changed alone.
 $(VENV)/.linked: $(VENV)/.deps
 	@FASTGATE_BUILD_ONLY=none $(PY) -m pip install -qq --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.agents: $(VENV)/.made .ci/agents
+	@.ci/agents $(VENV)/agents
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.linked setup.py $(CORE)

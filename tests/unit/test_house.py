@@ -49,6 +49,12 @@ def test_every_dependency_has_its_reason_in_the_documents() -> None:
     assert listed == names
 
 
+def test_the_coding_agents_that_are_installed_are_those_of_the_documents() -> None:
+    listed = re.findall(r"^\| `(\S+@[\d.]+)` \|", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    [installed] = re.findall(r"^agents=\((.*)\)$", (ROOT / ".ci" / "agents").read_text(), re.MULTILINE)
+    assert listed == installed.split()
+
+
 def test_every_compiled_unit_has_its_stub() -> None:
     core = ROOT / "fastgate" / "_core"
     units = {path.stem for path in core.glob("*.pyx")}
