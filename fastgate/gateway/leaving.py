@@ -50,8 +50,8 @@ class Doorway:
 def silence(descriptor: int) -> None:
     """Put a socket to which nobody ever connects in the place of a listening one, which others go on to accept from.
 
-    A server cannot stop accepting without closing its idle connections, too, and with them the requests that are on their
-    way on them; and the socket itself must go on listening.
+    A server cannot stop accepting without closing its idle connections, too, and with them the requests that are on
+    their way on them; and the socket itself must go on listening.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as quiet:
         quiet.setblocking(False)
