@@ -22,6 +22,7 @@ import yaml
 from fastgate.simulator.process import Simulator
 
 LEDGER_SECONDS = 30
+START_SECONDS = 60
 
 # Straight to the gateway, whatever proxy the environment names.
 _open = build_opener(ProxyHandler({})).open
@@ -119,10 +120,18 @@ class House:
                 start_new_session=True,
             )
         assert self.process.stdout is not None
+        if self.settings.get("logging", {}).get("format") == "json":  # then the first screen is a line of the log
+            wait_for(self._says_so, START_SECONDS, "a first line in the log")
+            return
         for raw in self.process.stdout:
             if b"admin token" in raw:
                 return
         raise AssertionError(f"the gateway did not start:\n{self.log.read_text()}")
+
+    def _says_so(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, f"the gateway did not start:\n{self.log.read_text()}"
+        return b"fastgate serves at" in self.log.read_bytes()
 
     def stop(self) -> int:
         """SIGTERM, as an operator stops it; returns the exit code."""
