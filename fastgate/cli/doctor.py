@@ -9,7 +9,7 @@ import click
 
 from fastgate.cli.exits import Failed
 from fastgate.cli.keys import json_option
-from fastgate.cli.options import STATE_DIR, config_option, serve_options, state_dir_option
+from fastgate.cli.options import STATE_DIR, config_option, place_options, state_dir_option
 from fastgate.cli.tables import as_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ CONFIG = Path("fastgate.yaml")
 
 @click.command("doctor")
 @config_option
-@serve_options
+@place_options
 @state_dir_option()
 @json_option
 def command(
@@ -30,6 +30,7 @@ def command(
     config: Path | None,
     host: str | None,
     port: int | None,
+    admin_host: str | None,
     admin_port: int | None,
     workers: int | None,
     state_dir: Path | None,
@@ -47,7 +48,9 @@ def command(
 
     examined, finding = _configuration(config, state_dir)
     asked = {"host": host, "port": port, "workers": workers, "admin_port": admin_port}
-    installation = _installation(examined, state_dir, {name: each for name, each in asked.items() if each is not None})
+    server = {name: each for name, each in asked.items() if each is not None}
+    admin = {"host": admin_host} if admin_host is not None else {}
+    installation = _installation(examined, state_dir, server, admin)
     findings = []
     for found in chain([finding], examine(installation)):
         findings.append(found)
@@ -81,14 +84,17 @@ def _configuration(path: Path | None, state_dir: Path | None) -> "tuple[Config, 
     return config, ok("config", f"{file} can be served")
 
 
-def _installation(config: "Config", state_dir: Path | None, addresses: dict[str, Any]) -> "Installation":
-    import msgspec
+def _installation(
+    config: "Config", state_dir: Path | None, server: dict[str, Any], admin: dict[str, Any]
+) -> "Installation":
+    """``server`` and ``admin``: what the command line says instead of these sections of the configuration."""
+    from msgspec.structs import replace
 
     from fastgate.cli.admin import AdminClient
     from fastgate.doctor.installation import Installation, NoAnswer, running_in
 
     folder = (state_dir or Path(config.state_dir)).resolve()
-    config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, **addresses))
+    config = replace(config, server=replace(config.server, **server), admin=replace(config.admin, **admin))
 
     def status() -> dict[str, Any]:
         try:

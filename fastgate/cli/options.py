@@ -45,6 +45,18 @@ def state_dir_option(default: str = STATE_DIR) -> Callable[[Function], Function]
 
 def serve_options(function: Function) -> Function:
     """The options that `serve` and `demo` share; None when not given."""
+    log_format = option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default=None,
+        show_default="text",
+        help="Form of standard error: lines for people, or one JSON object per line.",
+    )
+    return place_options(log_format(function))
+
+
+def place_options(function: Function) -> Function:
+    """Where `serve` listens, and with how many workers; None when not given."""
     decorators = (
         option("--host", default=None, show_default="127.0.0.1", help="Address of the API."),
         option("--port", type=click.IntRange(0, 65535), default=None, show_default="8080", help="Port of the API."),
@@ -62,13 +74,6 @@ def serve_options(function: Function) -> Function:
             default=None,
             show_default="0: one per core",
             help="Number of worker processes.",
-        ),
-        option(
-            "--log-format",
-            type=click.Choice(["text", "json"]),
-            default=None,
-            show_default="text",
-            help="Form of standard error: lines for people, or one JSON object per line.",
         ),
     )
     for decorator in reversed(decorators):

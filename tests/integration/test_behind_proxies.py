@@ -156,7 +156,7 @@ def test_a_provider_of_the_api(house: House, proxy: ConnectProxy, simulator: Sim
         asked = len(proxy.heads)
         change(200, timeout_seconds={"connect": 3})  # the proxy stays
         wait_for(lambda: ask(house, "made").status == 200 and len(proxy.heads) > asked, 10, "a tunnel of its new pool")
-        bad = change(422, proxy=f"socks5://{USER}:{PASSWORD}@127.0.0.1")
+        bad = change(409, proxy=f"socks5://{USER}:{PASSWORD}@127.0.0.1")
         assert "proxy: has to begin with http:// or https://" in bad.text
         change(200, proxy=f"http://127.0.0.1:{free_port()}")
         wait_for(lambda: ask(house, "made").status == 502, 10, "its other proxy, where nobody is")

@@ -31,7 +31,7 @@ LINES = [
     ("fastgate ", set(COMMANDS)),
     ("fastgate ke", {"keys"}),
     ("fastgate keys r", {"revoke", "rotate"}),
-    ("fastgate --admin", {"--admin-port"}),
+    ("fastgate --admin", {"--admin-host", "--admin-port"}),
     ("fastgate state restore --st", {"--state-dir"}),
     ("fastgate budgets list --level ", {"provider", "key", "team", "customer"}),
     ("fastgate completion ", {"bash", "zsh", "fish"}),
