@@ -89,6 +89,12 @@ def _parse_price(text: str) -> str:
     return text
 
 
+def _parse_unit_price(text: str) -> str:
+    """More than this for a single unit would not be kept in 64 bits of femto-USD."""
+    _decimal(text, NANO, 9_000)
+    return text
+
+
 def parse_instant(text: str) -> int:
     """Nanoseconds since 1970 UTC of an RFC 3339 timestamp."""
     if not _INSTANT.fullmatch(text):
@@ -136,6 +142,7 @@ _ID = r"[A-Za-z0-9][A-Za-z0-9._@:+-]{0,63}"
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
 _PLACES: Final = r"(\.[0-9]{1,9})?"
 _AMOUNT_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-8]?[0-9]{{1,9}}{_PLACES}|9000000000)$"}
+_UNIT_PRICE_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-8]?[0-9]{{1,3}}{_PLACES}|9000)$"}
 _PRICE_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-9]{{1,6}}{_PLACES}|1000000)$"}
 
 Usd = Annotated[
@@ -155,6 +162,15 @@ Price = Annotated[
     ),
 ]
 """A decimal string of USD, at most 9 places."""
+
+UnitPrice = Annotated[
+    str,
+    Meta(
+        extra={"scalar": Scalar('a decimal price in quotes, such as "0.15"', _parse_unit_price)},
+        extra_json_schema=_UNIT_PRICE_SCHEMA,
+    ),
+]
+"""Likewise, for one of something: at most 9000 USD."""
 
 Instant = Annotated[
     int,

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, get_args
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED, planned_values
-from fastgate.config.scalars import Line, ModelName, ModelPattern, Name, Price, Secret
+from fastgate.config.scalars import Line, ModelName, ModelPattern, Name, Price, Secret, UnitPrice
 from fastgate.config.settings import Seconds, Section
 from fastgate.wire.prices import PriceOverride
 
@@ -79,7 +79,7 @@ class ModelPrices(PriceOverride, frozen=True, kw_only=True, forbid_unknown_field
     audio_output_usd_per_million: Price | None = None
     image_input_usd_per_million: Price | None = None
     web_search_usd_per_thousand: Price | None = None
-    request_usd: Price | None = None
+    request_usd: UnitPrice | None = None
     context_window: Tokens | None = None
     max_output: Tokens | None = None
     source: Line = "configuration"

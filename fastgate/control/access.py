@@ -12,6 +12,7 @@ import hmac
 import ipaddress
 import logging
 import os
+import re
 import secrets
 import time
 from functools import cache
@@ -140,15 +141,18 @@ def known_parameters(connection: Connection, handler: BaseRouteHandler) -> None:
     """Guard: a parameter that the handler does not declare is an error, as is one given twice that is not a list."""
     declared = _declared(handler)
     seen: set[str] = set()
-    for name, _ in connection.query_params.multi_items():
+    for name, value in connection.query_params.multi_items():
         if name not in declared and not (handler.opt.get("tags") and name.startswith("tag:")):
             known = f"known are {', '.join(declared)}" if declared else "there are none here"
             raise BadParameter(name, f"unknown parameter {name[:80]!r}: {known}")
         if name in seen and not declared.get(name, True):
             raise BadParameter(name, f"the parameter {name!r} is given twice")
+        if name in _numbers(handler) and not _INTEGER.fullmatch(value):
+            raise BadParameter(name, f"the parameter {name!r} is a whole number, not {value[:80]!r}")
         seen.add(name)
 
 
+_INTEGER: Final = re.compile(r"-?[0-9]+|null")
 _NOT_QUERY: Final = {"request", "state", "data", "body", "scope", "headers", "cookies", "return"}
 
 
@@ -168,6 +172,13 @@ def _declared(handler: BaseRouteHandler) -> dict[str, bool]:
 
 def _is_header(field: FieldDefinition) -> bool:
     return isinstance(field.kwarg_definition, ParameterKwarg) and field.kwarg_definition.header is not None
+
+
+@cache
+def _numbers(handler: BaseRouteHandler) -> frozenset[str]:
+    """Its query parameters that are integers: of ``7.0`` the conversion would make one, too."""
+    fields = handler.parsed_fn_signature.parameters.items()
+    return frozenset(name for name, field in fields if any(each.annotation is int for each in field.inner_types))
 
 
 def _is_loopback(connection: Connection) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from fastgate.control.objects import MOST_OVERLAP_SECONDS
 from fastgate.control.parameters import MOST_WHERE
 from fastgate.control.problems import MEDIA_TYPE
 from fastgate.ledger.attributes import NAMES
@@ -41,6 +42,8 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     "status": {"type": "integer", "minimum": 0, "maximum": 999},
     "request_id": _ID,
     "last-event-id": _ID,
+    # The framework leaves a minimum of nothing out.
+    "overlap_seconds": {"type": ["integer", "null"], "minimum": 0, "maximum": MOST_OVERLAP_SECONDS},
 }
 """Of parameters by name, stricter than what is taken: whoever keeps to these is understood."""
 

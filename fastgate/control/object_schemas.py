@@ -16,7 +16,12 @@ _SECRET: Final = {"anyOf": [{"type": "string", "pattern": "^[!-~]{8,4096}$", "wr
 _MOMENT: Final = "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$"
 _EXPIRES: Final = {"anyOf": [{"type": "string", "pattern": _MOMENT}, {"type": "null"}]}
 """Narrower than what is taken, as are the following: whoever keeps to these is understood whatever else there is."""
-_BASE_URL: Final = {"type": "string", "pattern": "^https?://[a-z0-9]{1,40}([.][a-z0-9]{1,20}){0,2}(:[1-9][0-9]{0,3})?$"}
+_BYTE: Final = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_ADDRESS: Final = {"type": "string", "pattern": f"^{_BYTE}([.]{_BYTE}){{3}}$"}
+_ADDRESSES: Final = {"anyOf": [{"type": "array", "items": _ADDRESS}, {"type": "null"}]}
+_URL: Final = "https?://[a-z0-9]{1,40}([.][a-z0-9]{1,20}){0,2}(:[1-9][0-9]{0,3})?"
+_BASE_URL: Final = {"type": "string", "pattern": f"^{_URL}$"}
+_PROXY: Final = {"type": "string", "pattern": f"^({_URL})?$", "writeOnly": True}
 _WEIGHT: Final = {"type": "integer", "minimum": 1, "maximum": 1000}
 _VALUE: Final = {"type": "string", "pattern": "^[!-~]{1,200}$", "writeOnly": True}
 _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "window", "name")}
@@ -26,12 +31,11 @@ _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "wi
 def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> type[Operation]:
     """An operation that takes an object of a collection as JSON, or a merge patch for one."""
     schema = object_schema(OwnedBudget if collection == "budgets" else TYPES[collection])
-    if "secret" in schema["properties"]:
-        schema["properties"].update(secret=_SECRET, expires=_EXPIRES)
     if collection == "providers":
         schema = _of_provider(schema, method)
     if collection == "keys":  # one without an id gets one
-        schema = {**schema, "required": []}
+        narrower = {"secret": _SECRET, "expires": _EXPIRES, "allowed_ips": _ADDRESSES}
+        schema = {**schema, "properties": {**schema["properties"], **narrower}, "required": []}
     if method == "patch":  # ids never change, and secrets by `rotate` alone
         fixed = _FIXED.union(_PARTS_OF_ID.get(collection, ()))
         settings = {name: each for name, each in schema["properties"].items() if name not in fixed}
@@ -53,7 +57,8 @@ def _of_provider(schema: dict[str, Any], method: str) -> dict[str, Any]:
     [keys] = (each for each in schema["properties"]["keys"]["anyOf"] if each["type"] == "array")
     one = {**keys["items"], "properties": {**keys["items"]["properties"], "value": _VALUE, "weight": _WEIGHT}}
     keys = {"type": "array", "items": one, "maxItems": 1}
-    properties = {**schema["properties"], "base_url": _BASE_URL, "keys": _or_null(keys), "ca_file": {"type": "null"}}
+    addresses = {"base_url": _BASE_URL, "proxy": _or_null(_PROXY), "ca_file": {"type": "null"}}
+    properties = {**schema["properties"], **addresses, "keys": _or_null(keys)}
     if method == "patch":
         del properties["type"]
         return {**schema, "properties": properties}

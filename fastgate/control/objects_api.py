@@ -19,7 +19,7 @@ from fastgate.control.access import bearer, known_parameters
 from fastgate.control.collections import COLLECTIONS, Collection
 from fastgate.control.object_lists import LISTS, MOST_OBJECTS, Document, Limit, ObjectList, one, shown
 from fastgate.control.object_schemas import operation_of
-from fastgate.control.objects import Done, Wish
+from fastgate.control.objects import MOST_OVERLAP_SECONDS, Done, Wish
 from fastgate.control.parameters import bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter
@@ -115,7 +115,8 @@ async def rotate(
     state: State,
     object_id: str,
     overlap_seconds: Annotated[
-        int | None, Parameter(description="how long the old secret works on; 0: not at all")
+        int | None,
+        Parameter(description="how long the old secret works on; 0: not at all", ge=0, le=MOST_OVERLAP_SECONDS),
     ] = None,
 ) -> Response[Document]:
     """The answer has the new ``secret``, this once."""

@@ -206,9 +206,9 @@ def test_a_name_that_the_catalogue_matches_by_a_rule_has_its_price_at_run_time(s
 
 
 def test_prices_that_cannot_be_kept_are_refused() -> None:
-    config = config_of(TEXT.replace('"0.15"', '"0.15", request_usd: "1000000"'))
-    with pytest.raises(ConfigErrors, match="request_usd"):
-        compile_snapshot(config, 1)
+    with pytest.raises(ConfigErrors, match="request_usd: '9001' is more than 9000"):
+        config_of(TEXT.replace('"0.15"', '"0.15", request_usd: "9001"'))
+    compile_snapshot(config_of(TEXT.replace('"0.15"', '"0.15", request_usd: "9000"')), 1)
 
 
 def test_an_edit_of_a_limit_keeps_the_identity() -> None:
