@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from granian._granian import SocketHolder
 from granian.constants import SSLProtocols
-from granian.http import HTTP1Settings
+from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
 from fastgate.gateway.app import Gateway
@@ -17,6 +17,8 @@ from fastgate.gateway.leaving import silence
 from fastgate.wire.snapshot import certificate_digest
 
 BACKLOG: Final = 16_384
+MOST_HEADERS: Final = 256 << 10
+"""Bytes of headers in one HTTP/2 request; the server by itself would take 16 MB."""
 
 log = logging.getLogger("fastgate.gateway")
 
@@ -43,6 +45,7 @@ class WorkerServer(Server):
             backlog=BACKLOG,
             backpressure=BACKLOG,
             http1_settings=HTTP1Settings(header_read_timeout=30_000),
+            http2_settings=HTTP2Settings(max_headers_size=MOST_HEADERS),
             ssl_cert=pair.cert if pair else None,
             ssl_key=pair.key if pair else None,
             ssl_protocol_min=SSLProtocols.tls12,

@@ -100,6 +100,13 @@ def test_many_streams_of_one_connection(house: House, authority: Authority) -> N
             assert stream.read().endswith(b"data: [DONE]\n\n")
 
 
+def test_headers_beyond_measure(house: House, authority: Authority) -> None:
+    with client(house, authority, http2=True) as one:
+        for count, expected in ((10, 200), (24, 431)):
+            endless = {f"x-endless-{number}": "y" * 15_000 for number in range(count)}
+            assert one.post(CHAT, content=question(), headers=endless).status_code == expected
+
+
 def test_an_official_sdk(house: House, authority: Authority) -> None:
     with client(house, authority, http2=True) as one:
         sdk = OpenAI(api_key=secret("one"), base_url=f"https://127.0.0.1:{house.port}/v1", http_client=one)
