@@ -13,7 +13,8 @@ from fastgate.gateway import listing
 from fastgate.gateway.answers import send_failure
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.inbound import discard_body
-from fastgate.gateway.leaving import LastAnswer
+from fastgate.gateway.leaving import CLOSE
+from fastgate.gateway.marked import Marked
 from fastgate.gateway.pipeline import serve
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -60,7 +61,7 @@ class Gateway:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
         if self.leaving and scope.http_version.startswith("1"):  # HTTP/2 has a word of its own for it
-            protocol = LastAnswer(protocol)
+            protocol = Marked(protocol, [CLOSE])
         route = ROUTES.get(scope.path)
         dialect = route[0] if route is not None else dialect_of(scope)
         worker = self.worker

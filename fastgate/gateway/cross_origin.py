@@ -3,10 +3,10 @@
 Nothing of a browser's own is accepted (no cookies, no client certificates): a page needs a virtual key like any client.
 """
 
-from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Final
 
 from fastgate.gateway.inbound import KEY_HEADERS
+from fastgate.gateway.marked import Headers, Marked
 from fastgate.providers.kinds import KINDS
 from fastgate.wire.failure import shown
 
@@ -18,8 +18,6 @@ _NAMES: Final = frozenset(
     | {name for kind in KINDS.values() for names in kind.forward.values() for name in names}
 )
 _PREFIXES: Final = ("anthropic-", "openai-", "x-claude-code-", "x-fastgate-", "x-stainless-")
-
-Headers = list[tuple[str, str]]
 
 
 class CrossOrigin:
@@ -37,7 +35,7 @@ class CrossOrigin:
         if scope.method == "OPTIONS" and origin and "access-control-request-method" in scope.headers:
             _preflight(scope, protocol, origin, headers)
         else:
-            await self._gateway.__rsgi__(scope, _Marked(protocol, headers))
+            await self._gateway.__rsgi__(scope, Marked(protocol, headers))
 
     def _headers(self, origin: str | None) -> Headers:
         """What is said on every answer to a request of this origin; caches must not mix them."""
@@ -66,36 +64,3 @@ def _preflight(scope: Any, protocol: Any, origin: str, headers: Headers) -> None
         ("access-control-max-age", str(MAX_AGE_SECONDS)),
     ]
     protocol.response_empty(204, answer)
-
-
-class _Marked:
-    """The server's protocol of a request, with ``headers`` added to its answer."""
-
-    __slots__ = ("_headers", "_protocol", "client_disconnect")
-
-    def __init__(self, protocol: Any, headers: Headers) -> None:
-        self._protocol = protocol
-        self._headers = headers
-        self.client_disconnect = protocol.client_disconnect
-
-    def __call__(self) -> Awaitable[bytes]:
-        """The request's body."""
-        body: Awaitable[bytes] = self._protocol()
-        return body
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """The request's body, in pieces."""
-        pieces: AsyncIterator[bytes] = self._protocol.__aiter__()
-        return pieces
-
-    def response_empty(self, status: int, headers: Headers) -> None:
-        """An answer without a body."""
-        self._protocol.response_empty(status, [*headers, *self._headers])
-
-    def response_bytes(self, status: int, headers: Headers, body: bytes) -> None:
-        """A whole answer."""
-        self._protocol.response_bytes(status, [*headers, *self._headers], body)
-
-    def response_stream(self, status: int, headers: Headers) -> Any:
-        """The beginning of an answer."""
-        return self._protocol.response_stream(status, [*headers, *self._headers])

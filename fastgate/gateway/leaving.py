@@ -8,12 +8,12 @@ import os
 import socket
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Final
 
 from fastgate.gateway.window import borrowed
 
-_CLOSE: Final = ("connection", "close")
-_Headers = Iterable[tuple[str, str]]
+CLOSE: Final = ("connection", "close")
+"""Said on the last answer of a connection, in HTTP/1."""
 
 
 class Doorway:
@@ -62,40 +62,3 @@ def silence(descriptor: int) -> None:
 
 def _descriptors() -> Iterable[int]:
     return map(int, os.listdir("/proc/self/fd"))
-
-
-class LastAnswer:
-    """The protocol of a request whose answer, in HTTP/1, is the last one on its connection."""
-
-    __slots__ = ("_protocol",)
-
-    def __init__(self, protocol: Any) -> None:
-        self._protocol = protocol
-
-    def __call__(self) -> Any:
-        """The body."""
-        return self._protocol()
-
-    def __aiter__(self) -> Any:
-        """The body in pieces."""
-        return self._protocol.__aiter__()
-
-    async def client_disconnect(self) -> None:
-        """Returns when the client has left."""
-        await self._protocol.client_disconnect()
-
-    def response_empty(self, status: int, headers: _Headers) -> None:
-        """An answer without a body."""
-        self._protocol.response_empty(status, _with_close(headers))
-
-    def response_bytes(self, status: int, headers: _Headers, body: bytes) -> None:
-        """An answer in one piece."""
-        self._protocol.response_bytes(status, _with_close(headers), body)
-
-    def response_stream(self, status: int, headers: _Headers) -> Any:
-        """An answer in pieces; what takes them."""
-        return self._protocol.response_stream(status, _with_close(headers))
-
-
-def _with_close(headers: _Headers) -> list[tuple[str, str]]:
-    return [*(each for each in headers if each != _CLOSE), _CLOSE]
