@@ -12,6 +12,7 @@ from fastgate.config.scalars import (
     ModelPattern,
     Name,
     Network,
+    Owner,
     Price,
     Secret,
     Sha256,
@@ -57,7 +58,7 @@ class Budget(Section, frozen=True, kw_only=True):
 class OwnedBudget(Budget, frozen=True, kw_only=True):
     """A budget beside whose it is: ``team:platform``, or ``provider:ide/anthropic`` for a key's part of a provider."""
 
-    owner: Line
+    owner: Owner
 
 
 class Limit(Section, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
 from fastgate.wire.snapshot import matches
 
+MOST_BUDGETS: Final = 4
+"""Of one owner: a request is bound by those of four owners, and by sixteen budgets at most."""
 MIN_SECRET: Final = 8
 MAX_SECRET: Final = 4_096
 
@@ -91,6 +93,8 @@ def _ids(section: str, owners: Sequence[Customer | Team | Key]) -> Iterator[Find
 
 def _budgets(path: Path, budgets: tuple[Budget, ...]) -> Iterator[Finding]:
     """A budget is known by window and name: two with both alike would be one counter with two limits."""
+    if len(budgets) > MOST_BUDGETS:
+        yield Finding((*path, "budgets"), f"more than {MOST_BUDGETS} budgets", "a request is held against all of them")
     seen: set[tuple[tuple[str, int], str]] = set()
     for index, budget in enumerate(budgets):
         if (budget.period, budget.name) in seen:

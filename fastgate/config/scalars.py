@@ -184,6 +184,15 @@ Instant = Annotated[
 Id = Annotated[str, _text(_ID, "an id: 1 to 64 letters, digits or . _ @ : + -, the first a letter or digit")]
 """The id of a customer, team or key. Without a slash: budgets are called owner/window/name."""
 
+Owner = Annotated[
+    str,
+    _text(
+        rf"(customer|team|key):{_ID}|provider:{_ID}/{_NAME}",
+        "an owner of budgets: customer:ID, team:ID, key:ID or provider:KEY/PROVIDER",
+    ),
+]
+"""Whose a budget is."""
+
 Name = Annotated[str, _text(_NAME, "a name: 1 to 32 letters, digits or . _ -, the first a letter or digit")]
 """The name of a provider, a provider's key or a budget."""
 

@@ -33,11 +33,9 @@ _FIXED: Final = ("window", "name")
 
 
 def wish_for(owner: str, actor: str, version: int | None = None) -> Wish:
-    """The change of the document that an owner's budgets are in. Raises NotFound where nothing can be called so."""
-    collection, name = _OWNERS.get(level_of(owner)), owner.partition(":")[2]
-    if collection is None or not name:
-        raise NotFound(f"{owner[:80]} owns no budgets: customer:ID, team:ID, key:ID and provider:KEY/PROVIDER do")
-    return Wish(collection, name.partition("/")[0], "update", actor, version)
+    """The change of the document that an owner's budgets are in."""
+    name = owner.partition(":")[2].partition("/")[0]
+    return Wish(_OWNERS[level_of(owner)], name, "update", actor, version)
 
 
 def create(objects: Objects, values: dict[str, Any], actor: str) -> tuple[str, Future[Done]]:

@@ -17,6 +17,7 @@ from fastgate.control.collections import IN_HEAD, Collection
 from fastgate.control.problems import Conflict
 from fastgate.state import objects
 
+_NO_STEPS: Final = frozenset({"", ".", ".."})
 MOST_IN_HEAD: Final = 1000
 """Of each collection that workers hold in memory."""
 
@@ -30,6 +31,8 @@ def check_room(db: Connection, collection: Collection) -> None:
 def check_alone(thing: Thing, folder: Path) -> None:
     """Raises ConfigErrors for what no state of the gateway could allow; relative paths start at ``folder``."""
     found = list(provider_findings((), thing, folder)) if isinstance(thing, NamedProvider) else []
+    if isinstance(thing, NamedModel | StatedPrice) and _NO_STEPS.intersection(thing.id.split("/")):
+        found.append(Finding(("id",), "a part between slashes is empty or dots: no address would lead to it"))
     if found:
         raise problems_of(found)
 

@@ -7,6 +7,7 @@ meanwhile.
 import asyncio
 import re
 from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
 
 import msgspec
 from litestar import HttpMethod, Request, Response, Router, delete, get, patch, post, route
@@ -57,7 +58,7 @@ def _answer(done: Done, status: int = 200) -> Response[Document]:
         document["secret"] = done.secret
     headers = {"etag": f'"{done.stored.version}"', "cache-control": "no-store"}
     if status == 201:
-        headers["location"] = f"/api/v1/{done.stored.collection}/{done.stored.id}"
+        headers["location"] = f"/api/v1/{done.stored.collection}/{quote(done.stored.id, safe='/:@+')}"
     return Response(document, status_code=status, headers=headers)
 
 

@@ -11,7 +11,7 @@ from fastgate.control.problems import Busy
 from fastgate.ledger.store import Ledger
 
 THREADS: Final = 2
-MOST_WAITING: Final = 32
+MOST_WAITING: Final = 96
 
 T = TypeVar("T")
 

@@ -128,7 +128,10 @@ def test_a_budget_of_its_own_binds_soon_and_goes_again(house: House, api: httpx.
 BUDGET = {"limit_usd": "1", "window": "day"}
 BAD = [
     ("POST", "/budgets", {**BUDGET, "owner": "team:nobody"}, 404, "there is no team nobody"),
-    ("POST", "/budgets", {**BUDGET, "owner": "nobody"}, 404, "owns no budgets"),
+    ("POST", "/budgets", {**BUDGET, "owner": "nobody"}, 422, "is not an owner of budgets"),
+    ("POST", "/budgets", {**BUDGET, "owner": "customer:acme/"}, 422, "is not an owner of budgets"),
+    ("POST", "/budgets", {**BUDGET, "owner": "team:acme/x"}, 422, "is not an owner of budgets"),
+    ("POST", "/budgets", {**BUDGET, "owner": "provider:plain"}, 422, "is not an owner of budgets"),
     ("POST", "/budgets", {**BUDGET, "owner": "key:of-file"}, 409, "configuration file"),
     ("POST", "/budgets", {**BUDGET, "owner": "provider:plain/sim"}, 404, "names no provider sim"),
     ("POST", "/budgets", {"owner": "key:plain", "limit_usd": "1"}, 422, "window is missing"),

@@ -133,6 +133,10 @@ BAD = [
     ("providers", {"id": "sim", "type": "sim", "base_url": "http://127.0.0.1:9"}, 409, "already"),
     ("providers", {"id": "p", "type": "sim", "base_url": "http://127.0.0.1:9", "kees": []}, 422, "kees"),
     ("models", {"id": "m", "targets": []}, 422, "targets"),
+    *(
+        ("models", {"id": id_, "targets": [{"provider": "sim", "model": "x"}]}, 422, "no address would lead to it")
+        for id_ in ("/", "a//b", "..", "a/./b")
+    ),
     ("models", {"id": "m", "targets": [{"provider": "nobody", "model": "x"}]}, 409, "no provider nobody"),
     ("models", {"id": "sim/m", "targets": [{"provider": "sim", "model": "x"}]}, 409, "hides a model of provider sim"),
     ("models", {"id": "small", "targets": [{"provider": "sim", "model": "x"}]}, 409, "already"),
