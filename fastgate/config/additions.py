@@ -49,8 +49,23 @@ class Additions:
     models: tuple[NamedModel, ...] = ()
     prices: tuple[StatedPrice, ...] = ()
 
+    def fitting(self, config: Config) -> "Additions":
+        """Those that can be added: of what both define the file's holds, and what names a provider that is not there
+        cannot be served.
+        """
+        providers = tuple(each for each in self.providers if each.id not in config.providers)
+        known = config.providers.keys() | {each.id for each in providers}
+        models = tuple(
+            each
+            for each in self.models
+            if each.id not in config.models and all(target.provider in known for target in each.targets)
+        )
+        stated = {f"{name}/{model}" for name, provider in config.providers.items() for model in provider.prices}
+        prices = tuple(each for each in self.prices if each.provider in known and each.id not in stated)
+        return Additions(providers, models, prices)
+
     def added_to(self, config: Config) -> Config:
-        """The configuration that holds both."""
+        """The configuration that holds both, where they fit."""
         providers: dict[str, Provider] = {**config.providers, **{each.id: each for each in self.providers}}
         for price in self.prices:
             provider = providers[price.provider]

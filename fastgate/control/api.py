@@ -155,6 +155,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
             "keys": len(published.config.keys),
             "budgets": plane.budgets.count(),
             "restart_needed": list(published.restart_needed),
+            "out_of_force": list(published.misfits),
             "error": None if failure is None else str(failure),
             "failed_at": _moment(configuration.failed_at),
             "problems": problems,

@@ -69,6 +69,8 @@ class Published:
     """Unix seconds."""
     restart_needed: tuple[str, ...] = ()
     """Settings whose change waits for a restart."""
+    misfits: tuple[str, ...] = ()
+    """Why objects of the API that do not go together with the file are out of force: only ever after a start."""
     prices: PriceTable = field(init=False, repr=False)
     order: tuple[str, ...] = field(init=False, repr=False)
     """Ids of all budgets, sorted."""
@@ -135,10 +137,12 @@ class Configuration:
             try:
                 config = self._read()
                 self.names.coming = FileNames(config)  # from here on, new objects have to fit in both
-                self._check_stored(self.names.coming, config)
-                published = Published(config, self._compiled(config), time.time(), self._restart_needed(config))
+                misfits = self._acceptable_misfits(self.names.coming, config)
+                published = Published(
+                    config, self._compiled(config), time.time(), self._restart_needed(config), misfits
+                )
                 before_publishing(published)
-                records = self._publisher.publish(published.compiled, self._stored)
+                records = self._publisher.publish(published.compiled, lambda: self._stored(published.names))
             except ReloadFailed as failure:
                 self._failed(failure)
                 raise
@@ -150,6 +154,8 @@ class Configuration:
                 self.names.coming = None
             self._take(published)
             self.error, self.failed_at = None, None
+        for misfit in misfits:
+            log.warning("out of force: %s", misfit)
         log.info("configuration %d is in force: %s, %d records", published.generation, self.path, records)
         tls = published.config.server.tls
         warning = date_warning(self.path.parent, tls) if tls is not None else None
@@ -166,15 +172,17 @@ class Configuration:
             before = self.current
             try:
                 compiled = self._compiled(before.config)
-                self._publisher.publish(compiled, self._stored)
+                self._publisher.publish(compiled, lambda: self._stored(before.names))
+                misfits = tuple(self._misfits(before.names, before.config)) if before.misfits else ()
             except (ConfigErrors, OSError, ValueError, ArenaError, StateError, SealError) as error:
                 log.error("no new snapshot could be written: %s", error)  # noqa: TRY400
                 raise NotPublished(f"no new snapshot could be written: {error}") from error
-            self._take(Published(before.config, compiled, before.at, before.restart_needed))
+            self._take(Published(before.config, compiled, before.at, before.restart_needed, misfits))
 
     def rehearse(self, additions: Additions) -> None:
         """Raises ConfigErrors where no snapshot could be made of the file in force and these."""
-        compile_snapshot(additions.added_to(self.current.config), 0, self.path.parent)
+        config = self.current.config
+        compile_snapshot(additions.fitting(config).added_to(config), 0, self.path.parent)
 
     def _take(self, published: Published) -> None:
         self.latest = published
@@ -184,7 +192,7 @@ class Configuration:
         with self._store.read() as db:
             additions = stored_additions(db, self._store.sealer)
             ceilings = [target.partition(":")[2] for target in objects.targets(db, "ceiling:")]
-        whole, generation = additions.added_to(config), self._arena.snapshot_generation + 1
+        whole, generation = additions.fitting(config).added_to(config), self._arena.snapshot_generation + 1
         return compile_snapshot(
             whole,
             generation,
@@ -194,28 +202,42 @@ class Configuration:
             seal=self._store.sealer.seal,
         )
 
-    def _stored(self) -> Iterator[Record]:
+    def _stored(self, names: FileNames) -> Iterator[Record]:
+        """The records of the API's objects, but for those whose ids or secrets the file has, too."""
         with self._store.read() as db:
-            yield from objects.records(db)
+            hidden = {digest for digest in names.digests if objects.owner_of_digest(db, digest)}
+            for collection in COLLECTIONS:
+                for id_ in names.of(collection):
+                    hidden |= objects.digests(db, collection, id_)
+            yield from objects.records(db, hidden)
 
-    def _check_stored(self, names: FileNames, config: Config) -> None:
-        """Raises ReloadFailed where the objects of the API do not go together with a new file."""
+    def _acceptable_misfits(self, names: FileNames, config: Config) -> tuple[str, ...]:
+        """A start goes on without them: who cannot start cannot set it right by the API. Raises ReloadFailed later."""
+        misfits = tuple(self._misfits(names, config))
+        if misfits and self.latest is not None:
+            raise ReloadFailed(misfits[0])
+        return misfits
+
+    def _misfits(self, names: FileNames, config: Config) -> Iterator[str]:
+        """How the objects of the API do not go together with a file."""
         with self._store.read() as db:
             for collection in COLLECTIONS:
                 for id_ in names.of(collection):
                     if objects.find(db, collection, id_):
                         one = collection.removesuffix("s")
-                        raise ReloadFailed(
-                            f"the {one} {id_} was created by the API already: rename the file's, or delete the other"
-                        )
+                        yield f"the {one} {id_} was created by the API already: rename the file's, or delete the other"
+            for digest in names.digests:
+                if other := objects.owner_of_digest(db, digest):
+                    yield f"a key of the file has the secret of {other}, which was created by the API: change one"
             known = names.known(db)
             for target in objects.targets(db):
                 if not resolves(target, known):
                     users = ", ".join(objects.referrers(db, target))
-                    raise ReloadFailed(f"the file has no {target} any more, which {users} of the API names")
-            for name, model in stored_additions(db, self._store.sealer).added_to(config).models.items():
+                    yield f"the file has no {target} any more, which {users} of the API names"
+            fitting = stored_additions(db, self._store.sealer).fitting(config)
+            for name, model in fitting.added_to(config).models.items():
                 for finding in model_findings((), name, model, known):
-                    raise ReloadFailed(f"beside what the API created, model {name} {finding.message}: {finding.hint}")
+                    yield f"beside what the API created, model {name} {finding.message}: {finding.hint}"
 
     def _read(self) -> Config:
         document = load_document(self.path, self._environment)

@@ -200,13 +200,14 @@ class Objects:
     def _delete(self, db: Connection, wish: Wish) -> Done:
         before = self._found(db, wish)
         target = owner_name(wish.kind, wish.id)
-        users = objects.referrers(db, target)
+        hidden = self._names.in_file(wish.collection, wish.id)  # then the file's own is meant, and stays
+        users = [] if hidden else objects.referrers(db, target)
         if users:
             raise Conflict(f"{target} is still named by {', '.join(users)}", referrers=users)
         gone = objects.digests(db, wish.collection, wish.id)
         objects.drop(db, wish.collection, wish.id)
         _note(db, wish, before.document, "")
-        changes = tuple((digest, _NO_RECORD) for digest in gone)
+        changes = () if hidden else tuple((digest, _NO_RECORD) for digest in gone)
         return Done(before, changes, needs_snapshot=wish.collection in IN_HEAD)
 
     def _put(self, db: Connection, wish: Wish, thing: Thing, stored: Stored, rows: Sequence[SecretRow]) -> Done:
@@ -224,9 +225,9 @@ class Objects:
         return Done(stored, tuple(changes.items()), secrets=tuple(rows), needs_snapshot=needs_snapshot)
 
     def _found(self, db: Connection, wish: Wish) -> Stored:
-        if self._names.in_file(wish.collection, wish.id):
-            raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
         found = objects.find(db, wish.collection, wish.id)
+        if self._names.in_file(wish.collection, wish.id) and (found is None or wish.action != "delete"):
+            raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
         if found is None:
             raise NotFound(f"there is no {wish.kind} {wish.id[:80]}")
         if wish.version is not None and wish.version != found.version:

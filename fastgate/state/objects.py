@@ -1,7 +1,7 @@
 """Rows of the store: documents, and what was made from them."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, field
 
 
@@ -130,9 +130,10 @@ def owner_of_digest(db: sqlite3.Connection, digest: bytes) -> str | None:
     return None if row is None else str(row[0])
 
 
-def records(db: sqlite3.Connection) -> Iterator[tuple[bytes, bytes]]:
-    """All that workers read, by digest."""
-    return iter(db.execute("SELECT digest, record FROM records"))
+def records(db: sqlite3.Connection, but: Set[bytes] = frozenset()) -> Iterator[tuple[bytes, bytes]]:
+    """All that workers read, by digest, ``but`` some."""
+    found = db.execute("SELECT digest, record FROM records")
+    return (row for row in found if row[0] not in but) if but else iter(found)
 
 
 def ended(db: sqlite3.Connection, now_ns: int, limit: int) -> list[bytes]:

@@ -4,10 +4,12 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import yaml
 
 from tests.support import by_api
 from tests.support.by_api import OK, created, soon, status
@@ -217,3 +219,32 @@ def test_the_wrong_key_is_told_and_changes_nothing(house: House, api: httpx.Clie
         key_file.chmod(0o600)
     assert api.post("/config/reload").status_code == 200
     assert api.patch("/providers/locked", json={"timeout_seconds": {"connect": 1}}).status_code == 200
+
+
+def test_a_start_goes_on_without_what_does_not_fit(tmp_path: Path) -> None:
+    with House(tmp_path, {"keys": [key("of-file")]}, workers=1) as house:
+        sim = yaml.safe_load(house.config.read_text())["providers"]
+        settings = {**house.settings, "providers": {**sim, "going": sim["sim"]}}
+        house.write_config(settings)
+        with by_api.client(house) as api:
+            assert api.post("/config/reload").status_code == 200
+            created(api, "models", id="left-behind", targets=[{"provider": "going", "model": "sim-small"}])
+            created(api, "teams", id="both")
+            mine = created(api, "keys", id="member", team="both")["secret"]
+            soon(house, mine, OK)
+            house.stop()
+            house.write_config({**house.settings, "teams": [{"id": "both", "environment": "prod"}]})
+            house.start()
+            soon(house, mine, OK)
+            assert status(house, mine, "left-behind")[1] == "model_not_found"
+            told = api.get("/status").json()["config"]["out_of_force"]
+            assert len(told) == 2
+            assert ("the team both" in told[0], "no provider:going" in told[1]) == (True, True)
+            assert "out of force: the team both" in house.log.read_text()
+            assert api.post("/config/reload").status_code == 422
+            for path in ("/teams/both", "/models/left-behind"):
+                assert api.delete(path).status_code == 204
+            assert api.get("/teams/both").json()["origin"] == "file"
+            assert api.post("/config/reload").status_code == 200
+            soon(house, mine, OK)
+            assert api.get("/status").json()["config"]["out_of_force"] == []
