@@ -74,6 +74,20 @@ def test_links_between_documents_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def anchors(page: Path) -> set[str]:
+    """The fragments by which a page's headings are linked to."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_into_documents_lead_to_a_heading(page: Path) -> None:
+    for target, fragment in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", page.read_text()):
+        assert fragment in anchors(page.parent / target if target else page), (
+            f"{page.name} links to {target}#{fragment}"
+        )
+
+
 def test_the_index_names_every_document() -> None:
     index = (ROOT / "docs" / "index.md").read_text()
     assert not [
