@@ -18,7 +18,7 @@ COMMANDS = {
     "doctor": ("fastgate.cli.doctor", "Examine what `serve` stands on, and say what to do."),
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
-    "budgets": ("fastgate.cli.budgets", "Show how budgets stand."),
+    "budgets": ("fastgate.cli.budgets", "Show how budgets stand, and begin one anew."),
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),

@@ -155,6 +155,8 @@ def test_what_is_damaged_is_said_as_on_the_page(tmp_path_factory: pytest.TempPat
         )
         assert (spend.status_code, spend.json()["type"]) == (503, "urn:fastgate:problem:ledger_unavailable")
         said.append(spend.json()["detail"])
+        assert "counters cannot be compared with the ledger" in house.log.read_text()
+        assert house.admin("status")["arena"]["not_compared"]
         ahead = (house.state_dir / "admin-token").stat().st_mtime + AHEAD_SECONDS
         os.utime(house.state_dir / "admin-token", (ahead, ahead))
         findings = command_of(house, "doctor", "--state-dir", str(house.state_dir)).stdout.splitlines()
