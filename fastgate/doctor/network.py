@@ -1,6 +1,7 @@
 """The network: addresses to listen on, and providers to reach. No key is used, and nothing is asked."""
 
 import json
+import os
 import queue
 import socket
 import ssl
@@ -11,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from fastgate.backup.contents import STATE
+from fastgate.config.proxies import proxy_of
 from fastgate.config.upstreams import DEFAULT_URLS, Provider
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
 from fastgate.doctor.installation import Installation, Running
@@ -92,11 +94,12 @@ def _created(installation: Installation) -> dict[str, Provider]:
 
 
 def reach(name: str, provider: Provider) -> Finding:
-    """Resolves, connects, and looks at the certificate; waits for :data:`PROBE_SECONDS` each."""
-    parts = urlsplit(provider.base_url or DEFAULT_URLS[provider.type])
+    """Resolves, connects, and looks at the certificate, of its proxy where it has one; :data:`PROBE_SECONDS` each."""
+    proxy = proxy_of(provider, os.environ)
+    parts = urlsplit(proxy.url if proxy else provider.base_url or DEFAULT_URLS[provider.type])
     secure = parts.scheme == "https"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-    where = f"{name}: {host}:{port}"
+    where = f"{name}: {'its proxy ' if proxy else ''}{host}:{port}"
     try:
         with socket.create_connection((host, port), PROBE_SECONDS) as connection:
             if secure:

@@ -261,6 +261,10 @@ def test_a_provider_that_does_not_listen_and_one_without_a_name(stopped: House) 
     report = doctor(stopped)
     report.only("providers", "provider.invalid:80", code=4)
     assert "provider-secret" not in report.said
+    rewrite(stopped, type="openai", proxy=f"http://user:proxy-secret@127.0.0.1:{free_port()}")
+    report = doctor(stopped)
+    report.only("providers", "its proxy 127.0.0.1", code=4)
+    assert "proxy-secret" not in report.said
 
 
 def test_a_provider_of_the_api_and_the_key_to_its_secrets(tmp_path: Path) -> None:
