@@ -33,6 +33,11 @@ def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, st
     )
 
 
+def check(options: ServeOptions) -> Command:
+    """`fastgate check` of the configuration."""
+    return Command((*PYTHON, "fastgate.cli.main", "check", str(options.config)))
+
+
 def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:
     """A further program, on a leash that ends it with the supervisor and reports when its port answers."""
     port = [] if wanted.port is None else ["--port", str(wanted.port)]

@@ -8,7 +8,7 @@ one before accepts no more and leaves when its clients have. Where a next one do
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from fastgate.supervisor.errors import ChildFailed
 from fastgate.supervisor.keeper import Keeper
@@ -26,7 +26,8 @@ class Renewal:
     """Renews ``control`` and ``workers``; ``another`` makes the keeper of the next worker number so and so.
 
     ``workers`` always holds those that are in charge; ``gone`` is called with one that has left. ``leave_seconds`` is
-    how long a worker that leaves may take.
+    how long a worker that leaves may take. ``mistakes`` says why a next control process would not start; empty: it
+    would.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class Renewal:
         another: Callable[[int], Keeper],
         gone: Callable[[Keeper], None],
         leave_seconds: float,
+        *,
+        mistakes: Callable[[], Awaitable[str]],
     ) -> None:
         self.workers = list(workers)
         self._control = control
         self._another = another
         self._gone = gone
         self._leave_seconds = leave_seconds
+        self._mistakes = mistakes
         self._leaving: dict[Keeper, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._again = False
@@ -74,6 +78,8 @@ class Renewal:
                 log.error("not renewed further: %s; what served before goes on", reason)  # noqa: TRY400
 
     async def _renew(self) -> None:
+        if said := await self._mistakes():
+            raise RenewalStopped(f"the configuration has mistakes:\n{said}")
         log.info("renewing every process, one after another")
         if not await self._control.renew(READY_SECONDS):
             raise RenewalStopped(f"the control process was not ready within {READY_SECONDS:g} s")

@@ -6,8 +6,10 @@ End: the same backwards, so that what the workers settle last still reaches the 
 
 import asyncio
 import logging
+import os
 import signal
 import socket
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -98,7 +100,9 @@ class Host:
         self._control = self._keeper("control", commands.control(options, arena_dir), self._recover)
         workers = [self._worker(index) for index in range(len(listeners))]
         leave_seconds = options.drain_seconds + DRAIN_MARGIN
-        self._renewal = Renewal(self._control, workers, self._worker, self._forget, leave_seconds)
+        self._renewal = Renewal(
+            self._control, workers, self._worker, self._forget, leave_seconds, mistakes=self._mistakes
+        )
         self._ending = asyncio.Event()
 
     async def run(self, announce: Callable[[ServeOptions], None]) -> int:
@@ -152,6 +156,19 @@ class Host:
             self._renewal.begin()
         else:
             log.warning("not renewed: this host is %s", self._health.phase)
+
+    async def _mistakes(self) -> str:
+        """What is wrong with the configuration: the control process that runs has to go before the next one comes."""
+        check = commands.check(self._options)
+        process = await asyncio.create_subprocess_exec(
+            *check.argv,
+            env={**os.environ, **check.environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        said, _ = await process.communicate()
+        return said.decode(errors="replace").strip() if process.returncode else ""
 
     def _on_end(self) -> None:
         if not self._ending.is_set():

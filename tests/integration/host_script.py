@@ -61,6 +61,7 @@ def main(state_dir: Path, workers: int, drain_seconds: float, port: int) -> int:
 
     commands.worker = lambda *a: stand_in(worker(*a), WORKER)
     commands.control = lambda *a: stand_in(control(*a), CONTROL)
+    commands.check = lambda _: Command(("true",))
     options = ServeOptions(
         config=state_dir / "none.yaml",
         state_dir=state_dir,

@@ -33,7 +33,7 @@ def renew(house: House) -> int:
     assert house.process is not None
     house.process.send_signal(signal.SIGUSR2)
     wait_for(lambda: "every process is renewed" in house.log.read_text(), 30, "everything is renewed")
-    assert worker(house) != before
+    wait_for(lambda: worker(house) != before, 5, "the children's health says so")
     return before
 
 
@@ -51,6 +51,20 @@ def ask(connection: socket.socket) -> Answer:
 
 def is_gone(pid: int) -> bool:
     return not Path(f"/proc/{pid}").exists()
+
+
+def test_nothing_ends_for_a_configuration_that_could_not_be_served(house: House) -> None:
+    control = house.pids("control")
+    before = worker(house)
+    with house.config.open("a") as file:
+        file.write("no_such_setting: 1\n")
+    assert house.process is not None
+    house.process.send_signal(signal.SIGUSR2)
+    wait_for(lambda: "not renewed further" in house.log.read_text(), 30, "it says why it does not")
+    assert "no_such_setting: unknown setting" in house.log.read_text()
+    assert (worker(house), house.pids("control")) == (before, control)
+    house.write_config(house.settings)
+    renew(house)
 
 
 def test_an_idle_connection_is_closed_with_an_answer(house: House) -> None:
