@@ -15,6 +15,7 @@ from fastgate._core.exchange cimport ASKED, OVER, WAITING, Exchange, monotonic_n
 from fastgate._core.tunnel import authority, open_tunnel
 from fastgate._core.upstream_errors import (
     ClosedEarly,
+    EndedHere,
     ConnectError,
     ConnectTimeout,
     FirstByteTimeout,
@@ -123,7 +124,7 @@ cdef class Pool(Keeper):
         cdef Connection connection
         self.closed = self.retired = True
         for exchange in list(self.open):
-            kind = ConnectError if exchange.phase == WAITING else ClosedEarly
+            kind = ConnectError if exchange.phase == WAITING else EndedHere
             exchange.fail(exchange.failure(kind, f"the pool of {self.address} was closed"))
         self.end_idle(FOREVER)
         if self.timer is not None:

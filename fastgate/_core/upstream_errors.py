@@ -11,6 +11,7 @@
     │   └── TotalTimeout        everything together took too long
     ├── ProtocolError           not HTTP/1.x: garbage, oversized head, bad chunk, contradictory lengths
     ├── ClosedEarly             the connection ended before the answer did
+    │   └── EndedHere           the pool was closed while the answer was on its way
     └── BodyTooLarge            the body is longer than the reader allowed
 
 Every one says what the money needs to know: ``sent`` (at least one byte of the request may have reached the provider:
@@ -58,6 +59,10 @@ class ProtocolError(UpstreamError):
 
 class ClosedEarly(UpstreamError):
     """The connection ended, or was ended here, before the answer was whole."""
+
+
+class EndedHere(ClosedEarly):
+    """The pool was closed, since its process ends."""
 
 
 class BodyTooLarge(UpstreamError):

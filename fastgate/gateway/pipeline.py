@@ -21,6 +21,7 @@ from fastgate._core.upstream_errors import (
     ClosedEarly,
     ConnectError,
     ConnectTimeout,
+    EndedHere,
     FirstByteTimeout,
     IdleTimeout,
     ProtocolError,
@@ -68,6 +69,7 @@ _REASONS: Final = (
     (IdleTimeout, "stopped in the middle of its answer"),
     (TotalTimeout, "took longer than a request may take"),
     (ProtocolError, "sent what is not a valid answer"),
+    (EndedHere, "was still answering when this gateway had to end"),
     (ClosedEarly, "closed the connection before its answer was whole"),
     (UpstreamError, "failed"),
 )

@@ -25,6 +25,10 @@ from fastgate.wire.sealing import Sealer, SealError
 
 SNAPSHOT_POLL: Final = 0.005
 LEAVING_POLL: Final = 0.05
+CUT_SECONDS: Final = 1.0
+"""For what was cut to be told and settled; the supervisor waits a little longer."""
+
+log = logging.getLogger("fastgate.gateway")
 
 
 class Process:
@@ -67,6 +71,7 @@ class Process:
         deadline = self._deadline()
         while self._worker.open and self._loop.time() < deadline:
             await asyncio.sleep(0.02)
+        await self._cut()
         self._front.stop()
 
     async def _leave(self) -> None:
@@ -76,7 +81,18 @@ class Process:
         deadline = self._deadline()
         while (self._worker.open or self._doorway.connections()) and self._loop.time() < deadline:
             await asyncio.sleep(LEAVING_POLL)
+        await self._cut()
         self._front.stop()
+
+    async def _cut(self) -> None:
+        """What outlasts the bound ends with an error in its own dialect, rather than in the middle of a word."""
+        if not self._worker.open:
+            return
+        log.warning("%d requests outlast the bound of draining: they are cut", self._worker.open)
+        await self._worker.cut()
+        deadline = self._loop.time() + CUT_SECONDS
+        while self._worker.open and self._loop.time() < deadline:
+            await asyncio.sleep(0.02)
 
     def _deadline(self) -> float:
         return self._loop.time() + self._worker.state().head.drain_ms / 1000

@@ -145,6 +145,10 @@ class Worker:
                 f"changes of keys and budgets cannot be read, so none is in force until the next reload: {error}"
             )
 
+    async def cut(self) -> None:
+        """Whatever providers still answer has to end here and now; it is settled by what was seen of it."""
+        await self._upstreams.close()
+
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""
         await self._upstreams.close()

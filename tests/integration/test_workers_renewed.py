@@ -99,3 +99,20 @@ def test_a_connection_that_nobody_uses_holds_up_a_leaving_worker_for_the_bound_a
         leaving = renew(house)
         wait_for(lambda: is_gone(leaving), 10, "the worker has left")
         assert connection.recv(1) == b""
+
+
+def test_a_stream_that_outlasts_the_bound_ends_with_an_error_and_is_settled(house: House) -> None:
+    with closing(socket.create_connection(("127.0.0.1", house.port), 10)) as connection:
+        connection.settimeout(20)
+        connection.sendall(request({"tokens": 90, "chunks": 90, "chunk_ms": 100}, stream=True))
+        first = connection.recv(65_536)
+        assert b"200 OK" in first
+        house.stop()
+        rest = first + b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert b"was still answering when this gateway had to end" in rest
+    assert rest.rstrip().endswith(b"0")  # the last chunk of HTTP, after the error in the stream's own form
+    assert "1 requests outlast the bound of draining" in house.log.read_text()
+    house.start()
+    house.settled()
+    [row] = house.requests()
+    assert row["settlement"] == "estimated"
