@@ -246,6 +246,10 @@ def test_claude_code_stops_at_once_when_its_budget_is_spent(house: House, tmp_pa
     assert [(row["status"], row["error"]) for row in rows] == [(200, ""), (402, "budget_exceeded")]
 
 
+MANY = 30
+"""Refusals in the moment that a program takes to end; one that tried without end would reach any number."""
+
+
 def test_opencode_stops_when_its_budget_is_spent(house: House, tmp_path: Path) -> None:
     agent = opencode(house, tmp_path, secret("opencode-spends"))
     written = agent.work / "written.txt"
@@ -260,8 +264,9 @@ def test_opencode_stops_when_its_budget_is_spent(house: House, tmp_path: Path) -
     [session] = {row["session"] for row in house.requests(key="opencode-spends")}
     paid, *refused = [row["status"] for row in session_of(house, session)]
     assert paid == 200
-    # On a busy machine it asks once more before it has ended.
-    assert refused in ([402], [402, 402])
+    # On a busy machine it asks on until it has ended, which takes it a moment: every one is refused, and none costs.
+    assert set(refused) == {402}
+    assert len(refused) < MANY
 
 
 @pytest.mark.parametrize("name", ["claude", "opencode"])
