@@ -24,6 +24,10 @@ _BASE_URL: Final = {"type": "string", "pattern": f"^{_URL}$"}
 _PROXY: Final = {"type": "string", "pattern": f"^({_URL})?$", "writeOnly": True}
 _WEIGHT: Final = {"type": "integer", "minimum": 1, "maximum": 1000}
 _VALUE: Final = {"type": "string", "pattern": "^[!-~]{1,200}$", "writeOnly": True}
+_PART: Final = "(?![.]{1,2}(/|$))[!-)+-.0-~]+"
+_ADDRESSED: Final = {"type": "string", "pattern": f"^{_PART}(/{_PART})*$", "maxLength": 200}
+_MODEL_IN_ID: Final = {"models": "id", "prices": "model"}
+"""Settings that become part of an address."""
 _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "window", "name")}
 
 
@@ -31,6 +35,8 @@ _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "wi
 def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> type[Operation]:
     """An operation that takes an object of a collection as JSON, or a merge patch for one."""
     schema = object_schema(OwnedBudget if collection == "budgets" else TYPES[collection])
+    if collection in _MODEL_IN_ID:
+        schema["properties"][_MODEL_IN_ID[collection]] = _ADDRESSED
     if collection == "providers":
         schema = _of_provider(schema, method)
     if collection == "keys":  # one without an id gets one
