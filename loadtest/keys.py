@@ -34,6 +34,8 @@ from loadtest.report import promises
 
 FEW: Final = 1000
 """Keys that there are at first, and that requests come from then and later."""
+TIMES: Final = 5
+"""That CPU is measured; the least counts, since what else the machine does only ever adds to it."""
 CONNECTIONS: Final = 16
 NEEDED: Final = ("nginx", "taskset", "setpriv")
 
@@ -56,7 +58,9 @@ class Found:
     connections: float = 0.0
     cpu_few: float = 0.0
     cpu_many: float = 0.0
-    cpu_first_met: float = 0.0
+    met_few: float = 0.0
+    """Of a key's first request under a snapshot, which looks the key up."""
+    met_many: float = 0.0
     private_bytes: int = 0
     swap_seconds: list[float] = field(default_factory=list)
     slowest_quiet_ms: list[float] = field(default_factory=list)
@@ -65,7 +69,9 @@ class Found:
     def bounds(self) -> Iterable[Bound]:
         """What is promised."""
         yield Bound(f"keys created, {CONNECTIONS} connections", self.connections, "/s", 500, at_least=True)
-        yield Bound("CPU per request, many keys", self.cpu_many / self.cpu_few, f"times that of {FEW:,} keys", 1.1)
+        unit = f"times that of {FEW:,} keys"
+        yield Bound("CPU per request, many keys", self.cpu_many / self.cpu_few, unit, 1.1)
+        yield Bound("CPU of a key's first request, many keys", self.met_many / self.met_few, unit, 1.25)
         yield Bound("the worker's private memory", self.private_bytes / 1e6, "MB", 150)
         yield Bound("a snapshot, compiled and in force", max(self.swap_seconds), "s", 10)
         slower = median(self.slowest_swap_ms) - median(self.slowest_quiet_ms)
@@ -139,14 +145,13 @@ def measure(house: House, plan: Plan) -> Found:
     """Everything, in order: few keys first, then all of them."""
     found, lots = Found(), random.Random(plan.keys)
     found.one_connection = create(house, 0, FEW, 1)
-    cpu_per_request(house, range(FEW), FEW)
-    found.cpu_few = cpu_per_request(house, range(FEW), plan.requests)
+    found.met_few = first_requests(house, range(FEW))
+    found.cpu_few = least_cpu(house, range(FEW), plan.requests)
     found.connections = create(house, FEW, FEW + plan.created, CONNECTIONS)
     fill(house, FEW + plan.created, plan.keys)
-    house.reload()
     drawn = lots.sample(range(plan.keys), FEW)
-    found.cpu_first_met = cpu_per_request(house, drawn, FEW)
-    found.cpu_many = cpu_per_request(house, drawn, plan.requests)
+    found.met_many = first_requests(house, drawn)
+    found.cpu_many = least_cpu(house, drawn, plan.requests)
     for _ in range(plan.swaps):
         with Slowest(house, drawn) as slowest:
             found.swap_seconds.append(house.reload())
@@ -157,6 +162,20 @@ def measure(house: House, plan: Plan) -> Found:
     # The snapshot is mapped, and every further worker shares it: it is no worker's own.
     found.private_bytes = anonymous_bytes(house.worker)
     return found
+
+
+def first_requests(house: House, numbers: Sequence[int]) -> float:
+    """CPU of the first request of each key, in microseconds: a new snapshot makes them new to the worker."""
+    found = []
+    for _ in range(TIMES):
+        house.reload()
+        found.append(cpu_per_request(house, numbers, len(numbers)))
+    return min(found)
+
+
+def least_cpu(house: House, numbers: Sequence[int], requests: int) -> float:
+    """CPU per request of keys that are known, in microseconds."""
+    return min(cpu_per_request(house, numbers, requests // TIMES) for _ in range(TIMES))
 
 
 def cpu_per_request(house: House, numbers: Sequence[int], requests: int) -> float:
@@ -176,7 +195,7 @@ def markdown(found: Found, plan: Plan) -> str:
         f"* creation by the API: {found.one_connection:,.0f}/s on one connection ({FEW:,} keys),"
         f" {found.connections:,.0f}/s on {CONNECTIONS} ({plan.created:,} keys)\n"
         f"* CPU per request: {found.cpu_few:.0f} µs with {FEW:,} keys, {found.cpu_many:.0f} µs with {plan.keys:,};"
-        f" {found.cpu_first_met:.0f} µs for the first request of a key\n"
+        f" of a key's first request {found.met_few:.0f} and {found.met_many:.0f} µs (the least of {TIMES} times)\n"
         f"* slowest request, one after another: {median(found.slowest_swap_ms):.1f} ms while a snapshot is compiled and"
         f" swapped, {median(found.slowest_quiet_ms):.1f} ms without (medians of {plan.swaps} times)",
         promises(found.bounds()),

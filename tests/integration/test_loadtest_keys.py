@@ -21,7 +21,7 @@ def test_every_figure_is_there_and_every_promise_is_checked(tmp_path: Path) -> N
     assert done.stdout.count("| yes |") + done.stdout.count("| NO |") == 5
     found = json.loads(kept.read_text())
     assert found["plan"]["keys"] == 20_000
-    for figure in ("one_connection", "connections", "cpu_few", "cpu_many", "cpu_first_met", "private_bytes"):
+    for figure in ("one_connection", "connections", "cpu_few", "cpu_many", "met_few", "met_many", "private_bytes"):
         assert found[figure] > 0, figure
     assert len(found["swap_seconds"]) == len(found["slowest_swap_ms"]) == len(found["slowest_quiet_ms"]) == 1
 

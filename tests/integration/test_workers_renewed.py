@@ -4,7 +4,8 @@ import json
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -101,18 +102,23 @@ def test_a_connection_that_nobody_uses_holds_up_a_leaving_worker_for_the_bound_a
         assert connection.recv(1) == b""
 
 
-def test_a_stream_that_outlasts_the_bound_ends_with_an_error_and_is_settled(house: House) -> None:
-    with closing(socket.create_connection(("127.0.0.1", house.port), 10)) as connection:
-        connection.settimeout(20)
-        connection.sendall(request({"tokens": 90, "chunks": 90, "chunk_ms": 100}, stream=True))
-        first = connection.recv(65_536)
-        assert b"200 OK" in first
+def test_what_outlasts_the_bound_ends_with_an_error_and_is_settled(house: House) -> None:
+    asked = {True: {"tokens": 90, "chunks": 90, "chunk_ms": 100}, False: {"tokens": 90, "latency_ms": 20_000}}
+    with ExitStack() as stack:
+        connections = {}
+        for stream, script in asked.items():
+            connection = stack.enter_context(closing(socket.create_connection(("127.0.0.1", house.port), 20)))
+            connection.sendall(request(script, stream=stream))
+            connections[stream] = connection
+        wait_for(lambda: house.holds() == len(asked), 10, "both are on their way")
         house.stop()
-        rest = first + b"".join(iter(lambda: connection.recv(65_536), b""))
-    assert b"was still answering when this gateway had to end" in rest
-    assert rest.rstrip().endswith(b"0")  # the last chunk of HTTP, after the error in the stream's own form
-    assert "1 requests outlast the bound of draining" in house.log.read_text()
+        told = {stream: b"".join(iter(partial(each.recv, 65_536), b"")) for stream, each in connections.items()}
+    for answer, status in ((told[True], b"200"), (told[False], b"502")):
+        assert answer.split()[1] == status
+        assert b"was still answering when this gateway had to end" in answer
+    assert told[True].rstrip().endswith(b"0")  # the last chunk of HTTP, after the error in the stream's own form
+    assert "2 requests outlast the bound of draining" in house.log.read_text()
     house.start()
     house.settled()
-    [row] = house.requests()
-    assert row["settlement"] == "estimated"
+    ends = {bool(row["stream"]): (row["settlement"], row["outcome"]) for row in house.requests()}
+    assert ends == {True: ("estimated", "upstream_error"), False: ("unsettled", "unknown")}
