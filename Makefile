@@ -59,9 +59,9 @@ image-replay: $(VENV)/.made ## The Dockerfile's steps carried out in a clean roo
 	@.ci/packages image
 	@$(PY) .ci/image/replay.py $(VENV)/image-base.tar
 
-fuzz: setup ## Every parser, FUZZ_SECONDS in all
-	@$(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) $(ARGS)
-	@printf "upstream: "; $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$RANDOM
+fuzz: setup ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another one each time)
+	@seed=$(or $(FUZZ_SEED),$$RANDOM); $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $$seed $(ARGS) \
+	  && printf "upstream: " && $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$seed
 
 chaos: setup ## kill -9 and renewal of everything under load, the long runs
 	@.ci/packages tests

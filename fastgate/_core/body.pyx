@@ -4,7 +4,7 @@
 leaves all others as they came.
 """
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -200,10 +200,12 @@ cdef class Scan:
 
     def _any_integer(self, int field):
         raw = self.raw(field)
-        if len(raw) <= 64:
-            number = Decimal(raw.decode())
-            if number.adjusted() < 19 and number == number.to_integral_value() and -(1 << 63) <= number < 1 << 63:
-                return int(number)
+        try:
+            number = Decimal(raw.decode() if len(raw) <= 64 else "NaN")
+        except InvalidOperation:  # its exponent is beyond those of Decimal itself
+            number = Decimal("NaN")
+        if number.adjusted() < 19 and number == number.to_integral_value() and -(1 << 63) <= number < 1 << 63:
+            return int(number)
         raise self._wrong(field, "an integer of at most 64 bits", "this number")
 
     def boolean(self, int field):

@@ -5,7 +5,7 @@ Nothing is expanded: what an API's client sends must not reach into the environm
 
 import json
 from collections import abc
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path as FilePath
 from typing import Any, Final, TypeVar, get_args
 
@@ -137,7 +137,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _fraction(text: str) -> _Number:
     """To JSON 5.0 and 5e0 are integers, too."""
-    number = Decimal(text)
+    try:
+        number = Decimal(text)
+    except InvalidOperation:  # its exponent is beyond those of Decimal itself
+        return _Number(text)
     if abs(number.adjusted()) > _MOST_DIGITS:
         return _Number(text)
     plain = f"{number:f}"

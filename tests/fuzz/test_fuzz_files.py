@@ -129,7 +129,9 @@ def check_changes(data: bytes) -> None:
 
 
 @target(
-    "objects", seeds=[b'{"id": "a", "team": "b", "budgets": [{"limit_usd": "5", "window": "day"}], "tags": {"a": "b"}}']
+    "objects",
+    seeds=[b'{"id": "a", "team": "b", "budgets": [{"limit_usd": "5", "window": "day"}], "tags": {"a": "b"}}'],
+    tokens=[b"1e400", b"9e99999999999999999999", b"1e-99999999999999999999", b"NaN"],
 )
 def check_objects(data: bytes) -> None:
     """An object as it came is read, or refused with problems; what was read says the same when it is read again."""
