@@ -10,7 +10,7 @@ from array import array
 from contextlib import suppress
 from pathlib import Path
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t, uint8_t
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t, uint8_t
 from libc.string cimport memcpy, memset
 from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
@@ -267,6 +267,8 @@ cdef uint64_t _last_sequence(Segment segment) except? 0:
 cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
     """Whether an event can lie there, whole, in ``room`` bytes, with marks that have names."""
     if room < sizeof(Event) or not sizeof(Event) <= event.size <= MAX_EVENT or event.size > room:
+        return False
+    if event.sequence > <uint64_t>INT64_MAX:
         return False
     return event.settlement < SETTLEMENT_COUNT and event.outcome < OUTCOME_COUNT and event.tier < TIER_COUNT
 
