@@ -15,14 +15,16 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
+from fastgate._core.windows import Period
 
 OWNERS: Final = ("provider:k/p", "key:k", "team:t", "customer:c")
 LIMIT: Final = 10**15
-MONTH: Final = 6
+MONTH: Final = Period(6)
 AMOUNT, COST = 1000, 700
 BATCH: Final = 500
 """Fits into the segment that ``prepare`` keeps ready, whatever was written before."""
@@ -74,7 +76,7 @@ class Budgets:
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(folder), self.owner.slot)
         cells = [self.arena.cell(f"{owner}/month/default") for owner in OWNERS]
-        self.levels = Levels(self.arena, [(cell, LIMIT, MONTH, 1) for cell in cells])
+        self.levels = Levels(self.arena, [Level(cell, LIMIT, MONTH) for cell in cells])
         self.draft = Draft(key="k", team="t", customer="c", provider="p", model="m", dialect="openai-chat")
 
     def pair(self, now_ns: int) -> None:
@@ -135,4 +137,4 @@ def test_every_pair_was_counted(budgets: Budgets) -> None:
         budgets.pair(time.time_ns())
     for owner in OWNERS:
         cell = budgets.arena.cell(f"{owner}/month/default")
-        assert budgets.arena.read_cell(cell, MONTH, 1, time.time_ns())[:3] == (BATCH * COST, 0, 0)
+        assert budgets.arena.read_cell(cell, MONTH, time.time_ns())[:3] == (BATCH * COST, 0, 0)

@@ -11,16 +11,16 @@ from pathlib import Path
 from xxhash import xxh64_intdigest
 
 from libc.errno cimport EINTR, ENOSPC, errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strerror
 from posix.mman cimport MAP_FAILED, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
 from fastgate._core.layout cimport (
     BUCKETS, CELLS_PER_CHUNK, CHUNK, CHUNK_CELLS, CHUNK_RECORDS, CHUNKS, CHUNKS_AT, DIRECTORY_AT, INDEX_AT,
     LAYOUT, MAX_ID, Cell, Header, fg_add, fg_cas, fg_cas32, fg_cas_signed, fg_cas_word, fg_load, fg_load32,
-    fg_load_signed, fg_load_word, fg_store, fg_word,
+    fg_load_signed, fg_load_word, fg_store, fg_word, WINDOW_SHIFT,
 )
-from fastgate._core.windows cimport window_index, window_start, LIFETIME
+from fastgate._core.windows cimport Period, Window
 
 cdef extern from "fcntl.h" nogil:
     int posix_fallocate(int fd, int64_t offset, int64_t length)
@@ -197,36 +197,37 @@ cdef class Arena:
                 link = cell_at(self, link - 1).next
         return found
 
-    def read_cell(self, uint32_t cell, int window, int every, int64_t now_ns) -> tuple[int, int, int, int]:
+    def read_cell(self, uint32_t cell, Period period not None, int64_t now_ns) -> tuple[int, int, int, int]:
         """``(spent, held, overrun, resets_at)``: nano-USD in the window of ``now_ns``; Unix ns, 0 where it never resets."""
         cdef Cell *at = cell_at(self, cell)
         cdef int64_t anchor = fg_load_signed(&at.anchor_ns)
-        cdef int64_t index = window_index(window, every, anchor, now_ns)
+        cdef Window window
         cdef fg_word used, spent
+        period.find(anchor, now_ns, &window)
         while True:  # a settlement changes one after the other: read until neither moved
             used = fg_load_word(&at.used)
             spent = fg_load_word(&at.spent)
             if fg_load_word(&at.used).tag == used.tag:
                 break
-        cdef int64_t settled = spent.amount if <int64_t>(spent.tag >> 36) >= index else 0
-        cdef int64_t taken = used.amount if <int64_t>(used.tag >> 36) >= index else 0
-        cdef int64_t resets = 0
-        if window != LIFETIME and anchor != 0:
-            resets = window_start(window, every, anchor, index + 1)
+        cdef int64_t settled = spent.amount if <int64_t>(spent.tag >> WINDOW_SHIFT) >= window.number else 0
+        cdef int64_t taken = used.amount if <int64_t>(used.tag >> WINDOW_SHIFT) >= window.number else 0
+        cdef int64_t resets = 0 if anchor == 0 or window.end_ns == INT64_MAX else window.end_ns
         return settled, max(taken - settled, 0), fg_load_signed(&at.overrun), resets
 
     def anchor(self, uint32_t cell) -> int:
         """When the cell was first used, in Unix nanoseconds; 0: never."""
         return fg_load_signed(&cell_at(self, cell).anchor_ns)
 
-    def restore_cell(self, uint32_t cell, int window, int every, int64_t anchor_ns, int64_t spent, int64_t now_ns) -> bool:
+    def restore_cell(self, uint32_t cell, Period period not None, int64_t anchor_ns, int64_t spent, int64_t now_ns) -> bool:
         """Set a cell that was never used to what the ledger knows; false, and nothing changed, where it has been used.
 
         The first use is set last: who is killed before is followed by one that does it all again.
         """
         cdef Cell *at = cell_at(self, cell)
+        cdef Window window
         cdef fg_word full
-        full.amount, full.tag = spent, <uint64_t>window_index(window, every, anchor_ns, now_ns) << 36
+        period.find(anchor_ns, now_ns, &window)
+        full.amount, full.tag = spent, <uint64_t>window.number << WINDOW_SHIFT
         if anchor_ns == 0 or fg_load_signed(&at.anchor_ns) != 0:
             return False
         if not fg_cas_word(&at.used, fg_load_word(&at.used), full) or not fg_cas_word(&at.spent, fg_load_word(&at.spent), full):

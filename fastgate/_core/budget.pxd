@@ -1,28 +1,16 @@
 from libc.stdint cimport int64_t, uint32_t
 
-from fastgate._core.arena cimport Arena
 from fastgate._core.journal cimport Draft, Event, Journal
-from fastgate._core.layout cimport MAX_LEVELS, Record
+from fastgate._core.layout cimport Record
+from fastgate._core.levels cimport Levels
 from fastgate._core.owner cimport Owner
 from fastgate._core.price cimport Usage
-
-
-cdef class Levels:
-    cdef readonly Arena arena
-    cdef int count
-    cdef uint32_t cells[MAX_LEVELS]
-    cdef int64_t limits[MAX_LEVELS]
-    cdef int kinds[MAX_LEVELS]
-    cdef int every[MAX_LEVELS]
-    cdef int64_t anchors[MAX_LEVELS]    # the window last seen: what it was counted from, its number, where it begins and ends
-    cdef uint32_t numbers[MAX_LEVELS]
-    cdef int64_t begins[MAX_LEVELS]
-    cdef int64_t ends[MAX_LEVELS]
 
 
 cdef class Hold:
     cdef Owner owner
     cdef Journal journal
+    cdef Levels levels
     cdef uint32_t number
     cdef bint open
 
@@ -34,4 +22,5 @@ cdef class Hold:
     cdef void _void(self)
 
 
-cdef Event *stage_event(Journal journal, Record *record, int64_t actual) noexcept
+cdef void count_actuals(Record *record, int64_t actual) noexcept nogil
+cdef Event *stage_event(Journal journal, Record *record) noexcept

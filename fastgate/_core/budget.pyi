@@ -1,9 +1,7 @@
 """Budgets: hold all levels or none, settle once, void. Amounts are nano-USD, times Unix nanoseconds."""
 
-from collections.abc import Sequence
-
-from fastgate._core.arena import Arena
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Levels
 from fastgate._core.owner import Owner
 from fastgate._core.price import Usage
 
@@ -20,18 +18,15 @@ OUTCOME_FAILED: int
 OUTCOME_UNKNOWN: int
 OUTCOME_RESET: int
 
-class Levels:
-    arena: Arena
-    def __init__(self, arena: Arena, levels: Sequence[tuple[int, int, int, int]]) -> None: ...
-    def __len__(self) -> int: ...
-    def left(self, now_ns: int) -> int | None: ...
-
 class Hold:
     @property
     def amount(self) -> int: ...
     @property
+    def output_tokens(self) -> int: ...
+    @property
     def is_open(self) -> bool: ...
     def sent(self) -> None: ...
+    def grow(self, amount: int, output_tokens: int) -> int | None: ...
     def settle(
         self,
         actual: int,
@@ -57,5 +52,8 @@ def hold(
     now_ns: int,
     request_id: bytes,
     stream: bool = False,
+    *,
+    input_tokens: int = 0,
+    output_tokens: int = 0,
 ) -> Hold | int: ...
 def reset(owner: Owner, journal: Journal, levels: Levels, draft: Draft, now_ns: int, request_id: bytes) -> int: ...

@@ -1,8 +1,11 @@
-"""Budgets: hold all levels or none, settle once, void.
+"""Budgets and limits: hold all levels or none, let a hold grow, settle it once, void it.
 
 A hold is taken level by level, narrowest first, after a check of all of them that writes nothing. While the levels are being
 taken the owner's slot names the record (``inflight``), so that another request which finds a level full can tell amounts that
 are committed from amounts that may be taken back at once: it is rejected only by committed ones, else told to try again.
+
+What a hold takes of a level is an amount of the level's unit. A stream takes its hold in instalments: it grows, by the same rules,
+in the windows in which it was admitted.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
@@ -11,19 +14,23 @@ from libc.string cimport memcpy
 from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
 from fastgate._core.journal cimport ERROR, Draft, Event, Journal, append_text
 from fastgate._core.layout cimport (
-    HELD, HOLDING, MAX_LEVELS, SETTLING, Cell, Record, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed, fg_load_word,
-    fg_plus, fg_store, fg_word,
+    GROWING, HELD, HOLDING, INPUT, MAX_LEVELS, OPEN, OUTPUT, REQUESTS, SEQUENCES, SETTLING, SHRINKING, TOKENS, UNITS, USD, Cell,
+    Record, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed, fg_load_word, fg_plus, fg_store, fg_word,
 )
+from fastgate._core.levels cimport Levels, Standing, limit_of, used_in
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.price cimport Usage
-from fastgate._core.steps cimport free_record, help_owner, make_tag, put_progress, settle_steps, void_steps
-from fastgate._core.windows cimport LIFETIME, window_index, window_start
+from fastgate._core.steps cimport (
+    close_window, free_record, grown_of, held_of, help_owner, make_tag, put_progress, settle_steps, shrink_steps, state_of,
+    turn_side, void_steps, window_of, word_of,
+)
 
 from fastgate._core.arena import ArenaFull
 
 cdef enum:
     TAKEN = -1
     AGAIN = -2
+    UNSETTLED = 3   # of journal.SETTLEMENTS
 
 CONTENDED = AGAIN
 
@@ -31,111 +38,72 @@ SETTLED_NONE, SETTLED_EXACT, SETTLED_ESTIMATED, SETTLED_UNSETTLED = range(4)
 OUTCOME_OK, OUTCOME_REJECTED, OUTCOME_UPSTREAM_ERROR, OUTCOME_CLIENT_GONE, OUTCOME_FAILED, OUTCOME_UNKNOWN, OUTCOME_RESET = range(7)
 
 
-cdef class Levels:
-    """The budgets that a request must pass, narrowest first: ``(cell, limit in nano-USD, window kind, every)`` each."""
-
-    def __cinit__(self, Arena arena, levels):
-        self.arena = arena
-        self.count = len(levels)
-        if self.count > MAX_LEVELS:
-            raise ValueError(f"a request can be bound by {MAX_LEVELS} budgets at once, not {self.count}")
-        for i, (cell, limit, kind, every) in enumerate(levels):
-            self.cells[<int>i], self.limits[<int>i], self.kinds[<int>i], self.every[<int>i] = cell, limit, kind, every
-
-    def __len__(self) -> int:
-        return self.count
-
-    def left(self, int64_t now_ns):
-        """Nano-USD that the tightest level has left (settled and held taken off), None without levels; may be negative."""
-        cdef int64_t tightest = 0, left
-        cdef int i
-        for i in range(self.count):
-            left = self.limits[i] - _used(self, i, now_ns, NULL)
-            if i == 0 or left < tightest:
-                tightest = left
-        return tightest if self.count else None
-
-
-cdef uint32_t _window(Levels levels, int i, int64_t now_ns) noexcept nogil:
-    """The number of the window of ``now_ns`` at level ``i``; calendars are asked once per window, not per request."""
-    cdef int64_t anchor = fg_load_signed(&cell_at(levels.arena, levels.cells[i]).anchor_ns)
-    cdef int kind = levels.kinds[i], every = levels.every[i]
-    if kind == LIFETIME or anchor == 0:
-        return 1
-    if anchor != levels.anchors[i] or now_ns < levels.begins[i] or now_ns >= levels.ends[i]:
-        levels.anchors[i] = anchor
-        levels.numbers[i] = <uint32_t>window_index(kind, every, anchor, now_ns)
-        levels.begins[i] = window_start(kind, every, anchor, levels.numbers[i])
-        levels.ends[i] = window_start(kind, every, anchor, levels.numbers[i] + 1)
-    return levels.numbers[i]
-
-
-cdef int64_t _used(Levels levels, int i, int64_t now_ns, uint32_t *window) noexcept nogil:
-    """Settled plus held of level ``i`` in the window of ``now_ns``, or in a later one that another process opened already."""
-    cdef Cell *cell = cell_at(levels.arena, levels.cells[i])
-    cdef uint32_t index = _window(levels, i, now_ns)
-    cdef fg_word word = fg_load_word(&cell.used)
-    cdef uint32_t have = word.tag >> 36
-    if window != NULL:
-        window[0] = have if have > index else index
-    return word.amount if have >= index else 0
-
-
 cdef int64_t _tentative(Owner owner, uint32_t cell) noexcept nogil:
     """At least what others have taken of ``cell`` and may take back at once; -1 where that cannot be told now."""
     cdef int64_t total = 0, amount
     cdef uint64_t inflight
-    cdef uint32_t slot, i, levels
-    cdef Record *record
-    cdef bint touches
+    cdef uint32_t slot
     for slot in range(<uint32_t>fg_load(&owner.arena.header.owners)):
         inflight = fg_load(&slot_at(owner.arena, slot).inflight)
         if slot == owner.slot or <uint32_t>inflight == 0:
             continue
-        record = record_at(owner.arena, <uint32_t>inflight - 1)
-        amount = fg_load_signed(&record.amount)
-        levels = record.levels
-        touches = False
-        for i in range(levels if levels < MAX_LEVELS else MAX_LEVELS):
-            touches |= record.cells[i] == cell
+        amount = _may_return(record_at(owner.arena, <uint32_t>inflight - 1), cell)
         if fg_load(&slot_at(owner.arena, slot).inflight) != inflight:
             return -1
-        if touches:
-            total = fg_plus(total, amount)
+        total = fg_plus(total, amount)
     return total
 
 
-cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, int64_t now_ns) noexcept nogil:
-    """``i`` where committed amounts alone leave no room at level ``i``, else AGAIN."""
-    cdef fg_word *word = &cell_at(levels.arena, levels.cells[i]).used
-    cdef uint64_t before = fg_load_word(word).tag
-    cdef int64_t used = _used(levels, i, now_ns, NULL)
-    cdef int64_t tentative = _tentative(owner, levels.cells[i])
-    if tentative < 0 or fg_load_word(word).tag != before:
+cdef int64_t _may_return(Record *record, uint32_t cell) noexcept nogil:
+    """What a record that is being held, or grows, takes of ``cell``."""
+    cdef int state = state_of(fg_load(&record.progress))
+    cdef int64_t *held = held_of(record)
+    cdef int64_t *grown = grown_of(record)
+    cdef int64_t total = 0
+    cdef uint32_t i, unit
+    for i in range(record.levels if record.levels < MAX_LEVELS else MAX_LEVELS):
+        if record.cells[i] == cell:
+            unit = record.units[i] if record.units[i] < UNITS else 0
+            total = fg_plus(total, grown[unit] - held[unit] if state == GROWING or state == SHRINKING else held[unit])
+    return total
+
+
+cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, uint32_t window) noexcept nogil:
+    """``i`` where committed amounts alone leave no room for ``amount`` at level ``i`` in ``window``, else AGAIN."""
+    cdef Standing *level = levels.at + i
+    cdef Cell *cell = cell_at(levels.arena, level.cell)
+    cdef uint64_t before = fg_load_word(&cell.used).tag
+    cdef int64_t used = used_in(cell, window)
+    cdef int64_t tentative = _tentative(owner, level.cell)
+    if tentative < 0 or fg_load_word(&cell.used).tag != before:
         return AGAIN
-    return i if amount > fg_plus(levels.limits[i], -fg_plus(used, -tentative)) else AGAIN
+    return i if amount > fg_plus(limit_of(level, cell), -fg_plus(used, -tentative)) else AGAIN
 
 
 cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t now_ns) noexcept nogil:
     """Add the hold to level ``i`` where it fits; false, and nothing changed, where it does not."""
-    cdef Cell *cell = cell_at(levels.arena, levels.cells[i])
-    cdef uint64_t sequence = next_sequence(owner)
-    cdef uint32_t window
+    cdef Standing *level = levels.at + i
+    cdef Cell *cell = cell_at(levels.arena, level.cell)
+    cdef int64_t amount = held_of(record)[level.unit]
     cdef int64_t used
+    cdef uint64_t window
     cdef fg_word seen, wanted
     if fg_load_signed(&cell.anchor_ns) == 0:
         fg_cas_signed(&cell.anchor_ns, 0, now_ns)
     while True:
         seen = fg_load_word(&cell.used)
-        used = _used(levels, i, now_ns, &window)
-        if fg_load_word(&cell.used).tag != seen.tag:
-            continue
-        if record.amount > levels.limits[i] - used:
+        window = window_of(seen) if window_of(seen) > level.number else level.number
+        used = seen.amount if window_of(seen) == window else 0
+        if not level.soft and amount > fg_plus(limit_of(level, cell), -used):
             return False
-        record.windows[i] = window
-        put_progress(owner, record, HOLDING, i, sequence)
-        wanted.amount = used + record.amount
-        wanted.tag = make_tag(window, owner.slot, sequence)
+        if window_of(seen) < window:
+            put_progress(owner, record, HOLDING, i, 0)  # what is kept bears a number of its own: no step may be pending
+            if not close_window(owner, cell, seen):
+                continue
+        record.windows[i] = <uint32_t>window
+        wanted.amount = fg_plus(used, amount)
+        wanted.tag = make_tag(window, owner.slot, next_sequence(owner))
+        put_progress(owner, record, HOLDING, i, owner.me.sequence & SEQUENCES)
         help_owner(owner, seen.tag)
         if fg_cas_word(&cell.used, seen, wanted):
             return True
@@ -145,11 +113,16 @@ cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int6
     """TAKEN, AGAIN, or the level that is full; the record is HELD, or as it was."""
     cdef int i = 0
     cdef bint fits = True
+    cdef Standing *level
+    cdef Cell *cell
+    cdef int64_t *amounts = held_of(record)
     for i in range(levels.count):
-        if record.amount > levels.limits[i] - _used(levels, i, now_ns, &record.windows[i]):
-            return _justify(owner, levels, i, record.amount, now_ns)
+        level = levels.at + i
+        cell = cell_at(levels.arena, level.cell)
+        if not level.soft and amounts[level.unit] > fg_plus(limit_of(level, cell), -used_in(cell, level.number)):
+            return _justify(owner, levels, i, amounts[level.unit], level.number)
     put_progress(owner, record, HOLDING, 0, 0)
-    fg_store(&owner.me.inflight, ((owner.me.inflight >> 32) + 1) << 32 | (number + 1))
+    _announce(owner, number)
     for i in range(levels.count):
         fits = _take_level(owner, levels, record, i, now_ns)
         if not fits:
@@ -157,27 +130,91 @@ cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int6
             break
     if fits:
         put_progress(owner, record, HELD, 0, 0)
+    _retract(owner)
+    return TAKEN if fits else _justify(owner, levels, i, amounts[levels.at[i].unit], levels.at[i].number)
+
+
+cdef inline void _announce(Owner owner, uint32_t number) noexcept nogil:
+    fg_store(&owner.me.inflight, ((owner.me.inflight >> 32) + 1) << 32 | (number + 1))
+
+
+cdef inline void _retract(Owner owner) noexcept nogil:
     fg_store(&owner.me.inflight, (owner.me.inflight >> 32) << 32)
-    return TAKEN if fits else _justify(owner, levels, i, record.amount, now_ns)
+
+
+cdef bint _grow_level(Owner owner, Levels levels, Record *record, int i) noexcept nogil:
+    """Add what is prepared to level ``i`` where it fits; false, and nothing changed, where it does not."""
+    cdef Standing *level = levels.at + i
+    cdef Cell *cell = cell_at(levels.arena, level.cell)
+    cdef int64_t more = grown_of(record)[level.unit] - held_of(record)[level.unit]
+    cdef uint32_t window = record.windows[i]
+    cdef fg_word *word
+    cdef fg_word seen, wanted
+    while True:
+        word = word_of(cell, window)
+        if word == NULL:
+            return True  # that window is long gone: the amount will be in the ledger alone
+        seen = fg_load_word(word)
+        if window_of(seen) != window:
+            continue  # it has just turned
+        if not level.soft and more > fg_plus(limit_of(level, cell), -seen.amount):
+            return False
+        wanted.amount = fg_plus(seen.amount, more)
+        wanted.tag = make_tag(window, owner.slot, next_sequence(owner))
+        put_progress(owner, record, GROWING, i, owner.me.sequence & SEQUENCES)
+        help_owner(owner, seen.tag)
+        if fg_cas_word(word, seen, wanted):
+            return True
+
+
+cdef int _grow(Owner owner, Levels levels, Record *record, uint32_t number) noexcept nogil:
+    """TAKEN, AGAIN, or the level that is full; the record is HELD, with more or as it was."""
+    cdef int i = 0
+    cdef bint fits = True
+    cdef int64_t *held = held_of(record)
+    cdef int64_t *grown = grown_of(record)
+    cdef uint32_t unit
+    put_progress(owner, record, GROWING, 0, 0)
+    _announce(owner, number)
+    for i in range(levels.count):
+        unit = levels.at[i].unit
+        if grown[unit] == held[unit]:
+            continue
+        fits = _grow_level(owner, levels, record, i)
+        if not fits:
+            shrink_steps(owner, record, i - 1)
+            break
+    if fits:
+        turn_side(owner, record)
+    _retract(owner)
+    if fits:
+        return TAKEN
+    unit = levels.at[i].unit
+    return _justify(owner, levels, i, grown[unit] - held[unit], record.windows[i])
 
 
 def hold(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t amount,
-         int64_t now_ns, bytes request_id not None, bint stream=False):
-    """Take ``amount`` nano-USD of every level or of none.
+         int64_t now_ns, bytes request_id not None, bint stream=False, *, int64_t input_tokens=0, int64_t output_tokens=0):
+    """Take ``amount`` nano-USD, one request and its tokens of every level that counts them, or nothing of any.
 
     Returns the :class:`Hold`; or the number of the level that has no room; or ``CONTENDED``: the only thing in the way is a hold
     of another process that may be taken back at once, so try again. Raises ArenaFull. ``request_id`` has 16 bytes.
     """
-    if amount < 0 or len(request_id) != 16:
+    if amount < 0 or input_tokens < 0 or output_tokens < 0 or len(request_id) != 16:
         raise ValueError("a hold is not negative and its request id has 16 bytes")
+    levels.ask(now_ns)
     cdef uint32_t number = <uint32_t>owner.take_record()
     cdef Record *record = record_at(owner.arena, number)
     cdef Event *event = <Event *>record.event
-    cdef int verdict
-    record.amount = amount
+    cdef int64_t *amounts = held_of(record)
+    cdef int verdict, i
+    amounts[<int>USD], amounts[<int>REQUESTS], amounts[<int>OPEN] = amount, 1, 1
+    amounts[<int>INPUT], amounts[<int>OUTPUT] = input_tokens, output_tokens
+    amounts[<int>TOKENS] = fg_plus(input_tokens, output_tokens)
     record.levels = levels.count
     record.sent = 0
-    memcpy(record.cells, levels.cells, sizeof(levels.cells))
+    for i in range(levels.count):
+        record.cells[i], record.units[i] = levels.at[i].cell, levels.at[i].unit
     memcpy(event, draft.raw, draft.length)
     memcpy(event.request_id, <const char *>request_id, 16)
     event.started_us = now_ns // 1000
@@ -192,7 +229,7 @@ def hold(Owner owner not None, Journal journal not None, Levels levels not None,
         owner.give_record(number)
         return verdict
     cdef Hold taken = Hold.__new__(Hold)
-    taken.owner, taken.journal, taken.number, taken.open = owner, journal, number, True
+    taken.owner, taken.journal, taken.levels, taken.number, taken.open = owner, journal, levels, number, True
     return taken
 
 
@@ -207,14 +244,19 @@ cdef class Hold:
             return
         if self.record().sent:
             self._write_event(None, SETTLED_UNSETTLED, OUTCOME_UNKNOWN, 0, 0, 0, 0, 0, b"")
-            self._finish(self.record().amount)
+            self._finish(held_of(self.record())[<int>USD])
         else:
             self._void()
 
     @property
     def amount(self) -> int:
         """Nano-USD held."""
-        return self.record().amount
+        return held_of(self.record())[<int>USD]
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens of output that are held for."""
+        return held_of(self.record())[<int>OUTPUT]
 
     @property
     def is_open(self) -> bool:
@@ -224,6 +266,28 @@ cdef class Hold:
     def sent(self) -> None:
         """From here on the provider may have seen the request: a crash leaves the hold as unsettled, not void."""
         self.record().sent = 1
+
+    def grow(self, int64_t amount, int64_t output_tokens):
+        """Hold ``amount`` nano-USD and ``output_tokens`` more, of every level or of none; None where that is done.
+
+        Else as :func:`hold`: the number of the level that has no room, or ``CONTENDED``.
+        """
+        if not self.open or amount < 0 or output_tokens < 0:
+            raise ValueError("only a hold that is open grows")
+        cdef Record *record = self.record()
+        cdef int64_t *held = held_of(record)
+        cdef int64_t *grown = grown_of(record)
+        cdef int verdict, unit
+        for unit in range(UNITS):
+            grown[unit] = held[unit]
+        grown[<int>USD] = fg_plus(held[<int>USD], amount)
+        grown[<int>OUTPUT] = fg_plus(held[<int>OUTPUT], output_tokens)
+        grown[<int>TOKENS] = fg_plus(held[<int>TOKENS], output_tokens)
+        with nogil:
+            verdict = _grow(self.owner, self.levels, record, self.number)
+        if verdict != TAKEN:
+            return verdict
+        return None
 
     def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, *, int64_t duration_us=0,
                int64_t upstream_us=0, int64_t ttft_us=0, int64_t overhead_us=0, str error=""):
@@ -264,7 +328,8 @@ cdef class Hold:
         record.event_size = append_text(event, <uint32_t>record.event_size, ERROR, error, len(error))
 
     cdef void _finish(self, int64_t actual):
-        cdef Event *place = stage_event(self.journal, self.record(), actual)
+        count_actuals(self.record(), actual)
+        cdef Event *place = stage_event(self.journal, self.record())
         if place == NULL:
             self.owner.me.journal_dropped += 1
             self.owner.me.dropped_nano += actual
@@ -281,6 +346,21 @@ cdef class Hold:
                 self.journal.commit(place)
             free_record(record)
             self.owner.give_record(self.number)
+
+
+cdef void count_actuals(Record *record, int64_t actual) noexcept nogil:
+    """What is settled, by unit: tokens by the event, by the hold where they are as unknown as the cost."""
+    cdef Event *event = <Event *>record.event
+    cdef int64_t *held = held_of(record)
+    cdef int64_t *tokens = event.tokens
+    record.actuals[<int>USD] = actual
+    record.actuals[<int>REQUESTS], record.actuals[<int>OPEN] = 1, 0
+    if event.settlement == UNSETTLED:
+        memcpy(record.actuals + <int>INPUT, held + <int>INPUT, 3 * sizeof(int64_t))
+        return
+    record.actuals[<int>INPUT] = tokens[0] + tokens[1] + tokens[2] + tokens[3] + tokens[6] + tokens[8]
+    record.actuals[<int>OUTPUT] = tokens[4] + tokens[5] + tokens[7]
+    record.actuals[<int>TOKENS] = fg_plus(record.actuals[<int>INPUT], record.actuals[<int>OUTPUT])
 
 
 def reset(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t now_ns,
@@ -300,11 +380,12 @@ def reset(Owner owner not None, Journal journal not None, Levels levels not None
     cdef Record *record = taken.record()
     cdef fg_word spent = fg_load_word(&cell_at(owner.arena, record.cells[0]).spent)
     cdef Event *place
-    if spent.amount == 0 or spent.tag >> 36 != record.windows[0]:
+    if spent.amount == 0 or window_of(spent) != record.windows[0]:
         taken.void()
         return 0
     taken._write_event(None, SETTLED_NONE, OUTCOME_RESET, 0, 0, 0, 0, 0, b"")
-    place = stage_event(journal, record, -spent.amount)
+    count_actuals(record, -spent.amount)
+    place = stage_event(journal, record)
     if place == NULL:
         taken.void()
         raise ArenaFull("there is no space for the event of a reset")
@@ -312,13 +393,14 @@ def reset(Owner owner not None, Journal journal not None, Levels levels not None
     return spent.amount
 
 
-cdef Event *stage_event(Journal journal, Record *record, int64_t actual) noexcept:
+cdef Event *stage_event(Journal journal, Record *record) noexcept:
     """Write the record's event behind the journal's committed offset and note the place; NULL where there is no space."""
     cdef Event *event = <Event *>record.event
     cdef Event *place = NULL
+    cdef int64_t actual = record.actuals[<int>USD], held = held_of(record)[<int>USD]
     event.cost_nano = actual
-    event.overrun_nano = actual - record.amount if actual > record.amount else 0
-    record.actual = actual
+    event.hold_nano = held
+    event.overrun_nano = actual - held if actual > held else 0
     record.journal_serial = 0
     try:
         place = journal.reserve(<uint32_t>record.event_size)

@@ -14,7 +14,7 @@ from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
 from fastgate._core.journal cimport OUTCOME_COUNT, SETTLEMENT_COUNT, STRINGS, TIER_COUNT, Event
 from fastgate._core.layout cimport (
     BUCKETS, CELLS_PER_CHUNK, CHUNK, CHUNK_CELLS, CHUNK_NONE, CHUNK_RECORDS, CHUNKS, CHUNKS_AT, FREE, INDEX_AT, MAX_EVENT,
-    MAX_ID, MAX_LEVELS, OWNERS, RECORDS_PER_CHUNK, SETTLING, VOIDING, Cell, Record,
+    MAX_ID, MAX_LEVELS, OWNERS, RECORDS_PER_CHUNK, SETTLING, SHRINKING, UNITS, USD, Cell, Record,
 )
 from fastgate._core.steps cimport state_of, step_of
 
@@ -114,17 +114,20 @@ cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
     cdef Event *event = <Event *>record.event
     cdef uint64_t text = sizeof(Event)
     cdef int state = state_of(record.progress)
-    cdef int steps
+    cdef int steps, unit
     cdef uint32_t level
-    if state > VOIDING or record.levels > MAX_LEVELS or record.amount < 0:
+    if state > SHRINKING or record.levels > MAX_LEVELS:
         return False
-    if state == SETTLING and record.actual < 0 and event.outcome != RESET:
+    for unit in range(UNITS):
+        if record.amounts[0][unit] < 0 or record.amounts[1][unit] < 0:
+            return False
+    if state == SETTLING and record.actuals[<int>USD] < 0 and event.outcome != RESET:
         return False
     steps = (2 if state == SETTLING else 1) * <int>record.levels
     if step_of(record.progress) >= (steps if steps else 1):
         return False
     for level in range(record.levels):
-        if not _is_cell(arena, record.cells[level]):
+        if not _is_cell(arena, record.cells[level]) or record.units[level] >= UNITS:
             return False
     for level in range(STRINGS):
         text += event.lengths[level]

@@ -2,9 +2,9 @@
 
     0          header (one page)
     4 KiB      owners: 1,024 slots of 128 bytes
-    256 KiB    index: 262,144 buckets, each the number of a cell, chained
-    1.5 MiB    directory: what each chunk holds
-    2 MiB      chunks of 1 MiB, appended as needed: cells or records. Nothing ever moves
+    256 KiB    index: 524,288 buckets, each the number of a cell, chained
+    2.25 MiB   directory: what each chunk holds
+    2.5 MiB    chunks of 1 MiB, appended as needed: cells or records. Nothing ever moves
 
 A change of anything here is a change of ``LAYOUT``.
 """
@@ -32,23 +32,37 @@ cdef extern from "atomics.h" nogil:
 
 
 cdef enum:
-    LAYOUT = 1
+    LAYOUT = 2
     OWNERS = 1024
     OWNERS_AT = 4096
-    BUCKETS = 262144
+    BUCKETS = 524288
     INDEX_AT = 262144
     CHUNKS = 16384
-    DIRECTORY_AT = 1572864
-    CHUNKS_AT = 2097152
+    DIRECTORY_AT = 2359296
+    CHUNKS_AT = 2621440
     CHUNK = 1048576
     CELL = 256
     CELLS_PER_CHUNK = 4096
-    RECORD = 2048
-    RECORDS_PER_CHUNK = 512
-    MAX_LEVELS = 16
+    RECORD = 2560
+    RECORDS_PER_CHUNK = 409
+    MAX_LEVELS = 32
     MAX_ID = 160
     MAX_EVENT = 1856
-    SEQUENCES = 0x3FFFFFF       # a tag is window << 36 | owner << 26 | sequence
+    # A tag is window << 34 | owner << 24 | sequence.
+    WINDOW_SHIFT = 34
+    OWNER_SHIFT = 24
+    SEQUENCES = 0xFFFFFF
+    WINDOWS = 0x3FFFFFFF
+
+cdef enum Unit:
+    """What a level counts. A request is one of REQUESTS, and one of OPEN until it ends."""
+    USD = 0       # nano-USD
+    REQUESTS = 1
+    INPUT = 2     # tokens
+    OUTPUT = 3    # tokens
+    TOKENS = 4    # both
+    OPEN = 5
+    UNITS = 6
 
 cdef enum ChunkKind:
     CHUNK_NONE = 0
@@ -57,10 +71,12 @@ cdef enum ChunkKind:
 
 cdef enum State:
     FREE = 0
-    HOLDING = 1   # taking the levels one by one; nothing has been sent
-    HELD = 2      # all levels taken
-    SETTLING = 3  # final: the amount and the event are written, the levels follow
-    VOIDING = 4   # giving back, from the level at `step` down to the first
+    HOLDING = 1    # taking the levels one by one; nothing has been sent
+    HELD = 2       # all levels taken
+    SETTLING = 3   # final: the amount and the event are written, the levels follow
+    VOIDING = 4    # giving back, from the level at `step` down to the first
+    GROWING = 5    # taking more at the levels, one by one
+    SHRINKING = 6  # giving back what growing took
 
 cdef struct Header:
     uint64_t magic
@@ -96,8 +112,10 @@ cdef struct Slot:
 cdef struct Cell:
     fg_word used                # settled plus held, in the window that the tag names
     fg_word spent               # settled
+    fg_word before              # what `used` came to in an earlier window, where late settlements still land
     int64_t anchor_ns           # first use: windows are counted from here
     int64_t overrun             # settled above holds, ever
+    uint64_t told               # window << 8 | the highest threshold, in percent, that was told in it
     uint64_t hash
     uint32_t next               # cell + 1 in the same bucket
     uint16_t length
@@ -105,13 +123,14 @@ cdef struct Cell:
     uint8_t id[MAX_ID]
 
 cdef struct Record:
-    uint64_t progress           # the one word that commits; see `budget.pyx`
-    int64_t amount              # held
-    int64_t actual              # to settle
+    uint64_t progress           # the one word that commits; see `steps.pyx`
+    int64_t amounts[2][UNITS]   # held: one side counts, the other is where a growth is prepared
+    int64_t actuals[UNITS]      # to settle
     uint32_t levels
     uint32_t sent               # whether the provider may have seen the request
     uint32_t cells[MAX_LEVELS]
     uint32_t windows[MAX_LEVELS]
+    uint8_t units[MAX_LEVELS]   # a Unit each
     uint64_t journal_serial     # where the event of a settlement stands, valid in SETTLING
     uint64_t journal_offset
     uint64_t event_size

@@ -1,9 +1,11 @@
 """Resolves the holds of owners that ended without doing it: exactly once, and again from where it stopped if it is killed itself.
 
-    HOLDING   nothing was sent: the levels taken so far are given back
-    HELD      void where nothing was sent; else the provider may bill it: settled at the hold, marked `unsettled`
-    SETTLING  final since its first store: finished, and its event committed where it was not
-    VOIDING   finished
+    HOLDING    nothing was sent: the levels taken so far are given back
+    HELD       void where nothing was sent; else the provider may bill it: settled at the hold, marked `unsettled`
+    GROWING    what it took is given back, then as HELD
+    SHRINKING  finished, then as HELD
+    SETTLING   final since its first store: finished, and its event committed where it was not
+    VOIDING    finished
 """
 
 from pathlib import Path
@@ -12,13 +14,15 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastgate._core.arena cimport Arena, record_at, slot_at
-from fastgate._core.budget cimport stage_event
+from fastgate._core.budget cimport count_actuals, stage_event
 from fastgate._core.journal cimport ERROR, STRINGS, Event, Journal, is_event
 from fastgate._core.layout cimport (
-    FREE, HELD, HOLDING, RECORDS_PER_CHUNK, SETTLING, Record, Slot, fg_load, fg_store, fg_store_signed,
+    FREE, GROWING, HELD, HOLDING, RECORDS_PER_CHUNK, SETTLING, SHRINKING, USD, Record, Slot, fg_load, fg_store, fg_store_signed,
 )
 from fastgate._core.owner cimport Owner
-from fastgate._core.steps cimport free_record, put_progress, settle_steps, state_of, step_of, void_steps, was_applied
+from fastgate._core.steps cimport (
+    free_record, held_of, put_progress, settle_steps, shrink_steps, state_of, step_of, void_steps, was_applied,
+)
 
 from fastgate._core.arena import ArenaError
 from fastgate._core.journal import open_segments, segments_of
@@ -69,6 +73,9 @@ cdef str _resolve(Owner me, Record *record, Journal journal):
         _commit_event(record, journal)
         free_record(record)
         return "finished"
+    if state == GROWING or state == SHRINKING:
+        shrink_steps(me, record, step if applied == (state == GROWING) else step - 1)
+        state = HELD
     if state == HELD and record.sent:
         _settle_unknown(me, record, journal)
         return "unsettled"
@@ -94,10 +101,12 @@ cdef _settle_unknown(Owner me, Record *record, Journal journal):
     for text in range(STRINGS):
         record.event_size += event.lengths[text]
     event.settlement, event.outcome = UNSETTLED, UNKNOWN
-    cdef Event *place = stage_event(journal, record, record.amount)
+    cdef int64_t amount = held_of(record)[<int>USD]
+    count_actuals(record, amount)
+    cdef Event *place = stage_event(journal, record)
     if place == NULL:
         me.me.journal_dropped += 1
-        me.me.dropped_nano += record.amount
+        me.me.dropped_nano += amount
     put_progress(me, record, SETTLING, 0, 0)
     settle_steps(me, record, 0)
     if place != NULL:

@@ -1,6 +1,6 @@
 from libc.stdint cimport int64_t
 
-cdef enum Window:
+cdef enum Kind:
     LIFETIME = 0
     SECOND = 1
     MINUTE = 2
@@ -10,5 +10,16 @@ cdef enum Window:
     MONTH = 6
     YEAR = 7
 
-cdef int64_t window_index(int kind, int every, int64_t anchor_ns, int64_t now_ns) noexcept nogil
-cdef int64_t window_start(int kind, int every, int64_t anchor_ns, int64_t index) noexcept nogil
+cdef struct Window:
+    int64_t number              # from 1
+    int64_t begin_ns
+    int64_t end_ns              # the next one's begin
+
+
+cdef class Period:
+    cdef readonly int kind
+    cdef readonly int every
+    cdef readonly object calendar
+    cdef Window latest          # of the calendar
+
+    cdef int find(self, int64_t anchor_ns, int64_t now_ns, Window *found) except -1

@@ -1,4 +1,12 @@
-"""Fixed windows counted from a first use; their kinds are those of ``fastgate.wire.snapshot.Window``."""
+"""Fixed windows, counted from a first use or as a calendar says; kinds as in ``fastgate.wire.snapshot.Window``."""
 
-def index_at(kind: int, every: int, anchor_ns: int, now_ns: int) -> int: ...
-def start_of(kind: int, every: int, anchor_ns: int, index: int) -> int: ...
+from collections.abc import Callable
+
+class Period:
+    kind: int
+    every: int
+    calendar: Callable[[int], tuple[int, int, int]] | None
+    def __init__(
+        self, kind: int, every: int = 1, calendar: Callable[[int], tuple[int, int, int]] | None = None
+    ) -> None: ...
+    def window(self, anchor_ns: int, now_ns: int) -> tuple[int, int, int]: ...

@@ -1,10 +1,11 @@
-"""Fixed windows counted from a first use.
+"""Fixed windows, counted from a first use or as a calendar says.
 
-A window is numbered from 1. Seconds to weeks are multiples of a length; months and years follow the calendar (UTC) from the
-anchor's day, clamped to the length of the month, so that a monthly window of January 31st turns on the last of February.
+A window is numbered from 1. From a first use, seconds to weeks are multiples of a length; months and years follow the calendar
+(UTC) from the anchor's day, clamped to the length of the month, so that a monthly window of January 31st turns on the last of
+February. Calendars in time zones are beyond this unit: a period that is aligned to one asks it, once per window.
 """
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 
 
 cdef int64_t NANO = 1_000_000_000
@@ -98,11 +99,37 @@ cdef int64_t window_index(int kind, int every, int64_t anchor_ns, int64_t now_ns
     return guess
 
 
-def index_at(int kind, int every, int64_t anchor_ns, int64_t now_ns):
-    """The number (from 1) of the window of ``kind`` x ``every`` that ``now_ns`` (Unix ns) lies in."""
-    return window_index(kind, every, anchor_ns, now_ns)
+cdef class Period:
+    """``Period(kind, every=1, calendar=None)``: how time is cut into windows.
 
+    ``calendar(now_ns)`` gives ``(number, begin_ns, end_ns)`` of the window that an instant lies in, its number rising with time;
+    without one, windows are counted from a budget's first use.
+    """
 
-def start_of(int kind, int every, int64_t anchor_ns, int64_t index):
-    """When window ``index`` begins, in Unix nanoseconds."""
-    return window_start(kind, every, anchor_ns, index)
+    def __cinit__(self, int kind, int every=1, calendar=None):
+        if not LIFETIME <= kind <= YEAR or every < 1:
+            raise ValueError(f"no window is {every} of kind {kind}")
+        self.kind, self.every = kind, every
+        self.calendar = None if kind == LIFETIME else calendar
+
+    cdef int find(self, int64_t anchor_ns, int64_t now_ns, Window *found) except -1:
+        """The window of ``now_ns`` for what was first used at ``anchor_ns``; 0: never, so that its first one begins."""
+        if self.kind == LIFETIME:
+            found.number, found.begin_ns, found.end_ns = 1, INT64_MIN, INT64_MAX
+        elif self.calendar is not None:
+            if now_ns < self.latest.begin_ns or now_ns >= self.latest.end_ns:
+                self.latest.number, self.latest.begin_ns, self.latest.end_ns = self.calendar(now_ns)
+            found[0] = self.latest
+        elif anchor_ns == 0:
+            found.number, found.begin_ns, found.end_ns = 1, INT64_MIN, INT64_MAX
+        else:
+            found.number = window_index(self.kind, self.every, anchor_ns, now_ns)
+            found.begin_ns = INT64_MIN if found.number == 1 else window_start(self.kind, self.every, anchor_ns, found.number)
+            found.end_ns = window_start(self.kind, self.every, anchor_ns, found.number + 1)
+        return 0
+
+    def window(self, int64_t anchor_ns, int64_t now_ns):
+        """``(number, begin_ns, end_ns)`` of the window that ``now_ns`` lies in; what has no end ends at the end of 64 bits."""
+        cdef Window found
+        self.find(anchor_ns, now_ns, &found)
+        return found.number, found.begin_ns, found.end_ns

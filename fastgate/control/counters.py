@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fastgate._core.arena import Arena
-from fastgate._core.windows import index_at, start_of
+from fastgate.budgets.periods import period_of
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
 from fastgate.ledger.resets import reset_since
@@ -45,7 +45,7 @@ def standing(arena: Arena, record: BudgetRecord) -> Standing:
     cell = arena.find(record.id)
     if cell is None:
         return Standing(record, 0, 0, 0, 0)
-    return Standing(record, *arena.read_cell(cell, record.window, record.every, time.time_ns()))
+    return Standing(record, *arena.read_cell(cell, period_of(record), time.time_ns()))
 
 
 class FirstUses:
@@ -132,8 +132,8 @@ def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, 
     now = time.time_ns()
     wanted, budgets = [], []
     for record, anchor in missing:
-        index = index_at(record.window, record.every, anchor, now)
-        since = start_of(record.window, record.every, anchor, index) if record.window else anchor
+        _, begin, _ = period_of(record).window(anchor, now)
+        since = max(anchor, begin)
         wanted.append((record.owner, since // 1000))
         budgets.append((record.id, since // 1000))
     with ledger.cursor(seconds=600) as cursor:
@@ -141,6 +141,6 @@ def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, 
     restored = 0
     for (record, anchor), spent, reset in zip(missing, amounts, resets, strict=True):
         left = min(max(0, spent - reset), MOST_NANO)
-        restored += arena.restore_cell(arena.cell(record.id), record.window, record.every, anchor, left, now)
+        restored += arena.restore_cell(arena.cell(record.id), period_of(record), anchor, left, now)
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Final
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import Levels, reset
+from fastgate._core.budget import reset
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import Owner
+from fastgate.budgets.periods import period_of
 from fastgate.wire.snapshot import BudgetRecord
 
 _NO_LIMIT: Final = 1 << 62
@@ -28,7 +30,7 @@ class Resets:
         cell = self._arena.find(record.id)
         if cell is None or not self._arena.anchor(cell):
             return 0  # never used: a reset must not begin its first window
-        levels = Levels(self._arena, [(cell, _NO_LIMIT, record.window, record.every)])
+        levels = Levels(self._arena, [Level(cell, _NO_LIMIT, period_of(record))])
         if self._journal is None:
             self._journal = Journal(self._folder, self._owner.slot)
         now = time.time_ns()

@@ -6,11 +6,12 @@ from hashlib import sha256
 from typing import Final
 
 from fastgate._core.arena import Arena, ArenaFull
-from fastgate._core.budget import Levels
 from fastgate._core.journal import Draft
 from fastgate._core.learned import TokenRate
+from fastgate._core.levels import Levels
 from fastgate._core.price import PriceTable
 from fastgate.budgets.holds import Terms
+from fastgate.budgets.levels import levels_of
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
@@ -54,8 +55,6 @@ class Leg:
     terms: Terms
     budgets: tuple[BudgetRecord, ...]
     """Narrowest first, as in ``levels``."""
-    cells: tuple[int, ...]
-    """Of the budgets, in the arena."""
     levels: Levels
     draft: Draft
     tags: dict[str, str]
@@ -161,7 +160,6 @@ class Grant:
         priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         name = upstream.record.name
         budgets = self._budgets_at(name)
-        cells = tuple(state.arena.cell(budget.id) for budget in budgets)
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,
@@ -181,8 +179,7 @@ class Grant:
                 geo=upstream.record.geo,
             ),
             budgets=budgets,
-            cells=cells,
-            levels=Levels(state.arena, [(c, b.limit, b.window, b.every) for c, b in zip(cells, budgets, strict=True)]),
+            levels=levels_of(state.arena, budgets),
             draft=Draft(
                 key=record.id,
                 team=record.team,

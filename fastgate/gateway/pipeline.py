@@ -30,6 +30,7 @@ from fastgate._core.upstream_errors import (
     UpstreamTimeout,
 )
 from fastgate.budgets.holds import asked_tier, why_unbounded
+from fastgate.budgets.periods import period_of
 from fastgate.dialects.base import Charge, Operation
 from fastgate.gateway.answers import own_headers, provider_headers
 from fastgate.gateway.attribution import NOTHING_SAID, attributes_of
@@ -171,7 +172,8 @@ def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
     """The budget that is spent, in full."""
     budget = leg.budgets[level]
     call.refused_by = f"budget:{budget.level}"
-    spent, held, _, resets_at = call.state.arena.read_cell(leg.cells[level], budget.window, budget.every, call.now_ns)
+    cell = leg.levels.rules[level].cell
+    spent, held, _, resets_at = call.state.arena.read_cell(cell, period_of(budget), call.now_ns)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,

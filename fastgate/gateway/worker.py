@@ -11,8 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from fastgate._core.arena import Arena, ArenaFull
-from fastgate._core.budget import Levels
 from fastgate._core.journal import Journal
+from fastgate._core.levels import Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
@@ -53,7 +53,7 @@ class Worker:
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
         self._upstreams = Upstreams(loop, sealer)
-        self.no_levels = Levels(self.arena, ())
+        self.no_levels = Levels(self.arena)
         self._complaints = 0
         self._anomalies_told = 0
         self._ids = int.from_bytes(os.urandom(8), "big")

@@ -62,6 +62,8 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """``owner/window/name``, what the arena and the API call it."""
     strict: bool = False
     """Whether holds must be absolute upper bounds (``bound: strict``)."""
+    zone: str = ""
+    """The time zone to whose calendar its windows are aligned; empty: they are counted from the first use."""
 
 
 class KeyRecord(msgspec.Struct, array_like=True, frozen=True):

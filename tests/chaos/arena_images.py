@@ -13,27 +13,35 @@ from pathlib import Path
 from xxhash import xxh64_digest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold, reset
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
+from fastgate._core.levels import OPEN, REQUESTS, TOKENS, Level, Levels
 from fastgate._core.owner import WORKER, Owner, dead_slots
 from fastgate._core.price import Usage
+from fastgate._core.windows import Period
 from fastgate.supervisor.recovery import Recovery
 
 CELLS = ("key:k/lifetime/default", "team:t/lifetime/default", "customer:c/lifetime/default")
-LIFETIME = 0
+LIMITS = {"tokens": TOKENS, "requests": REQUESTS, "open": OPEN}
+"""Cells that count what else a request is, by their units."""
+LIFETIME = Period(0)
 PLENTY = 10**12
+USAGE = Usage(input=3)
 SMALL_SEGMENT = 4096 + 1856
 """The smallest there is: a page and the longest event; five or six short events fill it."""
 
 # Where the chunks begin and what they hold, as the layout says: read here without the code under test.
 _SLOTS_AT, _SLOT, _SEQUENCE, _DONE = 4096, 128, 8, 64
-_DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 1_572_864, 2_097_152, 1_048_576, 2048, 2
+_DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 2_359_296, 2_621_440, 1_048_576, 2560, 2
 _CELL, _CELLS = 256, 4096
 
 
 @dataclass(frozen=True)
 class Step:
-    """One request of the victim. ``actual`` None: given back; ``fits`` false: its last level has no room."""
+    """One request of the victim. ``actual`` None: given back; ``fits`` false: its last budget has no room.
+
+    ``grows``: what it takes more, after it has found no room for much more.
+    """
 
     name: str
     amount: int
@@ -41,6 +49,7 @@ class Step:
     sent: bool = True
     fits: bool = True
     error: str = ""
+    grows: int = 0
 
     @property
     def id(self) -> bytes:
@@ -54,6 +63,8 @@ STEPS = (
     Step("full", 80, None, fits=False),
     Step("as held", 60, 60, error="x" * 40),
     Step("nothing", 50, 0),
+    Step("grown", 30, 45, grows=20),
+    Step("grown in vain", 30, None, sent=False, grows=10),
     Step("last", 40, 30),
 )
 
@@ -64,25 +75,27 @@ class Place:
     def __init__(self, folder: Path, segment_bytes: int = 1 << 20) -> None:
         self.arena = Arena(str(folder / "arena.bin"), create=True)
         self.cells = [self.arena.cell(name) for name in CELLS]
+        self.limits = [Level(self.arena.cell(name), PLENTY, LIFETIME, unit) for name, unit in LIMITS.items()]
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(folder), self.owner.slot, segment_bytes=segment_bytes)
 
     def hold(self, name: bytes, amount: int, *, fits: bool = True) -> Hold | int:
-        limits = [PLENTY, PLENTY, PLENTY if fits else amount - 1]
-        levels = Levels(
-            self.arena, [(cell, limit, LIFETIME, 1) for cell, limit in zip(self.cells, limits, strict=True)]
-        )
-        return hold(self.owner, self.journal, levels, Draft(key="k", tags="a=b"), amount, time.time_ns(), name)
+        """As many tokens are held as nano-USD."""
+        limits = [PLENTY, PLENTY, PLENTY // 2 if fits else amount - 1]
+        budgets = [Level(cell, limit, LIFETIME) for cell, limit in zip(self.cells, limits, strict=True)]
+        levels = Levels(self.arena, [*self.limits, *budgets])
+        draft, now = Draft(key="k", tags="a=b"), time.time_ns()
+        return hold(self.owner, self.journal, levels, draft, amount, now, name, True, output_tokens=amount)
 
     def settle(self, name: bytes, amount: int, actual: int, error: str = "") -> None:
         taken = self.hold(name, amount)
         assert isinstance(taken, Hold)
         taken.sent()
-        taken.settle(actual, Usage(input=3), SETTLED_EXACT, OUTCOME_OK, 200, error=error)
+        taken.settle(actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=error)
 
     def reset(self, name: bytes) -> int:
         """What was spent in the first cell is taken off it."""
-        levels = Levels(self.arena, [(self.cells[0], PLENTY, LIFETIME, 1)])
+        levels = Levels(self.arena, [Level(self.cells[0], PLENTY, LIFETIME)])
         return reset(self.owner, self.journal, levels, Draft(), time.time_ns(), name)
 
 
@@ -94,10 +107,13 @@ def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:
         if isinstance(taken, Hold):
             if step.sent:
                 taken.sent()
+            if step.grows:
+                assert taken.grow(PLENTY // 2, PLENTY // 2) == len(LIMITS) + 2
+                assert taken.grow(step.grows, step.grows) is None
             if step.actual is None:
                 taken.void()
             else:
-                taken.settle(step.actual, Usage(input=3), SETTLED_EXACT, OUTCOME_OK, 200, error=step.error)
+                taken.settle(step.actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=step.error)
         else:
             assert not step.fits
         marks[1] = number
@@ -109,6 +125,8 @@ class Outcome:
 
     events: tuple[tuple[str, int, str], ...]
     cells: tuple[tuple[int, int], ...]
+    limits: tuple[int, ...]
+    """What ``LIMITS`` have used."""
 
     def check(self) -> None:
         """What must be true whatever happened."""
@@ -116,6 +134,8 @@ class Outcome:
         assert max(names.values(), default=0) <= 1, f"twice in the journal: {names}"
         total = sum(cost for _, cost, _ in self.events)
         assert self.cells == ((total, 0),) * len(CELLS), f"{total} journaled, cells {self.cells}: {self.events}"
+        tokens = sum(USAGE.prompt_total() if settlement == "exact" else cost for _, cost, settlement in self.events)
+        assert self.limits == (tokens, len(self.events), 0), f"{self.limits}: {self.events}"
 
 
 def resolved(folder: Path, *, stranger: bool = False) -> Outcome:
@@ -150,7 +170,7 @@ def read(folder: Path) -> Outcome:
             assert list(found["seq"]) == list(range(1, len(names) + 1)), "the sequence has a gap"
     arena = Arena(str(folder / "arena.bin"))
     cells = tuple(_amounts(folder, arena.cell(name)) for name in CELLS)
-    return Outcome(tuple(sorted(events)), cells)
+    return Outcome(tuple(sorted(events)), cells, tuple(_amounts(folder, arena.cell(name))[1] for name in LIMITS))
 
 
 def _amounts(folder: Path, cell: int) -> tuple[int, int]:
@@ -159,6 +179,29 @@ def _amounts(folder: Path, cell: int) -> tuple[int, int]:
         file.seek(_CHUNKS_AT + cell // _CELLS * _CHUNK + cell % _CELLS * _CELL)
         used, _, spent = struct.unpack("=qQq", file.read(24))
     return spent, used - spent
+
+
+def words(folder: Path, cell: int) -> dict[int, int]:
+    """What a cell has used, by window: of the one that is counted in, and of the one before it.
+
+    Between the two swaps of a turn both are the same, and what was kept of the one before it is gone: by then that is
+    two windows ago.
+    """
+    with (folder / "arena.bin").open("rb") as file:
+        file.seek(_CHUNKS_AT + cell // _CELLS * _CHUNK + cell % _CELLS * _CELL)
+        used, tag, _, _, kept, tag_kept = struct.unpack("=qQqQqQ", file.read(48))
+    return {window: amount for window, amount in ((tag_kept >> 34, kept), (tag >> 34, used)) if window}
+
+
+def charged(folder: Path, since_ns: int) -> Counter[int]:
+    """What the journal has charged, by the second (from 1) after ``since_ns`` in which it was admitted."""
+    found: Counter[int] = Counter()
+    for path in segments_of(str(folder)):
+        batch = SegmentReader(path).read(0, 100_000)
+        if batch is not None:
+            for started_us, cost in zip(batch["started_us"], batch["cost_nano"], strict=True):
+                found[(started_us - since_ns // 1000) // 1_000_000 + 1] += cost
+    return found
 
 
 def unresolved(folder: Path) -> tuple[tuple[int, int], ...]:

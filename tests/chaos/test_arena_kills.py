@@ -11,28 +11,36 @@ from pathlib import Path
 import pytest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
+from fastgate._core.journal import Draft
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
 from fastgate._core.recovery import recover
+from fastgate._core.windows import Period
 from fastgate.supervisor.recovery import Recovery
 from tests.chaos.arena_images import (
     CELLS,
+    LIFETIME,
     SMALL_SEGMENT,
     STEPS,
+    USAGE,
     Images,
     Outcome,
     Place,
     age,
+    charged,
     fresh_copy,
     live_on,
     perform,
     read,
     resolved,
     unresolved,
+    words,
 )
 from tests.chaos.stores import traced
 
 HISTORY = (11, 22, 33)
+TURNING = "key:turning/second/default"
 RANKS = {None: 0, "unsettled": 1, "exact": 2}
 CHAINS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "8")) * 3
 
@@ -89,7 +97,8 @@ class Victim:
             allowed: list[tuple[int, str] | None] = [None]
             if step.actual is not None and step.fits and number <= begun:
                 exact = (step.actual, "exact")
-                allowed = [exact] if number <= ended else [None, (step.amount, "unsettled"), exact]
+                unsettled = [(amount, "unsettled") for amount in (step.amount, step.amount + step.grows)]
+                allowed = [exact] if number <= ended else [None, *unsettled, exact]
             assert found in allowed, f"{step.name}: {found}, not one of {allowed}"
             ranks[step.name] = RANKS[found[1] if found else None]
         for number, cost in enumerate(HISTORY):
@@ -202,7 +211,7 @@ def test_what_a_supervisor_began_is_told_from_what_its_successors_did(folder: Pa
         successor = Owner(arena, SUPERVISOR)
         recover(arena, successor, dead_slots(arena)[0], str(image))
         del successor, arena
-        assert resolved(image) == Outcome((), ((0, 0),) * 3)
+        assert resolved(image) == Outcome((), ((0, 0),) * 3, (0,) * 3)
 
 
 def test_killed_while_the_arena_is_made(folder: Path) -> None:
@@ -238,7 +247,7 @@ def test_killed_while_one_of_several_is_settled(folder: Path) -> None:
         begin()
         for taken in reversed(holds):
             assert isinstance(taken, Hold)
-            taken.settle(30, None, SETTLED_EXACT, OUTCOME_OK, 200)
+            taken.settle(30, USAGE, SETTLED_EXACT, OUTCOME_OK, 200)
 
     seen = set()
     for image in Images(live, folder / "image").changed(traced(live, body).stops()):
@@ -247,6 +256,51 @@ def test_killed_while_one_of_several_is_settled(folder: Path) -> None:
         seen.add(tuple(cost for _, cost, _ in outcome.events))
         live_on(image)
     assert seen == {(50, 50, 50), (50, 50, 30), (50, 30, 30), (30, 30, 30)}
+
+
+def test_killed_while_windows_turn(folder: Path) -> None:
+    """A late change lands in the window in which its hold was taken, be it the present one, the one before or none."""
+    live, first = folder / "live", 1_790_000_000_000_000_000
+
+    def body(begin: Callable[[], None]) -> None:
+        place = Place(live)
+        levels = Levels(place.arena, [Level(place.arena.cell(TURNING), 200, Period(1))])
+
+        def take(name: str, second: int, amount: int) -> Hold:
+            now = first + second * 1_000_000_000
+            taken = hold(place.owner, place.journal, levels, Draft(key=name), amount, now, name.encode().ljust(16))
+            assert isinstance(taken, Hold)
+            taken.sent()
+            return taken
+
+        def settle(taken: Hold, cost: int) -> None:
+            taken.settle(cost, USAGE, SETTLED_EXACT, OUTCOME_OK, 200)
+
+        long, early, unused = take("long", 0, 30), take("early", 0, 50), take("unused", 0, 20)
+        begin()
+        in_time = take("in time", 1, 30)
+        settle(early, 20)
+        assert in_time.grow(15, 0) is None
+        settle(in_time, 40)
+        unused.void()
+        late = take("late", 1, 60)
+        last = take("last", 2, 70)
+        assert late.grow(25, 0) is None
+        settle(late, 10)
+        assert long.grow(10, 0) is None
+        settle(long, 5)
+        settle(last, 90)
+
+    turned = set()
+    for image in Images(live, folder / "image").changed(traced(live, body).stops()):
+        resolved(image)
+        arena = Arena(str(image / "arena.bin"))
+        found, costs = words(image, arena.cell(TURNING)), charged(image, first)
+        turned.add(tuple(sorted(found)))
+        for window, used in found.items():
+            assert used == costs[window], f"window {window}: {found}, {costs}"
+        live_on(image)
+    assert turned == {(1,), (1, 2), (2,), (2, 3)}
 
 
 def test_killed_while_a_budget_is_reset(folder: Path) -> None:
@@ -281,7 +335,7 @@ def test_killed_while_counters_are_restored(folder: Path) -> None:
     now = anchor + 5
 
     def restore(place: Arena) -> bool:
-        return place.restore_cell(place.cell(CELLS[0]), 0, 1, anchor, 700, now)
+        return place.restore_cell(place.cell(CELLS[0]), LIFETIME, anchor, 700, now)
 
     def body(begin: Callable[[], None]) -> None:
         arena = Arena(str(live / "arena.bin"), create=True)
@@ -295,6 +349,6 @@ def test_killed_while_counters_are_restored(folder: Path) -> None:
         again.append(arena.anchor(arena.cell(CELLS[0])) == 0)
         assert restore(arena) == again[-1]
         assert not restore(arena)
-        assert arena.read_cell(arena.cell(CELLS[0]), 0, 1, now) == (700, 0, 0, 0)
+        assert arena.read_cell(arena.cell(CELLS[0]), LIFETIME, now) == (700, 0, 0, 0)
     assert again.count(True) == len(again) - 1
     assert len(again) == 4

@@ -164,7 +164,7 @@ def forget_arena(house: House) -> None:
 def overcount(house: House) -> None:
     """As if settled twice: a nano-USD more in every cell that was used (layout: `_core/layout.pxd`)."""
     with (house.arena_dir / "arena.bin").open("r+b") as file:
-        for at in range(2_097_152, 2_097_152 + 1_048_576, 256):
+        for at in range(2_621_440, 2_621_440 + 1_048_576, 256):
             file.seek(at)
             used, tag, spent = struct.unpack("=qQq", file.read(24))
             if tag and spent:

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from fastgate._core.arena import Arena, ArenaError, CorruptArena, NewerArena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.inspection import inspect
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner, dead_slots, owners
 from fastgate._core.recovery import recover
+from fastgate._core.windows import Period
 from tests.fuzz.harness import TARGETS, main, run, target
 
 PAGE = 4096
@@ -42,7 +44,7 @@ def folder() -> Path:
 def filled(path: Path) -> None:
     """Three budgets; settled, held, sent and given back by an owner that is gone."""
     arena = Arena(str(path / "arena.bin"), create=True)
-    levels = Levels(arena, [(arena.cell(name), 10**9, kind, 1) for kind, name in enumerate(NAMES)])
+    levels = Levels(arena, [Level(arena.cell(name), 10**9, Period(kind)) for kind, name in enumerate(NAMES)])
     owner = Owner(arena, WORKER)
     journal = Journal(str(path), owner.slot, segment_bytes=65_536)
     taken = [hold(owner, journal, levels, Draft(key="k"), 100, time.time_ns(), bytes([i]) * 16) for i in range(4)]
@@ -102,12 +104,14 @@ def work(arena: Arena, here: Path) -> None:
     for number, name in arena.cells():
         assert arena.cell(name) == number
         for window in range(8):
-            arena.read_cell(number, window, 1, now)
+            arena.read_cell(number, Period(window), now)
     me = Owner(arena, WORKER)
     for slot in dead_slots(arena):
         recover(arena, me, slot, str(here))
     journal = Journal(str(here), me.slot, segment_bytes=65_536)
-    levels = Levels(arena, [(arena.cell(name), 1 << 62, 0, 1) for name in (*NAMES, "team:new/lifetime/default")])
+    levels = Levels(
+        arena, [Level(arena.cell(name), 1 << 62, Period(0)) for name in (*NAMES, "team:new/lifetime/default")]
+    )
     taken = hold(me, journal, levels, Draft(key="k"), 1, now, bytes(16))
     if isinstance(taken, Hold):
         taken.settle(1, None, SETTLED_EXACT, OUTCOME_OK, 200)
@@ -122,7 +126,7 @@ def test_the_seed_itself_works() -> None:
     arena = Arena(str(here / "arena.bin"))
     inspect(arena)
     work(arena, here)
-    spent, held, _, _ = arena.read_cell(arena.cell(NAMES[0]), 0, 1, time.time_ns())
+    spent, held, _, _ = arena.read_cell(arena.cell(NAMES[0]), Period(0), time.time_ns())
     assert (spent, held) == (70 + 100 + 1, 0)
 
 
@@ -134,7 +138,7 @@ def altered(at: int, value: bytes) -> None:
     inspect(Arena(str(here / "arena.bin")))
 
 
-CELLS, RECORDS = 2_097_152, 3_145_728
+CELLS, RECORDS, RECORD = 2_621_440, 3_670_016, 2560
 """Where the seed's cells and its holds begin; the fourth hold is open."""
 
 
@@ -149,14 +153,16 @@ CELLS, RECORDS = 2_097_152, 3_145_728
         (40, struct.pack("=Q", 1 << 40)),
         (56, struct.pack("=Q", 5000)),
         (4096, b"\7"),
-        (1_572_864, b"\3"),
-        (1_572_864 + 8 * 9, b"\1"),
-        (CELLS + 256 + 48, b"\1"),
-        (CELLS + 256 + 56, struct.pack("=I", 4_000_000)),
-        (CELLS + 256 + 64, b"K"),
-        (RECORDS + 3 * 2048, b"\7"),
-        (RECORDS + 3 * 2048 + 24, b"\x11"),
-        (RECORDS + 3 * 2048 + 32, struct.pack("=I", 4_000_000)),
+        (2_359_296, b"\3"),
+        (2_359_296 + 8 * 9, b"\1"),
+        (CELLS + 256 + 72, b"\1"),
+        (CELLS + 256 + 80, struct.pack("=I", 4_000_000)),
+        (CELLS + 256 + 88, b"K"),
+        (RECORDS + 3 * RECORD, b"\7"),
+        (RECORDS + 3 * RECORD + 8, b"\xff" * 8),
+        (RECORDS + 3 * RECORD + 416, b"\6"),
+        (RECORDS + 3 * RECORD + 152, b"\x21"),
+        (RECORDS + 3 * RECORD + 160, struct.pack("=I", 4_000_000)),
     ],
 )
 def test_what_leads_nowhere_is_refused(at: int, value: bytes) -> None:

@@ -9,9 +9,11 @@ import sys
 import time
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import CONTENDED, OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import CONTENDED, OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
+from fastgate._core.windows import Period
 
 
 def main() -> None:
@@ -20,7 +22,7 @@ def main() -> None:
     arena = Arena(f"{folder}/arena.bin")
     owner = Owner(arena, WORKER, os.getpid())
     journal = Journal(folder, owner.slot, segment_bytes=64 << 10)
-    levels = Levels(arena, [(int(cell), int(limit), 0, 1) for cell, limit in pairs])
+    levels = Levels(arena, [Level(int(cell), int(limit), Period(0)) for cell, limit in pairs])
     draft = Draft(key="k")
     counts = {"passed": 0, "rejected": 0, "contended": 0}
     print("ready", flush=True)

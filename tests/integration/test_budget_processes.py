@@ -15,6 +15,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.journal import SegmentReader, segments_of
 from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
 from fastgate._core.recovery import recover
+from fastgate._core.windows import Period
 
 SCRIPT = Path(__file__).with_name("budget_worker.py")
 
@@ -55,7 +56,7 @@ class Workers:
         return costs
 
     def spent(self, cell: int) -> tuple[int, int]:
-        return self.arena.read_cell(cell, 0, 1, time.time_ns())[:2]
+        return self.arena.read_cell(cell, Period(0), time.time_ns())[:2]
 
 
 @pytest.fixture

@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgate._core.arena import Arena, ArenaError
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
+from fastgate._core.windows import Period
 
 MOST = 2**63 - 1
 LIMIT = 10**10
@@ -25,7 +27,7 @@ def test_a_budget_never_opens_again(amounts: Sequence[int]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         arena = Arena(f"{folder}/arena.bin", True)
         owner, journal = Owner(arena, WORKER, 1), Journal(folder, 0)
-        levels = Levels(arena, [(arena.cell("key:a/lifetime/default"), LIMIT, 0, 1)])
+        levels = Levels(arena, [Level(arena.cell("key:a/lifetime/default"), LIMIT, Period(0))])
         now = time.time_ns()
 
         def take(number: int) -> Hold | int:
@@ -37,7 +39,7 @@ def test_a_budget_never_opens_again(amounts: Sequence[int]) -> None:
             assert isinstance(held, Hold)
             assert held.settle(amount, None, SETTLED_EXACT, OUTCOME_OK, 200)
             spent, overrun = min(spent + amount, MOST), min(overrun + max(0, amount - HELD), MOST)
-            assert arena.read_cell(arena.cell("key:a/lifetime/default"), 0, 1, now)[::2] == (spent, overrun)
+            assert arena.read_cell(arena.cell("key:a/lifetime/default"), Period(0), now)[::2] == (spent, overrun)
         assert isinstance(take(99), Hold) == (spent + HELD <= LIMIT)
         journal.close()
 

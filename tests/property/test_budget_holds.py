@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, Levels, hold, reset
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
+from fastgate._core.windows import Period
 
 NANO = 1_000_000_000
 KINDS = {0: None, 1: 1, 2: 60, 3: 3600, 4: 86_400, 5: 604_800}
@@ -31,6 +33,10 @@ class ModelCell:
     anchor: int = 0
     spent: dict[int, int] = field(default_factory=dict)
     held: dict[int, int] = field(default_factory=dict)
+
+    @property
+    def period(self) -> Period:
+        return Period(self.kind, self.every)
 
     def window(self, now: int) -> int:
         seconds = KINDS[self.kind]
@@ -71,9 +77,7 @@ class Budgets(RuleBasedStateMachine):
         self.settled: list[int] = []
 
     def levels(self, which: list[int]) -> Levels:
-        return Levels(
-            self.arena, [(self.cells[i], self.model[i].limit, self.model[i].kind, self.model[i].every) for i in which]
-        )
+        return Levels(self.arena, [Level(self.cells[i], self.model[i].limit, self.model[i].period) for i in which])
 
     @rule(which=st.sets(st.integers(0, 2)).map(sorted), amount=st.integers(0, 3000))
     def take(self, which: list[int], amount: int) -> None:
@@ -117,7 +121,7 @@ class Budgets(RuleBasedStateMachine):
     @rule(which=st.integers(0, 2))
     def begin_anew(self, which: int) -> None:
         cell = self.model[which]
-        levels = Levels(self.arena, [(self.cells[which], NO_LIMIT, cell.kind, cell.every)])
+        levels = Levels(self.arena, [Level(self.cells[which], NO_LIMIT, cell.period)])
         taken_off = reset(self.owner, self.journal, levels, Draft(key="k"), self.now, os.urandom(16))
         cell.anchor = cell.anchor or self.now
         assert taken_off == cell.spent.pop(cell.window(self.now), 0)
@@ -131,7 +135,7 @@ class Budgets(RuleBasedStateMachine):
     @invariant()
     def the_arena_says_what_the_paper_says(self) -> None:
         for cell, number in zip(self.model, self.cells, strict=True):
-            spent, held, _, resets = self.arena.read_cell(number, cell.kind, cell.every, self.now)
+            spent, held, _, resets = self.arena.read_cell(number, cell.period, self.now)
             window = cell.window(self.now)
             assert (spent, held) == (cell.spent.get(window, 0), cell.held.get(window, 0))
             if cell.anchor and KINDS[cell.kind]:

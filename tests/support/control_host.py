@@ -12,11 +12,13 @@ from typing import Any
 import httpx
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, Levels, hold
+from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, hold
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.snapshot import Snapshot
+from fastgate._core.windows import Period
 
 CONFIG = """
 server: {port: 1, admin_port: 2}
@@ -111,7 +113,7 @@ class ControlHost:
         """One request as a worker books it; returns its cost in nano-USD."""
         self.requests += 1
         levels = [
-            (self.arena.cell(name), limit, *window)
+            Level(self.arena.cell(name), limit, Period(*window))
             for name, limit, window in zip(BUDGETS, LIMITS, WINDOWS, strict=True)
             if key == "ide"
         ]

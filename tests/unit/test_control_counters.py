@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fastgate._core.arena import Arena
-from fastgate._core.windows import index_at, start_of
+from fastgate._core.windows import Period
 from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.ledger.owners import spent_since
 from fastgate.ledger.store import Ledger
@@ -52,9 +52,7 @@ def test_lost_counters_are_rebuilt_to_the_nano_dollar(tmp_path: Path, ledger: Le
     for budget in budgets:
         window_start = first
         if budget.window:
-            window_start = start_of(
-                budget.window, budget.every, first, index_at(budget.window, budget.every, first, now)
-            )
+            window_start = max(first, Period(budget.window, budget.every).window(first, now)[1])
         expected = sum(
             event["cost_nano"]
             for event in rows(data)
@@ -76,7 +74,7 @@ def test_counters_in_use_are_never_touched(tmp_path: Path, ledger: Ledger) -> No
     arena = Arena(str(tmp_path / "arena.bin"), True)
     budget = record("key", "key:ide", Window.DAY)
     now = time.time_ns()
-    assert arena.restore_cell(arena.cell(budget.id), budget.window, 1, now - HOUR, 777, now)
+    assert arena.restore_cell(arena.cell(budget.id), Period(budget.window), now - HOUR, 777, now)
     ledger.inserts.add(columns(100), {"a": 1})
     ledger.inserts.note_first_uses({budget.id: now - HOUR})
     assert lost(arena, ledger, {budget.id: budget}.get) == []
@@ -89,9 +87,9 @@ def test_first_uses_go_to_the_ledger_once(tmp_path: Path, ledger: Ledger) -> Non
     arena = Arena(str(tmp_path / "arena.bin"), True)
     used, unused = (record("key", f"key:{name}", Window.DAY) for name in ("a", "b"))
     now = time.time_ns()
-    arena.restore_cell(arena.cell(used.id), used.window, 1, now, 1, now)
+    arena.restore_cell(arena.cell(used.id), Period(used.window), now, 1, now)
     uses = FirstUses(arena, ledger)
-    arena.restore_cell(arena.cell("learned/sim/small"), Window.DAY, 1, now, 1, now)
+    arena.restore_cell(arena.cell("learned/sim/small"), Period(Window.DAY), now, 1, now)
     for _ in range(2):
         uses.note([used, unused])
         uses.note_all()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from fastgate._core.arena import Arena
+from fastgate._core.windows import Period
 from fastgate.control.counters import FirstUses
 from fastgate.ledger.store import Ledger
 from fastgate.wire.snapshot import BudgetRecord, Window
@@ -30,7 +31,7 @@ class Host:
 
     def use(self, owner: str, at_ns: int) -> None:
         [record] = self.by_owner[owner]
-        assert self.arena.restore_cell(self.arena.cell(record.id), record.window, 1, at_ns, 1, time.time_ns())
+        assert self.arena.restore_cell(self.arena.cell(record.id), Period(record.window), at_ns, 1, time.time_ns())
 
     def batch(self, *events: tuple[int, str], new: bool) -> None:
         columns: dict[str, Any] = {name: [value] * len(events) for name, value in CALLER.items()}

@@ -22,14 +22,23 @@ NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", 
          "_short_escape"}  # fmt: skip
 
 SNAPSHOT = {"home_of", "search", "within"}
-BUDGET = {"_window", "_used", "_tentative", "_justify", "_take_level", "_take", "record"}
+BUDGET = {
+    "_tentative", "_may_return", "_justify", "_take_level", "_take", "_announce", "_retract", "_grow_level", "_grow",
+    "record", "count_actuals",
+}  # fmt: skip
+LEVELS = {"used_in", "limit_of"}
 STEPS = {
     "_whole",
-    "_grow",
+    "_grow_sum",
+    "turn_side",
+    "close_window",
+    "word_of",
+    "shrink_steps",
+    "_add_spent",
     "put_progress",
     "free_record",
     "help_owner",
-    "_change",
+    "_change_used",
     "settle_steps",
     "void_steps",
     "was_applied",
@@ -92,6 +101,7 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
         ("events", EVENTS),
         ("snapshot", SNAPSHOT),
         ("budget", BUDGET),
+        ("levels", LEVELS),
         ("steps", STEPS),
         ("windows", WINDOWS),
         ("journal", JOURNAL),

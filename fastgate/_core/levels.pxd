@@ -1,0 +1,41 @@
+from libc.stdint cimport int64_t, uint8_t, uint32_t
+
+from fastgate._core.arena cimport Arena
+from fastgate._core.layout cimport Cell
+from fastgate._core.windows cimport Period
+
+cdef struct Standing:
+    uint32_t cell
+    uint32_t number             # the window last asked for, with when it begins and ends
+    int64_t begin_ns
+    int64_t end_ns
+    int64_t anchor_ns           # what it was counted from
+    int64_t limit               # in that window, without what rolled over
+    uint8_t unit                # a Unit
+    uint8_t soft
+    uint8_t rolls
+
+
+cdef class Level:
+    cdef readonly uint32_t cell
+    cdef readonly int64_t limit
+    cdef readonly Period period
+    cdef readonly int unit
+    cdef readonly bint soft
+    cdef readonly bint rolls
+    cdef readonly tuple increases
+
+
+cdef class Levels:
+    cdef readonly Arena arena
+    cdef readonly tuple rules
+    cdef int count
+    cdef Standing *at
+
+    cdef void _append(self, Level rule)
+    cdef int ask(self, int64_t now_ns) except -1
+    cdef int _renew(self, Standing *standing, Level rule, int64_t anchor_ns, int64_t now_ns) except -1
+
+
+cdef int64_t used_in(Cell *cell, uint32_t number) noexcept nogil
+cdef int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil

@@ -1,0 +1,153 @@
+"""What a request is held against: limits on money, requests and tokens, each counted in a cell and cut into windows."""
+
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
+
+from fastgate._core.arena cimport Arena, cell_at
+from fastgate._core.layout cimport (
+    INPUT as _INPUT, MAX_LEVELS, OPEN as _OPEN, OUTPUT as _OUTPUT, REQUESTS as _REQUESTS, TOKENS as _TOKENS, UNITS,
+    USD as _USD, WINDOW_SHIFT, WINDOWS, Cell, fg_load_signed, fg_load_word, fg_plus, fg_word,
+)
+from fastgate._core.windows cimport Period, Window
+
+USD, REQUESTS, INPUT, OUTPUT, TOKENS, OPEN = _USD, _REQUESTS, _INPUT, _OUTPUT, _TOKENS, _OPEN
+MOST_LEVELS = MAX_LEVELS
+
+
+cdef class Level:
+    """``Level(cell, limit, period, unit=USD, soft=False, rolls=False, increases=())``: one limit.
+
+    ``soft``: counted, never in the way. ``rolls``: what the window before left of the limit is added to it. ``increases``:
+    ``(until_ns, amount)`` each, added to the limit until then.
+    """
+
+    def __cinit__(
+        self, uint32_t cell, int64_t limit, Period period not None, int unit=_USD, bint soft=False, bint rolls=False,
+        tuple increases=(),
+    ):
+        if limit < 0 or not 0 <= unit < UNITS:
+            raise ValueError(f"no limit is {limit} of unit {unit}")
+        self.cell, self.limit, self.period, self.unit = cell, limit, period, unit
+        self.soft, self.rolls, self.increases = soft, rolls, increases
+
+
+cdef class Levels:
+    """``Levels(arena, rules)``: the :class:`Level` s that a request must pass, narrowest first."""
+
+    def __cinit__(self, Arena arena not None, rules=()):
+        self.arena = arena
+        self.rules = tuple(rules)
+        if len(self.rules) > MAX_LEVELS:
+            raise ValueError(f"a request can be bound by {MAX_LEVELS} limits at once, not {len(self.rules)}")
+        self.at = <Standing *>malloc((len(self.rules) + 1) * sizeof(Standing))
+        if self.at == NULL:
+            raise MemoryError()
+        for rule in self.rules:
+            self._append(rule)
+
+    def __dealloc__(self):
+        free(self.at)
+
+    def __len__(self) -> int:
+        return self.count
+
+    cdef void _append(self, Level rule):
+        cdef Standing *standing = self.at + self.count
+        standing.cell, standing.unit, standing.soft, standing.rolls = rule.cell, rule.unit, rule.soft, rule.rolls
+        standing.number = standing.anchor_ns = standing.limit = 0
+        standing.begin_ns, standing.end_ns = INT64_MAX, INT64_MIN
+        self.count += 1
+
+    cdef int ask(self, int64_t now_ns) except -1:
+        """Brings the windows up to ``now_ns``. Calendars are asked once per window, not per request."""
+        cdef Standing *standing
+        cdef int64_t anchor_ns
+        cdef int i
+        for i in range(self.count):
+            standing = self.at + i
+            anchor_ns = fg_load_signed(&cell_at(self.arena, standing.cell).anchor_ns)
+            if now_ns < standing.begin_ns or now_ns >= standing.end_ns or anchor_ns != standing.anchor_ns:
+                self._renew(standing, <Level>self.rules[i], anchor_ns, now_ns)
+        return 0
+
+    cdef int _renew(self, Standing *standing, Level rule, int64_t anchor_ns, int64_t now_ns) except -1:
+        cdef Window found
+        cdef int64_t until, amount
+        rule.period.find(anchor_ns, now_ns, &found)
+        standing.anchor_ns, standing.begin_ns, standing.end_ns = anchor_ns, found.begin_ns, found.end_ns
+        standing.number = <uint32_t>(1 if found.number < 1 else WINDOWS if found.number > WINDOWS else found.number)
+        standing.limit = rule.limit
+        for until, amount in rule.increases:
+            if now_ns < until:
+                standing.limit = fg_plus(standing.limit, amount)
+                standing.end_ns = min(standing.end_ns, until)
+            elif standing.begin_ns < until:
+                standing.begin_ns = until  # before it, the limit was another
+        return 0
+
+    def extended(self, rules):
+        """These levels and ``rules`` behind them."""
+        cdef Levels more = Levels.__new__(Levels, self.arena, self.rules + tuple(rules))
+        memcpy(more.at, self.at, self.count * sizeof(Standing))
+        return more
+
+    def left(self, int64_t now_ns):
+        """Nano-USD that the tightest hard budget has left (settled and held taken off), None without one; may be negative."""
+        cdef int64_t tightest = 0, left
+        cdef Standing *standing
+        cdef Cell *cell
+        cdef bint any_ = False
+        cdef int i
+        self.ask(now_ns)
+        for i in range(self.count):
+            standing = self.at + i
+            if standing.unit != _USD or standing.soft:
+                continue
+            cell = cell_at(self.arena, standing.cell)
+            left = fg_plus(limit_of(standing, cell), -used_in(cell, standing.number))
+            if not any_ or left < tightest:
+                tightest, any_ = left, True
+        return tightest if any_ else None
+
+    def unspent(self, int i, int64_t now_ns):
+        """What level ``i`` has left of its limit in the window of ``now_ns`` with only what is settled taken off."""
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Cell *cell = cell_at(self.arena, standing.cell)
+        cdef fg_word spent = fg_load_word(&cell.spent)
+        return fg_plus(limit_of(standing, cell), -(spent.amount if spent.tag >> WINDOW_SHIFT >= standing.number else 0))
+
+    def standing(self, int i, int64_t now_ns):
+        """``(limit, used, resets_at_ns)`` of level ``i`` in the window of ``now_ns``; ``resets_at_ns`` 0: never."""
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Cell *cell = cell_at(self.arena, standing.cell)
+        cdef Window found
+        (<Level>self.rules[i]).period.find(standing.anchor_ns, now_ns, &found)
+        resets = 0 if found.end_ns == INT64_MAX else found.end_ns
+        return limit_of(standing, cell), used_in(cell, standing.number), resets
+
+
+cdef int64_t used_in(Cell *cell, uint32_t number) noexcept nogil:
+    """Settled plus held in window ``number``, or in a later one that another process has opened already."""
+    cdef fg_word word = fg_load_word(&cell.used)
+    return word.amount if word.tag >> WINDOW_SHIFT >= number else 0
+
+
+cdef int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil:
+    """The limit of the window asked for, with what the one before it left of its own where that rolls over."""
+    cdef fg_word word
+    cdef uint64_t last = standing.number - 1, have
+    if not standing.rolls or standing.anchor_ns == 0:
+        return standing.limit
+    word = fg_load_word(&cell.used)
+    have = word.tag >> WINDOW_SHIFT
+    if have > last:
+        word = fg_load_word(&cell.before)
+        have = word.tag >> WINDOW_SHIFT
+    if have == 0:
+        return standing.limit  # this is its first window
+    if have != last:
+        return fg_plus(standing.limit, standing.limit)  # nothing was used in the one before
+    return fg_plus(standing.limit, max(0, standing.limit - max(0, word.amount)))
