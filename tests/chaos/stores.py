@@ -14,7 +14,7 @@ import re
 import signal
 import struct
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 _TRACEME, _CONT, _STEP, _GETREGS, _SETREGS, _SYSCALL, _SETOPTIONS, _GETSIGINFO = 0, 7, 9, 12, 13, 24, 0x4200, 0x4202
@@ -57,7 +57,7 @@ class Stopped:
         self._instruction = _syscall_instruction()
         self.stores = 0
 
-    def stops(self) -> Iterator[None]:
+    def stops(self) -> Generator[None, None, None]:
         """The generator; the process has ended by itself when it returns."""
         try:
             assert self._wait() == signal.SIGSTOP
