@@ -6,7 +6,7 @@ import shutil
 import struct
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +191,17 @@ def words(folder: Path, cell: int) -> dict[int, int]:
         file.seek(_CHUNKS_AT + cell // _CELLS * _CHUNK + cell % _CELLS * _CELL)
         used, tag, _, _, kept, tag_kept = struct.unpack("=qQqQqQ", file.read(48))
     return {window: amount for window, amount in ((tag_kept >> 34, kept), (tag >> 34, used)) if window}
+
+
+def rewrite(folder: Path, change: Callable[[int], int]) -> None:
+    """Alters what is used and spent, in every cell where anything is."""
+    with (folder / "arena.bin").open("r+b") as file:
+        for at in range(_CHUNKS_AT, _CHUNKS_AT + _CHUNK, _CELL):
+            file.seek(at)
+            used, tag, spent, tag_of_spent = struct.unpack("=qQqQ", file.read(32))
+            if tag and spent:
+                file.seek(at)
+                file.write(struct.pack("=qQqQ", change(used), tag, change(spent), tag_of_spent))
 
 
 def charged(folder: Path, since_ns: int) -> Counter[int]:

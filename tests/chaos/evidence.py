@@ -37,8 +37,10 @@ class Evidence:
     budgets: Mapping[str, tuple[int, int]]
     bill: list[tuple[tuple[str, int, int], int]]
     open_records: int
-    in_flight: int
-    """Requests that can have been in the air at the kills, at most."""
+    most_unsure: int
+    """How many rows may say that nobody knows better: what was in the air at kills, what a provider left open."""
+    free: bool = False
+    """Whether there are rows that cost nothing: refusals, and the provider's errors."""
 
     def total(self, *settlements: str) -> int:
         """The cost of all rows so marked."""
@@ -89,14 +91,15 @@ class Evidence:
 
     def _unsure(self) -> Iterator[str]:
         unsure = sum(row.settlement in UNSURE for row in self.rows)
-        if unsure > min(self.book.failures, self.in_flight):
-            yield f"{unsure} rows are unsure: {self.book.failures} answers were cut, {self.in_flight} could be"
-        others = Counter(row.settlement for row in self.rows if row.settlement not in ("exact", *UNSURE))
+        if unsure > self.most_unsure:
+            yield f"{unsure} rows are unsure, {self.most_unsure} could be"
+        free = ("none",) if self.free else ()
+        others = Counter(row.settlement for row in self.rows if row.settlement not in ("exact", *UNSURE, *free))
         if others:
             yield f"rows of another kind: {dict(others)}"
 
 
-def collect(house: House, book: Book, in_flight: int) -> Evidence:
+def collect(house: House, book: Book, most_unsure: int, *, free: bool = False) -> Evidence:
     """Waits until the journals are in the ledger, asks, stops the house, and reads what it left."""
     house.settled()
     budgets = {
@@ -108,7 +111,13 @@ def collect(house: House, book: Book, in_flight: int) -> Evidence:
         for charge in house.simulator.charges()
     ]
     return Evidence(
-        book, rows_of(house.state_dir / "ledger.duckdb"), budgets, charges, len(unresolved(house.arena_dir)), in_flight
+        book,
+        rows_of(house.state_dir / "ledger.duckdb"),
+        budgets,
+        charges,
+        len(unresolved(house.arena_dir)),
+        most_unsure,
+        free,
     )
 
 

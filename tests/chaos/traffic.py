@@ -33,14 +33,14 @@ class Book:
     """Answered with something else than 200: there should be none."""
 
 
-def request(number: int, keys: Sequence[str]) -> tuple[bytes, bool]:
+def request(number: int, keys: Sequence[str], model: str = "sim/sim-small") -> tuple[bytes, bool]:
     """A request that no other number makes: its numbers of prompt and output tokens, taken together, are its own."""
     stream, anthropic = number % 2 == 1, number % 4 >= 2
     tokens, length = 1 + number % _TOKENS, number // _TOKENS * 4
     pace = {"chunks": 4, "ttft_ms": 20, "chunk_ms": 15} if stream else {"latency_ms": 20 + number % 40}
     text = f"sim: {json.dumps({'tokens': tokens, **pace})}"
     body = {
-        "model": "sim/sim-small",
+        "model": model,
         "max_tokens": _TOKENS + 1,
         "stream": stream,
         "messages": [{"role": "user", "content": text}],
