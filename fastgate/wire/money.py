@@ -10,3 +10,12 @@ def usd(nano: int) -> str:
     """Nano-USD as a decimal string of 9 places: ``1500000000`` is ``"1.500000000"``."""
     digits = str(nano).zfill(10) if nano >= 0 else f"-{-nano:010}"
     return f"{digits[:-9]}.{digits[-9:]}"
+
+
+def nano(text: str) -> int:
+    """The inverse of :func:`usd`. Raises ValueError for a text that it does not write."""
+    whole, _, places = text.partition(".")
+    amount = int(whole + places)
+    if usd(amount) != text:
+        raise ValueError(f"{text!r} is not an amount with 9 places")
+    return amount

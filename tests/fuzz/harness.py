@@ -11,13 +11,14 @@ crash of the process.
 """
 
 import argparse
+import copy
 import mmap
 import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LONGEST = 1 << 16
 INTERESTING = (b"\x00", b"\xff", b"\x7f", b"\x80", b"\r", b"\n", b"\r\n", b" ", b"-1", b"0", b"9" * 20, b"\xef\xbb\xbf")
@@ -74,6 +75,29 @@ def mutated(rng: random.Random, data: bytes, pool: Sequence[bytes], tokens: Sequ
         else:
             data = data[:b]
     return data[:LONGEST]
+
+
+def change_tree(rng: random.Random, tree: Any, values: Sequence[Any], names: Sequence[str]) -> None:
+    """One value or name somewhere in a JSON document replaced, removed or doubled; the structure stays whole."""
+    node = tree
+    while True:
+        entries = list(node) if isinstance(node, dict) else list(range(len(node)))
+        if not entries:
+            return
+        at = rng.choice(entries)
+        if isinstance(node[at], dict | list) and node[at] and rng.random() < 0.8:
+            node = node[at]
+            continue
+        change = rng.randrange(4)
+        if change == 0:
+            del node[at]
+        elif change == 1 and isinstance(node, dict):
+            node[rng.choice([*entries, *names])] = node.pop(at)
+        elif change == 2 and isinstance(node, list):
+            node.append(node[at])
+        else:
+            node[at] = copy.deepcopy(rng.choice(values))
+        return
 
 
 def inputs(item: Target, seed: int) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """Configurations that stay well-formed while their values and names change, so that the mutations reach every check."""
 
-import copy
 import json
 import random
 from pathlib import Path
@@ -12,7 +11,7 @@ from fastgate.config import ConfigErrors, Problem, plain
 from fastgate.config.demo import demo
 from fastgate.config.documents import read_document
 from fastgate.config.variables import Variables
-from tests.fuzz.harness import TARGETS, main, run, target
+from tests.fuzz.harness import TARGETS, change_tree, main, run, target
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "check"
 ENVIRONMENT = {"OPENAI_API_KEY": "sk-openai", "CLAUDE_CODE_KEY": "sk-fg-claude-code", "EMPTY": ""}
@@ -24,6 +23,8 @@ VALUES: list[Any] = [
     "sim", "http://[::1", "http://a:b", "http://[x]/", "//", "acme", "ide", "x" * 5_000, "\x85", "\u2028", [], {},
     [[]], [None], [{}], ["*"], {"": ""}, {"every": 3, "unit": "hour"}, {"ceiling": {}}, {"id": "x"},
 ]  # fmt: skip
+
+NAMES = ["zebra", "", "<<", "models", "x" * 300]
 
 
 def accepted(text: str) -> bool:
@@ -50,30 +51,8 @@ def mutated_values(rng: random.Random, seed: str) -> str:
     """The same structure with a few values or names replaced, removed or doubled."""
     tree = yaml.safe_load(seed)
     for _ in range(rng.randint(1, 4)):
-        _mutate(rng, tree)
+        change_tree(rng, tree, VALUES, NAMES)
     return json.dumps(tree, default=str)  # YAML made dates of timestamps
-
-
-def _mutate(rng: random.Random, tree: Any) -> None:
-    node = tree
-    while True:
-        entries = list(node) if isinstance(node, dict) else list(range(len(node)))
-        if not entries:
-            return
-        at = rng.choice(entries)
-        if isinstance(node[at], dict | list) and node[at] and rng.random() < 0.8:
-            node = node[at]
-            continue
-        change = rng.randrange(4)
-        if change == 0:
-            del node[at]
-        elif change == 1 and isinstance(node, dict):
-            node[rng.choice([*entries, "zebra", "", "<<", "models", "x" * 300])] = node.pop(at)
-        elif change == 2 and isinstance(node, list):
-            node.append(node[at])
-        else:
-            node[at] = copy.deepcopy(rng.choice(VALUES))
-        return
 
 
 @target("settings", seeds=[bytes([number]) for number in range(8)])

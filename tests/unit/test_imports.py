@@ -31,8 +31,9 @@ BELOW: dict[str, set[str]] = {
     },
     "supervisor": {"control", "gateway", "backup", "_core"},
     "simulator": set(),
+    "bills": set(),
     "doctor": {"supervisor", "backup", "ledger", "state", "config", "wire", "_core"},
-    "cli": {"doctor", "supervisor", "control", "backup", "simulator", "config", "wire"},
+    "cli": {"doctor", "supervisor", "control", "backup", "bills", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
 

@@ -1,0 +1,1 @@
+"""Providers' bills: reading them exactly, and comparing them with what the ledger booked."""
