@@ -17,6 +17,7 @@ COMMANDS = {
     "check": ("fastgate.cli.check", "Check a configuration and print all its errors."),
     "doctor": ("fastgate.cli.doctor", "Examine what `serve` stands on, and say what to do."),
     "report": ("fastgate.cli.report", "Print what was spent, by any attributes."),
+    "reconcile": ("fastgate.cli.reconcile", "Compare the ledger with a provider's bill."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand, and begin one anew."),
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),

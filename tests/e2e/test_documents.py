@@ -19,6 +19,8 @@ from tests.support.house import House, free_port, key, secret, wait_for
 ELSEWHERE = {"agents.md"}
 """Its blocks are run by test_agents.py, which counts them."""
 README, *_ = PAGES
+ALONE = {README.name, "reconciliation.md"}
+"""Their commands are run on a gateway of their own: what they show is all that it did."""
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 HERE = [block for block in BLOCKS if block.is_run and block.page not in ELSEWHERE]
 MADE_BY_API = ("keys", "teams", "customers", "prices", "models", "providers")
@@ -124,12 +126,12 @@ def places(house: House) -> dict[str, str]:
     return {
         "http://127.0.0.1:8080": house.url,
         "http://127.0.0.1:8081": house.admin_url,
-        "http://127.0.0.1:9000/v1": house.simulator.openai_url,
+        "http://127.0.0.1:9000": house.simulator.url,
         "<virtual key>": secret("reader"),
     }
 
 
-@pytest.mark.parametrize("page", sorted({block.page for block in HERE if block.language == "sh"} - {README.name}))
+@pytest.mark.parametrize("page", sorted({block.page for block in HERE if block.language == "sh"} - ALONE))
 def test_the_commands_of_a_page_work_one_after_another(
     house: House, places: Mapping[str, str], tmp_path: Path, page: str
 ) -> None:
@@ -140,6 +142,20 @@ def test_the_commands_of_a_page_work_one_after_another(
             terminal.run(put(block.text, places))
             if "-USR2" in block.text:  # it does not wait for what it asks for
                 wait_for(lambda: "every process is renewed" in house.log.read_text(), 30, "everything is renewed")
+
+
+def test_the_page_on_reconciliation_from_a_call_to_an_equal_bill(tmp_path: Path) -> None:
+    call, reconciled = of("reconciliation.md", "sh")
+    (tmp_path / "fastgate-state").symlink_to(tmp_path / "state")
+    with House(tmp_path, {"keys": [key("reader")]}, workers=1) as house, Terminal(tmp_path) as terminal:
+        places = {"http://127.0.0.1:8080": house.url, "http://127.0.0.1:9000": house.simulator.url}
+        terminal.run(put(call.text, {**places, "<virtual key>": secret("reader")}))
+        house.drained(1)
+        printed = terminal.run(put(reconciled.text, places))
+    assert "the simulator's bill against provider sim: equal" in printed
+    [shown] = [block for block in blocks(ROOT / "docs" / "reconciliation.md") if block.language == "text"]
+    today = re.compile(r"20\d\d-\d\d-\d\d")
+    assert today.sub("", printed) == today.sub("", shown.text)
 
 
 @pytest.mark.parametrize("block", [b for b in HERE if b.language == "python"], ids=lambda b: b.page)

@@ -21,7 +21,7 @@ SECONDS = 60
 # An answer of 400 and above ends a block, as an error does.
 _CURLRC = "fail-with-body\n"
 _END = "-- the block is over --"
-_FENCE = re.compile(r"(?:^<!-- not run: (.+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(r"(?:^<!-- not run: ([^\n]+) -->\n)?^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True)
