@@ -64,6 +64,6 @@ def _model(result: _Result) -> str | None:
 
 def _usd(result: _Result, place: str) -> Decimal:
     if result.amount is None:
-        raise BadBill(f"{place}: it has no `amount`: a usage report has none, ask GET /v1/organizations/cost_report")
+        raise BadBill(f"{place}: it has no `amount`")
     in_usd(result.currency, f"{place}.currency")
     return EXACT.multiply(amount(result.amount, f"{place}.amount"), _CENT)

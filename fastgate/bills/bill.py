@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Context, Decimal, Inexact
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,6 +19,8 @@ MOST_PLACES: Final = 100
 """Decimal places of an amount: far more than those of any number that was ever a double."""
 EXACT: Final = Context(prec=200, traps=[Inexact])
 """Room for sums of any number of such amounts; what would be rounded raises instead."""
+KINDS: Final = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
+"""Of tokens, disjoint: what a usage report is compared in."""
 
 T = TypeVar("T")
 
@@ -26,13 +29,24 @@ class BadBill(ValueError):
     """Not a bill that can be compared. The message is for whoever has the file, and names the place in it."""
 
 
+class Unit(StrEnum):
+    """What a bill counts."""
+
+    USD = "usd"
+    TOKENS = "tokens"
+
+
 @dataclass(frozen=True)
 class Charge:
-    """An amount of USD, exact, for a UTC day. ``model``: the bill's name for it; None where it does not say."""
+    """An exact amount for a UTC day. ``model``: the bill's name for it; None where it does not say.
+
+    ``kind``: of tokens, under the ledger's names (``KINDS``).
+    """
 
     day: date
     model: str | None
-    usd: Decimal
+    value: Decimal
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +62,7 @@ class Bill:
     split: str
     charges: Sequence[Charge]
     span: tuple[date, date] | None = None
+    unit: Unit = Unit.USD
 
     def between(self, since: date | None, until: date | None) -> "Bill":
         """What it has for the days from ``since`` on and before ``until``. Raises BadBill where it is of other days."""

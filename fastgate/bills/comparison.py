@@ -1,9 +1,10 @@
 """A bill beside the ledger, row by row, and what a difference between them means.
 
-Everything is nano-USD, integers. The ledger rounds each request once and the bill is rounded once a row, so that both
-may be half a nano-USD a request apart without a reason. What the ledger marks ``estimated`` or ``unsettled`` is an
-upper bound: the provider may have billed less, down to nothing. So a bill within
-``[ledger - estimated - unsettled, ledger]`` is explained, and one outside of it is not.
+Everything is integers: nano-USD, or tokens. The ledger rounds each request once and the bill is rounded once a row, so
+that amounts may be half a nano-USD a request apart without a reason. What the ledger marks ``estimated`` or
+``unsettled`` is an upper bound: the provider may have billed less, down to nothing. So a bill within
+``[ledger - estimated - unsettled, ledger]`` is explained, and one outside of it is not. Of the tokens of an unsettled
+request the ledger knows nothing: where there is one, any number above the ledger's is explained.
 """
 
 import re
@@ -12,14 +13,15 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
-from fastgate.bills.bill import EXACT, BadBill, Bill
+from fastgate.bills.bill import EXACT, BadBill, Bill, Unit
 
 AXES: Final = ("day", "model")
 
 _NANO: Final = Decimal(10**9)
 _SNAPSHOT: Final = re.compile(r"-(?:\d{4}-\d{2}-\d{2}|\d{8}|latest)\Z", re.ASCII)
+_SUMMED: Final = ("bill", "ledger", "requests", "estimated", "unsettled", "uncounted")
 
 Key = tuple[date | None, str | None]
 """Day and model; None for what rows are not told apart by."""
@@ -36,26 +38,26 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Booked:
-    """What the ledger has for a model on a UTC day; ``estimated`` and ``unsettled`` are parts of ``cost``."""
+    """What the ledger has for a model on a UTC day, by settlement; ``value`` in the bill's unit, ``kind`` of tokens."""
 
     day: date
     model: str
+    settlement: str
     requests: int
-    cost: int
-    estimated: int
-    unsettled: int
+    value: int
+    kind: str = ""
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What of an unexplained difference is let through: the greater of an amount and a share of the bill."""
+    """What of an unexplained difference is let through: the greater of a value and a share of the bill."""
 
-    nano: int = 0
+    value: int = 0
     percent: Decimal = Decimal(0)
 
     def of(self, bill: int) -> int:
-        """In nano-USD, for a row of which that much was billed."""
-        return max(self.nano, int(abs(bill) * self.percent / 100))
+        """For a row of which that much was billed."""
+        return max(self.value, int(abs(bill) * self.percent / 100))
 
 
 NO_TOLERANCE: Final = Tolerance()
@@ -72,6 +74,9 @@ class Row:
     requests: int = 0
     estimated: int = 0
     unsettled: int = 0
+    uncounted: int = 0
+    """Requests of which the ledger has no tokens."""
+    unit: Unit = Unit.USD
     tolerance: Tolerance = NO_TOLERANCE
 
     @property
@@ -82,13 +87,14 @@ class Row:
     @property
     def rounding(self) -> int:
         """How far both may be apart for being rounded."""
-        return (self.requests + 1) // 2
+        return (self.requests + 1) // 2 if self.unit is Unit.USD else 0
 
     @property
     def unexplained(self) -> int:
         """The part of the difference that neither estimates nor rounding account for."""
-        difference, doubt = self.difference, self.estimated + self.unsettled
-        beyond = max(difference, 0) + min(difference + doubt, 0)
+        above = 0 if self.uncounted else max(self.difference, 0)
+        below = min(self.difference + self.estimated + self.unsettled, 0)
+        beyond = above + below
         return beyond if abs(beyond) > self.rounding else 0
 
     @property
@@ -126,51 +132,54 @@ def compare(
     The date of a model's snapshot is left out, since bills name snapshots and requests mostly do not. Rows in which
     neither side has an amount are left out. Raises BadBill where rows are by model and the bill names none.
     """
-    rows = {key: Row(*key, bill=_nano(usd), tolerance=tolerance) for key, usd in _billed(bill, by, names or {}).items()}
+    empty = Row(unit=bill.unit, tolerance=tolerance)
+    rows = {
+        (day, model): replace(empty, day=day, model=model, bill=_whole(value, bill.unit))
+        for (day, model), value in _billed(bill, by, names or {}).items()
+    }
     for each in booked:
-        key = _key(by, each.day, each.model)
-        rows[key] = _with(rows.get(key, Row(*key, tolerance=tolerance)), each)
+        day, model = key = _key(by, each.day, each.model, each.kind)
+        rows[key] = _with(rows.get(key, replace(empty, day=day, model=model)), each)
     told = [row for row in rows.values() if row.bill or row.ledger]
     told.sort(key=lambda row: (row.day or date.min, row.model or ""))
-    return Comparison(told, _total(told, tolerance))
+    return Comparison(told, _total(told, empty))
 
 
-def _key(by: Sequence[str], day: date, model: str) -> Key:
-    return (day if "day" in by else None, _SNAPSHOT.sub("", model) if "model" in by else None)
+def _key(by: Sequence[str], day: date, model: str, kind: str) -> Key:
+    name = _SNAPSHOT.sub("", model)
+    return (day if "day" in by else None, (f"{name}, {kind}" if kind else name) if "model" in by else None)
 
 
 def _billed(bill: Bill, by: Sequence[str], names: Mapping[str, str]) -> dict[Key, Decimal]:
     """Exact sums, so that each is rounded once."""
     sums: dict[Key, Decimal] = {}
     for charge in bill.charges:
-        if charge.model is None and charge.usd and "model" in by:
+        if charge.model is None and charge.value and "model" in by:
             raise BadBill(f"it does not say which models it bills: {bill.split}, or compare with --by day")
         model = charge.model or ""
-        key = _key(by, charge.day, names.get(model, model))
-        sums[key] = EXACT.add(sums.get(key, Decimal(0)), charge.usd)
+        key = _key(by, charge.day, names.get(model, model), charge.kind)
+        sums[key] = EXACT.add(sums.get(key, Decimal(0)), charge.value)
     return sums
 
 
 def _with(row: Row, booked: Booked) -> Row:
+    unsettled = booked.settlement == "unsettled"
     return replace(
         row,
-        ledger=(row.ledger or 0) + booked.cost,
+        ledger=(row.ledger or 0) + booked.value,
         requests=row.requests + booked.requests,
-        estimated=row.estimated + booked.estimated,
-        unsettled=row.unsettled + booked.unsettled,
+        estimated=row.estimated + booked.value * (booked.settlement == "estimated"),
+        unsettled=row.unsettled + booked.value * unsettled,
+        uncounted=row.uncounted + booked.requests * (unsettled and row.unit is Unit.TOKENS),
     )
 
 
-def _total(rows: Sequence[Row], tolerance: Tolerance) -> Row:
-    return Row(
-        bill=sum(row.bill or 0 for row in rows),
-        ledger=sum(row.ledger or 0 for row in rows),
-        requests=sum(row.requests for row in rows),
-        estimated=sum(row.estimated for row in rows),
-        unsettled=sum(row.unsettled for row in rows),
-        tolerance=tolerance,
-    )
+def _total(rows: Sequence[Row], empty: Row) -> Row:
+    sums: dict[str, Any] = {name: sum(getattr(row, name) or 0 for row in rows) for name in _SUMMED}
+    return replace(empty, **sums)
 
 
-def _nano(usd: Decimal) -> int:
-    return int(EXACT.multiply(usd, _NANO).to_integral_value(ROUND_HALF_EVEN))
+def _whole(value: Decimal, unit: Unit) -> int:
+    if unit is Unit.TOKENS:
+        return int(value)
+    return int(EXACT.multiply(value, _NANO).to_integral_value(ROUND_HALF_EVEN))

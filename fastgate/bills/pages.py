@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fastgate.bills.bill import BadBill, Bill, Charge, shaped
+from fastgate.bills.bill import BadBill, Bill, Charge, Unit, shaped
 
 
 class Page(msgspec.Struct, kw_only=True):
@@ -37,7 +37,8 @@ class Bucket:
     place: str
     start: datetime
     end: datetime
-    amounts: Sequence[tuple[str | None, Decimal]]
+    amounts: Sequence[tuple[str | None, Decimal] | tuple[str | None, Decimal, str]]
+    """Model and value, and the kind of token where it is a number of tokens."""
 
     @property
     def day(self) -> date:
@@ -53,15 +54,15 @@ class Bucket:
         return first
 
 
-def of_buckets(source: str, provider_type: str, split: str, buckets: Iterable[Bucket]) -> Bill:
+def of_buckets(source: str, provider_type: str, split: str, buckets: Iterable[Bucket], unit: Unit = Unit.USD) -> Bill:
     """The bill of a provider that answers in buckets of a day. Raises BadBill where a day is there twice."""
     charges: list[Charge] = []
     places: dict[date, str] = {}
     for bucket in buckets:
         day = bucket.day
         if day in places:
-            raise BadBill(f"{bucket.place}: {day} is there already, at {places[day]}")
+            raise BadBill(f"{bucket.place}: {day} is there already, at {places[day]}; a bucket is a whole day")
         places[day] = bucket.place
-        charges += (Charge(day, model, usd) for model, usd in bucket.amounts)
+        charges += (Charge(day, *each) for each in bucket.amounts)
     span = (min(places), max(places) + timedelta(1)) if places else None
-    return Bill(source, provider_type, split, charges, span)
+    return Bill(source, provider_type, split, charges, span, unit)

@@ -37,7 +37,7 @@ def recognises(document: Any) -> bool:
 
 def read(documents: Sequence[tuple[str, Any]]) -> Bill:
     """The bill of the sums, or of all pages. Raises BadBill."""
-    if _is_page(documents[0][1]):
+    if any(_is_page(document) for _, document in documents):
         charges = list(_one_by_one(documents))
     else:
         if len(documents) > 1:

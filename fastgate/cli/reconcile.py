@@ -1,6 +1,6 @@
 """`fastgate reconcile`: the ledger against a provider's bill, through the admin API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -90,20 +90,22 @@ def command(
 ) -> None:
     """Compare the ledger with a provider's bill, by day and model.
 
-    The bill is the simulator's, OpenAI's costs or Anthropic's cost report, as JSON. Exit code 1: a row or the total
-    differs by more than what is estimated, unsettled or tolerated.
+    The bill is the simulator's, OpenAI's costs, Anthropic's cost report or its usage report, as JSON. Exit code 1: a
+    row or the total differs by more than what is estimated, unsettled or tolerated.
 
     \b
     fastgate reconcile --bill costs.json --provider openai --tolerance-usd 0.01
     """
-    from fastgate.bills.bill import BadBill
+    from fastgate.bills.bill import KINDS, BadBill, Unit
     from fastgate.bills.comparison import Tolerance, Verdict, compare
     from fastgate.bills.formats import read
 
     try:
         bill = read(_contents(file)).between(since, until)
+        if tolerance_usd and bill.unit is not Unit.USD:
+            raise click.UsageError(f"{bill.source} has {bill.unit}, no amounts: --tolerance-usd is none for it")
         ours = providers or _provider_of(bill, client)
-        ledger = booked(client, ours, *(bill.span or (since, until)))
+        ledger = booked(client, ours, KINDS if bill.unit is Unit.TOKENS else (), *(bill.span or (since, until)))
         found = compare(bill, ledger, by, Tolerance(tolerance_usd, tolerance_percent), names)
     except BadBill as error:
         raise click.BadParameter(f"{file}: {error}", param_hint="--bill") from None
@@ -130,12 +132,14 @@ def _provider_of(bill: "Bill", client: AdminClient) -> list[str]:
     return fitting
 
 
-def booked(client: AdminClient, providers: Sequence[str], since: date | None, until: date | None) -> "list[Booked]":
-    """What the ledger has for these providers, from the day ``since`` on and before ``until``; None: without bound."""
-    from fastgate.bills.comparison import Booked
-    from fastgate.wire.money import nano
+def booked(
+    client: AdminClient, providers: Sequence[str], kinds: Sequence[str], since: date | None, until: date | None
+) -> "list[Booked]":
+    """What the ledger has for these providers, from the day ``since`` on and before ``until``; None: without bound.
 
-    parameters: dict[str, str | Sequence[str]] = {"by": "upstream_model", "interval": "day"}
+    ``kinds``: of tokens; none: their cost.
+    """
+    parameters: dict[str, str | Sequence[str]] = {"by": "upstream_model,settlement", "interval": "day"}
     parameters["where"] = [f"provider={name}" for name in providers]
     parameters.update({name: str(day) for name, day in (("since", since), ("until", until)) if day})
     answer = client.get("spend", parameters)
@@ -143,15 +147,19 @@ def booked(client: AdminClient, providers: Sequence[str], since: date | None, un
         raise Failed(f"more than {len(answer['groups'])} models and days: narrow it with --since and --until")
     if not answer["groups"]:
         _check_that_there_are(providers, client)
-    return [
-        Booked(
-            datetime.fromisoformat(group["time"]).date(),
-            group["upstream_model"],
-            group["requests"],
-            *(nano(group[name]) for name in ("cost_usd", "estimated_usd", "unsettled_usd")),
-        )
-        for group in answer["groups"]
-    ]
+    return [each for group in answer["groups"] for each in _of_group(group, kinds)]
+
+
+def _of_group(group: Mapping[str, Any], kinds: Sequence[str]) -> "Iterator[Booked]":
+    from fastgate.bills.comparison import Booked
+    from fastgate.wire.money import nano
+
+    day = datetime.fromisoformat(group["time"]).date()
+    common = (day, group["upstream_model"], group["settlement"], group["requests"])
+    if not kinds:
+        yield Booked(*common, nano(group["cost_usd"]))
+    for kind in kinds:
+        yield Booked(*common, group[kind], kind)
 
 
 def _check_that_there_are(providers: Sequence[str], client: AdminClient) -> None:
@@ -163,22 +171,21 @@ def _check_that_there_are(providers: Sequence[str], client: AdminClient) -> None
 
 
 def render(found: "Comparison", by: Sequence[str], form: str) -> str:
-    """The comparison in one of the forms; amounts are USD with 9 places."""
+    """The comparison in one of the forms; amounts are USD with 9 places, tokens integers."""
     rows, total = [_cells(row, by) for row in found.rows], _cells(found.total, [])
     if form == "json":
         return as_json({"rows": rows, "total": total, "verdict": found.verdict})
-    columns = [*by, *(f"{name}_usd" for name in AMOUNTS), "verdict"]
+    columns = [*by, *total]
     if form == "csv":
         return as_csv(columns, [*rows, {by[0]: "total", **total}])
     return as_table(columns, rows, total)
 
 
 def _cells(row: "Row", by: Sequence[str]) -> Mapping[str, Any]:
+    from fastgate.bills.bill import Unit
     from fastgate.wire.money import usd
 
-    amounts = {name: getattr(row, name) for name in AMOUNTS}
-    return {
-        **{axis: str(getattr(row, axis)) for axis in by},
-        **{f"{name}_usd": None if value is None else usd(value) for name, value in amounts.items()},
-        "verdict": row.verdict,
-    }
+    values = {f"{name}_{row.unit}": getattr(row, name) for name in AMOUNTS}
+    if row.unit is Unit.USD:
+        values = {name: None if value is None else usd(value) for name, value in values.items()}
+    return {**{axis: str(getattr(row, axis)) for axis in by}, **values, "verdict": row.verdict}

@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from fastgate.bills.bill import EXACT, MOST_USD, BadBill, Bill
+from fastgate.bills.bill import EXACT, MOST_USD, BadBill, Bill, Unit
 from fastgate.bills.comparison import Booked, Verdict, compare
 from fastgate.bills.formats import read
 from tests.fuzz.harness import TARGETS, change_tree, main, run, target
@@ -20,7 +20,8 @@ VALUES: list[Any] = [
     "\x1b[2J", "x" * 5_000, "2026-11-20", "9999-12-31", "0001-01-01", "9999-12-31T23:59:59-12:00",
     "0001-01-01T00:00:00+12:00", "2026-11-20T24:00:00Z", 253_402_300_799, 253_402_300_800, [], {}, [[]], [None], [{}],
 ]  # fmt: skip
-NAMES = ["", "object", "items", "lines", "unbilled", "amount", "value", "data", "model"]
+MOST_COUNT = 2**63 - 1
+NAMES = ["", "object", "items", "lines", "unbilled", "amount", "value", "data", "model", "uncached_input_tokens"]
 TOKENS = [
     b'"',
     b"{",
@@ -57,17 +58,18 @@ def check(data: bytes) -> None:
 
 def adds_up(bill: Bill) -> None:
     """What is compared are exactly the amounts that were read, whatever they are."""
-    total = sum((Fraction(charge.usd) for charge in bill.charges), Fraction(0))
+    total = sum((Fraction(charge.value) for charge in bill.charges), Fraction(0))
     exact = Decimal(0)
     for charge in bill.charges:
-        assert abs(charge.usd) <= MOST_USD
-        exact = EXACT.add(exact, charge.usd)
+        assert abs(charge.value) <= (MOST_USD if bill.unit is Unit.USD else MOST_COUNT)
+        exact = EXACT.add(exact, charge.value)
     assert Fraction(exact) == total
     nothing = compare(bill, [], ["day"])
-    booked = [Booked(row.day, "m", 1, row.bill or 0, 0, 0) for row in nothing.rows if row.day]
+    booked = [Booked(row.day, "m", "exact", 1, row.bill or 0) for row in nothing.rows if row.day]
     found = compare(bill, booked, ["day"])
     assert found.verdict is Verdict.EQUAL
-    assert abs(found.total.bill - total * 10**9) <= Fraction(len(bill.charges), 2)  # type: ignore[operator]
+    error = abs((found.total.bill or 0) - total * (10**9 if bill.unit is Unit.USD else 1))
+    assert error <= (Fraction(len(bill.charges), 2) if bill.unit is Unit.USD else 0)
     assert all(bill.span is None or bill.span[0] <= charge.day < bill.span[1] for charge in bill.charges)
 
 
@@ -94,14 +96,14 @@ def whole(data: bytes) -> bool:
     return True
 
 
-for each in ("simulator", "openai", "anthropic"):
+for each in ("simulator", "openai", "anthropic", "anthropic_usage"):
     target(f"bill-{each}", seeds=seeds(each), tokens=TOKENS)(check)
     target(f"bill-{each}-tree", seeds=[bytes([number]) for number in range(8)])(altered(each))
 NAMED = [name for name in TARGETS if name.startswith("bill-")]
 
 
 def test_for_a_short_while() -> None:
-    assert len(NAMED) == 6
+    assert len(NAMED) == 8
     for name in NAMED:
         assert run(TARGETS[name], seed=1, rounds=500) == 500
 

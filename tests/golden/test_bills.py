@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent / "bills"
 CASES = sorted(path.stem for path in FOLDER.glob("*.json"))
 CENT = Decimal("0.01")
 
-# What the files say, added up by hand: USD by day and model.
+# What the files say, added up by hand: USD, or tokens, by day and model.
 OPENAI = {
     ("2026-11-20", "gpt-5-mini-2025-08-07"): Decimal("0.3") + Decimal("0.01") + Decimal("0.6"),
     ("2026-11-20", "gpt-5.6-sol"): Decimal("0.0015"),
@@ -35,6 +35,11 @@ SIMULATOR = {
     ("2026-11-20", "sim-small"): Decimal("0.0000001875") + Decimal("0.0000002"),
     ("2026-11-20", "sim-large"): Decimal("0.000000075"),
 }
+USAGE = {
+    ("2026-11-20", "claude-opus-4-6"): Decimal(1500 + 200 + 500 + 1000 + 700),
+    ("2026-11-20", "claude-haiku-4-5-20251001"): Decimal(10 + 3),
+    ("2026-11-22", "claude-opus-4-6"): Decimal(1 + 2),
+}
 REQUESTS = {("2026-11-20", "sim-small"): 3 * Decimal("0.15")}
 
 
@@ -44,14 +49,14 @@ def said(name: str) -> str:
     except BadBill as error:
         return f"refused: {error}\n"
     days = " until ".join(map(str, bill.span)) if bill.span else "any days"
-    lines = [f"{charge.day} {charge.model or '?'} {charge.usd:f}" for charge in bill.charges]
+    lines = [f"{each.day} {each.model or '?'} {each.value:f} {each.kind or bill.unit}" for each in bill.charges]
     return "\n".join([f"{bill.source} ({bill.provider_type}), {days}", *lines, ""])
 
 
 def sums(name: str) -> dict[tuple[str, str | None], Decimal]:
     found: defaultdict[tuple[str, str | None], Decimal] = defaultdict(Decimal)
     for charge in read((FOLDER / f"{name}.json").read_bytes()).charges:
-        found[str(charge.day), charge.model] += charge.usd
+        found[str(charge.day), charge.model] += charge.value
     return dict(found)
 
 
@@ -70,6 +75,7 @@ def test_a_bill_is_read_as_expected(name: str) -> None:
     [
         ("openai_costs", OPENAI),
         ("anthropic_cost_report", ANTHROPIC),
+        ("anthropic_usage", USAGE),
         ("simulator_bill", SIMULATOR),
         ("simulator_requests", REQUESTS),
     ],

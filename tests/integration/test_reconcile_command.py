@@ -6,7 +6,9 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -185,6 +187,55 @@ def test_a_bill_of_a_type_that_no_provider_is_of_needs_a_name(house: House) -> N
     assert [(row["day"], row["model"], row["bill_usd"]) for row in found["rows"]] == [
         ("2026-11-20", "gpt-5-mini", "0.250000000")
     ]
+
+
+def usage_report(charges: list[dict[str, Any]]) -> dict[str, Any]:
+    """The simulator's charges as Anthropic reports usage."""
+    days: dict[str, dict[str, Counter[str]]] = {}
+    for charge in charges:
+        days.setdefault(charge["day"], {}).setdefault(charge["model"], Counter()).update(
+            {name: count for name, count in charge.items() if name.endswith("_tokens")}
+        )
+    data = [
+        {
+            "starting_at": f"{day}T00:00:00Z",
+            "ending_at": f"{date.fromisoformat(day) + timedelta(1)}T00:00:00Z",
+            "results": [
+                {
+                    "model": model,
+                    "uncached_input_tokens": counts["input_tokens"],
+                    "cache_read_input_tokens": counts["cache_read_tokens"],
+                    "cache_creation": {
+                        "ephemeral_5m_input_tokens": counts["cache_write_tokens"],
+                        "ephemeral_1h_input_tokens": counts["cache_write_1h_tokens"],
+                    },
+                    "output_tokens": counts["output_tokens"]
+                    + counts["reasoning_tokens"]
+                    + counts["audio_output_tokens"],
+                }
+                for model, counts in models.items()
+            ],
+        }
+        for day, models in sorted(days.items())
+    ]
+    return {"data": data, "has_more": False, "next_page": None}
+
+
+def test_tokens_are_compared_one_by_one(house: House) -> None:
+    report = usage_report(list(house.simulator.charges()))
+    found = compared(house, report, "--provider", "sim", code=0)
+    assert found["verdict"] == "equal"
+    assert len(found["rows"]) > 15
+    assert found["total"]["bill_tokens"] == found["total"]["ledger_tokens"] > 10_000
+
+    report["data"][0]["results"][0]["output_tokens"] += 1
+    found = compared(house, report, "--provider", "sim", code=1)
+    [row] = [row for row in found["rows"] if row["verdict"] == "different"]
+    assert row["model"] == f"{report['data'][0]['results'][0]['model']}, output_tokens"
+    assert row["unexplained_tokens"] == 1
+    ran = reconcile(house, report, "--provider", "sim", "--tolerance-usd", "1")
+    assert ran.returncode == 2
+    assert "Anthropic's usage report has tokens, no amounts" in ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgate.bills.bill import BadBill, Bill, Charge
+from fastgate.bills.bill import BadBill, Bill, Charge, Unit
 from fastgate.bills.comparison import NO_TOLERANCE, Booked, Comparison, Row, Tolerance, Verdict, compare
 from fastgate.bills.openai import model_of
 
@@ -20,8 +20,8 @@ def bill(*charges: tuple[date, str | None, str]) -> Bill:
     return Bill("a bill", "sim", "ask for more", [Charge(day, model, Decimal(usd)) for day, model, usd in charges])
 
 
-def booked(day: date, model: str, cost: int, *, requests: int = 1, estimated: int = 0, unsettled: int = 0) -> Booked:
-    return Booked(day, model, requests, cost, estimated, unsettled)
+def booked(day: date, model: str, cost: int, *, requests: int = 1, settlement: str = "exact") -> Booked:
+    return Booked(day, model, settlement, requests, cost)
 
 
 def verdicts(found: Comparison) -> dict[tuple[str, str], str]:
@@ -170,11 +170,54 @@ def test_small_differences_do_not_pile_up_unseen() -> None:
     assert compare(*sides, tolerance=Tolerance(percent=Decimal(1))).verdict is Verdict.TOLERATED
 
 
+def test_what_is_estimated_or_unsettled_is_told_by_its_settlement() -> None:
+    ledger = [booked(DAY, "a", 5), booked(DAY, "a", 30, settlement="estimated")]
+    ledger += [booked(DAY, "a", 20, settlement="unsettled"), booked(DAY, "a", 0, settlement="none")]
+    [row] = compare(bill((DAY, "a", "0.000000009")), ledger).rows
+    assert row == Row(DAY, "a", 9, 55, 4, 30, 20)
+    assert (row.difference, row.unexplained, row.verdict) == (-46, 0, "explained")
+
+
 def test_nothing_on_either_side_is_equal() -> None:
     found = compare(bill(), [booked(DAY, "refused", 0, requests=7)])
     assert not found.rows
     assert (found.total.bill, found.total.ledger, found.verdict) == (0, 0, Verdict.EQUAL)
     assert found.total.tolerance is NO_TOLERANCE
+
+
+# ---- tokens
+
+
+def report(*counts: tuple[str | None, str, int]) -> Bill:
+    charges = [Charge(DAY, model, Decimal(count), kind) for model, kind, count in counts]
+    return replace(bill(), charges=charges, unit=Unit.TOKENS)
+
+
+def tokens(model: str, kind: str, count: int, settlement: str = "exact") -> Booked:
+    return Booked(DAY, model, settlement, 9, count, kind)
+
+
+def test_tokens_are_compared_by_kind_and_to_the_last() -> None:
+    usage = report(("a-2026-11-01", "input_tokens", 100), ("a-2026-11-01", "output_tokens", 51), ("a", "x", 0))
+    ledger = [tokens("a", "input_tokens", 100), tokens("a", "output_tokens", 50), tokens("a", "x", 0)]
+    found = compare(usage, ledger)
+    assert verdicts(found) == {(str(DAY), "a, input_tokens"): "equal", (str(DAY), "a, output_tokens"): "different"}
+    assert (found.total.bill, found.total.ledger, found.total.unexplained) == (151, 150, 1)
+    assert compare(usage, ledger, tolerance=Tolerance(percent=Decimal(2))).verdict is Verdict.TOLERATED
+    assert [(row.bill, row.ledger) for row in compare(usage, ledger, by=["day"]).rows] == [(151, 150)]
+    assert compare(report((None, "input_tokens", 9)), [], by=["day"]).total.bill == 9
+
+
+def test_more_tokens_than_the_ledgers_are_explained_where_it_could_not_count() -> None:
+    usage = report(("a", "input_tokens", 130), ("b", "input_tokens", 80), ("c", "input_tokens", 130))
+    ledger = [
+        *(tokens("a", "input_tokens", 100), tokens("a", "input_tokens", 0, "unsettled")),
+        *(tokens("b", "input_tokens", 70), tokens("b", "input_tokens", 20, "estimated")),
+        *(tokens("c", "input_tokens", 100), tokens("c", "input_tokens", 20, "estimated")),
+    ]
+    found = compare(usage, ledger)
+    assert [str(row.verdict) for row in found.rows] == ["explained", "explained", "different"]
+    assert [row.unexplained for row in found.rows] == [0, 0, 10]
 
 
 # ---- days, and names of line items
