@@ -349,8 +349,8 @@ cdef _append_numbers(list numbers, Event *event):
     values = (
         event.sequence, event.started_us, event.duration_us, event.upstream_us, event.ttft_us, event.overhead_us,
         event.status, event.attempts, event.stream, event.cost_nano, event.hold_nano, event.overrun_nano, tokens[0],
-        tokens[1], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5], tokens[6], tokens[7], tokens[8],
-        tokens[9],
+        tokens[1] + tokens[11] + tokens[12], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5], tokens[6],
+        tokens[7], tokens[8], tokens[9],
     )
     for column, value in zip(numbers, values, strict=True):
         column.append(value)

@@ -47,12 +47,12 @@ cdef class PriceTable:
     cdef int64_t cost_nano(self, int model, Usage usage, int64_t at_ns) except -1
     cdef int64_t bound_nano(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier, int geo, int64_t web_searches, bint media,
+        int tier, int geo, int64_t searches, bint media,
     ) except -1
     cpdef object cost(self, int model, Usage usage, int64_t at_ns)
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier=*, int geo=*, int64_t web_searches=*, bint media=*,
+        int tier=*, int geo=*, int64_t searches=*, bint media=*,
     )
     cpdef list lines(self, int model, Usage usage, int64_t at_ns)
     cpdef bint has_tier(self, int model, int tier, int64_t at_ns) except -1

@@ -27,6 +27,9 @@ class Usage:
         image_input: int = 0,
         web_search: int = 0,
         request: int = 0,
+        cache_read_audio: int = 0,
+        cache_read_image: int = 0,
+        file_search: int = 0,
     ) -> None: ...
     def __getitem__(self, bucket: int) -> int: ...
     def __setitem__(self, bucket: int, count: int) -> None: ...
@@ -47,7 +50,7 @@ class PriceTable:
         at_ns: int,
         tier: int = -1,
         geo: int = -1,
-        web_searches: int = 0,
+        searches: int = 0,
         media: bool = True,
     ) -> int: ...
     def lines(self, model: int, usage: Usage, at_ns: int) -> list[tuple[int, int, int, int]]: ...

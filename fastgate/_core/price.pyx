@@ -16,13 +16,14 @@ cdef extern from *:
 
 cdef enum:
     _BUCKETS = 16
-    _PRICED = 11            # buckets that a band has a price for
+    _PRICED = 14            # buckets that a band has a price for
     _TIERS = 8
     _BATCH = 3              # the last tier that a provider may choose unasked
     _ANY_TIER = -1
     _UNASKED_TIERS = -2
-    _WEB_SEARCH = 9         # from here on fees, which no region multiplies
+    _WEB_SEARCH = 9         # these are fees, which no region multiplies
     _REQUEST = 10
+    _FILE_SEARCH = 13
     _VERSION = 1
     _MAX_PERMILLE = 10_000
 
@@ -44,7 +45,8 @@ UNASKED_TIERS = _UNASKED_TIERS
 # In the order of ``fastgate.wire.usage.Bucket``, which lies above this unit; a test compares them.
 BUCKET_NAMES = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output",
-    "image_input", "web_search", "request",
+    "image_input", "web_search", "request", "cache_read_audio", "cache_read_image",
+    "file_search",
 )
 
 
@@ -59,14 +61,16 @@ cdef class Usage:
     def __init__(
         self, *, int tier=0, int geo=0, bint estimated=False, int64_t input=0, int64_t cache_read=0, int64_t cache_write=0,
         int64_t cache_write_1h=0, int64_t output=0, int64_t reasoning=0, int64_t audio_input=0, int64_t audio_output=0,
-        int64_t image_input=0, int64_t web_search=0, int64_t request=0,
+        int64_t image_input=0, int64_t web_search=0, int64_t request=0, int64_t cache_read_audio=0,
+        int64_t cache_read_image=0, int64_t file_search=0,
     ):
         cdef int bucket
         self.tier, self.geo, self.estimated = tier, geo, estimated
         memset(self.n, 0, sizeof(self.n))
         self.n[0], self.n[1], self.n[2], self.n[3] = input, cache_read, cache_write, cache_write_1h
         self.n[4], self.n[5], self.n[6], self.n[7] = output, reasoning, audio_input, audio_output
-        self.n[8], self.n[9], self.n[10] = image_input, web_search, request
+        self.n[8], self.n[9], self.n[10], self.n[11] = image_input, web_search, request, cache_read_audio
+        self.n[12], self.n[13] = cache_read_image, file_search
         for bucket in range(_PRICED):
             if self.n[bucket] < 0:
                 raise ValueError(f"negative count {self.n[bucket]} in bucket {bucket}")
@@ -87,7 +91,7 @@ cdef class Usage:
         """Tokens of the whole prompt, cached and written ones included: what thresholds are compared with."""
         # Saturates: a total beyond int64 is in the last band anyway, and its cost overflows visibly.
         cdef int128 total = (
-            <int128>self.n[0] + self.n[1] + self.n[2] + self.n[3] + self.n[6] + self.n[8]
+            <int128>self.n[0] + self.n[1] + self.n[2] + self.n[3] + self.n[6] + self.n[8] + self.n[11] + self.n[12]
         )
         return INT64_MAX if total > INT64_MAX else <int64_t>total
 
@@ -113,6 +117,10 @@ cdef class Usage:
         if self.estimated:
             parts.append("estimated=True")
         return f"Usage({', '.join(parts)})"
+
+
+cdef inline bint _is_fee(int bucket) noexcept nogil:
+    return bucket == _WEB_SEARCH or bucket == _REQUEST or bucket == _FILE_SEARCH
 
 
 cdef inline bint _in_force(const Row *row, int64_t at_ns, int second) noexcept nogil:
@@ -191,10 +199,10 @@ cdef int64_t _cost(const Model *model, const Row *rows, const Band *bands, const
         product = <int128>n[bucket] * band.price[bucket]
         if product > _TOO_MUCH:
             return -1
-        if bucket < _WEB_SEARCH:
-            tokens += product
-        else:
+        if _is_fee(bucket):
             fees += product
+        else:
+            tokens += product
     return _nano(tokens, fees, row.geo_permille if geo else 1000, False)
 
 
@@ -203,7 +211,7 @@ cdef int64_t _row_bound(const Row *row, const Band *bands, int64_t inputs, int64
     """The dearest cost under one row: for every band that the prompt can reach, as large a prompt as it takes."""
     cdef const Band *band
     cdef int128 tokens, fees, part
-    cdef int64_t reach, nano, highest = 0
+    cdef int64_t reach, nano, search, highest = 0
     cdef int64_t permille = 1000 if geo == 0 else row.geo_permille
     cdef uint32_t i
     if geo < 0 and permille < 1000:
@@ -217,7 +225,8 @@ cdef int64_t _row_bound(const Row *row, const Band *bands, int64_t inputs, int64
             reach = bands[row.bands.first + i + 1].above
         tokens = <int128>reach * (band.any_input if media else band.text_input)
         part = <int128>outputs * (band.any_output if media else band.text_output)
-        fees = <int128>searches * band.price[_WEB_SEARCH]
+        search = max(band.price[_WEB_SEARCH], band.price[_FILE_SEARCH])
+        fees = <int128>searches * search
         if tokens > _TOO_MUCH or part > _TOO_MUCH or fees > _TOO_MUCH:
             return -1
         nano = _nano(tokens + part, fees + band.price[_REQUEST], permille, True)
@@ -329,14 +338,14 @@ cdef class PriceTable:
 
     cdef int64_t bound_nano(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier, int geo, int64_t web_searches, bint media,
+        int tier, int geo, int64_t searches, bint media,
     ) except -1:
         if not 0 <= model < self.count:
             raise KeyError(model)
-        if input_tokens < 0 or output_tokens < 0 or web_searches < 0:
+        if input_tokens < 0 or output_tokens < 0 or searches < 0:
             raise ValueError("negative token counts")
         cdef int64_t nano = _bound(
-            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, web_searches, tier, geo, media,
+            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, searches, tier, geo, media,
             at_ns,
         )
         if nano < 0:
@@ -351,16 +360,17 @@ cdef class PriceTable:
 
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier=-1, int geo=-1, int64_t web_searches=0, bint media=True,
+        int tier=-1, int geo=-1, int64_t searches=0, bint media=True,
     ):
         """Nano-USD that ``cost`` cannot exceed for a request that started then, however its tokens fall into buckets.
 
-        ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together. ``ANY_TIER``
+        ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together, ``searches`` those
+        of the web and of files. ``ANY_TIER``
         covers all tiers, ``UNASKED_TIERS`` those that a provider may choose by itself (fast and ultrafast have to be
         asked for), a ``Tier`` that one and standard. ``geo=-1`` covers regional surcharges, another value that
         geography. ``media=False`` leaves the prices of audio and images out.
         """
-        return self.bound_nano(model, input_tokens, output_tokens, at_ns, tier, geo, web_searches, media)
+        return self.bound_nano(model, input_tokens, output_tokens, at_ns, tier, geo, searches, media)
 
     cpdef list lines(self, int model, Usage usage, int64_t at_ns):
         """``(bucket, count, femto-USD per unit, permille)`` of each bucket used: what ``cost`` sums."""
@@ -375,7 +385,7 @@ cdef class PriceTable:
         cdef list lines = []
         for bucket in range(_PRICED):
             if usage.n[bucket] > 0:
-                lines.append((bucket, usage.n[bucket], band.price[bucket], permille if bucket < _WEB_SEARCH else 1000))
+                lines.append((bucket, usage.n[bucket], band.price[bucket], 1000 if _is_fee(bucket) else permille))
         return lines
 
     cpdef bint has_tier(self, int model, int tier, int64_t at_ns) except -1:

@@ -96,7 +96,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
             now_ns,
             tier=tier,
             geo=_ANY_GEO if strict or request.geo else self.geo,
-            web_searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
+            searches=HOSTED_SEARCHES if request.has_hosted_tools else 0,
             media=strict or request.images > 0 or request.has_audio_output,
         )
 

@@ -72,6 +72,8 @@ class ModelPrices(PriceOverride, frozen=True, kw_only=True, forbid_unknown_field
     input_usd_per_million: Price
     output_usd_per_million: Price
     cache_read_usd_per_million: Price | None = None
+    cache_read_audio_usd_per_million: Price | None = None
+    cache_read_image_usd_per_million: Price | None = None
     cache_write_usd_per_million: Price | None = None
     cache_write_1h_usd_per_million: Price | None = None
     reasoning_usd_per_million: Price | None = None
@@ -79,6 +81,7 @@ class ModelPrices(PriceOverride, frozen=True, kw_only=True, forbid_unknown_field
     audio_output_usd_per_million: Price | None = None
     image_input_usd_per_million: Price | None = None
     web_search_usd_per_thousand: Price | None = None
+    file_search_usd_per_thousand: Price | None = None
     request_usd: UnitPrice | None = None
     context_window: Tokens | None = None
     max_output: Tokens | None = None

@@ -8,7 +8,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from fastgate.wire.prices import PriceBand, PriceRow
-from fastgate.wire.usage import Bucket, Tier
+from fastgate.wire.usage import FEES, Bucket, Tier
 
 FEMTO_PER_USD: Final = 10**15
 MAX_FEMTO: Final = 2**63 - 1
@@ -41,9 +41,10 @@ def complete(known: Mapping[Bucket, int]) -> tuple[int, ...]:
     """Prices of all buckets, in their order, from those that a price list states (femto-USD per unit).
 
     What a list leaves out is billed as what it is a kind of: prompt tokens that were read from or written to a cache,
-    or are images or audio, at the input price; one-hour writes at the price of default writes; reasoning and audio
-    output at the output price. Output without a price (embeddings) costs the audio output price, else the input price.
-    Fees are zero. Raises PriceError without an input price, which nothing could stand in for.
+    or are images or audio, at the input price; one-hour writes at the price of default writes; audio and images from a
+    cache as text from it, else as fresh ones; reasoning and audio output at the output price. Output without a price
+    (embeddings) costs the audio output price, else the input price. Fees are zero. Raises PriceError without an input
+    price, which nothing could stand in for.
     """
     if Bucket.INPUT not in known:
         raise PriceError("no price for input tokens")
@@ -62,6 +63,9 @@ def complete(known: Mapping[Bucket, int]) -> tuple[int, ...]:
         Bucket.IMAGE_INPUT: fresh,
         Bucket.WEB_SEARCH: 0,
         Bucket.REQUEST: 0,
+        Bucket.CACHE_READ_AUDIO: known.get(Bucket.CACHE_READ, known.get(Bucket.AUDIO_INPUT, fresh)),
+        Bucket.CACHE_READ_IMAGE: known.get(Bucket.CACHE_READ, known.get(Bucket.IMAGE_INPUT, fresh)),
+        Bucket.FILE_SEARCH: 0,
     }
     return tuple(known.get(bucket, fallback[bucket]) for bucket in Bucket)
 
@@ -73,7 +77,9 @@ def scaled(row: PriceRow, tier: Tier, numerator: int, denominator: int = 1) -> P
 
 
 def _scaled(prices: tuple[int, ...], numerator: int, denominator: int) -> tuple[int, ...]:
-    tokens, fees = prices[: Bucket.WEB_SEARCH], prices[Bucket.WEB_SEARCH :]
-    if any(price * numerator % denominator for price in tokens):
+    if any(prices[bucket] * numerator % denominator for bucket in Bucket if bucket not in FEES):
         raise PriceError(f"{numerator}/{denominator} of a price is not a whole number of femto-USD")
-    return (*(price * numerator // denominator for price in tokens), *fees)
+    return tuple(
+        price if bucket in FEES else price * numerator // denominator
+        for bucket, price in zip(Bucket, prices, strict=True)
+    )

@@ -19,6 +19,8 @@ _FIELDS: Final = {
     "input_usd_per_million": (Bucket.INPUT, 10**6),
     "output_usd_per_million": (Bucket.OUTPUT, 10**6),
     "cache_read_usd_per_million": (Bucket.CACHE_READ, 10**6),
+    "cache_read_audio_usd_per_million": (Bucket.CACHE_READ_AUDIO, 10**6),
+    "cache_read_image_usd_per_million": (Bucket.CACHE_READ_IMAGE, 10**6),
     "cache_write_usd_per_million": (Bucket.CACHE_WRITE, 10**6),
     "cache_write_1h_usd_per_million": (Bucket.CACHE_WRITE_1H, 10**6),
     "reasoning_usd_per_million": (Bucket.REASONING, 10**6),
@@ -26,6 +28,7 @@ _FIELDS: Final = {
     "audio_output_usd_per_million": (Bucket.AUDIO_OUTPUT, 10**6),
     "image_input_usd_per_million": (Bucket.IMAGE_INPUT, 10**6),
     "web_search_usd_per_thousand": (Bucket.WEB_SEARCH, 10**3),
+    "file_search_usd_per_thousand": (Bucket.FILE_SEARCH, 10**3),
     "request_usd": (Bucket.REQUEST, 1),
 }
 

@@ -68,11 +68,12 @@ _KEYS: Final = {
     "input_audio_mtok": (Bucket.AUDIO_INPUT, 10**6),
     "output_audio_mtok": (Bucket.AUDIO_OUTPUT, 10**6),
     "input_image_mtok": (Bucket.IMAGE_INPUT, 10**6),
+    "cache_audio_read_mtok": (Bucket.CACHE_READ_AUDIO, 10**6),
+    "cache_image_read_mtok": (Bucket.CACHE_READ_IMAGE, 10**6),
     "web_searches_kcount": (Bucket.WEB_SEARCH, 10**3),
     "requests_kcount": (Bucket.REQUEST, 10**3),
+    "storage_searches_kcount": (Bucket.FILE_SEARCH, 10**3),
 }
-# File searches happen in APIs whose usage has no bucket for them yet; the modality of cached tokens is not reported.
-_IGNORED: Final = {"storage_searches_kcount", "cache_audio_read_mtok", "cache_image_read_mtok"}
 _TIERS: Final = {
     ("service_tier", "flex"): Tier.FLEX,
     ("service_tier", "priority"): Tier.PRIORITY,  # "fast" there is a synonym and is served as priority
@@ -126,7 +127,7 @@ def _prices(listed: ListedPrice) -> Prices:
 
 
 def _expressible(prices: Prices) -> bool:
-    return "input_mtok" in prices and prices.keys() <= _KEYS.keys() | _IGNORED
+    return "input_mtok" in prices and prices.keys() <= _KEYS.keys()
 
 
 def _tier_of(variant: PriceVariant) -> Tier | None:
@@ -184,9 +185,8 @@ def _bands(prices: Prices, fill: Fill) -> tuple[PriceBand, ...]:
 def _band(prices: Prices, above: int, fill: Fill) -> PriceBand:
     known: dict[Bucket, int] = {}
     for key, value in prices.items():
-        if key in _KEYS:
-            bucket, per = _KEYS[key]
-            known[bucket] = femto(_price_above(value, above), per, key)
+        bucket, per = _KEYS[key]
+        known[bucket] = femto(_price_above(value, above), per, key)
     fill(known)
     return PriceBand(above, complete(known))
 

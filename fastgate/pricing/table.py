@@ -6,7 +6,7 @@ from typing import Final
 
 from fastgate.pricing.amounts import MAX_FEMTO, PriceError
 from fastgate.wire.prices import PRICED, ModelPrice, PriceBand, PriceRow
-from fastgate.wire.usage import N_BUCKETS, Bucket, Tier
+from fastgate.wire.usage import N_BUCKETS, PROMPT_BUCKETS, Bucket, Tier
 
 MAGIC: Final = b"FGPRICE1"
 VERSION: Final = 1
@@ -22,9 +22,8 @@ _BAND: Final = struct.Struct(f"<q{N_BUCKETS}qqqqq")  # above, prices, dearest of
 
 _TEXT_INPUT: Final = (Bucket.INPUT, Bucket.CACHE_READ, Bucket.CACHE_WRITE, Bucket.CACHE_WRITE_1H)
 _TEXT_OUTPUT: Final = (Bucket.OUTPUT, Bucket.REASONING)
-_ANY_INPUT: Final = (*_TEXT_INPUT, Bucket.AUDIO_INPUT, Bucket.IMAGE_INPUT)
 _ANY_OUTPUT: Final = (*_TEXT_OUTPUT, Bucket.AUDIO_OUTPUT)
-_GROUPS: Final = (_TEXT_INPUT, _TEXT_OUTPUT, _ANY_INPUT, _ANY_OUTPUT)
+_GROUPS: Final = (_TEXT_INPUT, _TEXT_OUTPUT, PROMPT_BUCKETS, _ANY_OUTPUT)
 
 
 def build_table(models: Sequence[ModelPrice]) -> bytes:

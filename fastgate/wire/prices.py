@@ -60,6 +60,8 @@ class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     input_usd_per_million: str
     output_usd_per_million: str
     cache_read_usd_per_million: str | None = None
+    cache_read_audio_usd_per_million: str | None = None
+    cache_read_image_usd_per_million: str | None = None
     cache_write_usd_per_million: str | None = None
     cache_write_1h_usd_per_million: str | None = None
     reasoning_usd_per_million: str | None = None
@@ -67,6 +69,7 @@ class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     audio_output_usd_per_million: str | None = None
     image_input_usd_per_million: str | None = None
     web_search_usd_per_thousand: str | None = None
+    file_search_usd_per_thousand: str | None = None
     request_usd: str | None = None
     context_window: int | None = None
     max_output: int | None = None

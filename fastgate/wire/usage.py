@@ -13,7 +13,7 @@ class Bucket(IntEnum):
     """What is counted; each token is in exactly one bucket."""
 
     INPUT = 0  # fresh text input
-    CACHE_READ = 1
+    CACHE_READ = 1  # but audio and images, where their part is reported
     CACHE_WRITE = 2  # default lifetime: 5 or 30 minutes
     CACHE_WRITE_1H = 3
     OUTPUT = 4  # without reasoning and audio
@@ -23,6 +23,9 @@ class Bucket(IntEnum):
     IMAGE_INPUT = 8
     WEB_SEARCH = 9  # requests, not tokens
     REQUEST = 10  # a fixed fee: count 1
+    CACHE_READ_AUDIO = 11
+    CACHE_READ_IMAGE = 12
+    FILE_SEARCH = 13  # calls, not tokens
 
 
 class Tier(IntEnum):
@@ -50,5 +53,10 @@ PROMPT_BUCKETS: Final = (
     Bucket.CACHE_WRITE_1H,
     Bucket.AUDIO_INPUT,
     Bucket.IMAGE_INPUT,
+    Bucket.CACHE_READ_AUDIO,
+    Bucket.CACHE_READ_IMAGE,
 )
 """The buckets whose sum is the prompt total that long-context thresholds are compared with."""
+
+FEES: Final = frozenset({Bucket.WEB_SEARCH, Bucket.REQUEST, Bucket.FILE_SEARCH})
+"""What is paid per request of its kind and not per token: no region and no factor of a tier multiplies it."""

@@ -71,13 +71,13 @@ def test_bound_covers_cost(data: st.DataObject) -> None:
     usage[Bucket.WEB_SEARCH] = searches
     cost = TABLE.cost(index, usage, at_ns)
 
-    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, web_searches=searches)
-    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, geo=geo, web_searches=searches)
-    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=ANY_TIER, web_searches=searches)
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, searches=searches)
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, geo=geo, searches=searches)
+    assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=ANY_TIER, searches=searches)
     if tier in UNASKED:
-        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=UNASKED_TIERS, web_searches=searches)
+        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=UNASKED_TIERS, searches=searches)
     if not any(usage[bucket] for bucket in MEDIA):
-        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, web_searches=searches, media=False)
+        assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, searches=searches, media=False)
 
 
 def split(data: st.DataObject, total: int, parts: int) -> list[int]:

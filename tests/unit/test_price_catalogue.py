@@ -105,7 +105,12 @@ def test_claude_costs_a_tenth_more_in_the_us_since_4_6(model: str, permille: int
     [
         ("openai", "https://eu.api.openai.com/v1", Geo.US),
         ("openai", "https://us.api.openai.com/v1", Geo.US),
+        *(("openai", f"https://{region}.api.openai.com/v1", Geo.US) for region in ("ae", "au", "in", "jp", "EU")),
+        ("vertex", "https://aiplatform.eu.rep.googleapis.com", Geo.US),
+        ("vertex", "https://aiplatform.googleapis.com", Geo.GLOBAL),
         ("openai", "https://api.openai.com/v1", Geo.GLOBAL),
+        ("openai", "https://proxy.example/eu.api.openai.com/v1", Geo.GLOBAL),
+        ("openai", "https://eu.api.openai.com.example/v1", Geo.GLOBAL),
         ("openai", None, Geo.GLOBAL),
         ("anthropic", "https://eu.api.openai.com", Geo.GLOBAL),
     ],
@@ -244,6 +249,10 @@ def test_amounts_are_exact_or_refused() -> None:
         ({Bucket.OUTPUT: 5}, Bucket.AUDIO_OUTPUT, 5),
         ({Bucket.OUTPUT: 5}, Bucket.AUDIO_INPUT, 1),
         ({Bucket.OUTPUT: 5}, Bucket.IMAGE_INPUT, 1),
+        ({Bucket.CACHE_READ: 4}, Bucket.CACHE_READ_AUDIO, 4),
+        ({Bucket.AUDIO_INPUT: 6}, Bucket.CACHE_READ_AUDIO, 6),
+        ({Bucket.CACHE_READ: 4}, Bucket.CACHE_READ_IMAGE, 4),
+        ({Bucket.IMAGE_INPUT: 6}, Bucket.CACHE_READ_IMAGE, 6),
         ({Bucket.AUDIO_OUTPUT: 7}, Bucket.OUTPUT, 7),
         ({}, Bucket.OUTPUT, 1),
         ({}, Bucket.WEB_SEARCH, 0),
@@ -267,6 +276,6 @@ def test_scaling_leaves_fees_and_refuses_fractions() -> None:
     )
     half = scaled(standard, Tier.FLEX, 1, 2)
 
-    assert (half.tier, half.day_from_s, half.bands[0].prices) == (Tier.FLEX, 1, (2,) * 9 + (9, 0))
+    assert (half.tier, half.day_from_s, half.bands[0].prices) == (Tier.FLEX, 1, (2,) * 9 + (9, 0, 2, 2, 0))
     with pytest.raises(PriceError, match="1/3"):
         scaled(standard, Tier.FLEX, 1, 3)

@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "fastgate/_core/price.pyx"
-NATIVE = ["_in_force", "_second_of_day", "_row_of", "_row", "_band", "_nano", "_cost", "_row_bound", "_bound"]
+NATIVE = [
+    "_in_force",
+    "_is_fee",
+    "_second_of_day",
+    "_row_of",
+    "_row",
+    "_band",
+    "_nano",
+    "_cost",
+    "_row_bound",
+    "_bound",
+]
 
 
 @pytest.fixture(scope="module")

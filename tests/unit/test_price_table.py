@@ -8,8 +8,8 @@ import pytest
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
 from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.table import build_table
-from fastgate.wire.prices import PRICED, ModelPrice, PriceBand, PriceRow
-from fastgate.wire.usage import Bucket, Geo, Tier
+from fastgate.wire.prices import ModelPrice, PriceBand, PriceRow
+from fastgate.wire.usage import FEES, Bucket, Geo, Tier
 
 NOON = int(datetime(2026, 11, 21, 12, tzinfo=UTC).timestamp()) * 10**9
 DAY = 86_400 * 10**9
@@ -17,7 +17,7 @@ USD_PER_MILLION = 10**9  # in femto-USD per token
 
 
 def flat(price: int) -> tuple[int, ...]:
-    return (price,) * Bucket.WEB_SEARCH + (0,) * (PRICED - Bucket.WEB_SEARCH)
+    return tuple(0 if bucket in FEES else price for bucket in Bucket)
 
 
 def row(price: int = USD_PER_MILLION, tier: Tier = Tier.STANDARD, **fields: Any) -> PriceRow:
@@ -179,14 +179,15 @@ def test_the_bound_covers_what_a_provider_may_choose_and_what_was_named() -> Non
 
 
 def test_the_bound_counts_fees_and_rounds_up() -> None:
-    prices = [1] * Bucket.WEB_SEARCH + [10**7, 3 * 10**6]
+    prices = list(flat(1))
+    prices[Bucket.WEB_SEARCH], prices[Bucket.REQUEST] = 10**7, 3 * 10**6
     prices[Bucket.AUDIO_INPUT], prices[Bucket.AUDIO_OUTPUT] = 10**6, 2 * 10**6
     bounds = table(PriceRow(Tier.STANDARD, (PriceBand(-1, tuple(prices)),)))
 
     assert bounds.bound(0, 0, 0, NOON) == 3
     assert bounds.bound(0, 1, 0, NOON, media=False) == 4
     assert bounds.bound(0, 1, 1, NOON) == 3 + 1 + 2
-    assert bounds.bound(0, 0, 0, NOON, web_searches=2) == 23
+    assert bounds.bound(0, 0, 0, NOON, searches=2) == 23
 
 
 @pytest.mark.parametrize("model", [-1, 1, 2**31 - 1])
@@ -272,7 +273,7 @@ def test_damaged_bytes_are_refused_or_harmless() -> None:
         ([PriceRow(Tier.STANDARD, ())], "without a band"),
         ([PriceRow(Tier.STANDARD, (PriceBand(0, flat(1)),))], "start at -1"),
         ([PriceRow(Tier.STANDARD, (PriceBand(-1, flat(1)), PriceBand(5, flat(1)), PriceBand(5, flat(1))))], "ascend"),
-        ([PriceRow(Tier.STANDARD, (PriceBand(-1, (1, 2)),))], "needs 11 prices"),
+        ([PriceRow(Tier.STANDARD, (PriceBand(-1, (1, 2)),))], "needs 14 prices"),
     ],
 )
 def test_contradictory_rows_are_not_built(rows: list[PriceRow], message: str) -> None:
