@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from fastgate._core.price import Usage
 from fastgate.control.configuration import Published
-from fastgate.wire.money import usd
+from fastgate.wire.money import nano_of, usd
 from fastgate.wire.snapshot import NO_PRICE
 from fastgate.wire.usage import Bucket, Geo, Tier
 
@@ -65,8 +65,7 @@ def shares(parts: Sequence[int], total_nano: int) -> list[int] | None:
     The total is the sum rounded once, half to even. What rounding down each part leaves goes to the largest rests.
     """
     unit = _FEMTO_PER_NANO * _PERMILLE
-    whole, rest = divmod(sum(parts), unit)
-    rounded = whole + (rest * 2 > unit or (rest * 2 == unit and whole % 2 == 1))
+    rounded = nano_of(sum(parts))
     if rounded != total_nano:
         return None
     amounts = [part // unit for part in parts]

@@ -257,11 +257,12 @@ class Anthropic(Dialect):
         Of several hand-overs to fallback models the last one's category stands for all.
         """
         usage = {name: decoded(captures.get(USAGE + i)) for i, name in enumerate(_USAGE)}
+        iterations = usage["iterations"]
         charges = anthropic_usage.charges(
             usage,
             refused=captures.get(FINISH) == b'"refusal"' and BLOCK not in captures,
             category=decoded(captures.get(FINISH_CATEGORY)),
-            declined=[decoded(captures.get(DECLINED))] * len(usage["iterations"] or ()),
+            declined=[decoded(captures.get(DECLINED))] * (len(iterations) if isinstance(iterations, list) else 0),
         )
         if charges is not None and FINAL not in captures:
             charges[0].usage.estimated = True
@@ -278,7 +279,8 @@ class Anthropic(Dialect):
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, thinking and tool calls, whose input is counted as it is written."""
         blocks = decoded(found.raw(CONTENT))
-        inputs = [block["input"] for block in blocks or () if isinstance(block, dict) and "input" in block]
+        listed = blocks if isinstance(blocks, list) else []
+        inputs = [block["input"] for block in listed if isinstance(block, dict) and "input" in block]
         written = sum(len(msgspec.json.encode(item)) for item in inputs)
         return written + sum(found.total(field) for field in _ANSWER_OUTPUT)
 

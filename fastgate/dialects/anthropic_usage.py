@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from fastgate._core.price import Usage
-from fastgate.dialects.base import Charge, anomalies, count, mapping, part
+from fastgate.dialects.base import Charge, anomalies, count, mapping, part, served_tier
 from fastgate.wire.usage import Geo, Tier
 
 TIERS: Final = {"standard": Tier.STANDARD, "priority": Tier.PRIORITY, "batch": Tier.BATCH}
-BILLED_REFUSALS: Final = frozenset({"bio", "frontier_llm", "reasoning_extraction"})
+GEOS: Final = {"us": Geo.US, "global": Geo.GLOBAL, "not_available": Geo.GLOBAL}
+"""``inference_geo`` of an answer; older models have none."""
+BILLED_REFUSALS: Final = ("bio", "frontier_llm", "reasoning_extraction")
 """Categories whose refusal is billed although nothing was put out."""
 
-_SEPARATE: Final = {"compaction", "advisor_message"}
+# Tuples, since what a provider sends need not be hashable.
+_ATTEMPTS: Final = ("message", "fallback_message")
+_SEPARATE: Final = ("compaction", "advisor_message")
+_WEB_SEARCH: Final = 9
+_REQUEST: Final = 10
 
 
 def charges(
@@ -43,16 +49,12 @@ def charges(
     return found
 
 
-_WEB_SEARCH: Final = 9
-_REQUEST: Final = 10
-
-
 def _attempts(iterations: list[dict[str, Any]], declined: Sequence[object], tier: Tier, geo: Geo) -> list[Charge]:
     """Each attempt at its own model. One that declined before any output is free, but for the billed categories."""
     found: list[Charge] = []
     hops = iter(declined)
     for item in iterations:
-        if item.get("type") not in {"message", "fallback_message"}:
+        if item.get("type") not in _ATTEMPTS:
             continue
         usage = _bucketed(item, tier, geo)
         handed_over = item.get("type") == "message" and not count(item, "output_tokens")
@@ -127,13 +129,13 @@ def _model(item: Mapping[str, Any]) -> str | None:
 def _tier(source: Mapping[str, Any]) -> Tier:
     if source.get("speed") == "fast":
         return Tier.FAST
-    name = source.get("service_tier")
-    tier = TIERS.get(name) if isinstance(name, str) else Tier.STANDARD
-    if tier is None:
-        anomalies["unknown_tier"] += 1
-        return Tier.STANDARD
-    return tier
+    return served_tier(TIERS, source.get("service_tier"))
 
 
 def _geo(source: Mapping[str, Any]) -> Geo:
-    return Geo.US if source.get("inference_geo") == "us" else Geo.GLOBAL
+    name = source.get("inference_geo")
+    geo = GEOS.get(name) if isinstance(name, str) else Geo.GLOBAL
+    if geo is None:
+        anomalies["unknown_geo"] += 1
+        return Geo.GLOBAL
+    return geo

@@ -13,7 +13,7 @@ from fastgate._core.events import EventScanner, EventTable
 from fastgate._core.price import Usage
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
-from fastgate.wire.usage import N_BUCKETS
+from fastgate.wire.usage import N_BUCKETS, Tier
 
 Edit = tuple[int, int, bytes]
 """``(start, end, replacement)`` in a body, for ``fastgate._core.body.splice``."""
@@ -216,6 +216,17 @@ def part(source: Mapping[str, Any], name: str, whole: int) -> int:
         anomalies["part_exceeds_whole"] += 1
         return whole
     return value
+
+
+def served_tier(tiers: Mapping[str, Tier], name: object) -> Tier:
+    """The tier that an answer names; standard where it names none, and, counted, where that name is not known."""
+    if not isinstance(name, str):
+        return Tier.STANDARD
+    tier = tiers.get(name)
+    if tier is None:
+        anomalies["unknown_tier"] += 1
+        return Tier.STANDARD
+    return tier
 
 
 def optional_text(found: Scan, field: int) -> str | None:

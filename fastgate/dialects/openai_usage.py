@@ -1,10 +1,10 @@
 """OpenAI's usage objects, and those of its many likenesses, brought to disjoint buckets."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from fastgate._core.price import Usage
-from fastgate.dialects.base import anomalies, count, mapping, part
+from fastgate.dialects.base import count, mapping, part, served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -25,15 +25,19 @@ _UNDIVIDED: Final = frozenset({"prompt_tokens", "completion_tokens", "total_toke
 """Members of a report that divides neither prompt nor answer into parts."""
 
 
-def tier_of(name: object) -> Tier:
-    """The tier that an answer names; a name that is not known is counted and taken for the standard tier."""
-    if not isinstance(name, str):
-        return Tier.STANDARD
-    tier = TIERS.get(name)
-    if tier is None:
-        anomalies["unknown_tier"] += 1
-        return Tier.STANDARD
-    return tier
+class Names(NamedTuple):
+    """What an API calls the counts and their parts."""
+
+    prompt: str
+    prompt_parts: str
+    output: str
+    output_parts: str
+
+
+CHAT: Final = Names("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details")
+RESPONSES: Final = Names("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details")
+"""Responses, their compaction, decisions, and images."""
+TRANSCRIPTIONS: Final = Names("input_tokens", "input_token_details", "output_tokens", "output_token_details")
 
 
 def chat_usage(usage: object, service_tier: object) -> Usage | None:
@@ -43,51 +47,72 @@ def chat_usage(usage: object, service_tier: object) -> Usage | None:
     completion = count(source, "completion_tokens")
     if prompt is None or completion is None:
         return None
-    tier = tier_of(service_tier if service_tier is not None else source.get("service_tier"))
+    tier = served_tier(TIERS, service_tier if service_tier is not None else source.get("service_tier"))
     if source.keys() <= _UNDIVIDED:
         return Usage(tier=tier, input=prompt, output=completion, request=1)
-    details = mapping(source.get("prompt_tokens_details"))
-    rest = prompt
-    cached = part(*_cached(source, details), rest)
-    rest -= cached
+    return _divided(source, CHAT, prompt, completion + _outside(source, prompt, completion), tier)
+
+
+def usage_of(usage: object, service_tier: object, names: Names) -> Usage | None:
+    """A report under ``names``; ``None`` where it lacks the counts of input or output."""
+    source = mapping(usage)
+    prompt = count(source, names.prompt)
+    output = count(source, names.output)
+    if prompt is None or output is None:
+        return None
+    return _divided(source, names, prompt, output, served_tier(TIERS, service_tier))
+
+
+def embeddings_usage(usage: object) -> Usage | None:
+    """Embeddings' ``usage``, which has a prompt only."""
+    prompt = count(mapping(usage), "prompt_tokens")
+    return None if prompt is None else Usage(input=prompt, request=1)
+
+
+def _divided(source: Mapping[str, Any], names: Names, prompt: int, output: int, tier: Tier) -> Usage:
+    details = mapping(source.get(names.prompt_parts))
+    cached, cached_images = _cached(source, details, prompt)
+    rest = prompt - cached - cached_images
     written = part(details, "cache_write_tokens", rest)
     rest -= written
-    audio = part(details, "audio_tokens", rest)
+    long = part(mapping(details.get("cache_write_tokens_details")), "ttl_12h_tokens", written)
+    # How much of the cached part is audio is never said, and seldom how much is images: it may overlap.
+    audio = min(part(details, "audio_tokens", prompt), rest)
     rest -= audio
-    images = part(details, "image_tokens", rest)
-    output, reasoning, spoken = _output(source, prompt, completion)
+    images = min(max(0, part(details, "image_tokens", prompt) - cached_images), rest)
+    details = mapping(source.get(names.output_parts))
+    reasoning = part(details, "reasoning_tokens", output)
+    spoken = part(details, "audio_tokens", output - reasoning)
     return Usage(
         tier=tier,
         input=rest - images,
         cache_read=cached,
-        cache_write=written,
-        audio_input=audio,
-        image_input=images,
-        output=output,
+        cache_write=written - long,
+        cache_write_1h=long,
+        output=output - reasoning - spoken,
         reasoning=reasoning,
+        audio_input=audio,
         audio_output=spoken,
+        image_input=images,
+        cache_read_image=cached_images,
         request=1,
     )
 
 
-def _cached(source: Mapping[str, Any], details: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Where the cached tokens are: in the details, or where DeepSeek and Moonshot put them."""
+def _cached(source: Mapping[str, Any], details: Mapping[str, Any], prompt: int) -> tuple[int, int]:
+    """Cached tokens but images, and images: in the details, or where DeepSeek and Moonshot have the sum."""
     if details.get("cached_tokens") is not None:
-        return details, "cached_tokens"
-    if source.get("prompt_cache_hit_tokens") is not None:
-        return source, "prompt_cache_hit_tokens"
-    return source, "cached_tokens"
+        cached = part(details, "cached_tokens", prompt)
+    elif source.get("prompt_cache_hit_tokens") is not None:
+        cached = part(source, "prompt_cache_hit_tokens", prompt)
+    else:
+        cached = part(source, "cached_tokens", prompt)
+    split = details.get("cached_tokens_details")
+    images = part(split, "image_tokens", cached) if isinstance(split, dict) else 0
+    return cached - images, images
 
 
-def _output(source: Mapping[str, Any], prompt: int, completion: int) -> tuple[int, int, int]:
-    """Tokens of text, of reasoning, and of audio.
-
-    Reasoning is part of the completion, but for xAI, where the total says that it comes on top.
-    """
-    details = mapping(source.get("completion_tokens_details"))
-    reasoning = count(details, "reasoning_tokens") or 0
-    if reasoning and count(source, "total_tokens") == prompt + completion + reasoning:
-        completion += reasoning
-    reasoning = part(details, "reasoning_tokens", completion)
-    spoken = part(details, "audio_tokens", completion - reasoning)
-    return completion - reasoning - spoken, reasoning, spoken
+def _outside(source: Mapping[str, Any], prompt: int, completion: int) -> int:
+    """Reasoning that is no part of the completion: xAI's, whose total says that it comes on top."""
+    reasoning = count(mapping(source.get("completion_tokens_details")), "reasoning_tokens") or 0
+    return reasoning if count(source, "total_tokens") == prompt + completion + reasoning else 0

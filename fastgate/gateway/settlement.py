@@ -33,7 +33,7 @@ from fastgate.dialects.base import Charge, total
 from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
-from fastgate.wire.money import MOST_NANO
+from fastgate.wire.money import MOST_NANO, nano_of
 from fastgate.wire.usage import Bucket
 
 _REASONING: Final = int(Bucket.REASONING)  # a member of an enumeration is found by a dictionary, each time
@@ -100,18 +100,28 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
 
 def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
-    """nano-USD of all charges; those of another model at that model's own price where it has one."""
-    terms, amount = leg.terms, 0
-    for model, usage in charges:
+    """nano-USD of all charges, rounded once; those of another model at that model's own price where it has one."""
+    terms = leg.terms
+    for _, usage in charges:
         usage.geo = usage.geo or terms.geo
-        index = -1 if model is None or model == leg.model else leg.upstream.record.price_of(model)
-        index = terms.price if index < 0 else index
-        if index >= 0:
-            try:
-                amount += terms.prices.cost(index, usage, call.now_ns)
-            except OverflowError:
-                amount = MOST_NANO
-    return amount if amount < MOST_NANO else MOST_NANO
+    if len(charges) == 1:
+        [(model, usage)] = charges
+        index = _price_of(leg, model)
+        try:
+            return terms.prices.cost(index, usage, call.now_ns) if index >= 0 else 0
+        except OverflowError:
+            return MOST_NANO
+    exact = 0
+    for model, usage in charges:
+        index = _price_of(leg, model)
+        lines = terms.prices.lines(index, usage, call.now_ns) if index >= 0 else ()
+        exact += sum(count * femto * permille for _, count, femto, permille in lines)
+    return min(nano_of(exact), MOST_NANO)
+
+
+def _price_of(leg: Leg, model: str | None) -> int:
+    index = -1 if model is None or model == leg.model else leg.upstream.record.price_of(model)
+    return leg.terms.price if index < 0 else index
 
 
 def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:

@@ -6,6 +6,15 @@ MOST_NANO: Final = 2**63 - 1
 """nano-USD that a counter holds and one request is booked at most: 9.2 billion USD; more is as good as that."""
 
 
+_FEMTO_PERMILLE: Final = 10**9
+
+
+def nano_of(femto_permille: int) -> int:
+    """Nano-USD of an exact sum in femto-USD times 1000 (a factor of 1.1 is 1100), rounded once, half to even."""
+    nano, rest = divmod(femto_permille, _FEMTO_PERMILLE)
+    return nano + (2 * rest > _FEMTO_PERMILLE or (2 * rest == _FEMTO_PERMILLE and nano % 2 == 1))
+
+
 def usd(nano: int) -> str:
     """Nano-USD as a decimal string of 9 places: ``1500000000`` is ``"1.500000000"``."""
     digits = str(nano).zfill(10) if nano >= 0 else f"-{-nano:010}"
