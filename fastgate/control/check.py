@@ -8,6 +8,7 @@ from fastgate.config import Config, ConfigErrors, Finding, Problem, load_documen
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Key
 from fastgate.config.proxies import proxy_of
+from fastgate.config.upstreams import Target
 from fastgate.control.compile import compile_snapshot
 from fastgate.control.price_index import PriceIndex
 from fastgate.wire.snapshot import NO_PRICE, matches
@@ -27,10 +28,16 @@ def check(path: Path, env: Mapping[str, str]) -> list[Problem]:
 
 def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
     """What an operator should know of a file that can be served. Raises :class:`ConfigErrors` for one that cannot."""
-    tls = load_document(path, env).config.server.tls
+    config = load_document(path, env).config
+    tls = config.server.tls
     warning = date_warning(path.parent, tls) if tls is not None else None
     if warning is not None:
         yield warning
+    for public, position, target in _without_price(config, PriceIndex(config)):
+        yield (
+            f"models.{public}.targets[{position}].model: nothing prices {target.provider}/{target.model}: what its"
+            " requests cost is what each key's unpriced says"
+        )
 
 
 def price_findings(config: Config) -> Iterator[Finding]:
@@ -57,14 +64,19 @@ def proxy_findings(config: Config, env: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _unpriced_targets(config: Config, index: PriceIndex, refusing: list[Key]) -> Iterator[Finding]:
+    for public, position, target in _without_price(config, index):
+        key = next((key for key in refusing if _may_use(key, public, target.provider)), None)
+        if key is not None:
+            path = ("models", public, "targets", position, "model")
+            yield _unpriced(path, target.provider, target.model, key)
+
+
+def _without_price(config: Config, index: PriceIndex) -> Iterator[tuple[str, int, Target]]:
+    """Targets of public models: the model's name, the target's position, the target."""
     for public, model in config.models.items():
         for position, target in enumerate(model.targets):
-            if _has_price(index, config, target.provider, target.model):
-                continue
-            key = next((key for key in refusing if _may_use(key, public, target.provider)), None)
-            if key is not None:
-                path = ("models", public, "targets", position, "model")
-                yield _unpriced(path, target.provider, target.model, key)
+            if not _has_price(index, config, target.provider, target.model):
+                yield public, position, target
 
 
 def _unpriced_names(config: Config, index: PriceIndex, refusing: list[Key]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """How the admin API shows objects: one by one, and in pages of both sources.
 
-Each bears ``origin``: ``file`` (read-only here) or ``api``.
+Each bears ``origin``: ``file`` (read-only here) or ``api``. A public model bears ``unpriced``, too: its targets that
+nothing prices, as ``provider/model``.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from fastgate.control.problems import NotFound
 from fastgate.ledger.spend import moment
 from fastgate.state import objects
 from fastgate.state.objects import SecretRow, Stored
+from fastgate.wire.snapshot import NO_PRICE
 
 MOST_OBJECTS: Final = 1000
 
@@ -61,17 +63,27 @@ def shown_of_file(thing: Thing) -> Document:
     return {**object_document(thing), "id": thing.id, "origin": "file"}
 
 
+def _with_unpriced(plane: ControlPlane, collection: Collection, document: Document) -> Document:
+    if collection == "models":
+        current = plane.configuration.current
+        targets = [(target["provider"], target["model"]) for target in document["targets"]]
+        missing = [f"{name}/{model}" for name, model in targets if current.price_of(name, model) == NO_PRICE]
+        document["unpriced"] = missing
+    return document
+
+
 def one(plane: ControlPlane, collection: Collection, id_: str) -> Response[Document]:
     """An object, with its ETag where it can be changed. Raises NotFound."""
     thing = of_file(plane.configuration.current.config, collection).get(id_)
     if thing is not None:
-        return Response(shown_of_file(thing))
+        return Response(_with_unpriced(plane, collection, shown_of_file(thing)))
     with plane.store.read() as db:
         stored = objects.find(db, collection, id_)
         rows = objects.secrets(db, id_) if collection == "keys" else []
     if stored is None:
         raise NotFound(f"there is no {collection.removesuffix('s')} {id_[:80]}")
-    return Response(shown(stored, rows), headers={"etag": f'"{stored.version}"'})
+    document = _with_unpriced(plane, collection, shown(stored, rows))
+    return Response(document, headers={"etag": f'"{stored.version}"'})
 
 
 async def _list(
@@ -94,7 +106,8 @@ def _page(plane: ControlPlane, collection: Collection, after: str, limit: int, n
     ]
     found.sort(key=lambda pair: pair[0])
     more = len(found) > limit
-    return ObjectList([document for _, document in found[:limit]], found[limit - 1][0] if more else None)
+    items = [_with_unpriced(plane, collection, document) for _, document in found[:limit]]
+    return ObjectList(items, found[limit - 1][0] if more else None)
 
 
 def _named(kind: str, id_: str | None) -> str | None:
