@@ -105,6 +105,8 @@ def why_unbounded(request: ChatRequest, context_window: int | None) -> str:
     """Why no absolute bound can be given for a request; empty: there is one."""
     if request.has_hosted_tools:
         return "the provider may run tools of its own, whose input and number the request does not show"
+    if request.beside:
+        return f"it may be billed for {request.beside}, whose size it does not show"
     if request.unseen and context_window is None:
         return f"it names {request.unseen} without showing it, and the model's context window is unknown"
     return ""

@@ -48,6 +48,12 @@ _REQUEST: Final = (
     'messages.*.content.*.content.*.source.type="text"',
     'messages.*.content.*.type="container_upload"',
     "container",
+    "thread.previous_message_id",
+    "fallbacks",
+    "compaction",
+    "context_management.edits.*.type",
+    'context_management.edits.*.type="clear_thinking_20251015"',
+    'context_management.edits.*.type="clear_tool_uses_20250919"',
 )
 (
     MODEL,
@@ -75,6 +81,12 @@ _REQUEST: Final = (
     INNER_TEXT_SOURCE,
     UPLOAD,
     CONTAINER,
+    EARLIER_TURN,
+    FALLBACKS,
+    COMPACTION,
+    CONTEXT_EDIT,
+    CLEAR_THINKING,
+    CLEAR_TOOL_USES,
 ) = range(len(_REQUEST))
 
 _ANSWER: Final = (
@@ -185,6 +197,7 @@ class Anthropic(Dialect):
             has_tools=found.filled(TOOLS),
             has_hosted_tools=found.count(TOOL_TYPE) > found.count(CUSTOM_TOOL) or found.filled(MCP_SERVERS),
             unseen=self._unseen(found),
+            beside=self._beside(found),
             text_bytes=found.string_bytes - image_bytes,
             images=images,
             image_bytes=image_bytes,
@@ -202,7 +215,16 @@ class Anthropic(Dialect):
             return "a document"
         if found.count(UPLOAD):
             return "an uploaded file"
+        if found.kind(EARLIER_TURN) > base.NULL:
+            return "the earlier turns of a thread"
         return "a container" if found.kind(CONTAINER) > base.NULL else ""
+
+    def _beside(self, found: Scan) -> str:
+        """Other models' attempts, and compactions: of the edits of the context only clearing costs nothing."""
+        if found.filled(FALLBACKS) or found.kind(FALLBACKS) == base.STRING:
+            return "attempts of fallback models"
+        compacts = found.count(CONTEXT_EDIT) > found.count(CLEAR_THINKING) + found.count(CLEAR_TOOL_USES)
+        return "a compaction" if compacts or found.kind(COMPACTION) == base.OBJECT else ""
 
     def _images(self, found: Scan) -> tuple[int, int]:
         """How many images, and the bytes of their data.

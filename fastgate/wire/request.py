@@ -29,6 +29,8 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     """The provider may run tools of its own (web search, code): fees and input that the body does not show."""
     unseen: str = ""
     """What the body names and does not show, such as a file by its id: its tokens are known to the provider only."""
+    beside: str = ""
+    """What the provider may bill beside the answer, such as another model's attempt; empty: nothing."""
     has_audio_output: bool = False
     text_bytes: int = 0
     """UTF-8 bytes of all strings of the body but images' data: no tokenizer makes more tokens than bytes of it."""

@@ -197,6 +197,7 @@ UNSEEN = [
     (MESSAGES, {"messages": [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]}),
     (MESSAGES, {"messages": [{"role": "user", "content": [{"type": "tool_result", "content": [DOCUMENT]}]}]}),
     (MESSAGES, {"container": "c"}),
+    (MESSAGES, {"thread": {"type": "continue", "previous_message_id": "msg_1"}}),
     (MESSAGES, {"tools": [{"type": "web_fetch_20250910", "name": "web_fetch"}]}),
 ]
 
@@ -212,6 +213,22 @@ def test_what_the_body_does_not_show_is_held_in_full_or_refused(house: House, pa
     answer = exchange(house.port, request({}, path=path, **more))
     assert answer.headers.get("x-fastgate-error") is None  # the provider was asked
     assert Decimal(row(house, answer)["hold_usd"]) >= 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"fallbacks": "default"},
+        {"compaction": {"type": "summarize"}},
+        {"context_management": {"edits": [{"type": "compact_20260112"}]}},
+    ],
+)
+def test_what_is_billed_beside_the_answer_has_no_absolute_bound(house: House, more: dict[str, Any]) -> None:
+    answer = exchange(house.port, request({}, name="strict", path=MESSAGES, **more))
+    assert (answer.status, answer.headers["x-fastgate-error"]) == (400, "invalid_request"), answer.body
+    assert b"whose size it does not show" in answer.body
+    answer = exchange(house.port, request({}, name="learned", path=MESSAGES, **more))
+    assert answer.headers.get("x-fastgate-error") is None
 
 
 def test_a_document_of_plain_text_is_seen(house: House) -> None:

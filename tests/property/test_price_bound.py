@@ -1,22 +1,29 @@
-"""No usage within the given token counts costs more than its bound, over the whole catalogue."""
+"""No usage within the given counts costs more than its bound, nor than a strict hold, over the whole catalogue."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastgate._core.arena import Arena
+from fastgate._core.learned import TokenRate
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
+from fastgate.budgets.holds import Terms, asked_tier
 from fastgate.pricing import listed
+from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.catalogue import Catalogue
 from fastgate.pricing.table import build_table
 from fastgate.wire.prices import ModelPrice
+from fastgate.wire.request import ChatRequest
 from fastgate.wire.usage import PROMPT_BUCKETS, Bucket, Geo, Tier
 
+SEARCHES = (Bucket.WEB_SEARCH, Bucket.FILE_SEARCH)
 OUTPUT_BUCKETS = (Bucket.OUTPUT, Bucket.REASONING, Bucket.AUDIO_OUTPUT)
 UNASKED = (Tier.STANDARD, Tier.FLEX, Tier.PRIORITY, Tier.BATCH)
-MEDIA = (Bucket.AUDIO_INPUT, Bucket.IMAGE_INPUT, Bucket.AUDIO_OUTPUT)
+MEDIA = tuple(bucket for bucket in Bucket if "AUDIO" in bucket.name or "IMAGE" in bucket.name)
 
 # Before and after prices change, and a peak hour.
 MOMENTS = [
@@ -26,13 +33,17 @@ MOMENTS = [
 
 
 def models() -> list[ModelPrice]:
-    catalogue = Catalogue()
+    """Everything that the catalogue can price, by its own ids, each price once."""
     named = [("sim", f"sim-{size}") for size in ("small", "large", "reasoning", "cached")]
-    for provider_type in ("openai", "anthropic", "deepseek", "xai", "gemini", "groq", "minimax"):
-        provider = listed.providers()[listed.PROVIDER_IDS[provider_type]]
-        named += [(provider_type, model.id) for model in provider.models]
-    found = [catalogue.find(provider_type, model) for provider_type, model in named]
-    return [model for model in found if model is not None]
+    for provider_type, listed_id in listed.PROVIDER_IDS.items():
+        named += [(provider_type, model.id) for model in listed.providers()[listed_id].models]
+    found: dict[object, ModelPrice] = {}
+    for provider_type, name in named:
+        with suppress(PriceError):  # a listed price that is not exact prices nothing
+            model = Catalogue().find(provider_type, name)
+            if model is not None:
+                found.setdefault(model.rows, model)
+    return list(found.values())
 
 
 MODELS = models()
@@ -51,7 +62,10 @@ def usage_of(prompt: Sequence[int], output: Sequence[int], tier: Tier, geo: Geo)
 
 
 def test_the_catalogue_is_not_empty() -> None:
-    assert len(MODELS) > 200
+    assert len(MODELS) > 350
+    assert {row.tier for model in MODELS for row in model.rows} == set(Tier)
+    for bucket in Bucket:
+        assert any(band.prices[bucket] for model in MODELS for row in model.rows for band in row.bands), bucket.name
     assert sum(bool(thresholds(model)) for model in MODELS) > 30
 
 
@@ -68,7 +82,8 @@ def test_bound_covers_cost(data: st.DataObject) -> None:
     at_ns = data.draw(st.one_of(st.sampled_from(MOMENTS), st.integers(0, 2**62)))
     searches = data.draw(st.integers(0, 5))
     usage = usage_of(prompt, output, tier, geo)
-    usage[Bucket.WEB_SEARCH] = searches
+    for bucket, count in zip(SEARCHES, split(data, searches, len(SEARCHES)), strict=True):
+        usage[bucket] = count
     cost = TABLE.cost(index, usage, at_ns)
 
     assert cost <= TABLE.bound(index, inputs, outputs, at_ns, tier=tier, searches=searches)
@@ -117,7 +132,7 @@ def test_bound_does_not_fall_with_more_tokens(index: int, inputs: int, outputs: 
 @settings(max_examples=300)
 @given(
     st.integers(0, len(MODELS) - 1),
-    st.lists(st.integers(0, 10**6), min_size=6, max_size=6),
+    st.lists(st.integers(0, 10**6), min_size=len(PROMPT_BUCKETS), max_size=len(PROMPT_BUCKETS)),
     st.lists(st.integers(0, 10**6), min_size=3, max_size=3),
     st.sampled_from(list(Tier)),
     st.sampled_from(list(Geo)),
@@ -131,3 +146,48 @@ def test_lines_sum_to_the_cost(
     nano, rest = divmod(total, 10**9)
 
     assert TABLE.cost(index, usage, at_ns) == nano + (rest * 2 > 10**9 or (rest * 2 == 10**9 and nano % 2 == 1))
+
+
+ASKED = (None, "auto", "default", "standard_only", "flex", "priority", "fast", "ultrafast", "scale", "something new")
+
+
+@pytest.fixture(scope="module")
+def rate(tmp_path_factory: pytest.TempPathFactory) -> TokenRate:
+    return TokenRate(Arena(str(tmp_path_factory.mktemp("arena") / "arena"), create=True), "p/m")
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(st.data())
+def test_a_strict_hold_covers_whatever_is_billed(rate: TokenRate, data: st.DataObject) -> None:
+    """Whatever tier, region and buckets the provider reports, as long as it keeps to the cap."""
+    index = data.draw(st.integers(0, len(MODELS) - 1))
+    request = ChatRequest(
+        "m",
+        output_cap=data.draw(st.one_of(st.none(), st.integers(0, 100_000))),
+        n=data.draw(st.integers(1, 5)),
+        service_tier=data.draw(st.sampled_from(ASKED)),
+        fast=data.draw(st.booleans()),
+        geo=data.draw(st.sampled_from([None, "us", "global"])),
+        has_tools=data.draw(st.booleans()),
+        has_audio_output=data.draw(st.booleans()),
+        images=data.draw(st.integers(0, 2)),
+        prediction_bytes=data.draw(st.integers(0, 1_000)),
+    )
+    most = MODELS[index].max_output
+    terms = Terms(TABLE, index, rate, capped=True, strict=True, default_cap=16_384, max_output=most)
+    bound = terms.bound(request, data.draw(st.integers(1, 1_500_000)))
+    at_ns = data.draw(st.sampled_from(MOMENTS))
+    held = terms.amount(bound, request, asked_tier(request), at_ns)
+
+    served = data.draw(st.sampled_from([*UNASKED, *tiers_asked(request)]))
+    prompt = split(data, data.draw(st.integers(0, bound.input_tokens)), len(PROMPT_BUCKETS))
+    output = split(data, data.draw(st.integers(0, bound.output_tokens)), len(OUTPUT_BUCKETS))
+    usage = usage_of(prompt, output, served, data.draw(st.sampled_from(list(Geo))))
+
+    assert TABLE.cost(index, usage, at_ns) <= held
+
+
+def tiers_asked(request: ChatRequest) -> list[Tier]:
+    """Tiers that a provider may serve only where they are asked for."""
+    named = {"ultrafast": [Tier.ULTRAFAST], "scale": list(Tier), "something new": list(Tier)}
+    return [*([Tier.FAST] if request.fast else []), *named.get(request.service_tier or "", [])]

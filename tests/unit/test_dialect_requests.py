@@ -180,6 +180,20 @@ def test_messages_tools() -> None:
     assert read(ANTHROPIC, mcp_servers=[{}]).has_hosted_tools
 
 
+def test_messages_that_are_billed_for_more_than_the_answer() -> None:
+    clearing = [{"type": "clear_thinking_20251015", "keep": "all"}, {"type": "clear_tool_uses_20250919"}]
+    for free in ({}, {"fallbacks": []}, {"fallbacks": None}, {"context_management": {"edits": clearing}}):
+        assert read(ANTHROPIC, **free).beside == ""
+    for fallbacks in ("default", [{"model": "claude-opus-4-8"}]):
+        assert read(ANTHROPIC, fallbacks=fallbacks).beside == "attempts of fallback models"
+    compacting = {"edits": [*clearing, {"type": "compact_20260112"}]}
+    assert read(ANTHROPIC, context_management=compacting).beside == "a compaction"
+    assert read(ANTHROPIC, compaction={"type": "summarize"}).beside == "a compaction"
+    assert read(ANTHROPIC, thread={"type": "create"}).unseen == ""
+    continued = read(ANTHROPIC, thread={"type": "continue", "previous_message_id": "msg_1"})
+    assert continued.unseen == "the earlier turns of a thread"
+
+
 def image(data: str, kind: str = "image") -> dict[str, Any]:
     return {"type": kind, "source": {"type": "base64", "data": data}}
 
