@@ -22,11 +22,13 @@ from fastgate.control.collections import COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
 from fastgate.control.names import FileNames, Names, resolves
 from fastgate.control.publisher import Publisher
+from fastgate.pricing.listed import SOURCE
 from fastgate.state import objects
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.wire.sealing import SealError
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
+from fastgate.wire.usage import Tier
 
 FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.host": lambda config: config.server.host,
@@ -95,6 +97,12 @@ class Published:
     def order_after(self, id_: str) -> Iterator[str]:
         """Ids of budgets behind ``id_``."""
         return islice(self.order, bisect_right(self.order, id_), None)
+
+    def lists_tier(self, price: int, tier: str) -> bool:
+        """Whether a price has what a served tier costs now; prices that operators state hold for all of them."""
+        record = self.compiled.head.prices[price]
+        listed = record.source == SOURCE and tier.upper() in Tier.__members__
+        return not listed or self.prices.has_tier(price, Tier[tier.upper()], time.time_ns())
 
     def price_of(self, provider: str, model: str) -> int:
         """The price index of an upstream model, or ``NO_PRICE``."""

@@ -184,14 +184,16 @@ class ControlPlane:
         return known
 
     def _describe(self, values: dict[str, Any]) -> Origin:
-        unpriced = values["error"] == "model_unpriced"
+        unpriced, unlisted_tier = values["error"] == "model_unpriced", False
         current = self.configuration.latest
         if current is not None and values["provider"] and values["settlement"] != "none":
-            unpriced = current.price_of(values["provider"], values["upstream_model"]) == NO_PRICE
+            price = current.price_of(values["provider"], values["upstream_model"])
+            unpriced = price == NO_PRICE
+            unlisted_tier = not unpriced and not current.lists_tier(price, values["tier"])
         # A request that reached no provider may name any model: what clients invent must not fill the metrics.
         model = values["model"] if values["provider"] else ""
         labels = (values["provider"], model, values["key"], values["team"], str(values["status"]), NO_CACHE)
-        return Origin(labels, values["outcome"], values["error"], values["route"], unpriced)
+        return Origin(labels, values["outcome"], values["error"], values["route"], unpriced, unlisted_tier)
 
     def _slots(self) -> tuple[set[int], set[int]]:
         found = owners(self.arena)

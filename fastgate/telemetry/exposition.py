@@ -101,6 +101,11 @@ class Exposition(Collector):
         yield attempts
         yield _counter("fastgate_unpriced", "Requests for models without a price", tally.unpriced)
         yield _counter(
+            "fastgate_unlisted_tiers",
+            "Requests served in a tier whose price is not listed; charged as standard",
+            tally.unlisted_tiers,
+        )
+        yield _counter(
             "fastgate_usage_anomalies", "Reports of usage that contradict themselves; corrected", gauges.usage_anomalies
         )
         yield _counter("fastgate_metrics_collapsed", "Requests counted under the label other", tally.collapsed)

@@ -63,6 +63,7 @@ class Origin:
     error: str
     route: str
     unpriced: bool
+    unlisted_tier: bool = False
 
 
 class Tally:
@@ -76,6 +77,7 @@ class Tally:
         self.rejections: dict[tuple[str, ...], int] = {}
         self.attempts: dict[str, int] = {}
         self.unpriced = 0
+        self.unlisted_tiers = 0
         self.lock = threading.Lock()
 
     def add(self, columns: Mapping[str, Any], origins: Integers, describe: Callable[[int], Origin]) -> None:
@@ -104,6 +106,8 @@ class Tally:
             self.attempts[origin.outcome] = self.attempts.get(origin.outcome, 0) + attempts
         if origin.unpriced:
             self.unpriced += requests
+        if origin.unlisted_tier:
+            self.unlisted_tiers += requests
 
     def _bump(self, counters: dict[tuple[str, ...], int], labels: tuple[str, ...], by: int) -> None:
         if labels not in counters and len(counters) >= self.most_sets:

@@ -24,7 +24,8 @@ BUDGETS = [{"limit_usd": "100", "window": "day"}]
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     prices = folder / "prices.yaml"
-    prices.write_text(yaml.safe_dump({"new-1": {"input_usd_per_million": "1", "output_usd_per_million": "1"}}))
+    some = {"input_usd_per_million": "1", "output_usd_per_million": "1"}
+    prices.write_text(yaml.safe_dump(dict.fromkeys(("new-1", "gpt-5.4", "gpt-4.1"), some)))
     known, unknown = ({"provider": "sim", "model": model} for model in ("sim-small", "new-1"))
     settings = {
         "models": {
@@ -38,22 +39,27 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             key("default", models=["known"], budgets=BUDGETS),
         ],
     }
-    with Simulator(prices=prices) as simulator, House(folder, settings, simulator=simulator, workers=1) as house:
-        yield house
+    with Simulator(prices=prices) as simulator:
+        upstream = [{"name": "k", "value": "upstream-key"}]
+        sim = {"type": "sim", "base_url": simulator.url, "keys": upstream}
+        openai = {"type": "openai", "base_url": simulator.openai_url, "keys": upstream}
+        settings["providers"] = {"sim": sim, "openai": openai}
+        with House(folder, settings, simulator=simulator, workers=1) as house:
+            yield house
 
 
-def ask(house: House, name: str, model: str) -> tuple[int, str | None]:
+def ask(house: House, name: str, model: str, **more: str) -> tuple[int, str | None]:
     """Status and stated cost of a request with 1,000 tokens each way."""
-    script = {"usage": {"prompt_tokens": 1000, "completion_tokens": 1000}}
+    script = {"usage": {"prompt_tokens": 1000, "completion_tokens": 1000}, **more}
     body = compact({"model": model, "messages": [{"role": "user", "content": f"sim: {json.dumps(script)}"}]})
     headers = {"authorization": f"Bearer {secret(name)}", "content-type": "application/json"}
     answer = exchange(house.port, head("/v1/chat/completions", headers, length=len(body)) + body)
     return answer.status, answer.headers.get("x-fastgate-cost-usd")
 
 
-def counted(house: House) -> int:
+def counted(house: House, name: str = "fastgate_unpriced_total") -> int:
     with urlopen(f"{house.admin_url}/metrics", timeout=30) as answer:
-        found = re.search(r"^fastgate_unpriced_total (\d+)", answer.read().decode(), re.MULTILINE)
+        found = re.search(rf"^{name} (\d+)", answer.read().decode(), re.MULTILINE)
     return int(found[1]) if found else 0
 
 
@@ -64,6 +70,14 @@ def test_what_a_request_costs_is_what_its_key_says_and_is_counted(house: House) 
     assert ask(house, "default", "sim/new-1")[0] == 403  # the key names its models
     assert ask(house, "open", "known") == (200, "0.000750000")
     wait_for(lambda: counted(house) == before + 2, 30, "both are counted, and no other")
+
+
+def test_a_tier_without_a_price_is_charged_as_standard_and_counted(house: House) -> None:
+    assert ask(house, "open", "openai/gpt-5.4", tier="flex") == (200, "0.008750000")
+    assert ask(house, "open", "openai/gpt-4.1", tier="default") == (200, "0.010000000")
+    assert ask(house, "open", "openai/gpt-4.1", tier="flex") == (200, "0.010000000")
+    name = "fastgate_unlisted_tiers_total"
+    wait_for(lambda: counted(house, name) == 1, 30, "only the last one is counted")
 
 
 def test_the_api_shows_which_targets_nothing_prices(house: House) -> None:
