@@ -52,7 +52,6 @@ _ANTHROPIC: Final = "Anthropic price page"
 _OPENAI: Final = "OpenAI price page"
 _GOOGLE: Final = "Gemini price page"
 _VERTEX: Final = "Vertex AI price page"
-_GROQ: Final = "Groq documentation"
 _BEDROCK: Final = "Bedrock price page"
 _MAP: Final = "LiteLLM 1.106.2 cost map"
 _DAY: Final = "2026-11-21"
@@ -72,8 +71,6 @@ ENTRIES: Final = (
     Entry("google", ("claude-*-4-5", *_SINCE_4_6), _VERTEX, _DAY, geo_permille=1100),
     # Tiers.
     Entry("openai", ("gpt-6-astra", "gpt-6.1-sol"), f"{_OPENAI}; {_MAP}", _DAY, factors={Tier.ULTRAFAST: "6"}),
-    Entry("anthropic", ("*",), _ANTHROPIC, _DAY, factors={Tier.PRIORITY: "1"}),  # capacity that was bought ahead
-    Entry("groq", ("*",), _GROQ, _DAY, factors={Tier.FLEX: "1"}),
     Entry(
         "google",
         ("gemini-2.5-*", "gemini-[34]*"),
