@@ -87,8 +87,8 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         strict = self.strict
         if request.service_tier not in _PLAIN and request.service_tier not in _ASKED:
             tier = ANY_TIER
-        elif strict and tier == Tier.STANDARD:
-            tier = UNASKED_TIERS  # a project may have another default, which an absolute bound has to cover
+        elif strict:  # a project may have another default, which an absolute bound has to cover
+            tier = UNASKED_TIERS if tier in (Tier.STANDARD, Tier.PRIORITY) else ANY_TIER
         return self.prices.bound(
             self.price,
             bound.input_tokens,
