@@ -358,7 +358,7 @@ cdef void count_actuals(Record *record, int64_t actual) noexcept nogil:
     if event.settlement == UNSETTLED:
         memcpy(record.actuals + <int>INPUT, held + <int>INPUT, 3 * sizeof(int64_t))
         return
-    record.actuals[<int>INPUT] = tokens[0] + tokens[1] + tokens[2] + tokens[3] + tokens[6] + tokens[8]
+    record.actuals[<int>INPUT] = tokens[0] + tokens[1] + tokens[2] + tokens[3] + tokens[6] + tokens[8] + tokens[11] + tokens[12]
     record.actuals[<int>OUTPUT] = tokens[4] + tokens[5] + tokens[7]
     record.actuals[<int>TOKENS] = fg_plus(record.actuals[<int>INPUT], record.actuals[<int>OUTPUT])
 
