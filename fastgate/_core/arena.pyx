@@ -237,6 +237,15 @@ cdef class Arena:
     # ---- what the processes tell each other
 
     @property
+    def counted(self) -> bool:
+        """Whether the counters can be relied on: a new arena's cannot, until what the ledger knows is in them."""
+        return fg_load32(&self.header.counted) != 0
+
+    def set_counted(self) -> None:
+        """The counters are what the ledger says, or begin at zero by the operator's word. For good: nothing takes it back."""
+        fg_cas32(&self.header.counted, 0, 1)
+
+    @property
     def snapshot_generation(self) -> int:
         """The snapshot in force; workers compare it with their own before each request."""
         return fg_load(&self.header.generation)

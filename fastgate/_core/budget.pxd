@@ -23,4 +23,3 @@ cdef class Hold:
 
 
 cdef void count_actuals(Record *record, int64_t actual) noexcept nogil
-cdef Event *stage_event(Journal journal, Record *record) noexcept

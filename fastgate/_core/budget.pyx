@@ -18,6 +18,7 @@ from fastgate._core.layout cimport (
     Record, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed, fg_load_word, fg_plus, fg_store, fg_word,
 )
 from fastgate._core.levels cimport Levels, Standing, limit_of, used_in
+from fastgate._core.owed cimport owe, stage_event
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.price cimport Usage
 from fastgate._core.steps cimport (
@@ -329,11 +330,7 @@ cdef class Hold:
 
     cdef void _finish(self, int64_t actual):
         count_actuals(self.record(), actual)
-        cdef Event *place = stage_event(self.journal, self.record())
-        if place == NULL:
-            self.owner.me.journal_dropped += 1
-            self.owner.me.dropped_nano += actual
-        self._book(place)
+        self._book(stage_event(self.journal, self.record()))
 
     cdef void _book(self, Event *place):
         """The point of no return is the store of SETTLING: before it the event and the amount are in place, after it all is redone."""
@@ -342,17 +339,22 @@ cdef class Hold:
         with nogil:
             put_progress(self.owner, record, SETTLING, 0, 0)
             settle_steps(self.owner, record, 0)
-            if place != NULL:
-                self.journal.commit(place)
+            if place == NULL:
+                with gil:
+                    owe(self.owner, self.number)
+                return
+            self.journal.commit(place)
             free_record(record)
             self.owner.give_record(self.number)
 
 
 cdef void count_actuals(Record *record, int64_t actual) noexcept nogil:
-    """What is settled, by unit: tokens by the event, by the hold where they are as unknown as the cost."""
+    """What is settled, in the event and by unit: tokens by the event, by the hold where they are as unknown as the cost."""
     cdef Event *event = <Event *>record.event
     cdef int64_t *held = held_of(record)
     cdef int64_t *tokens = event.tokens
+    event.cost_nano, event.hold_nano = actual, held[<int>USD]
+    event.overrun_nano = actual - held[<int>USD] if actual > held[<int>USD] else 0
     record.actuals[<int>USD] = actual
     record.actuals[<int>REQUESTS], record.actuals[<int>OPEN] = 1, 0
     if event.settlement == UNSETTLED:
@@ -391,24 +393,3 @@ def reset(Owner owner not None, Journal journal not None, Levels levels not None
         raise ArenaFull("there is no space for the event of a reset")
     taken._book(place)
     return spent.amount
-
-
-cdef Event *stage_event(Journal journal, Record *record) noexcept:
-    """Write the record's event behind the journal's committed offset and note the place; NULL where there is no space."""
-    cdef Event *event = <Event *>record.event
-    cdef Event *place = NULL
-    cdef int64_t actual = record.actuals[<int>USD], held = held_of(record)[<int>USD]
-    event.cost_nano = actual
-    event.hold_nano = held
-    event.overrun_nano = actual - held if actual > held else 0
-    record.journal_serial = 0
-    try:
-        place = journal.reserve(<uint32_t>record.event_size)
-    except (ArenaFull, OSError):
-        return NULL
-    event.size = place.size
-    event.sequence = journal.sequence + 1
-    memcpy(place, event, record.event_size)
-    record.journal_serial = journal.serial
-    record.journal_offset = <char *>place - journal.current.base
-    return place

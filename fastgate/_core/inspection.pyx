@@ -14,7 +14,7 @@ from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
 from fastgate._core.journal cimport OUTCOME_COUNT, SETTLEMENT_COUNT, STRINGS, TIER_COUNT, Event
 from fastgate._core.layout cimport (
     BUCKETS, CELLS_PER_CHUNK, CHUNK, CHUNK_CELLS, CHUNK_NONE, CHUNK_RECORDS, CHUNKS, CHUNKS_AT, FREE, INDEX_AT, MAX_EVENT,
-    MAX_ID, MAX_LEVELS, OWNERS, RECORDS_PER_CHUNK, SETTLING, SHRINKING, UNITS, USD, Cell, Record,
+    MAX_ID, MAX_LEVELS, OWNERS, RECORDS_PER_CHUNK, SETTLING, SUMMED, UNITS, USD, Cell, Record,
 )
 from fastgate._core.steps cimport state_of, step_of
 
@@ -116,7 +116,7 @@ cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
     cdef int state = state_of(record.progress)
     cdef int steps, unit
     cdef uint32_t level
-    if state > SHRINKING or record.levels > MAX_LEVELS:
+    if state > SUMMED or record.levels > MAX_LEVELS:
         return False
     for unit in range(UNITS):
         if record.amounts[0][unit] < 0 or record.amounts[1][unit] < 0:

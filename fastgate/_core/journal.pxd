@@ -72,6 +72,7 @@ cdef class Segment:
     cdef readonly str path
     cdef char *base
     cdef uint64_t size
+    cdef bint whole             # the file is as long as its head says
 
     cdef SegmentHeader *head(self) noexcept nogil
 
@@ -84,8 +85,10 @@ cdef class Journal:
     cdef uint64_t segment_bytes
     cdef Segment current
     cdef Segment spare
+    cdef bint full              # the last try to allocate a segment failed
 
     cdef bint _resume(self, list paths) except -1
+    cdef _allocate(self)
     cdef Event *reserve(self, uint32_t length) except NULL
     cdef void commit(self, Event *event) noexcept nogil
 

@@ -92,7 +92,7 @@ cdef class Draft:
 
 
 cdef class Segment:
-    """One mapped file of the journal."""
+    """One mapped file of the journal. Who only reads takes what is left of one that was cut off."""
 
     def __cinit__(self, str path, bint writable=False):
         self.path = path
@@ -112,7 +112,8 @@ cdef class Segment:
         head = self.head()
         if head.magic != MAGIC or head.version != EVENT_VERSION:
             raise CorruptSegment(f"{path}: not a journal segment of version {EVENT_VERSION}")
-        if head.size != self.size or not FIRST <= head.committed <= self.size:
+        self.whole = head.size == self.size and FIRST <= head.committed <= self.size
+        if not self.whole and (writable or head.committed < FIRST):
             raise CorruptSegment(f"{path}: truncated or damaged: {self.size} bytes, {head.committed} committed of {head.size}")
 
     def __dealloc__(self):
@@ -137,6 +138,11 @@ def serial_of(str path) -> int:
     return int(path.rpartition("-")[2].removesuffix(".seg"))
 
 
+def slot_of(str path) -> int:
+    """Whose segment lies at ``path``."""
+    return int(path.rsplit("-", 2)[1])
+
+
 def open_segments(paths) -> list:
     """Those that can be written; what is damaged is left for people to look at, what is gone was read to its end."""
     found = []
@@ -148,7 +154,7 @@ def open_segments(paths) -> list:
 
 def segments_of(str folder, slot=None) -> list[str]:
     """Paths of all segments (of one owner), oldest first."""
-    pattern = "journal-*.seg" if slot is None else f"journal-{slot:04d}-*.seg"
+    pattern = f"journal-{'[0-9]' * 4 if slot is None else f'{slot:04d}'}-{'[0-9]' * 12}.seg"
     return sorted(str(path) for path in Path(folder).glob(pattern))
 
 
@@ -206,9 +212,15 @@ cdef class Journal:
         return True
 
     def prepare(self) -> None:
-        """Allocate the next segment when this one is half full. Called off the request path."""
+        """Allocate the next segment when this one is half full. Called off the request path. Raises ArenaFull."""
+        self.full = False
         if self.spare is None and self.current.head().committed * 2 > self.segment_bytes:
-            self.spare = Segment(create_segment(self.folder, self.slot, self.serial + 1, self.segment_bytes), writable=True)
+            self._allocate()
+
+    cdef _allocate(self):
+        self.full = True
+        self.spare = Segment(create_segment(self.folder, self.slot, self.serial + 1, self.segment_bytes), writable=True)
+        self.full = False
 
     def close(self) -> None:
         """Seal what is open."""
@@ -217,11 +229,16 @@ cdef class Journal:
             self.spare.seal()
 
     cdef Event *reserve(self, uint32_t length) except NULL:
-        """Room for an event of ``length`` bytes behind the committed offset, its size set; raises ArenaFull."""
+        """Room for an event of ``length`` bytes behind the committed offset, its size set; raises ArenaFull.
+
+        Where there was no space for a segment another is not tried for before ``prepare``: that is for off the request path.
+        """
         cdef uint32_t size = (length + 7) & ~<uint32_t>7
         if self.current.head().committed + size > self.current.size:
+            if self.spare is None and self.full:
+                raise ArenaFull(f"{self.folder}: no space for a journal segment")
             if self.spare is None:
-                self.spare = Segment(create_segment(self.folder, self.slot, self.serial + 1, self.segment_bytes), writable=True)
+                self._allocate()
             self.current.seal()
             self.current, self.spare = self.spare, None
             self.serial += 1
@@ -265,10 +282,16 @@ cdef uint64_t _last_sequence(Segment segment) except? 0:
 
 
 cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
-    """Whether an event can lie there, whole, in ``room`` bytes, with marks that have names."""
+    """Whether an event can lie there, whole, in ``room`` bytes, as long as its strings, with marks that have names."""
+    cdef uint64_t length = sizeof(Event)
+    cdef int text
     if room < sizeof(Event) or not sizeof(Event) <= event.size <= MAX_EVENT or event.size > room:
         return False
-    if event.sequence > <uint64_t>INT64_MAX:
+    if event.version != EVENT_VERSION or event.strings != STRINGS or event.sequence > <uint64_t>INT64_MAX:
+        return False
+    for text in range(STRINGS):
+        length += event.lengths[text]
+    if event.size != ((length + 7) & ~<uint64_t>7):
         return False
     return event.settlement < SETTLEMENT_COUNT and event.outcome < OUTCOME_COUNT and event.tier < TIER_COUNT
 
@@ -280,42 +303,50 @@ cdef int64_t _clock_serial():
 
 
 cdef class SegmentReader:
-    """``SegmentReader(path)``: reads committed events while the owner goes on appending."""
+    """``SegmentReader(path)``: reads committed events while the owner goes on appending.
+
+    Damage is passed over: events bear their length twice and a number that counts up, so the next whole one is known. ``damage`` is
+    a sentence on the first place that was met, None where all is well.
+    """
 
     cdef Segment segment
     cdef uint64_t at
-    cdef uint64_t sequence
+    cdef uint64_t sequence      # of the last event passed
+    cdef uint64_t skipped       # bytes since then that are no event
+    cdef int64_t missing        # events that were in what was skipped
+    cdef readonly str damage
 
     def __cinit__(self, str path):
         self.segment = Segment(path)
         self.at = FIRST
+        if not self.segment.whole:
+            self.damage = f"cut off: {self.segment.size} bytes of {self.segment.head().size}"
 
-    @property
-    def slot(self) -> int:
-        """Whose it is."""
-        return self.segment.head().slot
-
-    @property
-    def serial(self) -> int:
-        """Its place in the owner's chain."""
-        return self.segment.head().serial
+    cdef uint64_t committed(self) noexcept nogil:
+        cdef uint64_t committed = fg_load(&self.segment.head().committed)
+        return committed if committed < self.segment.size else self.segment.size
 
     @property
     def sealed(self) -> bool:
         """Whether nothing will be appended any more."""
-        return fg_load(&self.segment.head().sealed) != 0
+        return fg_load(&self.segment.head().sealed) != 0 or not self.segment.whole
 
     @property
     def pending(self) -> int:
         """Bytes committed that this reader has not passed yet."""
-        return fg_load(&self.segment.head().committed) - self.at
+        return self.committed() - self.at
+
+    @property
+    def lost(self) -> int:
+        """Events that damage took; of what stands at the end only that there was one, at least, can be told."""
+        return self.missing + (self.skipped != 0 or not self.segment.whole)
 
     def read(self, uint64_t after, int limit):
         """Up to ``limit`` events with a sequence above ``after`` as columns (see ``NUMBERS`` and ``TEXTS``); None: no more."""
-        cdef uint64_t committed = fg_load(&self.segment.head().committed)
+        cdef uint64_t committed = self.committed()
         cdef Event *event
         if after < self.sequence:
-            self.at, self.sequence = FIRST, 0
+            self.at, self.sequence, self.skipped, self.missing = FIRST, 0, 0, 0
         numbers = [array("q") for _ in NUMBERS]
         texts = [[] for _ in TEXTS]
         ids, settlements, outcomes, tiers = [], [], [], []
@@ -323,10 +354,12 @@ cdef class SegmentReader:
         cdef int count = 0
         while self.at < committed and count < limit:
             event = <Event *>(self.segment.base + self.at)
-            if not is_event(event, committed - self.at):
-                raise CorruptSegment(f"{self.segment.path}: what lies at {self.at} is no event")
+            if not self._is_next(event, committed - self.at):
+                self._pass_over(committed)
+                continue
+            self.missing += event.sequence - self.sequence - 1
             self.at += event.size
-            self.sequence = event.sequence
+            self.sequence, self.skipped = event.sequence, 0
             if event.sequence <= after:
                 continue
             _append_numbers(numbers, event)
@@ -342,6 +375,24 @@ cdef class SegmentReader:
         columns.update(zip(TEXTS, texts, strict=True))
         columns.update(request_id=ids, settlement=settlements, outcome=outcomes, tier=tiers)
         return columns
+
+    cdef bint _is_next(self, Event *event, uint64_t room) noexcept nogil:
+        """Whether the event behind the last one lies there, or one of those that what was skipped leaves room for."""
+        if not is_event(event, room):
+            return False
+        return self.sequence < event.sequence <= self.sequence + 1 + self.skipped // sizeof(Event)
+
+    cdef _pass_over(self, uint64_t committed):
+        """Go to the next whole event, or to the end."""
+        cdef uint64_t began = self.at
+        while self.at < committed:
+            self.at += 8
+            self.skipped += 8
+            if self._is_next(<Event *>(self.segment.base + self.at), committed - self.at):
+                break
+        self.at = min(self.at, committed)
+        if self.damage is None:
+            self.damage = f"{self.at - began} bytes at {began} are no event"
 
 
 cdef _append_numbers(list numbers, Event *event):
@@ -359,12 +410,9 @@ cdef _append_numbers(list numbers, Event *event):
 cdef _append_texts(list texts, Event *event, dict seen):
     """Equal strings become one object: a batch has few keys, teams and models."""
     cdef char *at = <char *>event + sizeof(Event)
-    cdef char *end = <char *>event + event.size
     cdef int which
     cdef bytes raw
     for which in range(STRINGS):
-        if at + event.lengths[which] > end:
-            raise CorruptSegment("the strings of an event are longer than the event")
         raw = at[:event.lengths[which]]
         at += event.lengths[which]
         text = seen.get(raw)

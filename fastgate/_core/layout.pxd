@@ -77,11 +77,13 @@ cdef enum State:
     VOIDING = 4    # giving back, from the level at `step` down to the first
     GROWING = 5    # taking more at the levels, one by one
     SHRINKING = 6  # giving back what growing took
+    OWED = 7       # settled, and the journal had no space: the record keeps its event; see `owed.pyx`
+    SUMMED = 8     # the same, and two records that are in it are not freed yet
 
 cdef struct Header:
     uint64_t magic
     uint32_t layout
-    uint32_t reserved
+    uint32_t counted            # 1: the counters are what the ledger says, or the operator let them begin at zero
     uint64_t capacity           # bytes that may ever be used
     int64_t created_ns
     uint64_t chunks             # appended so far

@@ -13,10 +13,13 @@ cdef class Owner:
     cdef uint32_t free_count
     cdef uint32_t free_room
     cdef int lock_fd
+    cdef list owed              # numbers of records that keep an event which the journal had no space for
 
     cdef bint _claim(self, uint32_t slot, int kind) except -1
     cdef int64_t take_record(self) except -1
     cdef void give_record(self, uint32_t record) noexcept nogil
+    cdef uint32_t take_out(self) noexcept nogil
+    cdef void put_back(self, uint32_t record) noexcept nogil
 
 
 cdef inline uint64_t next_sequence(Owner owner) noexcept nogil:

@@ -99,6 +99,7 @@ cdef class Owner:
     def __cinit__(self, Arena arena, int kind, int pid=0):
         cdef uint32_t slot
         self.arena = arena
+        self.owed = []
         self.lock_fd = os.open(arena.path, os.O_RDWR | os.O_CLOEXEC)
         for slot in range(OWNERS):
             if self._claim(slot, kind):
@@ -141,9 +142,9 @@ cdef class Owner:
                 return True
 
     def release(self) -> None:
-        """Give the slot back; only when no hold is open."""
-        if self.open_holds:
-            raise ArenaError(f"owner {self.slot} still has {self.open_holds} open holds")
+        """Give the slot back; only when no hold is open and no event is owed: else it is for the recovery to do."""
+        if self.open_holds or self.owed:
+            raise ArenaError(f"owner {self.slot} still has {self.open_holds} open holds and owes {len(self.owed)} events")
         fg_store(&self.me.state, self.me.state & ~<uint64_t>0xFF)
         os.close(self.lock_fd)
         self.lock_fd = -1
@@ -166,19 +167,34 @@ cdef class Owner:
         """A record that is free, from a new chunk where all are in use. Raises ArenaFull."""
         if self.free_count == 0:
             self._add_chunk(<uint32_t>self.arena.append_chunk(CHUNK_RECORDS, self.slot))
-        self.free_count -= 1
         self.me.open_holds += 1
-        return self.free[self.free_count]
+        return self.take_out()
 
     cdef void give_record(self, uint32_t record) noexcept nogil:
+        self.put_back(record)
+        self.me.open_holds -= 1
+
+    cdef uint32_t take_out(self) noexcept nogil:
+        self.free_count -= 1
+        return self.free[self.free_count]
+
+    cdef void put_back(self, uint32_t record) noexcept nogil:
         self.free[self.free_count] = record
         self.free_count += 1
-        self.me.open_holds -= 1
 
     @property
     def open_holds(self) -> int:
         """Holds that are neither settled nor void."""
         return self.me.open_holds
+
+    @property
+    def owes(self) -> int:
+        """Events that wait for space in the journal."""
+        return len(self.owed)
+
+    def drop_event(self) -> None:
+        """An event of a request that held nothing has no place, and is left out."""
+        self.me.journal_dropped += 1
 
     def beat(
         self, int64_t now_ns, uint64_t requests, uint64_t generation, uint64_t strangers=0, uint64_t anomalies=0

@@ -6,6 +6,7 @@
     SHRINKING  finished, then as HELD
     SETTLING   final since its first store: finished, and its event committed where it was not
     VOIDING    finished
+    OWED       its event goes to the journal where there is space by now; else the owner stays dead, and this is done again later
 """
 
 from pathlib import Path
@@ -14,11 +15,13 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastgate._core.arena cimport Arena, record_at, slot_at
-from fastgate._core.budget cimport count_actuals, stage_event
+from fastgate._core.budget cimport count_actuals
 from fastgate._core.journal cimport ERROR, STRINGS, Event, Journal, is_event
 from fastgate._core.layout cimport (
-    FREE, GROWING, HELD, HOLDING, RECORDS_PER_CHUNK, SETTLING, SHRINKING, USD, Record, Slot, fg_load, fg_store, fg_store_signed,
+    GROWING, HELD, HOLDING, OWED, RECORDS_PER_CHUNK, SETTLING, SHRINKING, SUMMED, USD, VOIDING, Record, Slot, fg_load, fg_store,
+    fg_store_signed,
 )
+from fastgate._core.owed cimport pay_record, stage_event, take_over
 from fastgate._core.owner cimport Owner
 from fastgate._core.steps cimport (
     free_record, held_of, put_progress, settle_steps, shrink_steps, state_of, step_of, void_steps, was_applied,
@@ -36,32 +39,56 @@ cdef enum:
 def recover(Arena arena not None, Owner me not None, int slot, str folder not None) -> dict[str, int]:
     """Resolve all that the dead owner of ``slot`` left and free the slot; ``folder`` holds the journals.
 
-    Returns the counts ``void``, ``unsettled`` and ``finished``. Raises ArenaError where the owner lives.
+    Where the journal has no space for an event that is owed the slot is kept. Returns the counts ``void``, ``unsettled`` and
+    ``finished``. Raises ArenaError where the owner lives.
     """
     if slot == me.slot or alive(arena, slot):
         raise ArenaError(f"owner {slot} is alive: its holds are its own")
     cdef Slot *dead = slot_at(arena, slot)
-    cdef uint32_t position, number
-    cdef int state
+    cdef uint32_t number
     counts = {"void": 0, "unsettled": 0, "finished": 0}
     chunks = arena.record_chunks(slot)
     journal = Journal(folder, slot, resume=True) if chunks else None
-    # The event of a settlement that was begun lies where the next one would be written: that one first.
-    for settling in (True, False):
-        for chunk in chunks:
-            for position in range(RECORDS_PER_CHUNK):
-                number = chunk * RECORDS_PER_CHUNK + position
-                state = state_of(record_at(arena, number).progress)
-                if state != FREE and (state == SETTLING) == settling:
-                    counts[_resolve(me, record_at(arena, number), journal)] += 1
+    for number in _records(arena, chunks, {SUMMED}):
+        _complete_sum(me, record_at(arena, number), chunks)
+    # An event that was staged lies where the next one would be written: those first.
+    for number in _records(arena, chunks, {OWED}):
+        _finish_payment(record_at(arena, number), journal)
+    for states in ({SETTLING}, {HOLDING, HELD, GROWING, SHRINKING, VOIDING}):
+        for number in _records(arena, chunks, states):
+            counts[_resolve(me, record_at(arena, number), journal)] += 1
+    owing = [number for number in _records(arena, chunks, {OWED}) if not pay_record(journal, record_at(arena, number))]
     for segment in open_segments(segments_of(folder, slot)):
         segment.seal()
     for unfinished in Path(folder).glob(f"journal-{slot:04d}-*.new"):
         unfinished.unlink(missing_ok=True)
     dead.inflight = (dead.inflight >> 32) << 32
     fg_store_signed(&dead.open_holds, 0)
-    fg_store(&dead.state, dead.state & ~<uint64_t>0xFF)
+    if not owing:
+        fg_store(&dead.state, dead.state & ~<uint64_t>0xFF)
     return counts
+
+
+cdef list _records(Arena arena, list chunks, set states):
+    """The numbers of the records in ``chunks`` that are in one of the states."""
+    cdef uint32_t position
+    return [
+        chunk * RECORDS_PER_CHUNK + position for chunk in chunks for position in range(RECORDS_PER_CHUNK)
+        if state_of(record_at(arena, chunk * RECORDS_PER_CHUNK + position).progress) in states
+    ]
+
+
+cdef _complete_sum(Owner me, Record *total, list chunks):
+    """A kill may have come before the records that are in the sum were freed."""
+    if total.cells[0] // RECORDS_PER_CHUNK in chunks and total.cells[1] // RECORDS_PER_CHUNK in chunks:
+        take_over(me, total)
+
+
+cdef _finish_payment(Record *record, Journal journal):
+    """A kill may have come between an event's way into the journal and the end of its record."""
+    if record.journal_serial != 0:
+        _commit_event(record, journal)
+        free_record(record)
 
 
 cdef str _resolve(Owner me, Record *record, Journal journal):
@@ -70,8 +97,7 @@ cdef str _resolve(Owner me, Record *record, Journal journal):
     cdef bint applied = was_applied(me.arena, record)
     if state == SETTLING:
         settle_steps(me, record, step + 1 if applied else step)
-        _commit_event(record, journal)
-        free_record(record)
+        _end_settlement(me, record, journal)
         return "finished"
     if state == GROWING or state == SHRINKING:
         shrink_steps(me, record, step if applied == (state == GROWING) else step - 1)
@@ -101,23 +127,26 @@ cdef _settle_unknown(Owner me, Record *record, Journal journal):
     for text in range(STRINGS):
         record.event_size += event.lengths[text]
     event.settlement, event.outcome = UNSETTLED, UNKNOWN
-    cdef int64_t amount = held_of(record)[<int>USD]
-    count_actuals(record, amount)
-    cdef Event *place = stage_event(journal, record)
-    if place == NULL:
-        me.me.journal_dropped += 1
-        me.me.dropped_nano += amount
+    count_actuals(record, held_of(record)[<int>USD])
+    stage_event(journal, record)
     put_progress(me, record, SETTLING, 0, 0)
     settle_steps(me, record, 0)
-    if place != NULL:
-        journal.commit(place)
-    free_record(record)
+    _end_settlement(me, record, journal)
+
+
+cdef _end_settlement(Owner me, Record *record, Journal journal):
+    """All steps are made: the event is committed; one that had no place in the journal is owed."""
+    if record.journal_serial == 0:
+        put_progress(me, record, OWED, 0, 0)
+    else:
+        _commit_event(record, journal)
+        free_record(record)
 
 
 cdef _commit_event(Record *record, Journal journal):
     """The event was written before the settlement began; whether it was committed shows in the offset of its segment."""
     if record.journal_serial != journal.serial:
-        return  # its segment was left, which only happens after the commit; or there was no space for the event
+        return  # its segment was left, which only happens after the commit
     cdef Event *event = <Event *>(journal.current.base + record.journal_offset)
     if journal.current.head().committed != record.journal_offset:
         return

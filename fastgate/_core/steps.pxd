@@ -36,6 +36,11 @@ cdef inline int side_of(uint64_t progress) noexcept nogil:
     return (progress >> 46) & 1
 
 
+cdef inline uint32_t generation_of(uint64_t progress) noexcept nogil:
+    """How often the record was freed, in so many bits as there are."""
+    return progress >> 47
+
+
 cdef inline int64_t *held_of(Record *record) noexcept nogil:
     """What is held, by unit."""
     return record.amounts[side_of(record.progress)]

@@ -22,7 +22,7 @@ force_option = option("--force", is_flag=True, help="Replace a FILE that exists.
 
 @click.group("state")
 def command() -> None:
-    """Back up the state folder, and restore it."""
+    """Back up the state folder, restore it, or go on without what was lost."""
 
 
 @command.command("backup")
@@ -69,6 +69,25 @@ def restore(file: Path, state_dir: Path | None, force: bool, as_document: bool) 
     if aside is not None:
         click.echo(f"what was there is in {aside}", err=True)
     _say(f"{folder} restored; `fastgate serve` goes on from there", manifest, as_document)
+
+
+@command.command("accept-loss")
+@json_option
+@admin_options
+def accept_loss(as_document: bool, client: AdminClient) -> None:
+    """Let counters begin at zero whose amounts are lost, so that budgets serve again.
+
+    Only for when the counters (the arena) are lost and the ledger cannot be read: until then all that a budget binds is
+    refused. What was spent before in the present windows can then be spent again.
+
+    \b
+    fastgate state accept-loss
+    """
+    answer = client.send("POST", "state/accept-loss")
+    if as_document:
+        click.echo(as_json(answer))
+    else:
+        click.echo("budgets are served again; what was spent before is not counted", err=True)
 
 
 def _still(state_dir: Path, file: Path) -> "Manifest":

@@ -40,7 +40,7 @@ def load(path: FilePath, env: Mapping[str, str]) -> Config:
 
 def load_document(path: FilePath, env: Mapping[str, str]) -> Document:
     """Like :func:`load`, for those who need to say where in the file something is."""
-    return read_document(_text(path), str(path), Variables(env, path.parent))
+    return read_document(text_of(path), str(path), Variables(env, path.parent))
 
 
 def read_document(text: str, file: str, variables: Variables) -> Document:
@@ -84,7 +84,8 @@ def _nearest(node: Node, path: Path) -> Node:
     return node
 
 
-def _text(path: FilePath) -> str:
+def text_of(path: FilePath) -> str:
+    """What stands in the file. Raises :class:`ConfigErrors` where that cannot be a configuration."""
     try:
         if path.exists() and not path.is_file():
             raise ConfigErrors([Problem(str(path), 1, 1, "cannot be read: not a regular file")])

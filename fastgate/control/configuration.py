@@ -13,10 +13,12 @@ from typing import Final
 
 from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.price import PriceTable
-from fastgate.config import Config, ConfigErrors, Problem, load_document
+from fastgate.config import Config, ConfigErrors, Problem
 from fastgate.config.additions import Additions
 from fastgate.config.certificates import date_warning
+from fastgate.config.documents import read_document, text_of
 from fastgate.config.references import model_findings
+from fastgate.config.variables import Variables
 from fastgate.control.check import price_findings, proxy_findings
 from fastgate.control.collections import COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
@@ -113,12 +115,23 @@ class Published:
 
 
 class Configuration:
-    """Reads the file at ``path``; what comes of it goes to the workers together with the objects of the store."""
+    """Reads the file at ``path``; what comes of it goes to the workers together with the objects of the store.
+
+    Its text is kept at ``kept`` when it is in force, for a start amid the service that finds mistakes in it.
+    """
 
     def __init__(
-        self, path: Path, arena: Arena, store: Store, publisher: Publisher, environment: Mapping[str, str] = os.environ
+        self,
+        path: Path,
+        arena: Arena,
+        store: Store,
+        publisher: Publisher,
+        *,
+        kept: Path,
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.path = path
+        self._kept = kept
         self.error: ReloadFailed | None = None
         self.failed_at: float | None = None
         self.names = Names()
@@ -141,9 +154,23 @@ class Configuration:
         ``before_publishing`` sees the new configuration when nobody uses it yet. Raises ReloadFailed: what was in force
         still is, and ``error`` says why.
         """
+        published = self._load(self.path, before_publishing)
+        self.error, self.failed_at = None, None
+        return published
+
+    def load_kept(self, before_publishing: Callable[[Published], None] = lambda _: None) -> Published:
+        """As ``load``, of what the file said when it was last in force; ``error`` stays: it says what is wrong now."""
+        failure, failed_at = self.error, self.failed_at
+        published = self._load(self._kept, before_publishing)
+        self.error, self.failed_at = failure, failed_at
+        log.warning("what the configuration said when it was last in force is served: correct it and reload")
+        return published
+
+    def _load(self, path: Path, before_publishing: Callable[[Published], None]) -> Published:
         with self._lock:
             try:
-                config = self._read()
+                text = text_of(path)
+                config = self._read(text)
                 self.names.coming = FileNames(config)  # from here on, new objects have to fit in both
                 misfits = self._acceptable_misfits(self.names.coming, config)
                 published = Published(
@@ -161,7 +188,7 @@ class Configuration:
             finally:
                 self.names.coming = None
             self._take(published)
-            self.error, self.failed_at = None, None
+            self._keep(text)
         for misfit in misfits:
             log.warning("out of force: %s", misfit)
         log.info("configuration %d is in force: %s, %d records", published.generation, self.path, records)
@@ -247,8 +274,18 @@ class Configuration:
                 for finding in model_findings((), name, model, known):
                     yield f"beside what the API created, model {name} {finding.message}: {finding.hint}"
 
-    def _read(self) -> Config:
-        document = load_document(self.path, self._environment)
+    def _keep(self, text: str) -> None:
+        draft = self._kept.with_suffix(".draft")
+        try:
+            draft.touch(0o600)
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(self._kept)
+        except OSError as error:
+            log.warning("%s cannot be kept, in case that the configuration is broken: %s", self._kept, error)
+
+    def _read(self, text: str) -> Config:
+        """The configuration in ``text``, which stands in the file or did; what it refers to is beside the file."""
+        document = read_document(text, str(self.path), Variables(self._environment, self.path.parent))
         findings = [*price_findings(document.config), *proxy_findings(document.config, self._environment)]
         if findings:
             raise ConfigErrors([document.problem(finding) for finding in findings])

@@ -55,6 +55,8 @@ class FirstUses:
         self._arena = arena
         self._ledger = ledger
         self._known: set[str] = set()
+        self._opening = 0
+        """Of the ledger, for which all this holds: a file may be put in the place of another."""
         self._callers: set[tuple[str, ...]] = set()
         """Customer, team, key and provider together, all of whose budgets are known."""
 
@@ -68,6 +70,7 @@ class FirstUses:
         Events that a lost arena left in the journals tell themselves when their budgets were first used: whatever came
         before them is known.
         """
+        self._forget_another_ledger()
         callers = list(zip(*(columns[name] for name in ("customer", "team", "key", "provider")), strict=True))
         fresh: dict[str, int] = {}
         for caller in set(callers).difference(self._callers):
@@ -91,13 +94,21 @@ class FirstUses:
 
     def note(self, records: Iterable[BudgetRecord]) -> None:
         """Keeps the first uses of those that have one and are not kept yet. From the thread that writes the ledger."""
+        self._forget_another_ledger()
         found = ((record.id, self._arena.find(record.id)) for record in records if record.id not in self._known)
         self._keep((cell, id_) for id_, cell in found if cell is not None)
 
     def note_all(self) -> None:
         """Those of every budget that was ever used on this arena."""
+        self._forget_another_ledger()
         cells = self._arena.cells()
         self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and not id_.startswith(LEARNED))
+
+    def _forget_another_ledger(self) -> None:
+        if self._opening != self._ledger.openings:
+            self._opening = self._ledger.openings
+            self._known.clear()
+            self._callers.clear()
 
     def _keep(self, cells: Iterable[tuple[int, str]]) -> None:
         fresh = {id_: anchor for cell, id_ in cells if (anchor := self._arena.anchor(cell))}

@@ -2,7 +2,7 @@
 
 Rows and positions are one transaction, so that wherever this process is killed, the next one goes on behind the last
 row that is in the ledger. Where the ledger cannot be written the journals stay where they are and grow; nothing is
-dropped here.
+dropped here. What is damaged is passed over, counted and, when nobody writes there any more, set aside.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import duckdb
 
-from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of
+from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of, slot_of
 from fastgate.ledger.errors import LedgerUnavailable
 from fastgate.ledger.inserts import Batch, Columns
 from fastgate.ledger.resets import without_resets
@@ -29,6 +29,8 @@ BUSY_INTERVAL: Final = 0.5
 """After a pass of so many rows: a transaction costs the same for one row as for a thousand."""
 BATCH_ROWS: Final = 16_384
 RETRY_SECONDS: Final = 1.0
+ASIDE: Final = ".damaged"
+"""How names of segments end that were set aside."""
 
 log = logging.getLogger("fastgate.control")
 
@@ -38,7 +40,7 @@ class Drain:
 
     ``coming`` is called with every batch before it is committed, ``taken`` after. ``slots`` is asked before files are
     deleted: it returns the slots whose owners died and are not resolved yet (a recovery may append to their journals),
-    and all that are in use.
+    and all that are in use. ``each_pass`` hears whether all that was in the journals is in the ledger now.
     """
 
     def __init__(
@@ -47,14 +49,16 @@ class Drain:
         ledger: Ledger,
         taken: Callable[[Batch], None],
         slots: Callable[[], tuple[set[int], set[int]]],
-        each_pass: Callable[[], None] = lambda: None,
+        each_pass: Callable[[bool], None] = lambda drained: None,
         *,
         coming: Callable[[Columns], None] = lambda columns: None,
     ) -> None:
         self.rows = 0
         self.last_commit: float | None = None
         self.failures = 0
-        self.corrupt: dict[str, str] = {}
+        self.damaged: dict[str, str] = {path.name: "set aside" for path in folder.glob(f"journal-*{ASIDE}")}
+        """What is wrong with segments, by their names."""
+        self._lost: dict[str, int] = {}
         self._folder = str(folder)
         self._ledger = ledger
         self._taken = taken
@@ -66,6 +70,7 @@ class Drain:
         self._bytes = 0
         self._bytes_taken = 0
         self._paused_at = 0
+        self._drained = False
         self._ending = False
         self._wake = threading.Event()
         self._waiting: list[threading.Event] = []
@@ -82,14 +87,19 @@ class Drain:
         self._thread.join(seconds)
 
     def flush(self, seconds: float = 60.0) -> bool:
-        """Returns when everything that is in the journals now was taken, or could not be; false after ``seconds``."""
+        """Whether everything that is in the journals now was taken; false where it could not be, within ``seconds``."""
         if not self._thread.is_alive():
             self._pass()
-            return True
+            return self._drained
         done = threading.Event()
         self._waiting.append(done)
         self._wake.set()
-        return done.wait(seconds)
+        return done.wait(seconds) and self._drained
+
+    @property
+    def lost(self) -> int:
+        """Events that damage took, as far as that can be told."""
+        return sum(self._lost.values())
 
     def lag(self) -> tuple[int, int, int]:
         """Segments, bytes and events (estimated from the mean size of those read) that are not in the ledger yet."""
@@ -125,19 +135,21 @@ class Drain:
 
     def _pass(self) -> None:
         """What there is. The outermost edge of this thread: whatever fails is shown and tried again."""
+        self._drained = False
         try:
             self._ledger.open()
             # Rows that came in the meantime wait for the next pass: under load there always are some, and a transaction
             # for a few costs as much as one for many.
             while self.once() >= BATCH_ROWS:
                 pass
+            self._drained = True
         except (duckdb.Error, LedgerUnavailable, OSError) as error:
             self._fail(str(error).strip().partition("\n")[0])
         except Exception as error:
             log.exception("draining the journals failed")
             self._fail(f"{type(error).__name__}: {error}")
         try:
-            self._each_pass()
+            self._each_pass(self._drained)
         except Exception:
             log.exception("looking after the arena failed")
 
@@ -184,8 +196,6 @@ class Drain:
     def _read(self, path: str, limit: int, done: list[str]) -> dict[str, Any] | None:
         """Up to ``limit`` events behind the position; a sealed segment that is read to its end is added to ``done``."""
         assert self._positions is not None
-        if path in self.corrupt:
-            return None
         after = self._positions.get(Path(path).name, 0)
         try:
             reader = self._readers.get(path)
@@ -197,31 +207,24 @@ class Drain:
         except FileNotFoundError:
             return None
         except CorruptSegment as error:
-            return self._salvage(path, after, limit, str(error))
+            self._complain(path, str(error), lost=1)
+            done.append(path)
+            return None
+        if reader.damage is not None:
+            self._complain(path, reader.damage, reader.lost)
         if sealed and reader.pending == 0:
             done.append(path)
         return found
 
-    def _salvage(self, path: str, after: int, limit: int, reason: str) -> dict[str, Any] | None:
-        """The events in front of the damage, one by one; the file is then left alone, for people to look at."""
-        log.error("a journal segment is damaged, what follows the damage is not in the ledger: %s", reason)
-        self._readers.pop(path, None)
-        self.corrupt[path] = reason
-        columns: dict[str, Any] = {}
-        try:
-            reader = SegmentReader(path)
-            for _ in range(limit):
-                found = reader.read(after, 1)
-                if found is None:
-                    break
-                after = found["seq"][-1]
-                columns = _joined(columns, found)
-        except CorruptSegment:
-            pass
-        return columns or None
+    def _complain(self, path: str, damage: str, lost: int) -> None:
+        name = Path(path).name
+        self._lost[name] = lost
+        if name not in self.damaged:
+            self.damaged[name] = damage
+            log.error("the journal segment %s is damaged, events in it are lost: %s", path, damage)
 
     def _delete(self, done: Iterable[str], paths: list[str]) -> None:
-        """Removes segments that are in the ledger and that nobody will append to any more.
+        """Removes segments that are in the ledger and that nobody will append to any more; damaged ones are kept aside.
 
         A recovery appends to the last segment of an owner that died, sealed or not. So the last one of a slot only goes
         when the slot is free, and none of a slot goes while its owner is dead and unresolved.
@@ -233,14 +236,18 @@ class Drain:
         last = {path.rsplit("-", 1)[0]: path for path in paths}
         gone = []
         for path in done:
-            slot = self._readers[path].slot
+            slot, reader, file = slot_of(path), self._readers.get(path), Path(path)
             if slot in dead or (slot in used and last[path.rsplit("-", 1)[0]] == path):
                 continue
-            if self._readers[path].pending:
+            if reader is not None and reader.pending:
                 continue  # a recovery appended to it, and freed the slot, since it was read
             self._readers.pop(path, None)
-            Path(path).unlink(missing_ok=True)
-            gone.append(Path(path).name)
+            if file.name in self.damaged:
+                file.replace(file.with_suffix(ASIDE))
+                self.damaged[file.with_suffix(ASIDE).name] = self.damaged.pop(file.name)
+            else:
+                file.unlink(missing_ok=True)
+            gone.append(file.name)
         self._forget(gone)
 
     def _forget(self, names: Iterable[str]) -> None:

@@ -5,17 +5,24 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+NOTHING_SERVES: Final = 1 << 62
 
 
 @dataclass(frozen=True)
 class Options:
-    """Folders, files and addresses; ``admin_port`` 0 takes a free one."""
+    """Folders, files and addresses; ``admin_port`` 0 takes a free one.
+
+    ``stale`` is the generation of the last snapshot of an earlier start: workers serve what is behind it.
+    """
 
     config: Path
     state_dir: Path
     arena_dir: Path
     admin_host: str
     admin_port: int
+    stale: int = NOTHING_SERVES
 
 
 def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> Options:
@@ -26,6 +33,7 @@ def parse(arguments: Sequence[str] | None = None, environment: Mapping[str, str]
     _add(parser, environment, "--arena-dir", Path, None)
     _add(parser, environment, "--admin-host", str, "127.0.0.1")
     _add(parser, environment, "--admin-port", int, "8081")
+    _add(parser, environment, "--stale", int, str(NOTHING_SERVES))
     return Options(**vars(parser.parse_args(arguments)))
 
 

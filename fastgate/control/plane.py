@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -13,16 +14,18 @@ from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, owners
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
-from fastgate.control.configuration import Configuration, NotPublished, Published
-from fastgate.control.counters import FirstUses, lost, restore, standing
+from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
+from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
 from fastgate.control.publisher import Publisher
+from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
-from fastgate.ledger.errors import LedgerError, LedgerUnavailable, NewerLedger
+from fastgate.ledger.errors import LedgerUnavailable, NewerLedger
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
 from fastgate.ledger.store import Ledger
+from fastgate.state import audit
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
@@ -30,6 +33,8 @@ from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
 from fastgate.wire.snapshot import NO_PRICE
 
 HOUSEKEEPING_SECONDS = 30.0
+LAST_GOOD = "last-good.yaml"
+"""In the state folder: the configuration's text when it was last in force, 0600 as it may have secrets."""
 
 log = logging.getLogger("fastgate.control")
 
@@ -44,7 +49,9 @@ class ControlPlane:
         self.owner = Owner(self.arena, CONTROL, os.getpid())
         self.store = Store(options.state_dir / "state.db")
         self.publisher = Publisher(options.arena_dir, self.arena)
-        self.configuration = Configuration(options.config, self.arena, self.store, self.publisher)
+        self.configuration = Configuration(
+            options.config, self.arena, self.store, self.publisher, kept=options.state_dir / LAST_GOOD
+        )
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
@@ -53,16 +60,13 @@ class ControlPlane:
         self.exposition = Exposition(self.tally, self._look)
         self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, coming=self._coming)
         self.backup = Backup(options.state_dir, self.store, self.ledger, self.drain)
-        self.not_compared: str | None = None
-        """Why counters of an arena that may be new could not be compared with the ledger."""
+        self.recount = Recount(self.arena, self.ledger, self.drain.flush)
         self._first_uses = FirstUses(self.arena, self.ledger)
-        self._rebuilt: BudgetBook | None = None
-        """The budgets by which counters are looked at: those of the configuration that is in force, or comes next."""
         self._origins: dict[int, Origin] = {}
         self._due, self._ending = threading.Event(), threading.Event()
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
-        self._noted = 0
-        """The generation whose budgets were all looked at for a first use."""
+        self._noted = (0, 0)
+        """The generation whose budgets were all looked at for a first use, and for which opening of the ledger."""
         self.news: Callable[[], None] = lambda: None
         """Called when there are new rows in the ledger, in the drain's thread."""
 
@@ -77,9 +81,22 @@ class ControlPlane:
             raise
         except LedgerUnavailable as error:
             log.warning("%s", error)
-        self.configuration.load(self._rebuild)
+        self._load()
         self.drain.start()
         self._housekeeper.start()
+
+    def _load(self) -> None:
+        """Workers that serve already go on by what was in force, where the file has mistakes by now."""
+        serves = self.arena.snapshot_generation > self.options.stale
+        try:
+            self.configuration.load(self._rebuild)
+        except ReloadFailed as failure:
+            if not (serves and failure.problems):
+                raise
+            try:
+                self.configuration.load_kept(self._rebuild)
+            except ReloadFailed:
+                raise failure from None
 
     def stop(self, seconds: float | None = None) -> None:
         """Drains what is left and lets go of everything."""
@@ -92,6 +109,12 @@ class ControlPlane:
     def reload(self) -> Published:
         """Reads the configuration again. Raises ReloadFailed; then the old one stays."""
         return self.configuration.load(self._rebuild)
+
+    def accept_loss(self, db: sqlite3.Connection, actor: str) -> None:
+        """Counters that are not known begin at zero, and the chain of changes says so."""
+        reason = json.dumps({"not_compared": self.recount.not_compared})
+        audit.add(db, audit.Entry(0, time.time_ns() // 1000, actor, "accept-loss", "budgets", "", reason, ""))
+        self.recount.accept_loss()
 
     def status(self) -> dict[str, Any]:
         """Processes, journals, stores: everything that can be in a bad state."""
@@ -106,7 +129,8 @@ class ControlPlane:
                 "lag_events": lag_events,
                 "dropped_events": sum(owner["journal_dropped"] for owner in found),
                 "dropped_nano": sum(owner["dropped_nano"] for owner in found),
-                "damaged": dict(self.drain.corrupt),
+                "damaged": dict(self.drain.damaged),
+                "lost_events": self.drain.lost,
             },
             "ledger": {
                 "path": str(self.ledger.path),
@@ -117,26 +141,20 @@ class ControlPlane:
                 "last_commit": self.drain.last_commit,
                 "failures": self.drain.failures,
             },
-            "arena": {"path": self.arena.path, **self.arena.statistics(), "not_compared": self.not_compared},
+            "arena": {
+                "path": self.arena.path,
+                **self.arena.statistics(),
+                "counted": self.arena.counted,
+                "not_compared": self.recount.not_compared,
+            },
         }
 
     # ---- called by the parts
 
     def _rebuild(self, published: Published) -> None:
         """Before workers may count on new cells: counters that a lost arena took with it come back."""
-        self._rebuilt = BudgetBook(self.store, lambda: published)
         self._first_uses.forget_callers()
-        try:
-            if self._arena_is_new():
-                self.drain.flush()  # what the arena left in the journals belongs to its counters
-            missing = lost(self.arena, self.ledger, self._rebuilt.find)
-            if missing:
-                self.drain.flush()
-                restore(self.arena, self.ledger, missing)
-            self.not_compared = None
-        except LedgerError as error:
-            self.not_compared = str(error)
-            log.warning("counters cannot be compared with the ledger: %s", error)
+        self.recount.before(BudgetBook(self.store, lambda: published))
 
     def _changed(self, *, compact: bool) -> None:
         """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
@@ -161,14 +179,10 @@ class ControlPlane:
             except (StateError, OSError) as error:
                 log.warning("housekeeping: %s", error)
 
-    def _arena_is_new(self) -> bool:
-        """Nothing was ever published on it; where there is a ledger, it has lost a predecessor."""
-        return self.arena.snapshot_generation == 0
-
     def _coming(self, columns: Columns) -> None:
         """A batch is about to go into the ledger."""
-        of_owner = self._rebuilt.of_owner if self._rebuilt else lambda _: ()
-        self._first_uses.note_batch(columns, of_owner, arena_is_new=self._arena_is_new())
+        of_owner = self.recount.book.of_owner if self.recount.book else lambda _: ()
+        self._first_uses.note_batch(columns, of_owner, arena_is_new=not self.arena.counted)
 
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
@@ -199,16 +213,19 @@ class ControlPlane:
         found = owners(self.arena)
         return {owner["slot"] for owner in found if not owner["alive"]}, {owner["slot"] for owner in found}
 
-    def _beat(self) -> None:
+    def _beat(self, drained: bool) -> None:
         """After each pass of the drain."""
         published = self.configuration.latest
         if published is None:
             return
         self.owner.beat(time.time_ns(), self.drain.rows, published.generation)
-        if self._noted != published.generation and self.ledger.is_open:
+        if drained:
+            self.recount.after_drain()
+        noted = (published.generation, self.ledger.openings)
+        if self._noted != noted and self.ledger.is_open:
             self._first_uses.note_all()
             self._origins.clear()  # a model may have got a price
-            self._noted = published.generation
+            self._noted = noted
 
     def _look(self) -> Gauges:
         found = owners(self.arena)
@@ -222,11 +239,12 @@ class ControlPlane:
             budgets_left_out=max(0, self.budgets.count() - MOST_BUDGETS),
             open_holds=sum(owner["open_holds"] for owner in found),
             journal_lag_events=self.drain.lag()[2],
-            journal_dropped=sum(owner["journal_dropped"] for owner in found),
+            journal_dropped=sum(owner["journal_dropped"] for owner in found) + self.drain.lost,
             journal_dropped_nano=sum(owner["dropped_nano"] for owner in found),
             strangers=sum(owner["strangers"] for owner in workers),
             usage_anomalies=sum(owner["anomalies"] for owner in workers),
             ledger_up=self.ledger.is_open,
+            counted=self.arena.counted,
             workers=sum(owner["alive"] for owner in workers),
         )
 

@@ -33,6 +33,7 @@ class Resets:
         levels = Levels(self._arena, [Level(cell, _NO_LIMIT, period_of(record))])
         if self._journal is None:
             self._journal = Journal(self._folder, self._owner.slot)
+        self._journal.prepare()
         now = time.time_ns()
         self._count += 1
         request_id = now.to_bytes(8, "big") + self._count.to_bytes(8, "big")

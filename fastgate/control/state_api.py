@@ -11,7 +11,9 @@ from litestar.datastructures import State
 from litestar.response import Stream
 
 from fastgate.control.access import bearer, known_parameters
+from fastgate.control.objects_api import ACTOR
 from fastgate.control.plane import ControlPlane
+from fastgate.control.problems import Conflict
 
 MEDIA_TYPE: Final = "application/gzip"
 _BLOCK: Final = 1 << 20
@@ -31,6 +33,16 @@ async def back_up(state: State) -> Stream:
     return Stream(_blocks(archive), media_type=MEDIA_TYPE, headers=headers)
 
 
+@post("/state/accept-loss", summary="Let counters whose amounts are lost begin at zero", status_code=200)
+async def accept_loss(state: State) -> dict[str, bool]:
+    """For when the arena was lost and the ledger cannot be read: budgets then serve again, as if nothing was spent."""
+    plane: ControlPlane = state.plane
+    if plane.arena.counted:
+        raise Conflict("what was spent is known: there is no loss to accept")
+    await asyncio.wrap_future(plane.store.write(lambda db: plane.accept_loss(db, ACTOR)))
+    return {"counted": plane.arena.counted}
+
+
 def _blocks(archive: IO[bytes]) -> Iterator[bytes]:
     with archive:
         while block := archive.read(_BLOCK):
@@ -38,5 +50,5 @@ def _blocks(archive: IO[bytes]) -> Iterator[bytes]:
 
 
 router: Final = Router(
-    "/api/v1", route_handlers=[back_up], guards=[bearer, known_parameters], security=[{"bearer": []}]
+    "/api/v1", route_handlers=[back_up, accept_loss], guards=[bearer, known_parameters], security=[{"bearer": []}]
 )

@@ -101,6 +101,12 @@ def _by_status(installation: Installation) -> Iterator[Finding]:
     else:
         yield failed("ledger", f"it cannot be used: {found['error']}", "the journals keep what comes meanwhile")
     yield from _journals(journals)
+    if not status["arena"]["counted"]:
+        yield failed(
+            "budgets",
+            f"what was spent is not known, so that they refuse all requests: {status['arena']['not_compared']}",
+            "put the ledger right, or let them begin at zero: fastgate state accept-loss",
+        )
     if status["config"]["error"]:
         yield failed("reload", str(status["config"]["error"]), "the one before serves; see fastgate check")
 

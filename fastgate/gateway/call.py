@@ -134,4 +134,4 @@ class Call:
             OUTCOME_OK if failure is None else OUTCOME_FAILED if failure.code == "internal_error" else OUTCOME_REJECTED
         )
         error = failure.code.value if failure is not None else ""
-        self.worker.journal.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)
+        self.worker.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)

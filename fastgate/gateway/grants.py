@@ -160,6 +160,8 @@ class Grant:
         priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         name = upstream.record.name
         budgets = self._budgets_at(name)
+        if budgets and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
+            raise Failure.not_counted()
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,

@@ -11,8 +11,9 @@ from typing import Any, Final
 import msgspec
 
 from fastgate._core.arena import Arena, ArenaFull
-from fastgate._core.journal import Journal
+from fastgate._core.journal import Draft, Journal
 from fastgate._core.levels import Levels
+from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
@@ -55,6 +56,7 @@ class Worker:
         self._upstreams = Upstreams(loop, sealer)
         self.no_levels = Levels(self.arena)
         self._complaints = 0
+        self._full = False
         self._anomalies_told = 0
         self._ids = int.from_bytes(os.urandom(8), "big")
         self._generation = -1
@@ -80,6 +82,13 @@ class Worker:
         """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
         self.strangers += 1
 
+    def log(self, draft: Draft, *about: Any) -> None:
+        """Journal a request that held nothing; where there is no space it is only counted."""
+        try:
+            self.journal.log(draft, *about)
+        except (ArenaFull, OSError):
+            self.owner.drop_event()
+
     def take(self, size: int) -> None:
         """Room for ``size`` bytes of a body. Raises Failure where there is none now."""
         if self.body_bytes + size > self._most_body_bytes:
@@ -102,8 +111,11 @@ class Worker:
         """Off the request path, many times a second: prepare the journal, take what changed, end idle waits."""
         try:
             self.journal.prepare()
+            if self.owner.owes:
+                pay(self.owner, self.journal)
+            self._full = False
         except (ArenaFull, OSError) as error:
-            log.warning("no journal segment could be prepared: %s", error)
+            self._say_full(error)
         if self.arena.snapshot_generation != self._generation:
             self._renew()
         else:
@@ -113,6 +125,12 @@ class Worker:
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0
+
+    def _say_full(self, error: Exception) -> None:
+        """The journal gets no further segment: once, not at every beat."""
+        if not self._full:
+            log.warning("events are kept as sums once the journal is full: %s", error)
+        self._full = True
 
     def _anomalies(self) -> int:
         """How many reports of usage contradicted themselves; new ones are told to the operator."""
@@ -152,8 +170,9 @@ class Worker:
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""
         await self._upstreams.close()
+        pay(self.owner, self.journal)
         self.journal.close()
-        if self.owner.open_holds == 0:
+        if self.owner.open_holds == self.owner.owes == 0:
             self.owner.release()
 
     def _load(self) -> State:

@@ -18,6 +18,8 @@ CHECKPOINT_BYTES: Final = "64MB"
 """Of write-ahead log between two checkpoints: larger makes rows cheaper, and the start after a crash longer."""
 COPIES: Final = "backup.tmp"
 """The folder beside the file where copies of it may be made: the only place that its statements reach."""
+LOG_BEGINS: Final = b"d\0b"
+"""DuckDB's write-ahead log: an entry (field 100) with its version (``b``). A crash may leave one of zeros."""
 MEMORY: Final = "512MB"
 """Beyond it queries spill to the disk."""
 
@@ -32,6 +34,8 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.error: str | None = "not opened yet"
+        self.openings = 0
+        """How often it was opened: what was read before may be of another file."""
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._inserts: Inserts | None = None
         self._lock = threading.Lock()
@@ -46,6 +50,7 @@ class Ledger:
                 return
             connection = None
             try:
+                _check_log(self.path)
                 connection = duckdb.connect(str(self.path), config=_settings(self.path))
                 check_version(connection)
                 self.path.chmod(0o600)
@@ -59,6 +64,7 @@ class Ledger:
                 kind = NewerLedger if isinstance(error, NewerLedger) else LedgerUnavailable
                 raise kind(f"the ledger {self.path} cannot be opened: {self.error}") from error
             self._connection, self.error = connection, None
+            self.openings += 1
 
     def close(self, reason: str = "closed") -> None:
         """Gives the file up; what is committed is safe."""
@@ -110,10 +116,24 @@ class Ledger:
     def size(self) -> int:
         """Bytes on the disk, the write-ahead log included."""
         total = 0
-        for path in (self.path, self.path.with_name(self.path.name + ".wal")):
+        for path in (self.path, _log_of(self.path)):
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
         return total
+
+
+def _log_of(path: Path) -> Path:
+    """The write-ahead log of the file."""
+    return path.with_name(path.name + ".wal")
+
+
+def _check_log(path: Path) -> None:
+    """Raises LedgerUnavailable where the write-ahead log is none: DuckDB would take it for one that a crash cut off."""
+    log = _log_of(path)
+    with contextlib.suppress(FileNotFoundError), log.open("rb") as file:
+        begins = file.read(len(LOG_BEGINS))
+        if begins.strip(b"\0") and not LOG_BEGINS.startswith(begins):
+            raise LedgerUnavailable(f"{log.name} is not its write-ahead log, whose rows would be lost")
 
 
 def _settings(path: Path) -> dict[str, str | bool | int | float | list[str]]:

@@ -15,9 +15,12 @@ from fastgate.supervisor.options import Program, ServeOptions
 PYTHON = (sys.executable, "-P", "-m")
 
 
-def control(options: ServeOptions, arena_dir: Path) -> Command:
-    """The control process; it finds the admin token in the state folder."""
-    return Command((*PYTHON, "fastgate.control.process"), _common(options, arena_dir))
+def control(options: ServeOptions, arena_dir: Path, stale: int = 0) -> Command:
+    """The control process; it finds the admin token in the state folder.
+
+    A snapshot behind generation ``stale`` is one that this host serves already.
+    """
+    return Command((*PYTHON, "fastgate.control.process", "--stale", str(stale)), _common(options, arena_dir))
 
 
 def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, stale: int = 0) -> Command:

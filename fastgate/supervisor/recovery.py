@@ -57,6 +57,15 @@ class Recovery:
                     "holds of a dead process resolved: %s", ", ".join(f"{n} {what}" for what, n in counts.items())
                 )
 
+    def beats(self) -> dict[int, int]:
+        """The last sign of life of every process that lives, by pid. What was left to be resolved later is, now."""
+        from fastgate._core.owner import owners
+
+        found = owners(self._arena)
+        if not all(owner["alive"] for owner in found):
+            self.resolve()
+        return {owner["pid"]: owner["heartbeat_ns"] for owner in found if owner["alive"]}
+
     def close(self) -> None:
         """Leaves the arena."""
         self._me.release()

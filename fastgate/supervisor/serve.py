@@ -23,6 +23,7 @@ from fastgate.supervisor.options import ServeOptions
 from fastgate.supervisor.recovery import Recovery
 from fastgate.supervisor.renewal import Renewal
 from fastgate.supervisor.restored import take_up
+from fastgate.supervisor.watch import Watch
 
 DRAIN_MARGIN = 2.0
 """Seconds beyond the drain bound that a worker has to cut and settle what is still open."""
@@ -97,12 +98,13 @@ class Host:
         ]
         self._essential = [keeper for essential, keeper in programs if essential]
         self._further = [keeper for essential, keeper in programs if not essential]
-        self._control = self._keeper("control", commands.control(options, arena_dir), self._recover)
+        self._control = self._keeper("control", commands.control(options, arena_dir, self._stale), self._recover)
         workers = [self._worker(index) for index in range(len(listeners))]
         leave_seconds = options.drain_seconds + DRAIN_MARGIN
         self._renewal = Renewal(
             self._control, workers, self._worker, self._forget, leave_seconds, mistakes=self._mistakes
         )
+        self._watch = Watch(recovery.beats, lambda: self._renewal.keepers)
         self._ending = asyncio.Event()
 
     async def run(self, announce: Callable[[ServeOptions], None]) -> int:
@@ -119,7 +121,9 @@ class Host:
                 self._health.enter("serving")
                 notify.tell("READY", f"serving at {self._options.api_url}")
                 announce(self._options)
+                watching = asyncio.create_task(self._watch.run())
                 await ending
+                watching.cancel()
         finally:
             ending.cancel()
             await self._end(starting)

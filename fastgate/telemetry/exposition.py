@@ -55,6 +55,7 @@ class Gauges:
     strangers: int = 0
     usage_anomalies: int = 0
     ledger_up: bool = True
+    counted: bool = True
     workers: int = 0
 
 
@@ -138,9 +139,18 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
     yield _gauge("fastgate_budgets_left_out", "Budgets beyond those shown here", gauges.budgets_left_out)
     yield _gauge("fastgate_open_holds", "Requests that hold money", gauges.open_holds)
     yield _gauge("fastgate_journal_lag_events", "Events not in the ledger yet, estimated", gauges.journal_lag_events)
-    yield _counter("fastgate_journal_dropped", "Events lost for want of space", gauges.journal_dropped)
-    yield _counter("fastgate_journal_dropped_usd", "Their amount", gauges.journal_dropped_nano / _NANO)
+    yield _counter(
+        "fastgate_journal_dropped",
+        "Requests without a row of their own in the ledger: summed for want of space, or damaged",
+        gauges.journal_dropped,
+    )
+    yield _counter(
+        "fastgate_journal_dropped_usd",
+        "What those that were summed cost; it is in the sums",
+        gauges.journal_dropped_nano / _NANO,
+    )
     yield _gauge("fastgate_ledger_up", "Whether the ledger can be written", int(gauges.ledger_up))
+    yield _gauge("fastgate_counters_known", "Whether what was spent is known", int(gauges.counted))
     yield _gauge("fastgate_workers", "Workers that live", gauges.workers)
 
 

@@ -153,6 +153,16 @@ class Failure(Exception):
         return cls(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5)
 
     @classmethod
+    def not_counted(cls) -> Failure:
+        """What was spent is not known: the counters were lost, and the ledger that has it cannot be read."""
+        return cls(
+            FailureCode.OVERLOADED,
+            "What was spent of this key's budgets is not known: the counters were lost and the ledger cannot be read."
+            " The operator has to put the ledger right, or to let them begin at zero (fastgate state accept-loss).",
+            retry_after=MAX_RETRY_AFTER,
+        )
+
+    @classmethod
     def model_not_found(cls, model: str) -> Failure:
         """Neither a public name nor ``provider/model``."""
         message = f"The model '{shown(model)}' is neither a configured name nor 'provider/model' of a known provider."

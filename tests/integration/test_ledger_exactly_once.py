@@ -139,7 +139,7 @@ def test_a_segment_that_is_still_written_stays_although_another_is_prepared(tmp_
     finish(tmp_path, writers)
 
 
-def test_what_precedes_damage_is_kept_and_the_damage_is_shown(tmp_path: Path) -> None:
+def test_what_is_around_damage_is_kept_and_the_damage_is_shown(tmp_path: Path) -> None:
     journal = Journal(str(tmp_path), 1)
     for number in range(100):
         journal.log(Draft(key="k"), bytes([number]) * 16, 1, 1, 200, 0)
@@ -158,9 +158,10 @@ def test_what_precedes_damage_is_kept_and_the_damage_is_shown(tmp_path: Path) ->
     while drain.once():
         pass
     drain._ledger.close()
-    assert list(drain.corrupt) == [path]
+    assert list(drain.damaged) == [Path(path).name]
     assert Path(path).exists()
-    assert ledger_rows(tmp_path / "ledger.duckdb")[0] == 60 + 1
+    assert ledger_rows(tmp_path / "ledger.duckdb")[0] == 99 + 1
+    assert drain.lost == 1
 
 
 def event_size(data: bytes, at: int) -> int:

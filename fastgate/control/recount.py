@@ -1,0 +1,84 @@
+"""Whether the counters can be relied on, and what makes them so after the arena was lost.
+
+A new arena counts from zero although its budgets may have been spent. Until what the ledger knows is in it, or the
+operator says that it may begin at zero, workers refuse whatever a budget binds (``Arena.counted``).
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from fastgate._core.arena import Arena
+from fastgate.control.budget_book import BudgetBook
+from fastgate.control.counters import lost, restore
+from fastgate.ledger.errors import LedgerError, LedgerUnavailable
+from fastgate.ledger.store import Ledger
+
+REFUSED: Final = (
+    "; nothing else knows what was spent, so that requests which a budget binds are refused until the ledger can be"
+    " read, or until the loss is accepted: fastgate state accept-loss"
+)
+
+log = logging.getLogger("fastgate.control")
+
+
+class Recount:
+    """``flush`` drains the journals and says whether all that was in them is in the ledger now.
+
+    Methods may be called from any thread.
+    """
+
+    def __init__(self, arena: Arena, ledger: Ledger, flush: Callable[[], bool]) -> None:
+        self.not_compared: str | None = None
+        """Why the counters could not be compared with the ledger."""
+        self.book: BudgetBook | None = None
+        """The budgets by which they are: those of the configuration that is in force, or comes next."""
+        self._arena = arena
+        self._ledger = ledger
+        self._flush = flush
+        self._lock = threading.Lock()
+
+    def before(self, book: BudgetBook) -> None:
+        """Nobody uses the budgets of ``book`` yet: those whose counters were lost get them back."""
+        self.book = book
+        try:
+            if self._arena.counted and not lost(self._arena, self._ledger, book.find):
+                self.not_compared = None
+                return
+            if not self._flush():  # what a lost arena left in the journals belongs to its counters
+                raise LedgerUnavailable(f"the journals cannot be drained: {self._ledger.error}")
+            self._compare(book)
+        except LedgerError as error:
+            self.not_compared = str(error)
+            log.warning(
+                "counters cannot be compared with the ledger: %s%s", error, "" if self._arena.counted else REFUSED
+            )
+
+    def after_drain(self) -> None:
+        """All journals are in the ledger: if nobody relies on the counters yet, they can be made right now."""
+        if self._arena.counted or self.book is None:
+            return
+        try:
+            self._compare(self.book)
+        except LedgerError as error:
+            self.not_compared = str(error)
+            return
+        log.warning("the ledger can be read again: requests that a budget binds are served")
+
+    def accept_loss(self) -> bool:
+        """The counters that are not known begin at zero; false where all are known, so that nothing changes."""
+        with self._lock:
+            accepted = not self._arena.counted
+            self._arena.set_counted()
+        if accepted:
+            log.warning("what was spent before is not counted: the loss was accepted")
+        return accepted
+
+    def _compare(self, book: BudgetBook) -> None:
+        with self._lock:
+            missing = lost(self._arena, self._ledger, book.find)
+            if missing:
+                restore(self._arena, self._ledger, missing)
+            self._arena.set_counted()
+        self.not_compared = None
