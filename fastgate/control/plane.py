@@ -33,6 +33,7 @@ from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
 from fastgate.wire.snapshot import NO_PRICE
 
 HOUSEKEEPING_SECONDS = 30.0
+LEDGER_MARK = "ledger.born"
 LAST_GOOD = "last-good.yaml"
 """In the state folder: the configuration's text when it was last in force, 0600 as it may have secrets."""
 
@@ -60,7 +61,7 @@ class ControlPlane:
         self.exposition = Exposition(self.tally, self._look)
         self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, coming=self._coming)
         self.backup = Backup(options.state_dir, self.store, self.ledger, self.drain)
-        self.recount = Recount(self.arena, self.ledger, self.drain.flush)
+        self.recount = Recount(self.arena, self.ledger, self.drain.flush, options.state_dir / LEDGER_MARK)
         self._first_uses = FirstUses(self.arena, self.ledger)
         self._origins: dict[int, Origin] = {}
         self._due, self._ending = threading.Event(), threading.Event()

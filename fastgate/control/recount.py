@@ -7,12 +7,14 @@ operator says that it may begin at zero, workers refuse whatever a budget binds 
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from fastgate._core.arena import Arena
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.counters import lost, restore
 from fastgate.ledger.errors import LedgerError, LedgerUnavailable
+from fastgate.ledger.schema import birth_of
 from fastgate.ledger.store import Ledger
 
 REFUSED: Final = (
@@ -26,10 +28,11 @@ log = logging.getLogger("fastgate.control")
 class Recount:
     """``flush`` drains the journals and says whether all that was in them is in the ledger now.
 
+    ``mark`` is a file with the birth of the ledger that knows what was spent: a new one in its place knows nothing.
     Methods may be called from any thread.
     """
 
-    def __init__(self, arena: Arena, ledger: Ledger, flush: Callable[[], bool]) -> None:
+    def __init__(self, arena: Arena, ledger: Ledger, flush: Callable[[], bool], mark: Path) -> None:
         self.not_compared: str | None = None
         """Why the counters could not be compared with the ledger."""
         self.book: BudgetBook | None = None
@@ -37,6 +40,7 @@ class Recount:
         self._arena = arena
         self._ledger = ledger
         self._flush = flush
+        self._mark = mark
         self._lock = threading.Lock()
 
     def before(self, book: BudgetBook) -> None:
@@ -44,6 +48,7 @@ class Recount:
         self.book = book
         try:
             if self._arena.counted and not lost(self._arena, self._ledger, book.find):
+                self._recognise()
                 self.not_compared = None
                 return
             if not self._flush():  # what a lost arena left in the journals belongs to its counters
@@ -70,6 +75,7 @@ class Recount:
         """The counters that are not known begin at zero; false where all are known, so that nothing changes."""
         with self._lock:
             accepted = not self._arena.counted
+            self._mark.unlink(missing_ok=True)
             self._arena.set_counted()
         if accepted:
             log.warning("what was spent before is not counted: the loss was accepted")
@@ -77,8 +83,24 @@ class Recount:
 
     def _compare(self, book: BudgetBook) -> None:
         with self._lock:
+            self._recognise()
             missing = lost(self._arena, self._ledger, book.find)
             if missing:
                 restore(self._arena, self._ledger, missing)
             self._arena.set_counted()
         self.not_compared = None
+
+    def _recognise(self) -> None:
+        """Marks the ledger as the one that knows. Raises LedgerUnavailable where that is another one."""
+        if self._mark.exists() and self._arena.counted:
+            return
+        with self._ledger.cursor() as cursor:
+            born = birth_of(cursor)
+        known = self._mark.read_text(encoding="utf-8").strip() if self._mark.exists() else born
+        if known != born:
+            raise LedgerUnavailable(
+                f"the ledger was begun at {born}, and the one that knows what was spent at {known}: that one is gone"
+            )
+        draft = self._mark.with_suffix(".draft")
+        draft.write_text(f"{born}\n", encoding="utf-8")
+        draft.replace(self._mark)

@@ -95,6 +95,12 @@ def version_of(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
+def birth_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """When the ledger was begun, in UTC: no two have the same, and a copy has its original's."""
+    [(born,)] = connection.execute("SELECT applied_at FROM migrations WHERE version = 1").fetchall()
+    return str(born.isoformat())
+
+
 def check_version(connection: duckdb.DuckDBPyConnection) -> None:
     """Raises :class:`NewerLedger`, and leaves the file as it is, where it has had more than this version knows."""
     found = version_of(connection)

@@ -125,6 +125,30 @@ def test_the_loss_can_be_accepted(tmp_path: Path) -> None:
         assert "no loss to accept" in again.stderr
 
 
+def test_a_ledger_that_is_gone_is_missed(tmp_path: Path) -> None:
+    """A new one in its place knows nothing of what was spent."""
+    with House(tmp_path, SETTINGS, workers=1, simulator={}) as house:
+        spend(house)
+        lose(house)
+        for path in house.state_dir.glob("ledger.duckdb*"):
+            path.unlink()
+        house.start()
+        assert house.admin("status")["ledger"]["open"]
+        refused(house, "spent")
+        assert "is gone" in house.admin("status")["arena"]["not_compared"]
+        house.stop()
+        house.start()
+        refused(house, "spent")
+        assert command(house, "state", "accept-loss").returncode == 0
+        assert ask(house, "spent").status_code == 200
+        house.settled()
+        house.kill_everything()
+        (house.arena_dir / "arena.bin").unlink()
+        house.start()
+        assert house.admin("status")["arena"]["counted"], "the new ledger is the one that knows, from then on"
+        assert Decimal(house.budget(SPENT)["spent_usd"]) > 0
+
+
 def test_no_request_is_admitted_before_the_counters_are_back(tmp_path: Path) -> None:
     """From the moment that the port listens a client asks with a spent key: no worker may take it for a fresh one."""
     with House(tmp_path, SETTINGS, workers=2, simulator={}) as house:
