@@ -77,6 +77,7 @@ class Recount:
             accepted = not self._arena.counted
             self._mark.unlink(missing_ok=True)
             self._arena.set_counted()
+        self.not_compared = None
         if accepted:
             log.warning("what was spent before is not counted: the loss was accepted")
         return accepted
@@ -102,5 +103,8 @@ class Recount:
                 f"the ledger was begun at {born}, and the one that knows what was spent at {known}: that one is gone"
             )
         draft = self._mark.with_suffix(".draft")
-        draft.write_text(f"{born}\n", encoding="utf-8")
-        draft.replace(self._mark)
+        try:
+            draft.write_text(f"{born}\n", encoding="utf-8")
+            draft.replace(self._mark)
+        except OSError as error:
+            log.warning("%s cannot be written, so that another ledger would not be noticed: %s", self._mark, error)
