@@ -114,10 +114,15 @@ class Published:
         return NO_PRICE
 
 
+_KEPT_FOR: Final = "configuration"
+"""For whom the file's text is sealed."""
+
+
 class Configuration:
     """Reads the file at ``path``; what comes of it goes to the workers together with the objects of the store.
 
-    Its text is kept at ``kept`` when it is in force, for a start amid the service that finds mistakes in it.
+    Its text is kept at ``kept`` when it is in force, for a start amid the service that finds mistakes in it: sealed, as
+    there may be secrets in it.
     """
 
     def __init__(
@@ -154,22 +159,22 @@ class Configuration:
         ``before_publishing`` sees the new configuration when nobody uses it yet. Raises ReloadFailed: what was in force
         still is, and ``error`` says why.
         """
-        published = self._load(self.path, before_publishing)
+        published = self._load(lambda: text_of(self.path), before_publishing)
         self.error, self.failed_at = None, None
         return published
 
     def load_kept(self, before_publishing: Callable[[Published], None] = lambda _: None) -> Published:
         """As ``load``, of what the file said when it was last in force; ``error`` stays: it says what is wrong now."""
         failure, failed_at = self.error, self.failed_at
-        published = self._load(self._kept, before_publishing)
+        published = self._load(lambda: self._store.sealer.open(self._kept.read_bytes(), _KEPT_FOR), before_publishing)
         self.error, self.failed_at = failure, failed_at
         log.warning("what the configuration said when it was last in force is served: correct it and reload")
         return published
 
-    def _load(self, path: Path, before_publishing: Callable[[Published], None]) -> Published:
+    def _load(self, read: Callable[[], str], before_publishing: Callable[[Published], None]) -> Published:
         with self._lock:
             try:
-                text = text_of(path)
+                text = read()
                 config = self._read(text)
                 self.names.coming = FileNames(config)  # from here on, new objects have to fit in both
                 misfits = self._acceptable_misfits(self.names.coming, config)
@@ -278,9 +283,9 @@ class Configuration:
         draft = self._kept.with_suffix(".draft")
         try:
             draft.touch(0o600)
-            draft.write_text(text, encoding="utf-8")
+            draft.write_bytes(self._store.sealer.seal(text, _KEPT_FOR))
             draft.replace(self._kept)
-        except OSError as error:
+        except (OSError, SealError) as error:
             log.warning("%s cannot be kept, in case that the configuration is broken: %s", self._kept, error)
 
     def _read(self, text: str) -> Config:

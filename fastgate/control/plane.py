@@ -34,8 +34,8 @@ from fastgate.wire.snapshot import NO_PRICE
 
 HOUSEKEEPING_SECONDS = 30.0
 LEDGER_MARK = "ledger.born"
-LAST_GOOD = "last-good.yaml"
-"""In the state folder: the configuration's text when it was last in force, 0600 as it may have secrets."""
+LAST_GOOD = "last-good"
+"""In the state folder: the configuration's text when it was last in force, sealed."""
 
 log = logging.getLogger("fastgate.control")
 

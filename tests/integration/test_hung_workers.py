@@ -88,7 +88,9 @@ def test_a_control_process_comes_back_while_the_configuration_is_broken(tmp_path
         wait_for(back, 30, "the control process is back")
         assert "mistakes" in house.admin("status")["config"]["error"]
         assert house.budget(BUDGET)["limit_usd"] == "10.000000000"
-        assert (house.state_dir / "last-good.yaml").stat().st_mode & 0o777 == 0o600
+        kept = house.state_dir / "last-good"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        assert b"limit_usd" not in kept.read_bytes()
         house.config.write_text(good)
         house.admin("config/reload", "POST")
         assert house.admin("status")["config"]["error"] is None
