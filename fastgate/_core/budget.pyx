@@ -8,6 +8,7 @@ What a hold takes of a level is an amount of the level's unit. A stream takes it
 in the windows in which it was admitted.
 """
 
+cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
@@ -234,6 +235,7 @@ def hold(Owner owner not None, Journal journal not None, Levels levels not None,
     return taken
 
 
+@cython.no_gc  # it ends itself when it is dropped, also out of a cycle: what it needs for that must not be cleared before
 cdef class Hold:
     """A hold that was taken. Ends once, by :meth:`settle` or :meth:`void`; what is dropped ends itself."""
 
