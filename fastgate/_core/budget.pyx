@@ -8,6 +8,8 @@ What a hold takes of a level is an amount of the level's unit. A stream takes it
 in the windows in which it was admitted.
 """
 
+from time import time_ns
+
 cimport cython
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
@@ -195,6 +197,15 @@ cdef int _grow(Owner owner, Levels levels, Record *record, uint32_t number) noex
     return _justify(owner, levels, i, grown[unit] - held[unit], record.windows[i])
 
 
+cdef bint _came_late(Levels levels, Record *record) noexcept nogil:
+    """Whether it counts in a later window than that of its time: others had opened one. The ledger must say the same."""
+    cdef int i
+    for i in range(levels.count):
+        if record.windows[i] > levels.at[i].number:
+            return True
+    return False
+
+
 def hold(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t amount,
          int64_t now_ns, bytes request_id not None, bint stream=False, *, int64_t input_tokens=0, int64_t output_tokens=0):
     """Take ``amount`` nano-USD, one request and its tokens of every level that counts them, or nothing of any.
@@ -230,6 +241,8 @@ def hold(Owner owner not None, Journal journal not None, Levels levels not None,
         free_record(record)
         owner.give_record(number)
         return verdict
+    if _came_late(levels, record):
+        event.started_us = max(event.started_us, time_ns() // 1000)
     cdef Hold taken = Hold.__new__(Hold)
     taken.owner, taken.journal, taken.levels, taken.number, taken.open = owner, journal, levels, number, True
     return taken

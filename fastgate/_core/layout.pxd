@@ -32,7 +32,7 @@ cdef extern from "atomics.h" nogil:
 
 
 cdef enum:
-    LAYOUT = 2
+    LAYOUT = 3
     OWNERS = 1024
     OWNERS_AT = 4096
     BUCKETS = 524288
@@ -45,7 +45,7 @@ cdef enum:
     CELLS_PER_CHUNK = 4096
     RECORD = 2560
     RECORDS_PER_CHUNK = 409
-    MAX_LEVELS = 32
+    MAX_LEVELS = 48
     MAX_ID = 160
     MAX_EVENT = 1856
     # A tag is window << 34 | owner << 24 | sequence.

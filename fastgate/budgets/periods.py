@@ -7,7 +7,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from fastgate._core.windows import Period
-from fastgate.wire.snapshot import BudgetRecord, Window
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord, Window
 
 _NANO: Final = 1_000_000_000
 _BASE: Final = 2020
@@ -24,9 +24,9 @@ def period(window: int, every: int, zone: str = "") -> Period:
     return Period(window, every, calendar(Window(window), every, ZoneInfo(zone)) if zone and window else None)
 
 
-def period_of(record: BudgetRecord) -> Period:
-    """The windows of a budget."""
-    return period(record.window, record.every, record.zone)
+def period_of(record: BudgetRecord | LimitRecord) -> Period:
+    """The windows of a budget, or of a limit."""
+    return period(record.window, record.every, record.zone if isinstance(record, BudgetRecord) else "")
 
 
 def calendar(unit: Window, every: int, zone: ZoneInfo) -> Callable[[int], tuple[int, int, int]]:

@@ -23,6 +23,9 @@ from fastgate.config.settings import Section
 from fastgate.config.upstreams import Target, Weight
 
 Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
+Count = Annotated[int, Meta(ge=0, le=10**15)]
+COUNTED: Final = ("requests", "tokens", "input_tokens", "output_tokens", "concurrent")
+"""What limits count; ``tokens`` are those of input and output together."""
 DEFAULT_BUDGET: Final = "default"
 """What a budget without a name is called."""
 
@@ -32,6 +35,11 @@ class Every(Section, frozen=True, kw_only=True):
 
     every: Annotated[int, Meta(ge=1, le=10_000)]
     unit: Unit
+
+
+def period_of(window: str | Every) -> tuple[str, int]:
+    """A window's unit and how many of it; ``day`` and one of ``day`` are the same."""
+    return (window.unit, window.every) if isinstance(window, Every) else (window, 1)
 
 
 class Budget(Section, frozen=True, kw_only=True):
@@ -51,8 +59,8 @@ class Budget(Section, frozen=True, kw_only=True):
 
     @property
     def period(self) -> tuple[str, int]:
-        """The window's unit and how many of it; ``day`` and one of ``day`` are the same."""
-        return (self.window.unit, self.window.every) if isinstance(self.window, Every) else (self.window, 1)
+        """The window's unit and how many of it."""
+        return period_of(self.window)
 
 
 class OwnedBudget(Budget, frozen=True, kw_only=True):
@@ -62,13 +70,30 @@ class OwnedBudget(Budget, frozen=True, kw_only=True):
 
 
 class Limit(Section, frozen=True, kw_only=True):
-    """A limit on requests, tokens or requests open at once."""
+    """A limit on one of ``COUNTED`` in each window; on requests open at once at any time."""
 
-    requests: Annotated[int, Meta(ge=0)] | None = None
-    tokens: Annotated[int, Meta(ge=0)] | None = None
-    concurrent: Annotated[int, Meta(ge=0)] | None = None
+    requests: Count | None = None
+    tokens: Count | None = None
+    input_tokens: Count | None = None
+    output_tokens: Count | None = None
+    concurrent: Count | None = None
     window: Unit | Every | None = None
     models: tuple[ModelPattern, ...] = ()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """What it sets a limit on: exactly one, where it makes sense."""
+        return tuple(name for name in COUNTED if getattr(self, name) is not None)
+
+    @property
+    def period(self) -> tuple[str, int]:
+        """The window's unit and how many of it; what is open at once has none, so its lifetime."""
+        return ("lifetime", 1) if self.window is None else period_of(self.window)
+
+    @property
+    def only_models(self) -> tuple[str, ...]:
+        """The patterns, none where it is for every model."""
+        return () if "*" in self.models else self.models
 
 
 class Customer(Section, frozen=True, kw_only=True):
@@ -77,7 +102,7 @@ class Customer(Section, frozen=True, kw_only=True):
     id: Id
     name: Line | None = None
     budgets: tuple[Budget, ...] = ()
-    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class Team(Section, frozen=True, kw_only=True):
@@ -87,7 +112,7 @@ class Team(Section, frozen=True, kw_only=True):
     customer: Id | None = None
     environment: Name | None = None
     budgets: tuple[Budget, ...] = ()
-    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class KeyProvider(Section, frozen=True, kw_only=True):
@@ -95,7 +120,7 @@ class KeyProvider(Section, frozen=True, kw_only=True):
 
     provider: Name
     budgets: tuple[Budget, ...] = ()
-    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class Template(Section, frozen=True, kw_only=True):
@@ -140,7 +165,7 @@ class Key(Section, frozen=True, kw_only=True):
     increases: Annotated[tuple[Increase, ...], PLANNED] = ()
     allowed_ips: tuple[Network, ...] = ()
     trusted_identity: Annotated[bool, PLANNED] = False
-    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    limits: tuple[Limit, ...] = ()
     tags: dict[Name, TagValue] = field(default_factory=dict)
     unpriced: Literal["reject", "allow"] | Ceiling | None = None
 

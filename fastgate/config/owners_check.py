@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from fastgate.config.owners import Budget, Customer, Key, Team
+from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
 from fastgate.wire.snapshot import matches
 
 MOST_BUDGETS: Final = 4
 """Of one owner: a request is bound by those of four owners, and by sixteen budgets at most."""
+MOST_LIMITS: Final = 8
+"""Of one owner, likewise."""
 MIN_SECRET: Final = 8
 MAX_SECRET: Final = 4_096
 
@@ -42,7 +44,7 @@ def owner_findings(config: Config, known: Known) -> Iterator[Finding]:
     yield from _ids("teams", config.teams)
     yield from _ids("keys", config.keys)
     for index, customer in enumerate(config.customers):
-        yield from customer_findings(("customers", index), customer)
+        yield from customer_findings(("customers", index), customer, known)
     for index, team in enumerate(config.teams):
         yield from team_findings(("teams", index), team, known)
     secrets: dict[bytes, str] = {}
@@ -51,14 +53,16 @@ def owner_findings(config: Config, known: Known) -> Iterator[Finding]:
         yield from _secret(("keys", index), key, secrets)
 
 
-def customer_findings(path: Path, customer: Customer) -> Iterator[Finding]:
+def customer_findings(path: Path, customer: Customer, known: Known) -> Iterator[Finding]:
     """Of one customer at ``path``."""
     yield from _budgets(path, customer.budgets)
+    yield from _limits(path, customer.limits, known)
 
 
 def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
     """Of one team at ``path``."""
     yield from _budgets(path, team.budgets)
+    yield from _limits(path, team.limits, known)
     if team.customer is not None and team.customer not in known.customers:
         yield _absent((*path, "customer"), "customer", team.customer, known.customers)
 
@@ -66,10 +70,11 @@ def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
 def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     """Of one key at ``path``, but for its secret."""
     yield from _budgets(path, key.budgets)
+    yield from _limits(path, key.limits, known)
     if key.team is not None and key.team not in known.teams:
         yield _absent((*path, "team"), "team", key.team, known.teams)
     yield from _key_providers(path, key, known)
-    yield from _patterns(path, key, known)
+    yield from _patterns((*path, "models"), key.models, known)
 
 
 def digest_of(key: Key) -> bytes:
@@ -101,6 +106,27 @@ def _budgets(path: Path, budgets: tuple[Budget, ...]) -> Iterator[Finding]:
             hint = "give each a name of its own"
             yield Finding((*path, "budgets", index), f"a second budget {budget.name} with this window", hint)
         seen.add((budget.period, budget.name))
+
+
+def _limits(path: Path, limits: tuple[Limit, ...], known: Known) -> Iterator[Finding]:
+    """A limit is known by what it counts, its window and its models: two with all alike would be one counter."""
+    if len(limits) > MOST_LIMITS:
+        yield Finding((*path, "limits"), f"more than {MOST_LIMITS} limits", "a request has to pass all of them")
+    seen = set()
+    for index, limit in enumerate(limits):
+        at = (*path, "limits", index)
+        if len(limit.counted) != 1:
+            found = "nothing" if not limit.counted else f"{' and '.join(limit.counted)} at once"
+            yield Finding(at, f"a limit on {found}", f"write exactly one of {', '.join(COUNTED)}")
+        elif limit.counted == ("concurrent",) and limit.window is not None:
+            yield Finding((*at, "window"), "what is open at once has no window", "leave it out")
+        elif limit.counted != ("concurrent",) and limit.window is None:
+            yield Finding(at, f"a limit on {limit.counted[0]} needs a window", "such as window: minute")
+        identity = (limit.counted, limit.period, frozenset(limit.only_models))
+        if identity in seen:
+            yield Finding(at, f"a second limit on {' and '.join(limit.counted)} with this window and these models")
+        seen.add(identity)
+        yield from _patterns((*at, "models"), limit.models, known)
 
 
 def _secret(path: Path, key: Key, seen: dict[bytes, str]) -> Iterator[Finding]:
@@ -145,14 +171,15 @@ def _key_providers(path: Path, key: Key, known: Known) -> Iterator[Finding]:
             yield _absent((*at, "provider"), "provider", each.provider, known.providers)
         seen.add(each.provider)
         yield from _budgets(at, each.budgets)
+        yield from _limits(at, each.limits, known)
 
 
-def _patterns(path: Path, key: Key, known: Known) -> Iterator[Finding]:
-    """A pattern that can never match is a mistake: the key would be refused in silence."""
-    for index, pattern in enumerate(key.models):
+def _patterns(path: Path, patterns: Sequence[str], known: Known) -> Iterator[Finding]:
+    """A pattern that can never match is a mistake: a key would be refused in silence, a limit would never hold."""
+    for index, pattern in enumerate(patterns):
         if not any(matches((pattern,), name) for name in known.models) and not names_provider(pattern, known):
             hint = did_you_mean(pattern, known.models) or "write a name from models, or provider/model"
-            yield Finding((*path, "models", index), f"{pattern} matches no model", hint)
+            yield Finding((*path, index), f"{pattern} matches no model", hint)
 
 
 def names_provider(pattern: str, known: Known) -> bool:

@@ -5,10 +5,12 @@ from typing import Any
 
 import msgspec
 
+from fastgate.budgets.hierarchy import window_name
 from fastgate.control.counters import Standing
+from fastgate.control.limit_book import LimitStanding
 from fastgate.ledger.spend import AMOUNTS, COUNTS, TOKENS, moment
 from fastgate.wire.money import usd
-from fastgate.wire.snapshot import Window
+from fastgate.wire.snapshot import Counted, Window
 
 
 class SpendAnswer(msgspec.Struct):
@@ -46,6 +48,32 @@ class BudgetList(msgspec.Struct):
     """A page; ``next`` is the ``cursor`` of the following one."""
 
     items: list[BudgetAnswer]
+    next: str | None
+
+
+class LimitAnswer(msgspec.Struct):
+    """A limit in its present window. ``counted``: requests, tokens, input_tokens, output_tokens or concurrent.
+
+    ``used``: with what open requests may still take; ``window``: null for what is open at once; ``models``: empty for
+    all of them.
+    """
+
+    id: str
+    level: str
+    owner: str
+    counted: str
+    window: str | None
+    models: tuple[str, ...]
+    limit: int
+    used: int
+    left: int
+    resets_at: str | None
+
+
+class LimitList(msgspec.Struct):
+    """A page; ``next`` is the ``cursor`` of the following one."""
+
+    items: list[LimitAnswer]
     next: str | None
 
 
@@ -94,17 +122,37 @@ def tags(text: str) -> dict[str, str]:
 def budget(now: Standing, burn: int | None) -> BudgetAnswer:
     """A budget's standing; ``burn`` in nano-USD per hour."""
     record = now.record
-    unit = Window(record.window).name.lower()
     return BudgetAnswer(
         id=record.id,
         level=record.level,
         owner=record.owner,
-        window=unit if record.every == 1 else f"{record.every}-{unit}",
+        window=window_name(record.window, record.every),
         limit_usd=usd(record.limit),
         spent_usd=usd(now.spent),
         held_usd=usd(now.held),
         left_usd=usd(now.left),
         overrun_usd=usd(now.overrun),
         burn_usd_per_hour=None if burn is None else usd(burn),
-        resets_at=moment(now.resets_at_ns // 1000) if now.resets_at_ns else None,
+        resets_at=_moment(now.resets_at_ns),
     )
+
+
+def limit(now: LimitStanding) -> LimitAnswer:
+    """A limit's standing."""
+    record = now.record
+    return LimitAnswer(
+        id=record.id,
+        level=record.level,
+        owner=record.owner,
+        counted=Counted(record.counted).name.lower(),
+        window=None if record.window == Window.LIFETIME else window_name(record.window, record.every),
+        models=record.models,
+        limit=record.limit,
+        used=now.used,
+        left=max(0, record.limit - now.used),
+        resets_at=_moment(now.resets_at_ns),
+    )
+
+
+def _moment(ns: int) -> str | None:
+    return moment(ns // 1000) if ns else None

@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from fastgate.control import api, budgets_api, objects_api, site, state_api
+from fastgate.control import api, budgets_api, limits_api, objects_api, site, state_api
 from fastgate.control.access import Access
 from fastgate.control.description import Description
 from fastgate.control.live import Live
@@ -23,7 +23,14 @@ MOST_BODY: Final = 65_536
 def application(plane: ControlPlane, access: Access, queries: Queries, live: Live) -> Litestar:
     """The application on these parts."""
     return Litestar(
-        route_handlers=[api.router, budgets_api.router, objects_api.router, state_api.router, *site.HANDLERS],
+        route_handlers=[
+            api.router,
+            budgets_api.router,
+            limits_api.router,
+            objects_api.router,
+            state_api.router,
+            *site.HANDLERS,
+        ],
         state=State({"plane": plane, "access": access, "queries": queries, "live": live}),
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(

@@ -1,12 +1,13 @@
 """The admin API's collections: what each holds, and what the state store keeps of one object of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from sqlite3 import Connection
 from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
 from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.budgets.limits import limits_of
 from fastgate.config.additions import (
     Additions,
     NamedModel,
@@ -18,12 +19,13 @@ from fastgate.config.additions import (
     with_proxy,
 )
 from fastgate.config.objects import Thing, read_object
-from fastgate.config.owners import Ceiling, Customer, Key, Team
+from fastgate.config.owners import Ceiling, Customer, Key, Limit, Team
 from fastgate.config.root import Config
 from fastgate.control.compile import ceiling_of, key_record, owner_record
 from fastgate.state import objects
 from fastgate.state.objects import Derived, SecretRow, Stored
 from fastgate.wire.sealing import Sealer
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 Collection = Literal["customers", "teams", "keys", "providers", "models", "prices"]
 COLLECTIONS: Final[tuple[Collection, ...]] = get_args(Collection)
@@ -80,16 +82,30 @@ def refs_of(thing: Thing) -> frozenset[str]:
         case Key():
             refs = {owner_name("team", thing.team)} if thing.team else set()
             refs |= {f"provider:{each.provider}" for each in thing.providers or ()}
-            refs |= {f"model:{name}" for name in thing.models if "*" not in name}
+            refs |= _models(thing.models)
+            refs |= _limited_models(thing.limits)
+            refs |= {ref for each in thing.providers or () for ref in _limited_models(each.limits)}
             refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
             return frozenset(refs)
         case Team():
-            return frozenset({owner_name("customer", thing.customer)} if thing.customer else ())
+            refs = {owner_name("customer", thing.customer)} if thing.customer else set()
+            return frozenset(refs | _limited_models(thing.limits))
+        case Customer():
+            return frozenset(_limited_models(thing.limits))
         case NamedModel():
             return frozenset(f"provider:{target.provider}" for target in thing.targets)
         case StatedPrice():
             return frozenset({f"provider:{thing.provider}"})
     return frozenset()
+
+
+def _models(patterns: Iterable[str]) -> set[str]:
+    """A pattern with a star names no model in particular."""
+    return {f"model:{name}" for name in patterns if "*" not in name}
+
+
+def _limited_models(limits: Iterable[Limit]) -> set[str]:
+    return {ref for limit in limits for ref in _models(limit.models)}
 
 
 def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sealer) -> Derived:
@@ -100,12 +116,12 @@ def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sea
         return Derived((), (), refs, sealer.seal(msgspec.json.encode(known).decode(), _owner(stored)) if known else b"")
     if not isinstance(thing, Customer | Team | Key):
         return Derived((), (), refs)
-    budgets = tuple(
-        (record.id, record.owner, record.level, msgspec.msgpack.encode(record))
-        for owner, some in budgets_of(thing)
-        for record in budget_records(owner, some)
-    )
-    return Derived(_records(thing, rows), budgets, refs)
+    budgets = [record for owner, some in budgets_of(thing) for record in budget_records(owner, some)]
+    return Derived(_records(thing, rows), _listed(budgets), refs, limits=_listed(limits_of(thing)))
+
+
+def _listed(records: Iterable[BudgetRecord | LimitRecord]) -> tuple[tuple[str, str, str, bytes], ...]:
+    return tuple((record.id, record.owner, record.level, msgspec.msgpack.encode(record)) for record in records)
 
 
 def _records(thing: Customer | Team | Key, rows: Sequence[SecretRow]) -> tuple[tuple[bytes, int, int, bytes], ...]:

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.budgets.limits import limit_records, limits_of, provider_limits
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_files
 from fastgate.config.owners import Ceiling, Customer, Key, Team
@@ -25,6 +26,7 @@ from fastgate.pricing.table import build_table
 from fastgate.wire.snapshot import (
     BudgetRecord,
     KeyRecord,
+    LimitRecord,
     ModelRecord,
     OwnerRecord,
     ProviderKeyRecord,
@@ -78,6 +80,13 @@ class CompiledSnapshot:
             for owner, budgets in budgets_of(thing)
             for record in budget_records(owner, budgets)
         }
+
+    @cached_property
+    def limits(self) -> dict[str, LimitRecord]:
+        """Every limit of the file by its id, in the order of the ids."""
+        things = (self.config.keys, self.config.teams, self.config.customers)
+        found = (record for some in things for thing in some for record in limits_of(thing))
+        return {record.id: record for record in sorted(found, key=lambda record: record.id)}
 
     def records(self) -> Iterator[Record]:
         """Of every key, team and customer."""
@@ -160,6 +169,8 @@ def key_record(key: Key) -> bytes:
             unpriced=_UNPRICED[key.unpriced] if not isinstance(key.unpriced, Ceiling) else Unpriced.CEILING,
             ceiling=ceiling_of(key),
             allowed_ips=key.allowed_ips,
+            limits=limit_records(owner, key.limits),
+            provider_limits=provider_limits(key),
         )
     )
 
@@ -168,10 +179,12 @@ def owner_record(thing: Team | Customer) -> Record:
     """What workers read of a team or a customer, and where."""
     if isinstance(thing, Customer):
         owner = owner_name("customer", thing.id)
-        return owner_digest(owner), _encode(OwnerRecord(budget_records(owner, thing.budgets)))
-    owner = owner_name("team", thing.id)
-    record = OwnerRecord(budget_records(owner, thing.budgets), thing.customer or "", thing.environment or "")
-    return owner_digest(owner), _encode(record)
+        customer, environment = "", ""
+    else:
+        owner = owner_name("team", thing.id)
+        customer, environment = thing.customer or "", thing.environment or ""
+    budgets, limits = budget_records(owner, thing.budgets), limit_records(owner, thing.limits)
+    return owner_digest(owner), _encode(OwnerRecord(budgets, customer, environment, limits))
 
 
 def ceiling_of(key: Key) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fastgate._core.arena import Arena
+from fastgate.budgets.limits import is_limit
 from fastgate.budgets.periods import period_of
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
@@ -21,7 +22,7 @@ from fastgate.wire.snapshot import BudgetRecord
 log = logging.getLogger("fastgate.control")
 
 LEARNED = "learned/"
-"""What cells are called that no budget counts in."""
+"""How the ids of cells begin in which is kept what the traffic teaches."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class FirstUses:
         """Those of every budget that was ever used on this arena."""
         self._forget_another_ledger()
         cells = self._arena.cells()
-        self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and not id_.startswith(LEARNED))
+        self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and _is_budget(id_))
 
     def _forget_another_ledger(self) -> None:
         if self._opening != self._ledger.openings:
@@ -115,6 +116,10 @@ class FirstUses:
         if fresh:
             self._ledger.inserts.note_first_uses(fresh)
             self._known.update(fresh)
+
+
+def _is_budget(id_: str) -> bool:
+    return not id_.startswith(LEARNED) and not is_limit(id_)
 
 
 def _owners(customer: str, team: str, key: str, provider: str) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ def findings(db: Connection, thing: Thing, known: Known, folder: Path) -> Iterat
     """All of one object, those that it has by itself included: a part of it may be there already."""
     match thing:
         case Customer():
-            yield from customer_findings((), thing)
+            yield from customer_findings((), thing, known)
         case Team():
             yield from team_findings((), thing, known)
         case Key():

@@ -17,6 +17,7 @@ from fastgate.control.budget_book import BudgetBook
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
+from fastgate.control.limit_book import LimitBook
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
 from fastgate.control.publisher import Publisher
@@ -54,6 +55,7 @@ class ControlPlane:
             options.config, self.arena, self.store, self.publisher, kept=options.state_dir / LAST_GOOD
         )
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
+        self.limits = LimitBook(self.store, lambda: self.configuration.current)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")

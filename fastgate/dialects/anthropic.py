@@ -19,7 +19,7 @@ from fastgate.dialects.base import (
     not_negative,
     optional_text,
 )
-from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.failure import Failure, FailureCode, instant
 from fastgate.wire.request import ChatRequest
 
 _REQUEST: Final = (
@@ -320,6 +320,15 @@ class Anthropic(Dialect):
         shape = self.shapes[failure.code]
         body = self.error_body(shape, failure.sentence(request_id), failure, request_id)
         return b"event: error\ndata: " + body + b"\n\n"
+
+    def limit_headers(self, kind: str, limit: int, left: int, resets_at_ns: int, now_ns: int) -> list[tuple[str, str]]:
+        """As Anthropic says it; the reset is a moment, rounded up to the millisecond."""
+        name = f"anthropic-ratelimit-{kind}"
+        return [
+            (f"{name}-limit", str(limit)),
+            (f"{name}-remaining", str(left)),
+            (f"{name}-reset", instant(resets_at_ns)),
+        ]
 
     def models(self, names: Sequence[str]) -> bytes:
         """Anthropic's list of models, on one page."""

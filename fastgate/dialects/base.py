@@ -135,6 +135,19 @@ class Dialect(ABC):
     def model(self, name: str) -> bytes:
         """The answer to ``GET /v1/models/{name}``."""
 
+    def limit_headers(self, kind: str, limit: int, left: int, resets_at_ns: int, now_ns: int) -> list[tuple[str, str]]:
+        """How a limit stands that counts ``kind``: requests, tokens (any), input-tokens or output-tokens.
+
+        As OpenAI says it, which knows the first two.
+        """
+        if kind not in ("requests", "tokens"):
+            return []
+        return [
+            (f"x-ratelimit-limit-{kind}", str(limit)),
+            (f"x-ratelimit-remaining-{kind}", str(left)),
+            (f"x-ratelimit-reset-{kind}", duration(resets_at_ns - now_ns)),
+        ]
+
     def usage_of_answer(self, found: Scan) -> Usage | None:
         """All charges of an answer in one, whatever their models."""
         return total(self.charges_of_answer(found))
@@ -149,6 +162,8 @@ class Dialect(ABC):
         headers = [JSON_TYPE, ("x-fastgate-error", failure.code.value), (self.request_id_header, request_id)]
         if failure.transient and failure.retry_after is not None:
             headers.append(("retry-after", str(failure.retry_after)))
+            if failure.retry_after_ms is not None:
+                headers.append(("retry-after-ms", str(failure.retry_after_ms)))
         if not failure.transient:
             headers.append(("x-should-retry", "false"))
         return shape.status, headers, self.error_body(shape, failure.sentence(request_id), failure, request_id)
@@ -157,6 +172,17 @@ class Dialect(ABC):
 NULL: Final = 1
 STRING: Final = 5
 OBJECT: Final = 7
+
+
+def duration(ns: int) -> str:
+    """``12ms``, ``1.234s``, ``6m0s``, ``24h0m0s``; rounded up to the millisecond."""
+    seconds, ms = divmod(-(-ns // 1_000_000), 1000)
+    if not seconds and ms:
+        return f"{ms}ms"
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return f"{text}{seconds}" + (f".{ms:03d}".rstrip("0") if ms else "") + "s"
 
 
 def total(charges: list[Charge] | None) -> Usage | None:

@@ -14,6 +14,7 @@ from fastgate.gateway.answers import send_failure
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.inbound import discard_body
 from fastgate.gateway.leaving import CLOSE
+from fastgate.gateway.limits import limit_headers
 from fastgate.gateway.marked import Marked
 from fastgate.gateway.pipeline import serve
 from fastgate.gateway.worker import Worker
@@ -100,6 +101,8 @@ class Gateway:
             extra = [("x-fastgate-request-id", call.request_id)]
             if call.arrival is not Arrival.WHOLE:
                 extra.append(("connection", "close"))
+            if call.leg is not None and call.leg.gauges:
+                extra += limit_headers(call.dialect, call.leg.levels, call.leg.gauges)
             status = send_failure(call.protocol, call.dialect, failure, call.request_id, extra)
             call.log(status, failure)
         except Exception:  # the server would swallow it

@@ -10,7 +10,7 @@ from fastgate._core.journal import Draft
 from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
-from fastgate.gateway.grants import Grant, State
+from fastgate.gateway.grants import Grant, Leg, State
 from fastgate.gateway.inbound import credential
 from fastgate.gateway.peers import client_address
 from fastgate.gateway.worker import Worker
@@ -45,6 +45,7 @@ class Call:
     task: Any = None
     """That serves it, from the moment at which it may have to be ended from outside."""
     grant: Grant | None = None
+    leg: Leg | None = None
     attributes: Attributes = NOTHING_SAID
     model: str = ""
     path: str = ""

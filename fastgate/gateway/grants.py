@@ -13,6 +13,7 @@ from fastgate._core.price import PriceTable
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import levels_of
 from fastgate.gateway.attribution import Attributes, merged
+from fastgate.gateway.limits import Gauge, caps_output, gauges_of, in_order
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
@@ -22,6 +23,7 @@ from fastgate.wire.snapshot import (
     NO_PRICE,
     BudgetRecord,
     KeyRecord,
+    LimitRecord,
     OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
@@ -53,9 +55,13 @@ class Leg:
     rename: str | None
     """The upstream's name, where the client uses another one."""
     terms: Terms
-    budgets: tuple[BudgetRecord, ...]
-    """Narrowest first, as in ``levels``."""
+    bound_by: tuple[LimitRecord | BudgetRecord, ...]
+    """Limits, then budgets: what ``levels`` are made of, and of its first ones ``free_levels``."""
     levels: Levels
+    free_levels: Levels
+    """Of a request that is not billed: it counts as a request, and begins no budget's window."""
+    gauges: tuple[Gauge, ...]
+    """The limits that every answer tells of; empty: there are none."""
     draft: Draft
     tags: dict[str, str]
     """The key's own."""
@@ -76,7 +82,7 @@ class Leg:
 class Grant:
     """A virtual key in the snapshot that is in force, with what its team and its customer add."""
 
-    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "networks", "record")
+    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "limits", "networks", "record")
 
     def __init__(self, state: "State", record: KeyRecord, team: OwnerRecord, customer: OwnerRecord) -> None:
         self.record = record
@@ -84,6 +90,8 @@ class Grant:
         self.environment = team.environment
         self.budgets = record.budgets + team.budgets + customer.budgets
         """For every provider, narrowest first."""
+        self.limits = record.limits + team.limits + customer.limits
+        """Likewise."""
         self.networks = Networks(record.allowed_ips) if record.allowed_ips else None
         """Where clients of the key may be; None: anywhere."""
         self._state = state
@@ -162,6 +170,8 @@ class Grant:
         budgets = self._budgets_at(name)
         if budgets and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
             raise Failure.not_counted()
+        limits, for_free = in_order(self._limits_at(name, model))
+        bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *budgets)
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,
@@ -173,15 +183,17 @@ class Grant:
                 state.prices,
                 price,
                 self._rate(model, name, target, price),
-                capped=bool(budgets),
+                capped=bool(budgets) or caps_output(limits),
                 strict=any(budget.strict for budget in budgets),
                 default_cap=state.head.output_cap,
                 max_output=priced.max_output,
                 context_window=priced.context_window,
                 geo=upstream.record.geo,
             ),
-            budgets=budgets,
-            levels=levels_of(state.arena, budgets),
+            bound_by=bound_by,
+            levels=levels_of(state.arena, bound_by),
+            free_levels=levels_of(state.arena, limits[:for_free]),
+            gauges=gauges_of(limits),
             draft=Draft(
                 key=record.id,
                 team=record.team,
@@ -227,6 +239,11 @@ class Grant:
     def _budgets_at(self, provider: str) -> tuple[BudgetRecord, ...]:
         """What a request to a provider is held against, narrowest first."""
         return (self.record.providers or {}).get(provider, ()) + self.budgets
+
+    def _limits_at(self, provider: str, model: str) -> tuple[LimitRecord, ...]:
+        """What a request to a provider for a public name has to pass, narrowest first."""
+        limits = self.record.provider_limits.get(provider, ()) + self.limits
+        return tuple(limit for limit in limits if matches(limit.models, model))
 
     def _is_bound(self) -> bool:
         """Whether any budget applies to the key, at whatever provider."""

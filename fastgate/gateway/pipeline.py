@@ -46,13 +46,14 @@ from fastgate.gateway.inbound import (
 )
 from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Feeds, Inflater
+from fastgate.gateway.limits import beside, limit_headers, need_of, over_limit
 from fastgate.gateway.relay import StreamRelay, deliver
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.tail import TailMeter
 from fastgate.gateway.window import LEAST_OUTSTANDING, ClientWindow
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
-from fastgate.wire.snapshot import Window
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord, Window
 
 CLIENT_CLOSED: Final = 499
 """Status in the ledger of a request whose client did not wait for the answer."""
@@ -87,7 +88,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     found, request = call.dialect.parse(body)
     call.model = request.model
     call.attributes = attributes_of(headers, request)
-    leg = grant.leg(call.dialect.name, request.model)
+    leg = call.leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
     call.bound = bound = leg.terms.bound(request, len(body), free=call.free)
     if leg.terms.strict or request.thinking_budget is not None:
@@ -109,7 +110,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
 def check_bound(call: Call, leg: Leg, request: ChatRequest) -> None:
     """Raises Failure where a strict budget cannot be kept, or where thinking leaves no room for an answer."""
     if leg.terms.strict and not call.free and (why := why_unbounded(request, leg.terms.context_window)):
-        budget = next(budget for budget in leg.budgets if budget.strict)
+        budget = next(each for each in leg.bound_by if isinstance(each, BudgetRecord) and each.strict)
         raise Failure.invalid(
             f"The {budget.level} budget '{budget.id}' is strict and takes only requests whose cost has an upper bound:"
             f" {why}."
@@ -139,22 +140,34 @@ async def receive(call: Call) -> bytes:
 
 
 def take(call: Call, leg: Leg, amount: int, stream: bool) -> Hold | None:
-    """Hold ``amount`` nano-USD of every budget that applies; None: other workers are just changing one of them.
+    """Hold ``amount`` nano-USD of every budget, a request and its tokens of every limit that applies.
 
-    Raises Failure naming the one that has no room.
+    None: other workers are just changing one of them. Raises Failure naming the one that has no room.
     """
-    worker = call.worker
-    levels = worker.no_levels if call.free else leg.levels  # what is free begins no budget's window
+    worker, bound = call.worker, call.bound
+    levels = leg.free_levels if call.free else leg.levels
     draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
+    now_ns = time_ns() if leg.gauges else call.now_ns  # a limit counts when a request passes, not when its head came
     try:
-        held = hold(worker.owner, worker.journal, levels, draft, amount, call.now_ns, call.id, stream)
+        held = hold(
+            worker.owner,
+            worker.journal,
+            levels,
+            draft,
+            amount,
+            now_ns,
+            call.id,
+            stream,
+            input_tokens=bound.input_tokens,
+            output_tokens=bound.output_tokens,
+        )
     except ArenaFull as full:
         raise Failure.no_space(full) from full
     if isinstance(held, Hold):
         call.logged = True  # the hold carries the event from here on
         return held
     if held != CONTENDED:
-        raise refused(call, leg, held, amount)
+        raise refused(call, leg, held, amount, now_ns)
     return None
 
 
@@ -168,12 +181,15 @@ async def take_soon(call: Call, leg: Leg, amount: int, stream: bool) -> Hold:
     raise Failure(FailureCode.OVERLOADED, "Other requests are changing the same budgets.", retry_after=1)
 
 
-def refused(call: Call, leg: Leg, level: int, amount: int) -> Failure:
-    """The budget that is spent, in full."""
-    budget = leg.budgets[level]
+def refused(call: Call, leg: Leg, level: int, amount: int, now_ns: int) -> Failure:
+    """The limit that is reached, or the budget that is spent, in full."""
+    budget = leg.bound_by[level]
+    if isinstance(budget, LimitRecord):
+        call.refused_by = f"limit:{budget.level}"
+        return over_limit(budget, leg.levels.standing(level, now_ns), need_of(budget, call.bound))
     call.refused_by = f"budget:{budget.level}"
     cell = leg.levels.rules[level].cell
-    spent, held, _, resets_at = call.state.arena.read_cell(cell, period_of(budget), call.now_ns)
+    spent, held, _, resets_at = call.state.arena.read_cell(cell, period_of(budget), now_ns)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,
@@ -417,4 +433,6 @@ async def run(call: Call, relay: StreamRelay) -> UpstreamError | None:
 def headers_of(call: Call, leg: Leg, headers: list[tuple[str, str]], cost: int | None = None) -> list[tuple[str, str]]:
     """All headers of an answer."""
     left = leg.levels.left(call.now_ns)
+    if leg.gauges:
+        headers = beside(headers, limit_headers(call.dialect, leg.levels, leg.gauges))
     return [*headers, *leg.headers, *own_headers(call.request_id, call.overhead_us(), left, cost)]

@@ -12,7 +12,6 @@ import msgspec
 
 from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.journal import Draft, Journal
-from fastgate._core.levels import Levels
 from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot
@@ -54,7 +53,6 @@ class Worker:
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
         self._upstreams = Upstreams(loop, sealer)
-        self.no_levels = Levels(self.arena)
         self._complaints = 0
         self._full = False
         self._anomalies_told = 0

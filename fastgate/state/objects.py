@@ -1,7 +1,7 @@
 """Rows of the store: documents, and what was made from them."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 
@@ -38,6 +38,8 @@ class Derived:
     refs: frozenset[str] = field(default_factory=frozenset)
     sealed: bytes = b""
     """Its secrets, encrypted; empty: it has none."""
+    limits: tuple[tuple[str, str, str, bytes], ...] = ()
+    """As of budgets."""
 
 
 _OBJECT = "collection, id, document, version, created_us, updated_us"
@@ -79,10 +81,11 @@ def put(db: sqlite3.Connection, stored: Stored, derived: Derived) -> None:
         "INSERT INTO records (digest, collection, id, expires_ns, created_us, record) VALUES (?, ?, ?, ?, ?, ?)",
         [(digest, *source, ends, created, record) for digest, ends, created, record in derived.records],
     )
-    db.executemany(
-        "INSERT INTO budgets (id, owner, level, collection, source, record) VALUES (?, ?, ?, ?, ?, ?)",
-        [(id_, owner, level, *source, record) for id_, owner, level, record in derived.budgets],
-    )
+    for table, rows in (("budgets", derived.budgets), ("limits", derived.limits)):
+        db.executemany(
+            f"INSERT INTO {table} (id, owner, level, collection, source, record) VALUES (?, ?, ?, ?, ?, ?)",
+            [(id_, owner, level, *source, record) for id_, owner, level, record in rows],
+        )
     db.executemany("INSERT INTO refs (target, collection, id) VALUES (?, ?, ?)", [(t, *source) for t in derived.refs])
     if derived.sealed:
         db.execute("INSERT INTO sealed (collection, id, secrets) VALUES (?, ?, ?)", (*source, derived.sealed))
@@ -91,7 +94,8 @@ def put(db: sqlite3.Connection, stored: Stored, derived: Derived) -> None:
 def drop(db: sqlite3.Connection, collection: str, id_: str) -> None:
     """Forgets an object and everything that was made of it."""
     for table, column in (
-        ("objects", "id"), ("records", "id"), ("budgets", "source"), ("refs", "id"), ("sealed", "id"),
+        ("objects", "id"), ("records", "id"), ("budgets", "source"), ("limits", "source"), ("refs", "id"),
+        ("sealed", "id"),
     ):  # fmt: skip
         db.execute(f"DELETE FROM {table} WHERE collection = ? AND {column} = ?", (collection, id_))
 
@@ -182,12 +186,25 @@ def budget_page(
     db: sqlite3.Connection, after: str, limit: int, level: str | None = None, owner: str | None = None
 ) -> list[tuple[str, bytes]]:
     """Ids and records of budgets, in the order of the ids."""
+    return _page(db, "budgets", after, limit, {"level": level, "owner": owner})
+
+
+def limit_page(
+    db: sqlite3.Connection, after: str, limit: int, level: str | None = None, owner: str | None = None
+) -> list[tuple[str, bytes]]:
+    """Ids and records of limits, in the order of the ids."""
+    return _page(db, "limits", after, limit, {"level": level, "owner": owner})
+
+
+def _page(
+    db: sqlite3.Connection, table: str, after: str, limit: int, wanted: Mapping[str, str | None]
+) -> list[tuple[str, bytes]]:
     conditions, values = ["id > ?"], [after]
-    for column, value in (("level", level), ("owner", owner)):
+    for column, value in wanted.items():
         if value is not None:
             conditions.append(f"{column} = ?")
             values.append(value)
-    sql = f"SELECT id, record FROM budgets WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?"
+    sql = f"SELECT id, record FROM {table} WHERE {' AND '.join(conditions)} ORDER BY id LIMIT ?"
     return list(db.execute(sql, (*values, limit)))
 
 

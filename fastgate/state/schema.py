@@ -1,9 +1,9 @@
 """The tables of the state store, and how older files become newer ones.
 
 ``objects`` holds documents as operators wrote them; everything else is made from them when they are written:
-``records`` is what workers read, under the digest that they look for; ``budgets`` lists their budgets; ``refs`` says
-which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``). ``sealed`` holds what
-documents must not: secrets that are sent on to providers, encrypted.
+``records`` is what workers read, under the digest that they look for; ``budgets`` and ``limits`` list what is in them;
+``refs`` says which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``).
+``sealed`` holds what documents must not: secrets that are sent on to providers, encrypted.
 """
 
 import sqlite3
@@ -68,6 +68,18 @@ MIGRATIONS: Final = (
         secrets BLOB NOT NULL,
         PRIMARY KEY (collection, id)
     ) WITHOUT ROWID, STRICT;
+    """,
+    """
+    CREATE TABLE limits (
+        id TEXT PRIMARY KEY,
+        owner TEXT NOT NULL,
+        level TEXT NOT NULL,
+        collection TEXT NOT NULL,
+        source TEXT NOT NULL,
+        record BLOB NOT NULL
+    ) WITHOUT ROWID, STRICT;
+    CREATE INDEX limits_owner ON limits (owner);
+    CREATE INDEX limits_source ON limits (collection, source);
     """,
 )
 """One per version; a file's ``user_version`` says how many it has had. Never change one that was released."""

@@ -144,5 +144,6 @@ def _column(columns: Mapping[str, Any], name: str) -> Integers:
 
 
 def _level(route: str) -> str:
-    """The level of the budget that refused a request, where its route says ``budget:<level>``."""
-    return route.removeprefix("budget:") if route.startswith("budget:") else ""
+    """The level of what refused a request, where its route says ``budget:<level>`` or ``limit:<level>``."""
+    kind, _, level = route.partition(":")
+    return level if kind in ("budget", "limit") else ""

@@ -69,12 +69,18 @@ def usd(nano: int) -> str:
     return f"{sign}${whole}.{places}"
 
 
+def instant(ns: int) -> str:
+    """RFC 3339 of nanoseconds since 1970 UTC, rounded up to the millisecond."""
+    seconds, ms = divmod(-(-ns // 1_000_000), 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
 class Failure(Exception):
     """A request that ends without a provider's answer.
 
-    ``message`` says what and why, as whole sentences; ``retry_after`` is in whole seconds, at most 60; ``param`` names
-    the member of the body that is at fault; ``final`` says that the gateway has tried elsewhere already, so that a
-    client's retry is idle.
+    ``message`` says what and why, as whole sentences; ``retry_after`` is in whole seconds, at most 60, and so is
+    ``retry_after_ms``, where the moment is known to the millisecond; ``param`` names the member of the body that is at
+    fault; ``final`` says that a client's retry is idle, as the gateway has tried elsewhere already, say.
     """
 
     def __init__(
@@ -83,13 +89,18 @@ class Failure(Exception):
         message: str,
         *,
         retry_after: int | None = None,
+        retry_after_ms: int | None = None,
         param: str | None = None,
         final: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        if retry_after_ms is not None:
+            retry_after_ms = min(retry_after_ms, MAX_RETRY_AFTER * 1000)
+            retry_after = -(-retry_after_ms // 1000)
         self.retry_after = None if retry_after is None else max(1, min(retry_after, MAX_RETRY_AFTER))
+        self.retry_after_ms = retry_after_ms
         self.param = param
         self.final = final
 
@@ -146,6 +157,34 @@ class Failure(Exception):
             f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
         )
         return cls(FailureCode.BUDGET_EXCEEDED, message)
+
+    @classmethod
+    def rate_limited(
+        cls,
+        *,
+        level: str,
+        limit: str,
+        allowed: str,
+        used: int,
+        need: int,
+        resets_at_ns: int,
+        retry_after_ms: int | None,
+    ) -> Failure:
+        """A limit has no room for the request. ``allowed``: ``100 requests per second``.
+
+        ``resets_at_ns`` 0: it has room again as others end. ``retry_after_ms`` None: it never will have.
+        """
+        message = (
+            f"The {level} limit '{limit}' has no room for this request: it allows {allowed}, of which {used} are taken"
+        )
+        if retry_after_ms is None:
+            message += f", and this request alone may take {need}."
+        elif resets_at_ns:
+            message += f", and this request may take {need}. It resets at {instant(resets_at_ns)}."
+        else:
+            message += ": it has room again when one of them has ended."
+        final = retry_after_ms is None
+        return cls(FailureCode.RATE_LIMITED, message, retry_after_ms=retry_after_ms, final=final)
 
     @classmethod
     def no_space(cls, full: Exception) -> Failure:

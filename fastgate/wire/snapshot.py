@@ -36,6 +36,16 @@ class Window(IntEnum):
     YEAR = 7
 
 
+class Counted(IntEnum):
+    """What limits count, as :mod:`fastgate._core.levels` calls it; persisted in limits' records."""
+
+    REQUESTS = 1
+    INPUT_TOKENS = 2
+    OUTPUT_TOKENS = 3
+    TOKENS = 4
+    CONCURRENT = 5
+
+
 class Unpriced(IntEnum):
     """What a key wants done with a model that has no price."""
 
@@ -66,13 +76,34 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """The time zone to whose calendar its windows are aligned; empty: they are counted from the first use."""
 
 
+class LimitRecord(msgspec.Struct, array_like=True, frozen=True):
+    """One limit that a request of a key has to pass."""
+
+    limit: int
+    """Requests or tokens per window, or requests open at once."""
+    counted: int
+    """A :class:`Counted`."""
+    window: int
+    """A :class:`Window`; LIFETIME for what is open at once."""
+    every: int
+    """How many of that unit make one window."""
+    level: str
+    """As of a budget."""
+    owner: str
+    """As of a budget."""
+    id: str
+    """``owner/limit/counted[/window][/models]``, what the arena and the API call it."""
+    models: tuple[str, ...] = ()
+    """Patterns over the name as the client asks for it; empty: every model."""
+
+
 class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """What is said of a virtual key itself.
 
     ``models``: patterns (:func:`matches`) over the name as the client asks for it, be it a public one or
     ``provider/model``; empty: all. ``providers``: budgets of the key's provider configs by provider; None: every
     provider, without budgets of its own. A request to provider ``p`` is held against ``providers[p]``, ``budgets``, and
-    those of the team and its customer.
+    those of the team and its customer; so it is with limits.
     """
 
     id: str
@@ -89,6 +120,9 @@ class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """The name in ``SnapshotHead.ceilings`` where ``unpriced`` is CEILING."""
     allowed_ips: tuple[str, ...] = ()
     """Networks from which the key may be used; empty: all."""
+    limits: tuple[LimitRecord, ...] = ()
+    provider_limits: dict[str, tuple[LimitRecord, ...]] = {}
+    """Of the key's provider configs, by provider; those without limits are left out."""
 
 
 class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -99,6 +133,7 @@ class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
     """Of a team."""
     environment: str = ""
     """Of a team."""
+    limits: tuple[LimitRecord, ...] = ()
 
 
 def owner_digest(owner: str) -> bytes:

@@ -33,6 +33,8 @@ def settings(simulator_url: str) -> dict[str, Any]:
             key("plain", team="team"),
             key("budgeted", team="team", budgets=[{"limit_usd": "100", "window": "day"}]),
             key("spent", team="team", budgets=[{"limit_usd": "0.000001", "window": "day"}]),
+            key("paced", team="team", limits=[{"requests": 1, "window": "second"}]),
+            key("paced-too", team="team", limits=[{"requests": 1, "window": "second"}]),
             key("narrow", team="team", models=["sim/sim-small"]),
             key("expired", team="team", expires="2020-01-01T00:00:00Z"),
         ],

@@ -185,6 +185,25 @@ def test_a_spent_budget(house: House, clients: Clients) -> None:
     assert house.bill()["total"] == before
 
 
+def ask_in_a_row(client: anthropic.Anthropic) -> None:
+    for _ in range(20):
+        client.messages.create(model="sim/sim-small", messages=QUESTION, max_tokens=64)
+
+
+def test_a_limit_is_waited_for(clients: Clients) -> None:
+    """The SDK raises its own error where it must not retry, and else comes again when the window has turned."""
+    counted = clients("paced-too")
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        ask_in_a_row(counted.client.with_options(max_retries=0))
+    headers = caught.value.response.headers
+    assert (caught.value.status_code, headers["x-fastgate-error"]) == (429, "rate_limited")
+    assert headers["anthropic-ratelimit-requests-remaining"] == "0"
+    assert 1 <= int(headers["retry-after-ms"]) <= 1000
+    counted.sent = 0
+    assert [counted.ask().stop_reason for _ in range(3)] == ["end_turn"] * 3
+    assert counted.sent > 3, "some were refused at first"
+
+
 def test_a_model_that_the_key_may_not_use(clients: Clients) -> None:
     counted = clients("narrow")
     error = counted.refused(anthropic.PermissionDeniedError, model="smart")

@@ -174,6 +174,26 @@ def test_a_spent_budget(house: House, clients: Clients) -> None:
     assert house.bill()["total"]["requests"] == before
 
 
+def ask_in_a_row(client: openai.OpenAI) -> None:
+    for _ in range(20):
+        client.chat.completions.create(model="sim/sim-small", messages=QUESTION)
+
+
+def test_a_limit_is_waited_for(clients: Clients) -> None:
+    """The SDK raises its own error where it must not retry, and else comes again when the window has turned."""
+    counted = clients("paced")
+    with pytest.raises(openai.RateLimitError) as caught:
+        ask_in_a_row(counted.client.with_options(max_retries=0))
+    error = caught.value
+    assert (error.status_code, error.code, fastgate_error(error)) == (429, "rate_limit_exceeded", "rate_limited")
+    assert error.response.headers["x-ratelimit-remaining-requests"] == "0"
+    assert 1 <= int(error.response.headers["retry-after-ms"]) <= 1000
+    counted.sent = 0
+    answers = [counted.chat() for _ in range(3)]
+    assert [answer.usage.completion_tokens > 0 for answer in answers] == [True] * 3
+    assert counted.sent > 3, "some were refused at first"
+
+
 def test_a_model_that_the_key_may_not_use(clients: Clients) -> None:
     counted = clients("narrow")
     error = counted.refused(openai.PermissionDeniedError, model="smart")

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -55,6 +56,9 @@ def settings(house: House) -> dict[str, Any]:
             key("budgeted", budgets=[day]),
             key("narrow", models=["sim/sim-large"]),
             key("elsewhere", providers=[{"provider": "absent"}]),
+            key("paced", limits=[{"requests": 1, "window": "day"}]),
+            key("crowded", limits=[{"concurrent": 1}]),
+            key("little", limits=[{"tokens": 5, "window": "day"}]),
             key("bound", allowed_ips=["192.0.2.0/24"]),
         ],
     }
@@ -66,8 +70,19 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with house.simulator:
         house.owns_simulator = False
         house.settings = settings(house)
-        with house:
+        with house, open_stream(house, "crowded"):
+            assert answer(house, "paced").status_code == 200
             yield house
+
+
+@contextmanager
+def open_stream(house: House, name: str) -> Iterator[None]:
+    """An answer that takes its time, so that a request is open."""
+    body = {"model": "sim/sim-small", "stream": True, **says(ttft_ms=0, chunk_ms=60_000)}
+    headers = {"authorization": f"Bearer {secret(name)}"}
+    with httpx.stream("POST", house.url + CHAT, json=body, headers=headers, trust_env=False, timeout=30) as stream:
+        assert stream.status_code == 200
+        yield
 
 
 def answer(house: House, name: str | None, path: str = CHAT, **more: Any) -> httpx.Response:
@@ -76,17 +91,21 @@ def answer(house: House, name: str | None, path: str = CHAT, **more: Any) -> htt
     return httpx.post(house.url + path, json=body, headers=headers, trust_env=False, timeout=30)
 
 
-def says(**script: str) -> dict[str, Any]:
+def says(**script: str | int) -> dict[str, Any]:
     """Messages that tell the simulator what to do."""
     return {"messages": [{"role": "user", "content": f"sim: {json.dumps(script)}"}]}
 
 
 HOSTED = {"tools": [{"type": "web_search_20250305", "name": "web_search"}]}
+NO_ROOM = "The … limit '…' has no room for this request: it allows"
 REFUSALS: list[tuple[str, int, str | None, dict[str, Any]]] = [
     ("The API key is missing", 401, None, {}),
     ("The API key is unknown", 401, "nobody", {}),
     ("The API key '…' expired", 401, "expired", {}),
     ("The … budget '…' does not cover", 402, "spent", {}),
+    (f"{NO_ROOM} …, of which … are taken, and this request may", 429, "paced", {}),
+    (f"{NO_ROOM} … concurrent", 429, "crowded", {}),
+    (f"{NO_ROOM} …, of which … are taken, and this request alone", 429, "little", {}),
     ("The … budget '…' is strict", 400, "strict", {"path": MESSAGES, **HOSTED}),
     ("The key '…' may not use the model", 403, "narrow", {}),
     ("The key '…' may not use a provider", 403, "elsewhere", {}),
@@ -116,7 +135,8 @@ def test_a_request_fails_as_the_page_says(
     assert f"| `{quote}` ({status}" in PAGE
     section = PAGE.split(f"| `{quote}`")[0].rpartition("\n## ")[2].partition("\n")[0]
     if section == "A request is refused":
-        assert refused.headers["x-should-retry"] == "false"
+        assert ("retry-after" in refused.headers) == (name in ("paced", "crowded"))
+        assert ("x-should-retry" in refused.headers) == ("retry-after" not in refused.headers)
 
 
 STARTS = ("port … is in use", "fastgate is already running")

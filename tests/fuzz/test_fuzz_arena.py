@@ -161,8 +161,8 @@ CELLS, RECORDS, RECORD = 2_621_440, 3_670_016, 2560
         (RECORDS + 3 * RECORD, b"\x0f"),
         (RECORDS + 3 * RECORD, b"\x08"),
         (RECORDS + 3 * RECORD + 8, b"\xff" * 8),
-        (RECORDS + 3 * RECORD + 416, b"\6"),
-        (RECORDS + 3 * RECORD + 152, b"\x21"),
+        (RECORDS + 3 * RECORD + 544, b"\6"),
+        (RECORDS + 3 * RECORD + 152, b"\x31"),
         (RECORDS + 3 * RECORD + 160, struct.pack("=I", 4_000_000)),
     ],
 )

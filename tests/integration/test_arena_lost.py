@@ -18,6 +18,7 @@ SETTINGS = {
     "keys": [
         key("ide", team="platform", budgets=[{"limit_usd": "9", "window": THREE_DAYS}], providers=[SIM]),
         key("batch", team="platform", budgets=[{"limit_usd": "100", "window": "lifetime"}]),
+        key("paced", limits=[{"requests": 1, "window": "day"}, {"tokens": 9000, "window": "month"}, {"concurrent": 1}]),
         key("spent", team="platform", budgets=[{"limit_usd": "0.00025", "window": "lifetime"}]),
     ],
 }  # fmt: skip
@@ -83,8 +84,8 @@ def standing(house: House) -> dict[str, dict[str, Any]]:
 )
 def test_what_was_spent_survives(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     with House(tmp_path, SETTINGS, workers=1, simulator={}) as house:
-        answers = [ask(house, name) for name in ("ide", "batch", "ide", "spent", "spent", "spent")]
-        assert [answer.status_code for answer in answers][:4] == [200] * 4
+        answers = [ask(house, name) for name in ("paced", "paced", "ide", "batch", "ide", "spent", "spent", "spent")]
+        assert [answer.status_code for answer in answers][:6] == [200, 429, 200, 200, 200, 200]
         assert answers[-1].headers["x-fastgate-error"] == "budget_exceeded"
         house.settled()
         before = standing(house)
@@ -99,12 +100,13 @@ def test_what_was_spent_survives(tmp_path: Path, damage: Callable[[Path], None])
         kept = list(house.arena_dir.glob("arena-*.damaged"))
         assert [each.read_bytes() for each in kept] == ([] if damaged is None else [damaged])
         assert ask(house, "spent").headers["x-fastgate-error"] == "budget_exceeded"
+        assert [ask(house, "paced").status_code for _ in range(2)] == [200, 429], "limits begin anew"
         cost = Decimal(ask(house, "ide").headers["x-fastgate-cost-usd"])
         house.settled()
         team = "team:platform/week/default"
         assert Decimal(standing(house)[team]["spent_usd"]) == Decimal(before[team]["spent_usd"]) + cost
         rows = house.requests()
-        assert len({row["id"] for row in rows}) == len(rows) == len(answers) + 2
+        assert len({row["id"] for row in rows}) == len(rows) == len(answers) + 4
 
 
 def test_what_was_in_the_journals_only_is_not_lost_with_the_arena(tmp_path: Path) -> None:

@@ -1,0 +1,60 @@
+"""Every limit there is, and how it stands: the configuration file's and the state store's."""
+
+import time
+from bisect import bisect_right
+from collections.abc import Callable
+from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from fastgate._core.arena import Arena
+from fastgate.budgets.periods import period_of
+from fastgate.control.configuration import Published
+from fastgate.state import objects
+from fastgate.state.store import Store
+from fastgate.wire.snapshot import LimitRecord
+
+_decode: Final = msgspec.msgpack.Decoder(LimitRecord).decode
+
+
+@dataclass(frozen=True)
+class LimitStanding:
+    """A limit now. ``used``: what counted in its window, with what open requests may still take."""
+
+    record: LimitRecord
+    used: int
+    resets_at_ns: int
+    """0 where it never resets or was never used."""
+
+
+def limit_standing(arena: Arena, record: LimitRecord) -> LimitStanding:
+    """Reads the limit's cell; one that was never used has none."""
+    cell = arena.find(record.id)
+    if cell is None:
+        return LimitStanding(record, 0, 0)
+    settled, held, _, resets_at_ns = arena.read_cell(cell, period_of(record), time.time_ns())
+    return LimitStanding(record, settled + held, resets_at_ns)
+
+
+class LimitBook:
+    """May be asked from any thread. Raises StateError where the store cannot be read."""
+
+    def __init__(self, store: Store, published: Callable[[], Published]) -> None:
+        self._store = store
+        self._published = published
+
+    def page(self, after: str, limit: int, level: str | None = None, owner: str | None = None) -> list[LimitRecord]:
+        """In the order of their ids, from behind ``after``."""
+        known = self._published().compiled.limits
+        order = tuple(known)
+        of_file = (
+            known[id_]
+            for id_ in islice(order, bisect_right(order, after), None)
+            if level in (None, known[id_].level) and owner in (None, known[id_].owner)
+        )
+        with self._store.read() as db:
+            stored = [_decode(blob) for _, blob in objects.limit_page(db, after, limit, level, owner)]
+        return list(islice(merge(of_file, stored, key=lambda record: record.id), limit))

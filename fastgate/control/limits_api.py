@@ -1,0 +1,42 @@
+"""The admin API's operation on limits. They are written in their owners' documents, and changed there."""
+
+import asyncio
+from typing import Annotated, Final, Literal
+
+from litestar import Router, get
+from litestar.datastructures import State
+from litestar.params import Parameter
+
+from fastgate.control import answers
+from fastgate.control.access import bearer, known_parameters
+from fastgate.control.limit_book import limit_standing
+from fastgate.control.object_lists import Cursor, Limit
+from fastgate.control.objects_api import options_at
+from fastgate.control.parameters import bounded
+from fastgate.control.plane import ControlPlane
+
+MOST_LIMITS: Final = 1000
+
+
+@get("/limits", summary="Limits and how they stand")
+async def list_limits(
+    state: State,
+    level: Literal["provider", "key", "team", "customer"] | None = None,
+    owner: Annotated[str | None, Parameter(description="such as team:platform")] = None,
+    cursor: Cursor = None,
+    limit: Limit = None,
+) -> answers.LimitList:
+    """In the order of their ids."""
+    plane: ControlPlane = state.plane
+    most = bounded(limit, 100, MOST_LIMITS)
+    found = await asyncio.to_thread(plane.limits.page, cursor or "", most + 1, level, owner)
+    items = [answers.limit(limit_standing(plane.arena, record)) for record in found[:most]]
+    return answers.LimitList(items, items[-1].id if len(found) > most else None)
+
+
+router: Final = Router(
+    "/api/v1",
+    route_handlers=[options_at(["/limits"], "GET, OPTIONS"), list_limits],
+    guards=[bearer, known_parameters],
+    security=[{"bearer": []}],
+)

@@ -1,0 +1,102 @@
+"""How the limits of a request stand: what its answer tells of them, and the refusal of one that has no room."""
+
+from collections.abc import Sequence
+from time import time_ns
+from typing import Final
+
+from fastgate._core.levels import Levels
+from fastgate.budgets.holds import Bound
+from fastgate.dialects.base import Dialect
+from fastgate.gateway.answers import Headers
+from fastgate.wire.failure import Failure
+from fastgate.wire.snapshot import Counted, LimitRecord, Window
+
+Gauge = tuple[str, tuple[int, ...]]
+"""A kind of limit that answers tell of, and the levels of that kind."""
+
+_PER_REQUEST: Final = frozenset({Counted.REQUESTS, Counted.CONCURRENT})
+_KINDS: Final = (
+    ("requests", frozenset({Counted.REQUESTS})),
+    ("tokens", frozenset({Counted.TOKENS, Counted.INPUT_TOKENS, Counted.OUTPUT_TOKENS})),
+    ("input-tokens", frozenset({Counted.INPUT_TOKENS})),
+    ("output-tokens", frozenset({Counted.OUTPUT_TOKENS})),
+)
+_NAMES: Final = {
+    Counted.REQUESTS: "requests",
+    Counted.TOKENS: "tokens",
+    Counted.INPUT_TOKENS: "input tokens",
+    Counted.OUTPUT_TOKENS: "output tokens",
+    Counted.CONCURRENT: "concurrent requests",
+}
+_OPEN_WAIT_MS: Final = 1000
+"""When to come again where requests are open: nobody knows when one of them ends."""
+_MILLISECOND: Final = 1_000_000
+
+
+def in_order(limits: Sequence[LimitRecord]) -> tuple[tuple[LimitRecord, ...], int]:
+    """Limits on requests first, then those on tokens; and how many the first are: those that bind what is free, too."""
+    requests = tuple(limit for limit in limits if limit.counted in _PER_REQUEST)
+    return requests + tuple(limit for limit in limits if limit.counted not in _PER_REQUEST), len(requests)
+
+
+def caps_output(limits: Sequence[LimitRecord]) -> bool:
+    """Whether one of them counts output, so that no request must go without a cap."""
+    return any(limit.counted in (Counted.OUTPUT_TOKENS, Counted.TOKENS) for limit in limits)
+
+
+def gauges_of(limits: Sequence[LimitRecord]) -> tuple[Gauge, ...]:
+    """What answers tell of limits; nothing of what is open at once."""
+    found = (
+        (kind, tuple(at for at, limit in enumerate(limits) if limit.counted in counted)) for kind, counted in _KINDS
+    )
+    return tuple((kind, levels) for kind, levels in found if levels)
+
+
+def limit_headers(dialect: Dialect, levels: Levels, gauges: Sequence[Gauge]) -> Headers:
+    """Limit, rest and reset of the tightest limit of each kind.
+
+    That is the one with the least left, of several the last to reset.
+    """
+    now_ns = time_ns()
+    headers: Headers = []
+    for kind, at in gauges:
+        standings = (levels.standing(level, now_ns) for level in at)
+        left, resets, limit = min((max(0, limit - used), -resets, limit) for limit, used, resets in standings)
+        headers += dialect.limit_headers(kind, limit, left, max(now_ns, -resets), now_ns)
+    return headers
+
+
+def beside(headers: Headers, own: Headers) -> Headers:
+    """Headers of a provider's answer and our own, which are in place of those that the provider calls the same."""
+    names = {name for name, _ in own}
+    return [*(each for each in headers if each[0] not in names), *own]
+
+
+def need_of(record: LimitRecord, bound: Bound) -> int:
+    """What a request with these bounds takes of a limit."""
+    if record.counted in _PER_REQUEST:
+        return 1
+    tokens = 0 if record.counted == Counted.OUTPUT_TOKENS else bound.input_tokens
+    return tokens if record.counted == Counted.INPUT_TOKENS else tokens + bound.output_tokens
+
+
+def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int) -> Failure:
+    """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets."""
+    limit, used, resets_at_ns = standing
+    wait_ms = -(-(resets_at_ns - time_ns()) // _MILLISECOND) if resets_at_ns else _OPEN_WAIT_MS
+    return Failure.rate_limited(
+        level=record.level,
+        limit=record.id,
+        allowed=f"{limit} {_NAMES[Counted(record.counted)]}{_per_window(record)}",
+        used=used,
+        need=need,
+        resets_at_ns=resets_at_ns,
+        retry_after_ms=max(1, wait_ms) if need <= limit else None,
+    )
+
+
+def _per_window(record: LimitRecord) -> str:
+    if record.window == Window.LIFETIME:
+        return ""
+    unit = Window(record.window).name.lower()
+    return f" per {unit}" if record.every == 1 else f" per {record.every} {unit}s"
