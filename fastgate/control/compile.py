@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -82,11 +83,11 @@ class CompiledSnapshot:
         }
 
     @cached_property
-    def limits(self) -> dict[str, LimitRecord]:
-        """Every limit of the file by its id, in the order of the ids."""
+    def limits(self) -> tuple[LimitRecord, ...]:
+        """Every limit of the file, in the order of their ids."""
         things = (self.config.keys, self.config.teams, self.config.customers)
         found = (record for some in things for thing in some for record in limits_of(thing))
-        return {record.id: record for record in sorted(found, key=lambda record: record.id)}
+        return tuple(sorted(found, key=attrgetter("id")))
 
     def records(self) -> Iterator[Record]:
         """Of every key, team and customer."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -17,6 +18,7 @@ from fastgate.state import objects
 from fastgate.state.store import Store
 from fastgate.wire.snapshot import LimitRecord
 
+_id: Final = attrgetter("id")
 _decode: Final = msgspec.msgpack.Decoder(LimitRecord).decode
 
 
@@ -49,12 +51,11 @@ class LimitBook:
     def page(self, after: str, limit: int, level: str | None = None, owner: str | None = None) -> list[LimitRecord]:
         """In the order of their ids, from behind ``after``."""
         known = self._published().compiled.limits
-        order = tuple(known)
         of_file = (
-            known[id_]
-            for id_ in islice(order, bisect_right(order, after), None)
-            if level in (None, known[id_].level) and owner in (None, known[id_].owner)
+            record
+            for record in islice(known, bisect_right(known, after, key=_id), None)
+            if level in (None, record.level) and owner in (None, record.owner)
         )
         with self._store.read() as db:
             stored = [_decode(blob) for _, blob in objects.limit_page(db, after, limit, level, owner)]
-        return list(islice(merge(of_file, stored, key=lambda record: record.id), limit))
+        return list(islice(merge(of_file, stored, key=_id), limit))

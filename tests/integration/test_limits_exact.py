@@ -49,13 +49,14 @@ async def offer(house: House, name: str) -> Counter[int]:
 
 
 def by_window(house: House, name: str, rows: list[dict[str, Any]]) -> dict[int, list[dict[str, Any]]]:
-    """Requests by the limit's windows. What began in the very microsecond of a turn may belong to either: to none."""
+    """Requests by the limit's windows. What began in the very microsecond of a turn, but for the first, is left out."""
     [limit] = house.admin("limits", owner=f"key:{name}")["items"]
     turn = microseconds(limit["resets_at"])
     windows: dict[int, list[dict[str, Any]]] = {}
+    first = rows[-1]
     for row in rows:
         number, into = divmod(microseconds(row["started_at"]) - turn, SECOND_US)
-        if into:
+        if into or row is first:
             windows.setdefault(number, []).append(row)
     return windows
 
@@ -72,17 +73,20 @@ def test_a_window_is_never_above_its_limit_and_full_where_there_was_enough(house
     assert set(statuses) == {200, 429}
     assert statuses.total() == OFFERED * SECONDS
     house.settled()
-    rows = house.requests(key=counted, status="200")
-    assert len(rows) == statuses[200] == house.bill()["total"]["requests"]
-    used = {number: sum(map(amounts(counted), found)) for number, found in by_window(house, counted, rows).items()}
-    print(f"\n{counted}: {[used[number] for number in sorted(used)]} in windows of a second")
-    limit = LIMITS[counted]
+    rows = house.requests(key=counted)
+    passed = [row for row in rows if row["status"] == 200]
+    assert len(passed) == statuses[200] == house.bill()["total"]["requests"]
+    windows, limit = by_window(house, counted, rows), LIMITS[counted]
+    used = {number: sum(amount(counted, row) for row in windows[number]) for number in sorted(windows)}
+    print(f"\n{counted}: {list(used.values())} in windows of a second")
     assert max(used.values()) <= limit
-    full = sorted(used)[1:-1]
-    assert len(full) >= SECONDS - 2
+    full = [number for number in used if len(windows[number]) >= OFFERED * 8 // 10]
+    assert len(full) >= SECONDS // 2, "the machine was too busy to offer as much as should be refused"
     assert min(used[number] for number in full) >= limit * 99 // 100
 
 
-def amounts(counted: str) -> Any:
-    """What a row takes of a limit."""
-    return (lambda _: 1) if counted == "requests" else (lambda row: row["input_tokens"] + row["output_tokens"])
+def amount(counted: str, row: dict[str, Any]) -> int:
+    """What a request took of a limit."""
+    if row["status"] != 200:
+        return 0
+    return 1 if counted == "requests" else int(row["input_tokens"] + row["output_tokens"])
