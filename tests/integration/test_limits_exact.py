@@ -53,7 +53,7 @@ def by_window(house: House, name: str, rows: list[dict[str, Any]]) -> dict[int, 
     [limit] = house.admin("limits", owner=f"key:{name}")["items"]
     turn = microseconds(limit["resets_at"])
     windows: dict[int, list[dict[str, Any]]] = {}
-    first = rows[-1]
+    first = min(rows, key=lambda row: str(row["started_at"]))
     for row in rows:
         number, into = divmod(microseconds(row["started_at"]) - turn, SECOND_US)
         if into or row is first:
