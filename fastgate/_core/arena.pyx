@@ -20,7 +20,7 @@ from fastgate._core.layout cimport (
     LAYOUT, MAX_ID, Cell, Header, fg_add, fg_cas, fg_cas32, fg_cas_signed, fg_cas_word, fg_load, fg_load32,
     fg_load_signed, fg_load_word, fg_store, fg_word, WINDOW_SHIFT,
 )
-from fastgate._core.windows cimport Period, Window
+from fastgate._core.windows cimport Period, Window, end_of, number_of, present, tick_of
 
 cdef extern from "fcntl.h" nogil:
     int posix_fallocate(int fd, int64_t offset, int64_t length)
@@ -209,28 +209,35 @@ cdef class Arena:
             spent = fg_load_word(&at.spent)
             if fg_load_word(&at.used).tag == used.tag:
                 break
-        cdef int64_t settled = spent.amount if <int64_t>(spent.tag >> WINDOW_SHIFT) >= window.number else 0
-        cdef int64_t taken = used.amount if <int64_t>(used.tag >> WINDOW_SHIFT) >= window.number else 0
-        cdef int64_t resets = 0 if anchor == 0 or window.end_ns == INT64_MAX else window.end_ns
-        return settled, max(taken - settled, 0), fg_load_signed(&at.overrun), resets
+        cdef uint64_t have = used.tag >> WINDOW_SHIFT
+        cdef uint32_t number = number_of(window.end_ns)
+        cdef uint64_t counts = present(have, number, tick_of(now_ns))
+        cdef int64_t settled = spent.amount if spent.tag >> WINDOW_SHIFT >= counts else 0
+        cdef int64_t taken = used.amount if have >= counts else 0
+        cdef int64_t resets = end_of(counts, number, window.end_ns)
+        return settled, max(taken - settled, 0), fg_load_signed(&at.overrun), 0 if resets == INT64_MAX else resets
 
     def anchor(self, uint32_t cell) -> int:
         """When the cell was first used, in Unix nanoseconds; 0: never."""
         return fg_load_signed(&cell_at(self, cell).anchor_ns)
 
-    def restore_cell(self, uint32_t cell, Period period not None, int64_t anchor_ns, int64_t spent, int64_t now_ns) -> bool:
+    def restore_cell(self, uint32_t cell, Period period not None, int64_t anchor_ns, int64_t spent, int64_t now_ns,
+                     before: int | None = None) -> bool:
         """Set a cell that was never used to what the ledger knows; false, and nothing changed, where it has been used.
 
-        The first use is set last: who is killed before is followed by one that does it all again.
+        ``before``: what the window before the present one came to; None: there was none, or nobody asks. The first use is set last: who is killed before is followed by one that does it all again.
         """
         cdef Cell *at = cell_at(self, cell)
         cdef Window window
-        cdef fg_word full
+        cdef fg_word full, last
         period.find(anchor_ns, now_ns, &window)
-        full.amount, full.tag = spent, <uint64_t>window.number << WINDOW_SHIFT
+        full.amount, full.tag = spent, <uint64_t>number_of(window.end_ns) << WINDOW_SHIFT
+        last.amount, last.tag = before or 0, 0 if before is None else <uint64_t>number_of(window.begin_ns) << WINDOW_SHIFT
         if anchor_ns == 0 or fg_load_signed(&at.anchor_ns) != 0:
             return False
         if not fg_cas_word(&at.used, fg_load_word(&at.used), full) or not fg_cas_word(&at.spent, fg_load_word(&at.spent), full):
+            return False
+        if not fg_cas_word(&at.before, fg_load_word(&at.before), last):
             return False
         return fg_cas_signed(&at.anchor_ns, 0, anchor_ns)
 

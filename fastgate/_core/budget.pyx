@@ -28,6 +28,7 @@ from fastgate._core.steps cimport (
     close_window, free_record, grown_of, held_of, help_owner, make_tag, put_progress, settle_steps, shrink_steps, state_of,
     turn_side, void_steps, window_of, word_of,
 )
+from fastgate._core.windows cimport present
 
 from fastgate._core.arena import ArenaFull
 
@@ -73,15 +74,25 @@ cdef int64_t _may_return(Record *record, uint32_t cell) noexcept nogil:
 
 
 cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, uint32_t window) noexcept nogil:
-    """``i`` where committed amounts alone leave no room for ``amount`` at level ``i`` in ``window``, else AGAIN."""
+    """``i`` where committed amounts alone leave no room for ``amount`` at level ``i``, else AGAIN.
+
+    ``window``: the one that a hold grows in; 0: it is the present one that has to have room.
+    """
     cdef Standing *level = levels.at + i
     cdef Cell *cell = cell_at(levels.arena, level.cell)
     cdef uint64_t before = fg_load_word(&cell.used).tag
-    cdef int64_t used = used_in(cell, window)
+    cdef int64_t room = _room(level, cell, window) if window else fg_plus(limit_of(level, cell), -used_in(cell, level.window))
     cdef int64_t tentative = _tentative(owner, level.cell)
     if tentative < 0 or fg_load_word(&cell.used).tag != before:
         return AGAIN
-    return i if amount > fg_plus(limit_of(level, cell), -fg_plus(used, -tentative)) else AGAIN
+    return i if amount > fg_plus(room, tentative) else AGAIN
+
+
+cdef int64_t _room(Standing *level, Cell *cell, uint32_t window) noexcept nogil:
+    """What is left in ``window``; of one that time has left, without what rolled over into it: nobody knows that any more."""
+    cdef fg_word *word = word_of(cell, window)
+    cdef int64_t used = fg_load_word(word).amount if word != NULL else 0
+    return fg_plus(limit_of(level, cell) if word == &cell.used and window == level.window else level.limit, -used)
 
 
 cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t now_ns) noexcept nogil:
@@ -96,7 +107,7 @@ cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t
         fg_cas_signed(&cell.anchor_ns, 0, now_ns)
     while True:
         seen = fg_load_word(&cell.used)
-        window = window_of(seen) if window_of(seen) > level.number else level.number
+        window = present(window_of(seen), level.number, levels.tick)
         used = seen.amount if window_of(seen) == window else 0
         if not level.soft and amount > fg_plus(limit_of(level, cell), -used):
             return False
@@ -123,8 +134,8 @@ cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int6
     for i in range(levels.count):
         level = levels.at + i
         cell = cell_at(levels.arena, level.cell)
-        if not level.soft and amounts[level.unit] > fg_plus(limit_of(level, cell), -used_in(cell, level.number)):
-            return _justify(owner, levels, i, amounts[level.unit], level.number)
+        if not level.soft and amounts[level.unit] > fg_plus(limit_of(level, cell), -used_in(cell, level.window)):
+            return _justify(owner, levels, i, amounts[level.unit], 0)
     put_progress(owner, record, HOLDING, 0, 0)
     _announce(owner, number)
     for i in range(levels.count):
@@ -135,7 +146,7 @@ cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int6
     if fits:
         put_progress(owner, record, HELD, 0, 0)
     _retract(owner)
-    return TAKEN if fits else _justify(owner, levels, i, amounts[levels.at[i].unit], levels.at[i].number)
+    return TAKEN if fits else _justify(owner, levels, i, amounts[levels.at[i].unit], 0)
 
 
 cdef inline void _announce(Owner owner, uint32_t number) noexcept nogil:
@@ -161,7 +172,7 @@ cdef bint _grow_level(Owner owner, Levels levels, Record *record, int i) noexcep
         seen = fg_load_word(word)
         if window_of(seen) != window:
             continue  # it has just turned
-        if not level.soft and more > fg_plus(limit_of(level, cell), -seen.amount):
+        if not level.soft and more > _room(level, cell, window):
             return False
         wanted.amount = fg_plus(seen.amount, more)
         wanted.tag = make_tag(window, owner.slot, next_sequence(owner))

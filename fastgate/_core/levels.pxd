@@ -6,11 +6,14 @@ from fastgate._core.windows cimport Period
 
 cdef struct Standing:
     uint32_t cell
-    uint32_t number             # the window last asked for, with when it begins and ends
+    uint32_t window             # the one that counts, by its number: see `windows.present`
+    uint32_t number             # the one last asked for, with when it begins and ends
+    uint32_t last               # the one before that
     int64_t begin_ns
     int64_t end_ns
     int64_t anchor_ns           # what it was counted from
-    int64_t limit               # in that window, without what rolled over
+    int64_t own                 # its limit
+    int64_t limit               # with increases, without what rolled over
     uint8_t unit                # a Unit
     uint8_t soft
     uint8_t rolls
@@ -30,6 +33,7 @@ cdef class Levels:
     cdef readonly Arena arena
     cdef readonly tuple rules
     cdef int count
+    cdef uint32_t tick          # the second last asked for
     cdef Standing *at
 
     cdef void _append(self, Level rule)

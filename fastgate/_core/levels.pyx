@@ -7,9 +7,9 @@ from libc.string cimport memcpy
 from fastgate._core.arena cimport Arena, cell_at
 from fastgate._core.layout cimport (
     INPUT as _INPUT, MAX_LEVELS, OPEN as _OPEN, OUTPUT as _OUTPUT, REQUESTS as _REQUESTS, TOKENS as _TOKENS, UNITS,
-    USD as _USD, WINDOW_SHIFT, WINDOWS, Cell, fg_load_signed, fg_load_word, fg_plus, fg_word,
+    USD as _USD, WINDOW_SHIFT, Cell, fg_cas, fg_load, fg_load_signed, fg_load_word, fg_plus, fg_word,
 )
-from fastgate._core.windows cimport Period, Window
+from fastgate._core.windows cimport Period, Window, end_of, number_of, present, tick_of
 
 USD, REQUESTS, INPUT, OUTPUT, TOKENS, OPEN = _USD, _REQUESTS, _INPUT, _OUTPUT, _TOKENS, _OPEN
 MOST_LEVELS = MAX_LEVELS
@@ -18,8 +18,8 @@ MOST_LEVELS = MAX_LEVELS
 cdef class Level:
     """``Level(cell, limit, period, unit=USD, soft=False, rolls=False, increases=())``: one limit.
 
-    ``soft``: counted, never in the way. ``rolls``: what the window before left of the limit is added to it. ``increases``:
-    ``(until_ns, amount)`` each, added to the limit until then.
+    ``soft``: counted, never in the way. ``rolls``: what the window before left of ``limit`` is added to it, at most ``limit``
+    again. ``increases``: ``(until_ns, amount)`` each, added to the limit until then; they do not roll over.
     """
 
     def __cinit__(
@@ -55,28 +55,33 @@ cdef class Levels:
     cdef void _append(self, Level rule):
         cdef Standing *standing = self.at + self.count
         standing.cell, standing.unit, standing.soft, standing.rolls = rule.cell, rule.unit, rule.soft, rule.rolls
-        standing.number = standing.anchor_ns = standing.limit = 0
+        standing.window = standing.number = standing.last = 0
+        standing.anchor_ns, standing.own, standing.limit = 0, rule.limit, rule.limit
         standing.begin_ns, standing.end_ns = INT64_MAX, INT64_MIN
         self.count += 1
 
     cdef int ask(self, int64_t now_ns) except -1:
         """Brings the windows up to ``now_ns``. Calendars are asked once per window, not per request."""
         cdef Standing *standing
+        cdef Cell *cell
         cdef int64_t anchor_ns
         cdef int i
+        self.tick = tick_of(now_ns)
         for i in range(self.count):
             standing = self.at + i
-            anchor_ns = fg_load_signed(&cell_at(self.arena, standing.cell).anchor_ns)
-            if now_ns < standing.begin_ns or now_ns >= standing.end_ns or anchor_ns != standing.anchor_ns:
+            cell = cell_at(self.arena, standing.cell)
+            anchor_ns = fg_load_signed(&cell.anchor_ns)
+            if now_ns < standing.begin_ns or now_ns >= standing.end_ns or anchor_ns != standing.anchor_ns or anchor_ns == 0:
                 self._renew(standing, <Level>self.rules[i], anchor_ns, now_ns)
+            standing.window = <uint32_t>present(fg_load(&cell.used.tag) >> WINDOW_SHIFT, standing.number, self.tick)
         return 0
 
     cdef int _renew(self, Standing *standing, Level rule, int64_t anchor_ns, int64_t now_ns) except -1:
         cdef Window found
         cdef int64_t until, amount
-        rule.period.find(anchor_ns, now_ns, &found)
+        rule.period.find(anchor_ns if anchor_ns else now_ns, now_ns, &found)  # a first use would be now
         standing.anchor_ns, standing.begin_ns, standing.end_ns = anchor_ns, found.begin_ns, found.end_ns
-        standing.number = <uint32_t>(1 if found.number < 1 else WINDOWS if found.number > WINDOWS else found.number)
+        standing.number, standing.last = number_of(found.end_ns), number_of(found.begin_ns)
         standing.limit = rule.limit
         for until, amount in rule.increases:
             if now_ns < until:
@@ -105,7 +110,7 @@ cdef class Levels:
             if standing.unit != _USD or standing.soft:
                 continue
             cell = cell_at(self.arena, standing.cell)
-            left = fg_plus(limit_of(standing, cell), -used_in(cell, standing.number))
+            left = fg_plus(limit_of(standing, cell), -used_in(cell, standing.window))
             if not any_ or left < tightest:
                 tightest, any_ = left, True
         return tightest if any_ else None
@@ -115,8 +120,7 @@ cdef class Levels:
         self.ask(now_ns)
         cdef Standing *standing = self.at + i
         cdef Cell *cell = cell_at(self.arena, standing.cell)
-        cdef fg_word spent = fg_load_word(&cell.spent)
-        return fg_plus(limit_of(standing, cell), -(spent.amount if spent.tag >> WINDOW_SHIFT >= standing.number else 0))
+        return fg_plus(limit_of(standing, cell), -spent_in(cell, standing.window))
 
     def standing(self, int i, int64_t now_ns):
         """``(limit, used, resets_at_ns)`` of level ``i`` in the window of ``now_ns``; ``resets_at_ns`` 0: never."""
@@ -125,8 +129,27 @@ cdef class Levels:
         cdef Cell *cell = cell_at(self.arena, standing.cell)
         cdef Window found
         (<Level>self.rules[i]).period.find(standing.anchor_ns, now_ns, &found)
-        resets = 0 if found.end_ns == INT64_MAX else found.end_ns
-        return limit_of(standing, cell), used_in(cell, standing.number), resets
+        cdef int64_t resets = end_of(standing.window, standing.number, found.end_ns)
+        return limit_of(standing, cell), used_in(cell, standing.window), 0 if resets == INT64_MAX else resets
+
+    def tell(self, int i, tuple percents not None, int64_t now_ns):
+        """Those of ``percents`` of its limit that what level ``i`` has spent has reached and that nobody told yet in its window.
+
+        From here on they are told, for all processes.
+        """
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Cell *cell = cell_at(self.arena, standing.cell)
+        cdef uint64_t told, last
+        spent, limit = 100 * <object>spent_in(cell, standing.window), limit_of(standing, cell)
+        reached = tuple([percent for percent in percents if spent >= percent * limit])
+        while reached:
+            told = fg_load(&cell.told)
+            last = told & 0xFF if told >> 8 >= standing.window else 0
+            reached = tuple([percent for percent in reached if percent > last])
+            if reached and fg_cas(&cell.told, told, <uint64_t>standing.window << 8 | <uint64_t>max(reached)):
+                break
+        return reached
 
 
 cdef int64_t used_in(Cell *cell, uint32_t number) noexcept nogil:
@@ -135,19 +158,22 @@ cdef int64_t used_in(Cell *cell, uint32_t number) noexcept nogil:
     return word.amount if word.tag >> WINDOW_SHIFT >= number else 0
 
 
+cdef int64_t spent_in(Cell *cell, uint32_t number) noexcept nogil:
+    """Settled, likewise."""
+    cdef fg_word word = fg_load_word(&cell.spent)
+    return word.amount if word.tag >> WINDOW_SHIFT >= number else 0
+
+
 cdef int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil:
-    """The limit of the window asked for, with what the one before it left of its own where that rolls over."""
+    """The limit of the window that counts, with what the one before it left of its own where that rolls over."""
     cdef fg_word word
-    cdef uint64_t last = standing.number - 1, have
-    if not standing.rolls or standing.anchor_ns == 0:
+    if not standing.rolls:
         return standing.limit
     word = fg_load_word(&cell.used)
-    have = word.tag >> WINDOW_SHIFT
-    if have > last:
+    if word.tag >> WINDOW_SHIFT >= standing.window:
         word = fg_load_word(&cell.before)
-        have = word.tag >> WINDOW_SHIFT
-    if have == 0:
+    if word.tag >> WINDOW_SHIFT == 0:
         return standing.limit  # this is its first window
-    if have != last:
-        return fg_plus(standing.limit, standing.limit)  # nothing was used in the one before
-    return fg_plus(standing.limit, max(0, standing.limit - max(0, word.amount)))
+    if word.tag >> WINDOW_SHIFT < standing.last and standing.window == standing.number:
+        return fg_plus(standing.limit, standing.own)  # nothing was used in the one before
+    return fg_plus(standing.limit, max(0, standing.own - max(0, word.amount)))

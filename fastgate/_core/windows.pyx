@@ -1,15 +1,19 @@
 """Fixed windows, counted from a first use or as a calendar says.
 
-A window is numbered from 1. From a first use, seconds to weeks are multiples of a length; months and years follow the calendar
-(UTC) from the anchor's day, clamped to the length of the month, so that a monthly window of January 31st turns on the last of
-February. Calendars in time zones are beyond this unit: a period that is aligned to one asks it, once per window.
+From a first use, seconds to weeks are multiples of a length; months and years follow the calendar (UTC) from the anchor's day,
+clamped to the length of the month, so that a monthly window of January 31st turns on the last of February. Calendars in time
+zones are beyond this unit: a period that is aligned to one asks it, once per window.
+
+A window is known by the second in which it ends, whatever cut time so: the number lies in the word that holds the amount. So
+who finds a number can tell whether that window lasts, and an edit of how time is cut neither loses an amount nor gives it back:
+the window that it finds runs to its end, and only what follows is cut anew. Numbers have 30 bits, until 2054.
 """
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 
-
 cdef int64_t NANO = 1_000_000_000
 cdef int64_t DAY_NS = 86_400 * 1_000_000_000
+cdef int64_t LAST_YEAR = 2261  # 64 bits of nanoseconds end in the next one
 
 
 cdef inline int64_t _floor_div(int64_t a, int64_t b) noexcept nogil:
@@ -54,6 +58,8 @@ cdef inline int64_t _add_months(int64_t anchor_ns, int64_t months) noexcept nogi
     total = year * 12 + month - 1 + months
     year = _floor_div(total, 12)
     month = total - year * 12 + 1
+    if year > LAST_YEAR:
+        return INT64_MAX
     length = _month_length(year, month)
     return _days(year, month, day if day < length else length) * DAY_NS + (anchor_ns - days * DAY_NS)
 
@@ -102,8 +108,8 @@ cdef int64_t window_index(int kind, int every, int64_t anchor_ns, int64_t now_ns
 cdef class Period:
     """``Period(kind, every=1, calendar=None)``: how time is cut into windows.
 
-    ``calendar(now_ns)`` gives ``(number, begin_ns, end_ns)`` of the window that an instant lies in, its number rising with time;
-    without one, windows are counted from a budget's first use.
+    ``calendar(now_ns)`` gives ``(begin_ns, end_ns)`` of the window that an instant lies in; without one, windows are counted
+    from a budget's first use.
     """
 
     def __cinit__(self, int kind, int every=1, calendar=None):
@@ -113,23 +119,27 @@ cdef class Period:
         self.calendar = None if kind == LIFETIME else calendar
 
     cdef int find(self, int64_t anchor_ns, int64_t now_ns, Window *found) except -1:
-        """The window of ``now_ns`` for what was first used at ``anchor_ns``; 0: never, so that its first one begins."""
+        """The window of ``now_ns`` for what was first used at ``anchor_ns``; 0: never, so that it has no end yet."""
+        cdef int64_t index
         if self.kind == LIFETIME:
-            found.number, found.begin_ns, found.end_ns = 1, INT64_MIN, INT64_MAX
+            found.begin_ns, found.end_ns = INT64_MIN, INT64_MAX
         elif self.calendar is not None:
             if now_ns < self.latest.begin_ns or now_ns >= self.latest.end_ns:
-                self.latest.number, self.latest.begin_ns, self.latest.end_ns = self.calendar(now_ns)
+                self.latest.begin_ns, self.latest.end_ns = self.calendar(now_ns)
             found[0] = self.latest
         elif anchor_ns == 0:
-            found.number, found.begin_ns, found.end_ns = 1, INT64_MIN, INT64_MAX
+            found.begin_ns, found.end_ns = INT64_MIN, INT64_MAX
         else:
-            found.number = window_index(self.kind, self.every, anchor_ns, now_ns)
-            found.begin_ns = INT64_MIN if found.number == 1 else window_start(self.kind, self.every, anchor_ns, found.number)
-            found.end_ns = window_start(self.kind, self.every, anchor_ns, found.number + 1)
+            index = window_index(self.kind, self.every, anchor_ns, now_ns)
+            found.begin_ns = INT64_MIN if index == 1 else window_start(self.kind, self.every, anchor_ns, index)
+            found.end_ns = window_start(self.kind, self.every, anchor_ns, index + 1)
         return 0
 
     def window(self, int64_t anchor_ns, int64_t now_ns):
-        """``(number, begin_ns, end_ns)`` of the window that ``now_ns`` lies in; what has no end ends at the end of 64 bits."""
+        """``(begin_ns, end_ns)`` of the window that ``now_ns`` lies in; what has no end ends at the end of 64 bits.
+
+        The first one from a first use begins with time: a clock may have been put back.
+        """
         cdef Window found
         self.find(anchor_ns, now_ns, &found)
-        return found.number, found.begin_ns, found.end_ns
+        return found.begin_ns, found.end_ns

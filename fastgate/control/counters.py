@@ -8,8 +8,11 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from fastgate._core.arena import Arena
+from fastgate._core.levels import Levels
+from fastgate.budgets.levels import level_at, raised
 from fastgate.budgets.limits import is_limit
 from fastgate.budgets.periods import period_of
 from fastgate.ledger.inserts import Columns
@@ -21,32 +24,39 @@ from fastgate.wire.snapshot import BudgetRecord
 
 log = logging.getLogger("fastgate.control")
 
-LEARNED = "learned/"
+LEARNED: Final = "learned/"
 """How the ids of cells begin in which is kept what the traffic teaches."""
+NEVER: Final = (1 << 63) - 1
+"""When a window ends that has no end."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A budget now; amounts in nano-USD, ``resets_at_ns`` 0 where it never resets or was never used."""
+    """A budget now; amounts in nano-USD, ``resets_at_ns`` 0 where it never resets, or its first use decides when."""
 
     record: BudgetRecord
     spent: int
     held: int
     overrun: int
     resets_at_ns: int
+    limit: int
+    """In force: with increases, and what rolled over."""
 
     @property
     def left(self) -> int:
         """What new requests may still hold."""
-        return max(0, self.record.limit - self.spent - self.held)
+        return max(0, self.limit - self.spent - self.held)
 
 
 def standing(arena: Arena, record: BudgetRecord) -> Standing:
     """Reads the budget's cell; one that was never used has none."""
+    now = time.time_ns()
     cell = arena.find(record.id)
     if cell is None:
-        return Standing(record, 0, 0, 0, 0)
-    return Standing(record, *arena.read_cell(cell, period_of(record), time.time_ns()))
+        _, end = period_of(record).window(0, now)
+        return Standing(record, 0, 0, 0, 0 if end == NEVER else end, raised(record, now))
+    limit, _, _ = Levels(arena, [level_at(cell, record)]).standing(0, now)
+    return Standing(record, *arena.read_cell(cell, period_of(record), now), limit)
 
 
 class FirstUses:
@@ -75,7 +85,7 @@ class FirstUses:
         callers = list(zip(*(columns[name] for name in ("customer", "team", "key", "provider")), strict=True))
         fresh: dict[str, int] = {}
         for caller in set(callers).difference(self._callers):
-            records = [record for owner in _owners(*caller) for record in of_owner(owner)]
+            records = [record for owner in owners_of(*caller) for record in of_owner(owner)]
             if arena_is_new:
                 held = zip(callers, columns["settlement"], columns["started_us"], strict=True)
                 started = [at for each, settlement, at in held if each == caller and settlement != "none"]
@@ -122,7 +132,7 @@ def _is_budget(id_: str) -> bool:
     return not id_.startswith(LEARNED) and not is_limit(id_)
 
 
-def _owners(customer: str, team: str, key: str, provider: str) -> tuple[str, ...]:
+def owners_of(customer: str, team: str, key: str, provider: str) -> tuple[str, ...]:
     """Whose budgets bind a request."""
     return (f"customer:{customer}", f"team:{team}", f"key:{key}", f"provider:{key}/{provider}")
 
@@ -144,19 +154,48 @@ def _was_used(arena: Arena, id_: str) -> bool:
 
 
 def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, int]]) -> int:
-    """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before."""
+    """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before.
+
+    Their windows are cut as the budgets say now, whatever they said before the loss.
+    """
     now = time.time_ns()
-    wanted, budgets = [], []
-    for record, anchor in missing:
-        _, begin, _ = period_of(record).window(anchor, now)
-        since = max(anchor, begin)
-        wanted.append((record.owner, since // 1000))
-        budgets.append((record.id, since // 1000))
-    with ledger.cursor(seconds=600) as cursor:
-        amounts, resets = spent_since(cursor, wanted), reset_since(cursor, budgets)
+    moments = [_moments(record, anchor, now) for record, anchor in missing]
+    present = _amounts(ledger, [(record, begin) for (record, _), (begin, _) in zip(missing, moments, strict=True)])
+    rolling = [
+        (record, before) for (record, _), (_, before) in zip(missing, moments, strict=True) if before is not None
+    ]
+    since_before = dict(zip((record.id for record, _ in rolling), _amounts(ledger, rolling), strict=True))
     restored = 0
-    for (record, anchor), spent, reset in zip(missing, amounts, resets, strict=True):
-        left = min(max(0, spent - reset), MOST_NANO)
-        restored += arena.restore_cell(arena.cell(record.id), period_of(record), anchor, left, now)
+    for (record, anchor), spent in zip(missing, present, strict=True):
+        before = since_before.get(record.id)
+        restored += arena.restore_cell(
+            arena.cell(record.id),
+            period_of(record),
+            anchor,
+            _kept(spent),
+            now,
+            None if before is None else _kept(before - spent),
+        )
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored
+
+
+def _moments(record: BudgetRecord, anchor: int, now: int) -> tuple[int, int | None]:
+    """Since when its present window counts, and the one before where what that left rolls over; None: none does."""
+    period = period_of(record)
+    begin, _ = period.window(anchor, now)
+    if not record.rollover or begin <= anchor:
+        return max(anchor, begin), None
+    return begin, max(anchor, period.window(anchor, begin - 1)[0])
+
+
+def _amounts(ledger: Ledger, wanted: Sequence[tuple[BudgetRecord, int]]) -> list[int]:
+    """nano-USD that count in each budget since a moment of its own: requests less resets."""
+    with ledger.cursor(seconds=600) as cursor:
+        spent = spent_since(cursor, [(record.owner, since // 1000) for record, since in wanted])
+        resets = reset_since(cursor, [(record.id, since // 1000) for record, since in wanted])
+    return [amount - reset for amount, reset in zip(spent, resets, strict=True)]
+
+
+def _kept(amount: int) -> int:
+    return min(max(0, amount), MOST_NANO)

@@ -52,7 +52,7 @@ class Unpriced(IntEnum):
     REJECT = 0
     CEILING = 1  # held and charged at ``KeyRecord.ceiling``
     ALLOW = 2
-    DEFAULT = 3  # REJECT where any budget applies, else ALLOW
+    DEFAULT = 3  # REJECT where any hard budget applies, else ALLOW
 
 
 class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -74,6 +74,14 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """Whether holds must be absolute upper bounds (``bound: strict``)."""
     zone: str = ""
     """The time zone to whose calendar its windows are aligned; empty: they are counted from the first use."""
+    soft: bool = False
+    """Whether it only counts, and never refuses (``mode: soft``)."""
+    rollover: bool = False
+    """Whether what the window before left of ``limit`` is added to it."""
+    alerts: tuple[int, ...] = ()
+    """Percent of the limit, rising: each is told once per window when so much is spent."""
+    increases: tuple[tuple[int, int], ...] = ()
+    """``(until_ns, nano-USD)`` each: added to the limit until then."""
 
 
 class LimitRecord(msgspec.Struct, array_like=True, frozen=True):

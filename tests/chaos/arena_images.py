@@ -32,6 +32,7 @@ SMALL_SEGMENT = 4096 + 1856
 
 # Where the chunks begin and what they hold, as the layout says: read here without the code under test.
 _SLOTS_AT, _SLOT, _SEQUENCE, _DONE = 4096, 128, 8, 64
+_EPOCH = 1_577_836_800  # 2020, in Unix seconds: from then on windows are numbered
 _DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 2_359_296, 2_621_440, 1_048_576, 2560, 2
 _CELL, _CELLS = 256, 4096
 
@@ -181,16 +182,17 @@ def _amounts(folder: Path, cell: int) -> tuple[int, int]:
     return spent, used - spent
 
 
-def words(folder: Path, cell: int) -> dict[int, int]:
-    """What a cell has used, by window: of the one that is counted in, and of the one before it.
+def words(folder: Path, cell: int, since_ns: int) -> dict[int, int]:
+    """What a cell has used, by the second after ``since_ns`` with which its window ends.
 
-    Between the two swaps of a turn both are the same, and what was kept of the one before it is gone: by then that is
-    two windows ago.
+    Of the one that is counted in, and of the one before it. Between the two swaps of a turn both are the same, and what
+    was kept of the one before it is gone: by then that is two windows ago.
     """
     with (folder / "arena.bin").open("rb") as file:
         file.seek(_CHUNKS_AT + cell // _CELLS * _CHUNK + cell % _CELLS * _CELL)
         used, tag, _, _, kept, tag_kept = struct.unpack("=qQqQqQ", file.read(48))
-    return {window: amount for window, amount in ((tag_kept >> 34, kept), (tag >> 34, used)) if window}
+    first = since_ns // 1_000_000_000 - _EPOCH
+    return {(tag >> 34) - first: amount for tag, amount in ((tag_kept, kept), (tag, used)) if tag >> 34}
 
 
 def rewrite(folder: Path, change: Callable[[int], int]) -> None:

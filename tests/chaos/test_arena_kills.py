@@ -295,7 +295,7 @@ def test_killed_while_windows_turn(folder: Path) -> None:
     for image in Images(live, folder / "image").changed(traced(live, body).stops()):
         resolved(image)
         arena = Arena(str(image / "arena.bin"))
-        found, costs = words(image, arena.cell(TURNING)), charged(image, first)
+        found, costs = words(image, arena.cell(TURNING), first), charged(image, first)
         turned.add(tuple(sorted(found)))
         for window, used in found.items():
             assert used == costs[window], f"window {window}: {found}, {costs}"

@@ -225,7 +225,7 @@ class Crowd:
     def watch(self) -> None:
         """At any moment, whatever is half done: no limit is passed."""
         for name, limit in ((TIMED, BUDGET), (COUNTED, REQUESTS_A_SECOND), (CONCURRENT, AT_ONCE)):
-            found = words(self.folder, self.cells[name])
+            found = words(self.folder, self.cells[name], FIRST)
             assert all(0 <= used <= limit for used in found.values()), f"{name}: {found}"
 
     def check(self) -> None:
@@ -242,12 +242,12 @@ class Crowd:
                     total += found[0]
         assert not events
         self._check_seconds(costs)
-        assert words(self.folder, self.cells[FOREVER]).get(1, 0) == total
-        assert words(self.folder, self.cells[CONCURRENT]).get(1, 0) == 0
+        assert sum(words(self.folder, self.cells[FOREVER], FIRST).values()) == total
+        assert sum(words(self.folder, self.cells[CONCURRENT], FIRST).values()) == 0
 
     def _check_seconds(self, costs: dict[int, list[int]]) -> None:
         """Who asked in one second and was counted when another had turned the window counts in the next."""
-        for second, used in words(self.folder, self.cells[TIMED]).items():
+        for second, used in words(self.folder, self.cells[TIMED], self.anchor_ns).items():
             sums = {0}
             for cost in (*costs.get(second, ()), *costs.get(second - 1, ())):
                 sums |= {found + cost for found in sums}

@@ -1,7 +1,9 @@
 """Counters of a lost arena come back from the ledger: the window by the first use, the amount by the rows."""
 
 import time
+from array import array
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,11 +11,13 @@ from fastgate._core.arena import Arena
 from fastgate._core.windows import Period
 from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.ledger.owners import spent_since
+from fastgate.ledger.resets import Reset
 from fastgate.ledger.store import Ledger
 from fastgate.wire.snapshot import BudgetRecord, Window
 from tests.support.ledger_rows import columns, rows
 
 HOUR = 3600 * 10**9
+DAY_US = 86_400_000_000
 
 
 def record(level: str, owner: str, window: Window, every: int = 1) -> BudgetRecord:
@@ -52,7 +56,7 @@ def test_lost_counters_are_rebuilt_to_the_nano_dollar(tmp_path: Path, ledger: Le
     for budget in budgets:
         window_start = first
         if budget.window:
-            window_start = max(first, Period(budget.window, budget.every).window(first, now)[1])
+            window_start = max(first, Period(budget.window, budget.every).window(first, now)[0])
         expected = sum(
             event["cost_nano"]
             for event in rows(data)
@@ -117,3 +121,32 @@ def test_spend_of_many_owners_since_moments_of_their_own(ledger: Ledger) -> None
     assert found[4] > 0
     assert found[5:] == [0, 0]
     ledger.close()
+
+
+def test_what_a_window_of_a_calendar_left_comes_back_too(tmp_path: Path, ledger: Ledger) -> None:
+    """Of the window before, as much of it as lies behind the first use; of resets, those in their own window."""
+    midnight = time.time_ns() // 1000 // DAY_US * DAY_US
+    data = columns(4)
+    data["started_us"][:] = array("q", [midnight - DAY_US - 1, midnight - DAY_US, midnight - 1, midnight])
+    data["cost_nano"][:] = array("q", [5, 100, 250, 20])
+    data["team"] = ["platform"] * 4
+    resets = [Reset("team:platform/day/a", midnight - 1, 30), Reset("team:platform/day/a", midnight, 3)]
+    ledger.inserts.add(data, {"a": 4}, resets)
+
+    def rolling(name: str, **more: Any) -> BudgetRecord:
+        owner = "team:platform"
+        return BudgetRecord(1000, Window.DAY, 1, "team", owner, f"{owner}/day/{name}", zone="UTC", **more)
+
+    first = (midnight - 7 * DAY_US) * 1000
+    missing = [
+        (rolling("a", rollover=True, increases=((2**62, 50),)), first),
+        (rolling("b", rollover=True), (midnight - 1) * 1000),
+        (rolling("c", rollover=True), midnight * 1000),
+        (rolling("d"), first),
+    ]
+    arena = Arena(str(tmp_path / "arena.bin"), True)
+    assert restore(arena, ledger, missing) == 4
+    found = [standing(arena, budget) for budget, _ in missing]
+    assert [each.spent for each in found] == [17, 20, 20, 20]
+    assert [each.limit for each in found] == [1000 + 50 + 1000 - 320, 1000 + 750, 1000, 1000]
+    assert {each.resets_at_ns for each in found} == {(midnight + DAY_US) * 1000}
