@@ -7,7 +7,7 @@ in the arena and in the ledger goes by it, so that an edit of anything else keep
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from fastgate.config.owners import Budget, Customer, Key, Team
+from fastgate.config.owners import Budget, Customer, Increase, Key, Team
 from fastgate.wire.snapshot import BudgetRecord, Window
 
 LEVELS: Final = ("provider", "key", "team", "customer")
@@ -41,16 +41,30 @@ def budget_id(owner: str, budget: Budget) -> str:
     return f"{owner}/{window_name(*window_of(budget))}/{budget.name}"
 
 
-def budget_record(owner: str, budget: Budget) -> BudgetRecord:
+def budget_record(owner: str, budget: Budget, increases: Iterable[Increase] = ()) -> BudgetRecord:
     """A budget as workers read it."""
     kind, every = window_of(budget)
-    strict = budget.bound == "strict"
-    return BudgetRecord(budget.limit_usd, kind, every, level_of(owner), owner, budget_id(owner, budget), strict)
+    return BudgetRecord(
+        limit=budget.limit_usd,
+        window=kind,
+        every=every,
+        level=level_of(owner),
+        owner=owner,
+        id=budget_id(owner, budget),
+        strict=budget.bound == "strict",
+        zone=(budget.timezone or "UTC") if budget.calendar else "",
+        soft=budget.mode == "soft",
+        rollover=budget.rollover,
+        alerts=tuple(sorted(set(budget.alerts_percent))),
+        increases=tuple((increase.until, increase.add_usd) for increase in increases),
+    )
 
 
-def budget_records(owner: str, budgets: Iterable[Budget]) -> tuple[BudgetRecord, ...]:
+def budget_records(
+    owner: str, budgets: Iterable[Budget], increases: Iterable[Increase] = ()
+) -> tuple[BudgetRecord, ...]:
     """All budgets of one owner."""
-    return tuple(budget_record(owner, budget) for budget in budgets)
+    return tuple(budget_record(owner, budget, increases) for budget in budgets)
 
 
 def budgets_of_key(key: Key) -> Iterator[tuple[str, tuple[Budget, ...]]]:
@@ -67,3 +81,10 @@ def budgets_of(thing: Customer | Team | Key) -> Iterator[tuple[str, tuple[Budget
     else:
         level = "team" if isinstance(thing, Team) else "customer"
         yield owner_name(level, thing.id), thing.budgets
+
+
+def records_of(thing: Customer | Team | Key) -> Iterator[BudgetRecord]:
+    """All budgets in one customer, team or key. A key's increases are of its own, not of its provider configs'."""
+    increases = thing.increases if isinstance(thing, Key) else ()
+    for owner, budgets in budgets_of(thing):
+        yield from budget_records(owner, budgets, increases if level_of(owner) == "key" else ())

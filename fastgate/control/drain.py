@@ -10,16 +10,17 @@ import logging
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 
 from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of, slot_of
+from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable
 from fastgate.ledger.inserts import Batch, Columns
-from fastgate.ledger.resets import without_resets
+from fastgate.ledger.resets import Reset, without_resets
 from fastgate.ledger.store import Ledger
 
 INTERVAL: Final = 0.2
@@ -38,9 +39,10 @@ log = logging.getLogger("fastgate.control")
 class Drain:
     """Runs in a thread of its own, which is the only one that writes to the ledger.
 
-    ``coming`` is called with every batch before it is committed, ``taken`` after. ``slots`` is asked before files are
-    deleted: it returns the slots whose owners died and are not resolved yet (a recovery may append to their journals),
-    and all that are in use. ``each_pass`` hears whether all that was in the journals is in the ledger now.
+    ``coming`` is called with every batch before it is committed, its requests and its resets, and tells which
+    thresholds these reach; ``taken`` is called after. ``slots`` is asked before files are deleted: it returns the slots
+    whose owners died and are not resolved yet (a recovery may append to their journals), and all that are in use.
+    ``each_pass`` hears whether all that was in the journals is in the ledger now.
     """
 
     def __init__(
@@ -51,7 +53,7 @@ class Drain:
         slots: Callable[[], tuple[set[int], set[int]]],
         each_pass: Callable[[bool], None] = lambda drained: None,
         *,
-        coming: Callable[[Columns], None] = lambda columns: None,
+        coming: Callable[[Columns, Sequence[Reset]], Sequence[Alert]] = lambda columns, resets: (),
     ) -> None:
         self.rows = 0
         self.last_commit: float | None = None
@@ -182,13 +184,11 @@ class Drain:
                 break
         if rows:
             columns, resets = without_resets(columns)
-            self._coming(columns)
-            batch = inserts.add(columns, moved, resets)
+            batch = inserts.add(columns, moved, resets, self._coming(columns, resets))
             self._positions.update(moved)
             self.rows += len(batch)
             self.last_commit = time.time()
-            if len(batch):
-                self._taken(batch)
+            self._taken(batch)
         self._bytes_taken = self._bytes
         self._delete(done, paths)
         return rows

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,11 @@ from fastgate.control.options import Options
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
+from fastgate.control.thresholds import Thresholds
+from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable, NewerLedger
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
+from fastgate.ledger.resets import Reset
 from fastgate.ledger.store import Ledger
 from fastgate.state import audit
 from fastgate.state.errors import StateError
@@ -65,6 +68,7 @@ class ControlPlane:
         self.backup = Backup(options.state_dir, self.store, self.ledger, self.drain)
         self.recount = Recount(self.arena, self.ledger, self.drain.flush, options.state_dir / LEDGER_MARK)
         self._first_uses = FirstUses(self.arena, self.ledger)
+        self._thresholds = Thresholds(self.arena, self.ledger)
         self._origins: dict[int, Origin] = {}
         self._due, self._ending = threading.Event(), threading.Event()
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
@@ -158,10 +162,12 @@ class ControlPlane:
         """Before workers may count on new cells: counters that a lost arena took with it come back."""
         self._first_uses.forget_callers()
         self.recount.before(BudgetBook(self.store, lambda: published))
+        self._thresholds.forget()
 
     def _changed(self, *, compact: bool) -> None:
         """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
         self._first_uses.forget_callers()
+        self._thresholds.forget()
         if compact:
             self._due.set()
 
@@ -182,13 +188,17 @@ class ControlPlane:
             except (StateError, OSError) as error:
                 log.warning("housekeeping: %s", error)
 
-    def _coming(self, columns: Columns) -> None:
-        """A batch is about to go into the ledger."""
+    def _coming(self, columns: Columns, resets: Sequence[Reset]) -> Sequence[Alert]:
+        """A batch is about to go into the ledger; the thresholds that it reaches go with it."""
         of_owner = self.recount.book.of_owner if self.recount.book else lambda _: ()
         self._first_uses.note_batch(columns, of_owner, arena_is_new=not self.arena.counted)
+        return self._thresholds.of_batch(columns, resets, of_owner)
 
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
+        self._thresholds.taken()
+        if not len(batch):
+            return  # it had resets only
         self.tally.add(batch.columns, batch.origins, lambda number: self._origin(number, batch))
         self.news()
 
@@ -236,9 +246,10 @@ class ControlPlane:
         lines = []
         for record in self.budgets.page("", MOST_BUDGETS):
             now = standing(self.arena, record)
-            lines.append(BudgetLine((record.level, record.owner, record.id), record.limit, now.spent, now.held))
+            lines.append(BudgetLine((record.level, record.owner, record.id), now.limit, now.spent, now.held))
         return Gauges(
             budgets=lines,
+            alerts=dict(self._thresholds.counts),
             budgets_left_out=max(0, self.budgets.count() - MOST_BUDGETS),
             open_holds=sum(owner["open_holds"] for owner in found),
             journal_lag_events=self.drain.lag()[2],

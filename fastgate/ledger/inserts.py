@@ -10,6 +10,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from fastgate.ledger.alerts import Alert
 from fastgate.ledger.resets import Reset
 from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, ORIGIN_NUMBERS, ORIGIN_TEXTS
 
@@ -65,7 +66,13 @@ class Inserts:
         for budget, at_ns in uses.items():
             self._connection.execute("INSERT OR IGNORE INTO first_uses VALUES (?, ?)", [budget, at_ns])
 
-    def add(self, columns: Columns, positions: Mapping[str, int], resets: Sequence[Reset] = ()) -> Batch:
+    def add(
+        self,
+        columns: Columns,
+        positions: Mapping[str, int],
+        resets: Sequence[Reset] = (),
+        alerts: Sequence[Alert] = (),
+    ) -> Batch:
         """Inserts all, and moves ``positions`` (segment to last sequence number), or does nothing and raises."""
         if len(self._numbers) > MOST_ORIGINS:
             self._numbers.clear()
@@ -79,6 +86,11 @@ class Inserts:
                 self._add_events(batch)
             for reset in resets:
                 self._connection.execute("INSERT INTO resets VALUES (?, ?, ?)", [*astuple(reset)])
+            for alert in alerts:
+                self._connection.execute(
+                    "INSERT OR IGNORE INTO alerts SELECT coalesce(max(number), 0) + 1, ?, ?, ?, ?, ?, ? FROM alerts",
+                    [*astuple(alert)],
+                )
             self._move(positions)
             self._connection.execute("COMMIT")
         except BaseException:

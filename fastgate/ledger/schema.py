@@ -59,7 +59,13 @@ _FIRST: Final = (
 
 _RESETS: Final = ("CREATE TABLE resets (budget VARCHAR NOT NULL, at_us BIGINT NOT NULL, amount_nano BIGINT NOT NULL)",)
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS)
+_ALERTS: Final = (
+    "CREATE TABLE alerts (number BIGINT NOT NULL, budget VARCHAR NOT NULL, percent INTEGER NOT NULL, "
+    "ends_us BIGINT NOT NULL, at_us BIGINT NOT NULL, spent_nano BIGINT NOT NULL, limit_nano BIGINT NOT NULL, "
+    "PRIMARY KEY (budget, ends_us, percent))",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS)
 """Statements of version 1, 2, ...; what was released is never edited, only appended to."""
 
 

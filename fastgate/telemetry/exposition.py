@@ -1,7 +1,7 @@
 """The text that Prometheus scrapes. Amounts become floating point here, at the very edge, and nowhere before."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -47,6 +47,8 @@ class Gauges:
     """What stands in the arena and the journals at the moment of a scrape."""
 
     budgets: Iterable[BudgetLine] = ()
+    alerts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    """Thresholds told, by level and percent."""
     budgets_left_out: int = 0
     open_holds: int = 0
     journal_lag_events: int = 0
@@ -100,6 +102,12 @@ class Exposition(Collector):
         for outcome, count in tally.attempts.items():
             attempts.add_metric((outcome,), count)
         yield attempts
+        alerts = CounterMetricFamily(
+            "fastgate_budget_alerts", "Thresholds of budgets that were reached", labels=("level", "percent")
+        )
+        for reached, count in gauges.alerts.items():
+            alerts.add_metric(reached, count)
+        yield alerts
         yield _counter("fastgate_unpriced", "Requests for models without a price", tally.unpriced)
         yield _counter(
             "fastgate_unlisted_tiers",

@@ -1,0 +1,145 @@
+"""Thresholds of budgets: each is told once per window, with the requests that reach it or not at all."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fastgate._core.arena import Arena
+from fastgate.budgets.periods import period_of
+from fastgate.control.thresholds import Thresholds
+from fastgate.ledger import alerts
+from fastgate.ledger.alerts import Alert
+from fastgate.ledger.resets import Reset
+from fastgate.ledger.store import Ledger
+from fastgate.wire.snapshot import BudgetRecord, Window
+from tests.support.ledger_rows import columns
+
+TEAM = "team:platform"
+DAY = 86_400_000_000
+NOON = time.time_ns() // 1000 // DAY * DAY + DAY // 2
+"""Microseconds, in UTC: a day's windows are known."""
+
+
+class Host:
+    def __init__(self, folder: Path, **more: Any) -> None:
+        self.arena = Arena(str(folder / "arena.bin"), True)
+        self.ledger = Ledger(folder / "ledger.duckdb")
+        self.ledger.open()
+        said = {"zone": "UTC", "alerts": (50, 80, 100), **more}
+        self.record = BudgetRecord(1000, Window.DAY, 1, "team", TEAM, f"{TEAM}/day/default", **said)
+        self.sequence = 0
+        self.begin()
+        self.use(NOON - DAY * 3)
+
+    def begin(self) -> None:
+        """As a control process that has just been started."""
+        self.thresholds = Thresholds(self.arena, self.ledger)
+
+    def use(self, at_us: int) -> None:
+        cell = self.arena.cell(self.record.id)
+        self.arena.restore_cell(cell, period_of(self.record), at_us * 1000, 0, at_us * 1000)
+
+    def batch(self, *costs: tuple[int, int], resets: tuple[Reset, ...] = (), fails: bool = False) -> list[int]:
+        """Requests by cost and microseconds after noon, into the ledger; the percents that they reach."""
+        data = columns(max(1, len(costs)), seed=self.sequence)
+        for position, (cost, at_us) in enumerate(costs or ((0, 0),)):
+            data["cost_nano"][position], data["started_us"][position] = cost, NOON + at_us
+            data["team"][position] = "platform"
+        found = self.thresholds.of_batch(data, resets, lambda owner: (self.record,) if owner == TEAM else ())
+        if not fails:
+            self.sequence += 1
+            self.ledger.inserts.add(data, {"a": self.sequence}, resets, found)
+            self.thresholds.taken()
+        return [alert.percent for alert in found]
+
+    def kept(self) -> list[Alert]:
+        with self.ledger.cursor() as cursor:
+            return [alert for _, alert in alerts.page(cursor, None, 100)]
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    host = Host(tmp_path)
+    yield host
+    host.ledger.close()
+
+
+def test_each_is_told_once_in_each_window(host: Host) -> None:
+    assert host.batch((499, 0)) == []
+    assert host.batch((1, 1)) == [50]
+    assert host.batch((200, 2), (100, 3), (400, 4)) == [80, 100]
+    assert host.batch((5000, 5)) == []
+    assert host.batch((850, DAY)) == [50, 80]
+    midnight = NOON + DAY // 2
+    assert host.kept() == [
+        Alert(host.record.id, 80, midnight + DAY, NOON + DAY, 850, 1000),
+        Alert(host.record.id, 50, midnight + DAY, NOON + DAY, 850, 1000),
+        Alert(host.record.id, 100, midnight, NOON + 4, 1200, 1000),
+        Alert(host.record.id, 80, midnight, NOON + 3, 800, 1000),
+        Alert(host.record.id, 50, midnight, NOON + 1, 500, 1000),
+    ]
+    assert host.thresholds.counts == {("team", "50"): 2, ("team", "80"): 2, ("team", "100"): 1}
+
+
+def test_late_requests_count_in_the_window_of_their_admission(host: Host) -> None:
+    assert host.batch((400, -DAY), (400, 0)) == []
+    assert host.batch((100, 1), (100, -DAY)) == [50, 50]
+
+
+def test_another_process_goes_on_where_the_last_one_was_killed(host: Host) -> None:
+    assert host.batch((600, 0), (450, -DAY)) == [50]
+    host.begin()
+    assert host.batch((100, -DAY), (250, 1)) == [50, 80]
+    host.begin()
+    assert host.batch((1, 2)) == []
+
+
+def test_what_did_not_get_into_the_ledger_is_told_when_it_does(host: Host) -> None:
+    assert host.batch((450, 0)) == []
+    for _ in range(3):
+        assert host.batch((60, 1), fails=True) == [50]
+    assert host.kept() == []
+    assert host.batch((60, 1)) == [50]
+    assert [alert.spent for alert in host.kept()] == [510]
+
+
+def test_a_reset_takes_off_and_tells_nothing_twice(host: Host) -> None:
+    assert host.batch((500, 0)) == [50]
+    assert host.batch(resets=(Reset(host.record.id, NOON + 1, 500),)) == []
+    assert host.batch((790, 2)) == []
+    host.begin()
+    assert host.batch((10, 3)) == [80]
+
+
+def test_percents_are_of_the_limit_in_force(tmp_path: Path) -> None:
+    """With increases while they last, and with what the window before left."""
+    host = Host(tmp_path, rollover=True, increases=(((NOON + 10) * 1000, 2000),))
+    assert host.batch((300, -DAY)) == []
+    assert host.batch((1800, 0)) == []
+    assert host.batch((50, 1)) == [50]
+    assert host.kept()[0].limit == 1000 + 2000 + 700
+    assert host.batch((1, 10)) == [80, 100]
+    assert host.kept()[0].limit == 1700
+    host.ledger.close()
+
+
+def test_an_edit_is_followed_in_the_window_that_is_open(host: Host) -> None:
+    assert host.batch((300, 0)) == []
+    host.record = BudgetRecord(400, Window.DAY, 1, "team", TEAM, host.record.id, zone="UTC", alerts=(60, 75))
+    assert host.batch((1, 1)) == []
+    host.thresholds.forget()
+    assert host.batch((1, 2)) == [60, 75]
+    assert [alert.limit for alert in host.kept()] == [400, 400]
+
+
+def test_pages_of_what_was_told(host: Host) -> None:
+    host.batch((1000, 0), (1000, -DAY))
+    with host.ledger.cursor() as cursor:
+        first = alerts.page(cursor, None, 4)
+        assert [number for number, _ in first] == [6, 5, 4, 3]
+        assert [number for number, _ in alerts.page(cursor, 3, 4, owner=TEAM)] == [2, 1]
+        assert alerts.page(cursor, None, 4, owner="team:plat") == []
+        assert len(alerts.page(cursor, None, 9, budget=host.record.id)) == 6
