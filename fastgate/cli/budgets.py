@@ -7,7 +7,7 @@ from fastgate.cli.keys import json_option
 from fastgate.cli.options import option
 from fastgate.cli.tables import as_json, as_table
 
-COLUMNS = ("id", "limit_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
+COLUMNS = ("id", "limit_in_force_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
 
 
 @click.group("budgets")

@@ -43,19 +43,19 @@ def period_of(window: str | Every) -> tuple[str, int]:
 
 
 class Budget(Section, frozen=True, kw_only=True):
-    """A limit on money in each window."""
+    """A limit on money in each window. ``calendar`` without a ``timezone`` is that of UTC."""
 
     name: Name = DEFAULT_BUDGET
     limit_usd: Usd
     window: Literal[Unit, "lifetime"] | Every
-    calendar: Annotated[bool, PLANNED] = False
-    timezone: Annotated[Line | None, PLANNED] = None
-    mode: Annotated[Literal["hard", "soft"], planned_values("soft")] = "hard"
+    calendar: bool = False
+    timezone: Line | None = None
+    mode: Literal["hard", "soft"] = "hard"
     bound: Literal["learned", "strict"] = "learned"
     on_limit: Annotated[Literal["reject", "clamp", "downgrade"], planned_values("clamp", "downgrade")] = "reject"
     downgrade_to: Annotated[tuple[Target, ...], PLANNED] = ()
-    alerts_percent: Annotated[tuple[Annotated[int, Meta(ge=1, le=100)], ...], PLANNED] = ()
-    rollover: Annotated[bool, PLANNED] = False
+    alerts_percent: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = ()
+    rollover: bool = False
 
     @property
     def period(self) -> tuple[str, int]:
@@ -131,7 +131,7 @@ class Template(Section, frozen=True, kw_only=True):
 
 
 class Increase(Section, frozen=True, kw_only=True):
-    """Money on top of a key's budgets until an instant."""
+    """Money on top of each of a key's own budgets until an instant."""
 
     add_usd: Usd
     until: Instant
@@ -162,7 +162,7 @@ class Key(Section, frozen=True, kw_only=True):
     providers: tuple[KeyProvider, ...] | None = None
     budgets: tuple[Budget, ...] = ()
     each: Annotated[dict[str, Template], PLANNED] = field(default_factory=dict)
-    increases: Annotated[tuple[Increase, ...], PLANNED] = ()
+    increases: tuple[Increase, ...] = ()
     allowed_ips: tuple[Network, ...] = ()
     trusted_identity: Annotated[bool, PLANNED] = False
     limits: tuple[Limit, ...] = ()

@@ -8,6 +8,7 @@ from typing import Final
 from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
+from fastgate.config.windows_check import increase_findings, window_findings
 from fastgate.wire.snapshot import matches
 
 MOST_BUDGETS: Final = 4
@@ -71,6 +72,7 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     """Of one key at ``path``, but for its secret."""
     yield from _budgets(path, key.budgets)
     yield from _limits(path, key.limits, known)
+    yield from increase_findings(path, key)
     if key.team is not None and key.team not in known.teams:
         yield _absent((*path, "team"), "team", key.team, known.teams)
     yield from _key_providers(path, key, known)
@@ -106,6 +108,7 @@ def _budgets(path: Path, budgets: tuple[Budget, ...]) -> Iterator[Finding]:
             hint = "give each a name of its own"
             yield Finding((*path, "budgets", index), f"a second budget {budget.name} with this window", hint)
         seen.add((budget.period, budget.name))
+        yield from window_findings((*path, "budgets", index), budget)
 
 
 def _limits(path: Path, limits: tuple[Limit, ...], known: Known) -> Iterator[Finding]:

@@ -5,9 +5,10 @@ from typing import Any
 
 import msgspec
 
-from fastgate.budgets.hierarchy import window_name
+from fastgate.budgets.hierarchy import level_of, window_name
 from fastgate.control.counters import Standing
 from fastgate.control.limit_book import LimitStanding
+from fastgate.ledger.alerts import Alert
 from fastgate.ledger.spend import AMOUNTS, COUNTS, TOKENS, moment
 from fastgate.wire.money import usd
 from fastgate.wire.snapshot import Counted, Window
@@ -29,13 +30,20 @@ class RequestList(msgspec.Struct):
 
 
 class BudgetAnswer(msgspec.Struct):
-    """A budget in its present window. ``burn_usd_per_hour``: what its owner spent in the last hour; null: not known."""
+    """A budget in its present window. ``burn_usd_per_hour``: what its owner spent in the last hour; null: not known.
+
+    ``limit_in_force_usd``: ``limit_usd`` with increases, and what the window before left. ``timezone``: of the calendar
+    to which its windows are aligned; null: they are counted from its first use.
+    """
 
     id: str
     level: str
     owner: str
     window: str
+    timezone: str | None
+    mode: str
     limit_usd: str
+    limit_in_force_usd: str
     spent_usd: str
     held_usd: str
     left_usd: str
@@ -48,6 +56,28 @@ class BudgetList(msgspec.Struct):
     """A page; ``next`` is the ``cursor`` of the following one."""
 
     items: list[BudgetAnswer]
+    next: str | None
+
+
+class BudgetEvent(msgspec.Struct):
+    """That so many percent of a budget's limit were spent in a window, as they were when that was noticed."""
+
+    number: int
+    event: str
+    budget: str
+    level: str
+    owner: str
+    percent: int
+    spent_usd: str
+    limit_usd: str
+    at: str
+    resets_at: str | None
+
+
+class BudgetEventList(msgspec.Struct):
+    """A page; ``next`` is the ``cursor`` of the following one."""
+
+    items: list[BudgetEvent]
     next: str | None
 
 
@@ -127,13 +157,33 @@ def budget(now: Standing, burn: int | None) -> BudgetAnswer:
         level=record.level,
         owner=record.owner,
         window=window_name(record.window, record.every),
+        timezone=record.zone or None,
+        mode="soft" if record.soft else "hard",
         limit_usd=usd(record.limit),
+        limit_in_force_usd=usd(now.limit),
         spent_usd=usd(now.spent),
         held_usd=usd(now.held),
         left_usd=usd(now.left),
         overrun_usd=usd(now.overrun),
         burn_usd_per_hour=None if burn is None else usd(burn),
         resets_at=_moment(now.resets_at_ns),
+    )
+
+
+def budget_event(number: int, alert: Alert) -> BudgetEvent:
+    """A threshold of a budget that was reached."""
+    owner = alert.budget.rsplit("/", 2)[0]
+    return BudgetEvent(
+        number=number,
+        event="budget_threshold",
+        budget=alert.budget,
+        level=level_of(owner),
+        owner=owner,
+        percent=alert.percent,
+        spent_usd=usd(alert.spent),
+        limit_usd=usd(alert.limit),
+        at=moment(alert.at_us),
+        resets_at=moment(alert.ends_us) if alert.ends_us else None,
     )
 
 

@@ -19,12 +19,14 @@ from fastgate.control.objects_api import ACTOR, AnyRequest, options_at, version_
 from fastgate.control.parameters import bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
+from fastgate.ledger import alerts
 from fastgate.ledger.errors import LedgerError
 from fastgate.ledger.owners import spent_since
 from fastgate.wire.snapshot import BudgetRecord
 
 Level = Literal["provider", "key", "team", "customer"]
 MOST_BUDGETS: Final = 1000
+_MOST_EVENTS: Final = (1 << 63) - 1
 _HOUR_US: Final = 3_600_000_000
 _ONE: Final = [
     "/budgets/{owner:str}/{window:str}/{name:str}",
@@ -123,6 +125,21 @@ async def reset_budget(
     return await _shown(state, record.id)
 
 
+@get("/budgets/events", summary="Thresholds of budgets that were reached, newest first")
+async def list_budget_events(
+    state: State,
+    budget: Annotated[str | None, Parameter(description="its id, such as team:platform/month/default")] = None,
+    owner: Annotated[str | None, Parameter(description="such as team:platform")] = None,
+    cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1, le=_MOST_EVENTS)] = None,
+    limit: Limit = None,
+) -> answers.BudgetEventList:
+    """Each of a budget's `alerts_percent` is reached once per window."""
+    most = bounded(limit, 100, MOST_BUDGETS)
+    found = await state.queries.run(lambda db: alerts.page(db, cursor, most + 1, budget, owner))
+    items = [answers.budget_event(number, alert) for number, alert in found[:most]]
+    return answers.BudgetEventList(items, str(items[-1].number) if len(found) > most else None)
+
+
 async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:
     """nano-USD that each owner spent in the last hour; nothing where the ledger cannot tell."""
     since = round(datetime.now(UTC).timestamp() * 1_000_000) - _HOUR_US
@@ -142,6 +159,7 @@ router: Final = Router(
         options_at(["/budgets"], "GET, OPTIONS, POST"),
         list_budgets,
         create_budget,
+        list_budget_events,
         options_at(_ONE, "DELETE, GET, OPTIONS, PATCH"),
         get_budget,
         change_budget,

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
 from fastgate.config.certificates import date_warning
-from fastgate.config.owners import Key
+from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
 from fastgate.config.upstreams import Target
 from fastgate.control.compile import compile_snapshot
@@ -92,14 +92,18 @@ def _unpriced_names(config: Config, index: PriceIndex, refusing: list[Key]) -> I
 
 
 class _Bound:
-    """Which keys any budget applies to: their own, of their team, or of its customer."""
+    """Which keys any hard budget applies to: their own, of their team, or of its customer."""
 
     def __init__(self, config: Config) -> None:
-        customers = {customer.id for customer in config.customers if customer.budgets}
-        self._teams = {team.id for team in config.teams if team.budgets or team.customer in customers}
+        customers = {customer.id for customer in config.customers if _has_hard(customer)}
+        self._teams = {team.id for team in config.teams if _has_hard(team) or team.customer in customers}
 
     def __contains__(self, key: Key) -> bool:
-        return key.team in self._teams or any(budgets for _, budgets in budgets_of(key))
+        return key.team in self._teams or _has_hard(key)
+
+
+def _has_hard(thing: Customer | Team | Key) -> bool:
+    return any(budget.mode == "hard" for _, budgets in budgets_of(thing) for budget in budgets)
 
 
 def _has_price(index: PriceIndex, config: Config, provider: str, model: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
-from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.budgets.hierarchy import owner_name, records_of
 from fastgate.budgets.limits import limits_of
 from fastgate.config.additions import (
     Additions,
@@ -116,8 +116,7 @@ def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sea
         return Derived((), (), refs, sealer.seal(msgspec.json.encode(known).decode(), _owner(stored)) if known else b"")
     if not isinstance(thing, Customer | Team | Key):
         return Derived((), (), refs)
-    budgets = [record for owner, some in budgets_of(thing) for record in budget_records(owner, some)]
-    return Derived(_records(thing, rows), _listed(budgets), refs, limits=_listed(limits_of(thing)))
+    return Derived(_records(thing, rows), _listed(records_of(thing)), refs, limits=_listed(limits_of(thing)))
 
 
 def _listed(records: Iterable[BudgetRecord | LimitRecord]) -> tuple[tuple[str, str, str, bytes], ...]:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from fastgate.budgets.hierarchy import budget_records, budgets_of, owner_name
+from fastgate.budgets.hierarchy import budget_records, owner_name, records_of
 from fastgate.budgets.limits import limit_records, limits_of, provider_limits
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_files
@@ -78,8 +78,7 @@ class CompiledSnapshot:
             record.id: record
             for things in (self.config.keys, self.config.teams, self.config.customers)
             for thing in things
-            for owner, budgets in budgets_of(thing)
-            for record in budget_records(owner, budgets)
+            for record in records_of(thing)
         }
 
     @cached_property
@@ -165,7 +164,7 @@ def key_record(key: Key) -> bytes:
                 each.provider: budget_records(owner_name("provider", key.id, each.provider), each.budgets)
                 for each in providers
             },
-            budgets=budget_records(owner, key.budgets),
+            budgets=budget_records(owner, key.budgets, key.increases),
             tags=key.tags,
             unpriced=_UNPRICED[key.unpriced] if not isinstance(key.unpriced, Ceiling) else Unpriced.CEILING,
             ceiling=ceiling_of(key),

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import chain
 from typing import Final
 
 from fastgate._core.arena import Arena, ArenaFull
@@ -14,6 +15,7 @@ from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import levels_of
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.limits import Gauge, caps_output, gauges_of, in_order
+from fastgate.gateway.notices import Notices
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, resolve
@@ -62,6 +64,7 @@ class Leg:
     """Of a request that is not billed: it counts as a request, and begins no budget's window."""
     gauges: tuple[Gauge, ...]
     """The limits that every answer tells of; empty: there are none."""
+    notices: Notices | None
     draft: Draft
     tags: dict[str, str]
     """The key's own."""
@@ -172,6 +175,7 @@ class Grant:
             raise Failure.not_counted()
         limits, for_free = in_order(self._limits_at(name, model))
         bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *budgets)
+        levels = levels_of(state.arena, bound_by)
         route = f"models.{model}" if model in state.head.models else "direct"
         return Leg(
             upstream=upstream,
@@ -183,7 +187,7 @@ class Grant:
                 state.prices,
                 price,
                 self._rate(model, name, target, price),
-                capped=bool(budgets) or caps_output(limits),
+                capped=not all(budget.soft for budget in budgets) or caps_output(limits),
                 strict=any(budget.strict for budget in budgets),
                 default_cap=state.head.output_cap,
                 max_output=priced.max_output,
@@ -191,9 +195,10 @@ class Grant:
                 geo=upstream.record.geo,
             ),
             bound_by=bound_by,
-            levels=levels_of(state.arena, bound_by),
+            levels=levels,
             free_levels=levels_of(state.arena, limits[:for_free]),
             gauges=gauges_of(limits),
+            notices=Notices.of(levels, bound_by),
             draft=Draft(
                 key=record.id,
                 team=record.team,
@@ -246,8 +251,9 @@ class Grant:
         return tuple(limit for limit in limits if matches(limit.models, model))
 
     def _is_bound(self) -> bool:
-        """Whether any budget applies to the key, at whatever provider."""
-        return bool(self.budgets) or any((self.record.providers or {}).values())
+        """Whether any hard budget applies to the key, at whatever provider."""
+        at_providers = chain.from_iterable((self.record.providers or {}).values())
+        return not all(budget.soft for budget in chain(self.budgets, at_providers))
 
 
 class State:

@@ -193,7 +193,7 @@ def refused(call: Call, leg: Leg, level: int, amount: int, now_ns: int) -> Failu
     return Failure.budget(
         level=budget.level,
         budget=budget.id,
-        limit=budget.limit,
+        limit=leg.levels.standing(level, call.now_ns)[0],
         spent=spent,
         held=held,
         need=amount,
@@ -435,4 +435,7 @@ def headers_of(call: Call, leg: Leg, headers: list[tuple[str, str]], cost: int |
     left = leg.levels.left(call.now_ns)
     if leg.gauges:
         headers = beside(headers, limit_headers(call.dialect, leg.levels, leg.gauges))
-    return [*headers, *leg.headers, *own_headers(call.request_id, call.overhead_us(), left, cost)]
+    found = [*headers, *leg.headers, *own_headers(call.request_id, call.overhead_us(), left, cost)]
+    if leg.notices is not None:
+        found += leg.notices.headers(call.now_ns)
+    return found
