@@ -145,6 +145,7 @@ class Served:
         path = folder / "fastgate.yaml"
         path.write_text(CONFIGURATION)
         arena = Arena(str(folder / "arena.bin"), True)
+        arena.set_counted()
         sealer = Sealer(folder, {})
         Publisher(folder, arena).publish(compile_snapshot(load(path, {}), 1, folder, seal=sealer.seal), list)
         self.loop = uvloop.new_event_loop()

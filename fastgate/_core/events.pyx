@@ -1,40 +1,48 @@
 """Server-sent events: a stream is metered as it passes, in chunks that are split anywhere.
 
-Of each event the scanner takes what its ``EventTable`` asks for: how long the output was, and the last value of some
-fields. It holds at most one unfinished event (``MAX_EVENT`` bytes). What it finds and gives out depends only on the
-bytes, never on where chunks begin and end.
+Of each event the scanner takes what its ``EventTable`` asks for: how long the output was, how many tokens are reported of it,
+which parts of the answer are open, and the last value of some fields. It holds at most one unfinished event (``MAX_EVENT``
+bytes). What it finds and gives out depends only on the bytes, never on where chunks begin and end.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy
 
 from fastgate._core.paths cimport Paths
-from fastgate._core.walk cimport KIND_ABSENT, KIND_ARRAY, KIND_NULL, KIND_OBJECT, MAX_RULES, Hit, Report, walk
+from fastgate._core.walk cimport (
+    KIND_ABSENT, KIND_ARRAY, KIND_NULL, KIND_NUMBER, KIND_OBJECT, MAX_RULES, Hit, Report, walk,
+)
 
 cdef extern from "bytescan.h":
     const uint8_t *fg_line_run(const uint8_t *p, const uint8_t *end) noexcept nogil
 
-OUTPUT = 0
-DONE = 1
-ERROR = 2
-FIRST_CAPTURE = 3
-MAX_EVENT = 1 << 20
-
 cdef enum:
     _OUTPUT = 0
     _DONE = 1
-    _MAX_EVENT = 1 << 20
     _ERROR = 2
+    _TOKENS = 3
+    _PART = 4
+    _OPENS = 5
+    _CLOSES = 6
+    _FIRST_CAPTURE = 7
+    _MAX_EVENT = 1 << 20
+    _PARTS = 64             # of an answer that are told apart
+    _DIGITS = 18
+
+OUTPUT, DONE, ERROR, TOKENS, PART, OPENS, CLOSES = _OUTPUT, _DONE, _ERROR, _TOKENS, _PART, _OPENS, _CLOSES
+FIRST_CAPTURE = _FIRST_CAPTURE
+MAX_EVENT = _MAX_EVENT
 
 
 cdef class EventTable:
     """What a dialect wants to know of its events.
 
     ``rules`` are ``(path, action)``, with paths as in ``body.Fields``. ``OUTPUT`` adds up the UTF-8 bytes of strings,
-    ``DONE`` says that the stream is complete, ``ERROR`` that it failed; these two and every other number below 32 keep
-    the last value that is not null. ``strip`` names a member of the event that is taken out when asked for; an event
+    ``DONE`` says that the stream is complete, ``ERROR`` that it failed. ``TOKENS`` is a count of all output so far, ``PART`` the
+    number of the part that an event is about, which ``OPENS`` and ``CLOSES`` begin and end. ``DONE``, ``ERROR`` and every number
+    from ``FIRST_CAPTURE`` to 31 keep the last value that is not null. ``strip`` names a member of the event that is taken out when asked for; an event
     where it is an object, beside an empty array as the member ``only``, is taken out as a whole.
     """
 
@@ -57,13 +65,28 @@ cdef class EventTable:
         self.paths = Paths(paths, False)
 
 
+cdef int64_t _count(const uint8_t *text, const Hit *hit) noexcept nogil:
+    """A number that is a count; -1 for another one."""
+    cdef int64_t value = 0
+    cdef Py_ssize_t i
+    if hit.kind != KIND_NUMBER or hit.end - hit.start > _DIGITS:
+        return -1
+    for i in range(hit.start, hit.end):
+        if not c'0' <= text[i] <= c'9':
+            return -1
+        value = value * 10 + (text[i] - c'0')
+    return value
+
+
 cdef class EventScanner:
     """Meters one stream; see the attributes in the ``.pyi``."""
 
-    def __cinit__(self, EventTable table not None, bint strip_usage=False):
+    def __cinit__(self, EventTable table not None, bint strip_usage=False, bint whole=False):
         self.table = table
         self._strip = strip_usage and table.strips
+        self._whole = whole or self._strip
         self._line_start = True
+        self._due_bytes = self._due_tokens = INT64_MAX
 
     def __dealloc__(self):
         cdef int i
@@ -79,7 +102,12 @@ cdef class EventScanner:
         self._consume(data, data + PyBytes_GET_SIZE(chunk))
         if self._no_memory:
             raise MemoryError
-        return self._taken(chunk) if self._strip else chunk
+        return self._taken(chunk) if self._whole else chunk
+
+    def watch(self, int64_t output_bytes, int64_t tokens):
+        """``due`` from the event on with which there are so many bytes of output, or so many tokens reported of it."""
+        self._due_bytes, self._due_tokens = output_bytes, tokens
+        self._look()
 
     def finish(self):
         """Ends the stream: an event without its blank line counts too. Returns what is left to pass on."""
@@ -89,7 +117,7 @@ cdef class EventScanner:
             self._process(self._pending.data, size, False)
         if self._no_memory:
             raise MemoryError
-        return self._taken(b"") if self._strip else b""
+        return self._taken(b"") if self._whole else b""
 
     @property
     def captures(self):
@@ -127,7 +155,7 @@ cdef class EventScanner:
                     p += 1
                     if self._pending.size == 0 and p == event + 1 and self._line_start and not self._skipping:
                         # The rest of the blank line: it shares the fate of the event that this line ended.
-                        if self._strip and not self._dropped:
+                        if self._whole and not self._dropped:
                             self._give(event, 1, True)
                         event = p
                     continue
@@ -151,7 +179,7 @@ cdef class EventScanner:
             self.overflow = True
             self._skipping = False
             self._pending.size = 0
-            if self._strip:
+            if self._whole:
                 self._give(self._pending.data, size, False)
                 self._give(start, end - start, True)
         elif size:
@@ -171,7 +199,7 @@ cdef class EventScanner:
         self.overflow = True
         self._skipping = True
         self._pending.size = 0
-        if self._strip:
+        if self._whole:
             self._give(self._pending.data, size, False)
             self._give(start, end - start, True)
 
@@ -195,7 +223,7 @@ cdef class EventScanner:
                     else:
                         self._give_stripped(raw, size, text, length, in_chunk)
                     return
-        if self._strip:
+        if self._whole:
             self._give(raw, size, in_chunk)
 
     cdef const uint8_t *_data_of(self, const uint8_t *raw, Py_ssize_t size, Py_ssize_t *length) noexcept nogil:
@@ -231,6 +259,8 @@ cdef class EventScanner:
     cdef void _apply(self, const uint8_t *text) noexcept nogil:
         """Takes over what the walk noted, now that the event's JSON is known to be whole."""
         cdef int i, action
+        cdef int64_t part = -1
+        cdef bint opens = False, closes = False
         cdef Hit *hit
         for i in range(self.table.size):
             hit = &self._hits[i]
@@ -240,12 +270,29 @@ cdef class EventScanner:
             if action == _OUTPUT:
                 self.output_bytes += hit.total
                 continue
+            if action < _FIRST_CAPTURE and action > _ERROR:
+                if action == _TOKENS:
+                    self.reported = max(self.reported, _count(text, hit))
+                elif action == _PART:
+                    part = _count(text, hit)
+                elif action == _OPENS:
+                    opens = True
+                else:
+                    closes = True
+                continue
             if action == _DONE:
                 self.done = True
             elif action == _ERROR:
                 self.failed = True
             self._captures[action].size = 0
             self._put(&self._captures[action], text + hit.start, hit.end - hit.start)
+        if 0 <= part < _PARTS:
+            self.opened |= <uint64_t>opens << part
+            self.closed |= <uint64_t>closes << part
+        self._look()
+
+    cdef inline void _look(self) noexcept nogil:
+        self.due = self.output_bytes >= self._due_bytes or self.reported >= self._due_tokens
 
     cdef bint _strips_event(self) noexcept nogil:
         cdef Hit *only = &self._hits[self.table.size + 1]

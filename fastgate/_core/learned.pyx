@@ -1,11 +1,11 @@
-"""What the traffic teaches of a model: the most tokens per byte of request body, and the most reasoning, ever seen.
+"""What the traffic teaches of a model: the most tokens per byte of a request's body, and of an answer's output; the most reasoning.
 
-Kept in a cell of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen the bound is
+Kept in cells of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen a bound is
 one token per byte, which no byte-level tokenizer exceeds; it never falls below half of that, so that whoever teaches it cheap
 text and then sends dense text cannot spend more than about twice what was held.
 """
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int64_t, uint32_t
 
 from fastgate._core.arena cimport Arena, cell_at
 from fastgate._core.layout cimport Cell, fg_add, fg_cas_signed, fg_load_signed
@@ -16,10 +16,37 @@ cdef enum:
     SAFETY_PERCENT = 150
     LEAST = SCALE / 2       # half a token per byte, however cheap the traffic was so far: what comes next may be dense
     CONSTANT = 64           # tokens: what a chat template adds to the shortest of messages
+    TELLING = 256           # bytes: of a shorter output its framing says more than its text
+
+
+cdef void _raise_to(int64_t *at, int64_t value) noexcept nogil:
+    cdef int64_t highest = fg_load_signed(at)
+    while value > highest and not fg_cas_signed(at, highest, value):
+        highest = fg_load_signed(at)
+
+
+cdef void _see(Cell *cell, int64_t tokens, int64_t size) noexcept nogil:
+    _raise_to(&cell.used.amount, (tokens * SCALE + size - 1) // size)
+
+
+cdef void _count(Cell *cell) noexcept nogil:
+    if fg_load_signed(&cell.spent.amount) < ENOUGH:
+        fg_add(&cell.spent.amount, 1)
+
+
+cdef bint _is_learned(Cell *cell) noexcept nogil:
+    return fg_load_signed(&cell.spent.amount) >= ENOUGH
+
+
+cdef int64_t _rate(Cell *cell) noexcept nogil:
+    """Tokens per byte to go by, in 1/SCALE, at most one."""
+    if not _is_learned(cell):
+        return SCALE
+    return min(max(fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100, LEAST), SCALE)
 
 
 cdef class TokenRate:
-    """``TokenRate(arena, model)``: shared by all workers, by the name "provider/model"."""
+    """``TokenRate(arena, model)``: of requests' bodies, shared by all workers, by the name "provider/model"."""
 
     cdef Arena arena
     cdef uint32_t cell
@@ -28,36 +55,67 @@ cdef class TokenRate:
         self.arena = arena
         self.cell = arena.cell(f"learned/{model}")
 
-    cpdef void observe(self, int64_t tokens, int64_t size, int64_t reasoning=0):
-        """A body of ``size`` bytes was billed ``tokens`` of input, and its answer ``reasoning`` that it need not show."""
+    cpdef void observe(self, int64_t tokens, int64_t size):
+        """A body of ``size`` bytes was billed ``tokens`` of input."""
         cdef Cell *cell = cell_at(self.arena, self.cell)
-        cdef int64_t most = fg_load_signed(&cell.overrun)
-        while reasoning > most and not fg_cas_signed(&cell.overrun, most, reasoning):
-            most = fg_load_signed(&cell.overrun)
-        if size <= 0 or tokens <= 0:
-            return
-        cdef int64_t rate = (tokens * SCALE + size - 1) // size
-        cdef int64_t highest = fg_load_signed(&cell.used.amount)
-        while rate > highest and not fg_cas_signed(&cell.used.amount, highest, rate):
-            highest = fg_load_signed(&cell.used.amount)
-        if fg_load_signed(&cell.spent.amount) < ENOUGH:
-            fg_add(&cell.spent.amount, 1)
+        if size > 0 and tokens > 0:
+            _see(cell, tokens, size)
+            _count(cell)
 
     @property
     def learned(self) -> bool:
         """Whether enough was seen to go by it."""
-        return fg_load_signed(&cell_at(self.arena, self.cell).spent.amount) >= ENOUGH
+        return _is_learned(cell_at(self.arena, self.cell))
+
+    cpdef int64_t bound(self, int64_t size):
+        """The input tokens to hold for a body of ``size`` bytes."""
+        cdef int64_t rate = _rate(cell_at(self.arena, self.cell))
+        cdef int64_t learned = rate * size // SCALE + 1
+        return (learned if learned < size else size) + CONSTANT
+
+
+cdef class OutputRate:
+    """``OutputRate(arena, name)``: of answers; ``name`` says of which model, asked for what kind of answer."""
+
+    cdef Arena arena
+    cdef uint32_t cell
+
+    def __cinit__(self, Arena arena, str name):
+        self.arena = arena
+        self.cell = arena.cell(f"learned/{name}")
+
+    cpdef void observe(self, int64_t tokens, int64_t size, int64_t reasoning):
+        """An answer was billed ``tokens`` for ``size`` bytes of output (0: not measured), and ``reasoning`` beside them."""
+        cdef Cell *cell = cell_at(self.arena, self.cell)
+        _raise_to(&cell.overrun, reasoning)
+        if size >= TELLING:
+            _see(cell, tokens, size)
+        _count(cell)
+
+    @property
+    def learned(self) -> bool:
+        """Whether enough was seen to go by it."""
+        return _is_learned(cell_at(self.arena, self.cell))
 
     @property
     def most_reasoning(self) -> int:
         """The most reasoning tokens that one answer was ever billed."""
         return fg_load_signed(&cell_at(self.arena, self.cell).overrun)
 
+    @property
+    def likely_reasoning(self) -> int:
+        """Tokens of reasoning to expect of an answer at most: what was seen, and half of it."""
+        return fg_load_signed(&cell_at(self.arena, self.cell).overrun) * SAFETY_PERCENT // 100
+
     cpdef int64_t bound(self, int64_t size):
-        """The input tokens to hold for a body of ``size`` bytes."""
-        cdef Cell *cell = cell_at(self.arena, self.cell)
-        cdef int64_t learned
-        if fg_load_signed(&cell.spent.amount) < ENOUGH:
-            return size + CONSTANT
-        learned = max(fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100, LEAST) * size // SCALE + 1
-        return (learned if learned < size else size) + CONSTANT
+        """The tokens that ``size`` bytes of output may have been made of."""
+        return _rate(cell_at(self.arena, self.cell)) * size // SCALE
+
+    cpdef int64_t reach(self, int64_t tokens):
+        """The fewest bytes of output whose bound is above ``tokens``."""
+        cdef int64_t rate = _rate(cell_at(self.arena, self.cell))
+        if tokens < 0:
+            return 0
+        if tokens >= INT64_MAX // SCALE - 1:
+            return INT64_MAX
+        return ((tokens + 1) * SCALE + rate - 1) // rate

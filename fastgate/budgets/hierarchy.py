@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from fastgate.config.owners import Budget, Customer, Increase, Key, Team
-from fastgate.wire.snapshot import BudgetRecord, Window
+from fastgate.wire.snapshot import BudgetRecord, OnLimit, Window
 
 LEVELS: Final = ("provider", "key", "team", "customer")
 """Narrowest first."""
@@ -57,6 +57,8 @@ def budget_record(owner: str, budget: Budget, increases: Iterable[Increase] = ()
         rollover=budget.rollover,
         alerts=tuple(sorted(set(budget.alerts_percent))),
         increases=tuple((increase.until, increase.add_usd) for increase in increases),
+        on_limit=OnLimit[budget.on_limit.upper()],
+        downgrade_to=tuple((target.provider, target.model) for target in budget.downgrade_to),
     )
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from fastgate._core.learned import TokenRate
+from fastgate._core.learned import OutputRate, TokenRate
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.usage import Tier
@@ -47,6 +47,10 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     price: int
     """Index into the price table; -1: nothing prices the model and the key allows that."""
     rate: TokenRate
+    answers: OutputRate
+    """Of requests that do not ask for reasoning."""
+    thoughts: OutputRate
+    """Of those that do."""
     capped: bool
     """A hard budget applies, so no request must go without a cap."""
     strict: bool
@@ -57,6 +61,12 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     """The model's own, in tokens; None: unknown."""
     context_window: int | None = None
     geo: int = 0
+    instalments: bool = False
+    """Streams are held for by slices: something limits them, and the bound need not be absolute."""
+
+    def output_rate(self, request: ChatRequest) -> OutputRate:
+        """What the traffic has taught of answers to such requests."""
+        return self.thoughts if request.reasons else self.answers
 
     def bound(self, request: ChatRequest, size: int, *, free: bool = False) -> Bound:
         """Bounds for a body of ``size`` bytes; ``free``: it is not billed, so it needs no cap.
@@ -80,8 +90,8 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
             cap = min(cap, MOST_TOKENS if most is None or self.strict else min(most, MOST_TOKENS))
         return Bound(tokens, cap * min(request.n, MOST_CHOICES) + request.prediction_bytes, added)
 
-    def amount(self, bound: Bound, request: ChatRequest, tier: int, now_ns: int) -> int:
-        """nano-USD to hold for ``tier``, the one asked for; 0 where nothing prices the model."""
+    def amount(self, bound: Bound, output_tokens: int, request: ChatRequest, tier: int, now_ns: int) -> int:
+        """nano-USD to hold for ``tier``, the one asked for, and so much output; 0 where nothing prices the model."""
         if self.price < 0:
             return 0
         strict = self.strict
@@ -92,7 +102,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         return self.prices.bound(
             self.price,
             bound.input_tokens,
-            bound.output_tokens,
+            output_tokens,
             now_ns,
             tier=tier,
             geo=_ANY_GEO if strict or request.geo else self.geo,

@@ -4,11 +4,12 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
-from fastgate.config.marks import PLANNED, planned_values
+from fastgate.config.marks import PLANNED
 from fastgate.config.scalars import (
     Id,
     Instant,
     Line,
+    ModelName,
     ModelPattern,
     Name,
     Network,
@@ -20,7 +21,7 @@ from fastgate.config.scalars import (
     Usd,
 )
 from fastgate.config.settings import Section
-from fastgate.config.upstreams import Target, Weight
+from fastgate.config.upstreams import Weight
 
 Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
@@ -42,6 +43,13 @@ def period_of(window: str | Every) -> tuple[str, int]:
     return (window.unit, window.every) if isinstance(window, Every) else (window, 1)
 
 
+class Downgrade(Section, frozen=True, kw_only=True):
+    """Where requests go that a budget has no room for."""
+
+    provider: Name
+    model: ModelName
+
+
 class Budget(Section, frozen=True, kw_only=True):
     """A limit on money in each window. ``calendar`` without a ``timezone`` is that of UTC."""
 
@@ -52,8 +60,8 @@ class Budget(Section, frozen=True, kw_only=True):
     timezone: Line | None = None
     mode: Literal["hard", "soft"] = "hard"
     bound: Literal["learned", "strict"] = "learned"
-    on_limit: Annotated[Literal["reject", "clamp", "downgrade"], planned_values("clamp", "downgrade")] = "reject"
-    downgrade_to: Annotated[tuple[Target, ...], PLANNED] = ()
+    on_limit: Literal["reject", "clamp", "downgrade"] = "reject"
+    downgrade_to: tuple[Downgrade, ...] = ()
     alerts_percent: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = ()
     rollover: bool = False
 

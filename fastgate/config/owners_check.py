@@ -56,13 +56,13 @@ def owner_findings(config: Config, known: Known) -> Iterator[Finding]:
 
 def customer_findings(path: Path, customer: Customer, known: Known) -> Iterator[Finding]:
     """Of one customer at ``path``."""
-    yield from _budgets(path, customer.budgets)
+    yield from _budgets(path, customer.budgets, known)
     yield from _limits(path, customer.limits, known)
 
 
 def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
     """Of one team at ``path``."""
-    yield from _budgets(path, team.budgets)
+    yield from _budgets(path, team.budgets, known)
     yield from _limits(path, team.limits, known)
     if team.customer is not None and team.customer not in known.customers:
         yield _absent((*path, "customer"), "customer", team.customer, known.customers)
@@ -70,7 +70,7 @@ def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
 
 def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     """Of one key at ``path``, but for its secret."""
-    yield from _budgets(path, key.budgets)
+    yield from _budgets(path, key.budgets, known)
     yield from _limits(path, key.limits, known)
     yield from increase_findings(path, key)
     if key.team is not None and key.team not in known.teams:
@@ -98,7 +98,7 @@ def _ids(section: str, owners: Sequence[Customer | Team | Key]) -> Iterator[Find
         seen.add(owner.id)
 
 
-def _budgets(path: Path, budgets: tuple[Budget, ...]) -> Iterator[Finding]:
+def _budgets(path: Path, budgets: tuple[Budget, ...], known: Known) -> Iterator[Finding]:
     """A budget is known by window and name: two with both alike would be one counter with two limits."""
     if len(budgets) > MOST_BUDGETS:
         yield Finding((*path, "budgets"), f"more than {MOST_BUDGETS} budgets", "a request is held against all of them")
@@ -109,6 +109,20 @@ def _budgets(path: Path, budgets: tuple[Budget, ...]) -> Iterator[Finding]:
             yield Finding((*path, "budgets", index), f"a second budget {budget.name} with this window", hint)
         seen.add((budget.period, budget.name))
         yield from window_findings((*path, "budgets", index), budget)
+        yield from _downgrade((*path, "budgets", index), budget, known)
+
+
+def _downgrade(path: Path, budget: Budget, known: Known) -> Iterator[Finding]:
+    """Targets and the wish for them come together."""
+    if budget.on_limit == "downgrade" and not budget.downgrade_to:
+        yield Finding(
+            (*path, "on_limit"), "downgrade needs to know where to", "write downgrade_to: [{provider, model}]"
+        )
+    if budget.on_limit != "downgrade" and budget.downgrade_to:
+        yield Finding((*path, "downgrade_to"), "has no effect", "write on_limit: downgrade, or leave it out")
+    for index, target in enumerate(budget.downgrade_to):
+        if target.provider not in known.providers:
+            yield _absent((*path, "downgrade_to", index, "provider"), "provider", target.provider, known.providers)
 
 
 def _limits(path: Path, limits: tuple[Limit, ...], known: Known) -> Iterator[Finding]:
@@ -173,7 +187,7 @@ def _key_providers(path: Path, key: Key, known: Known) -> Iterator[Finding]:
         elif each.provider not in known.providers:
             yield _absent((*at, "provider"), "provider", each.provider, known.providers)
         seen.add(each.provider)
-        yield from _budgets(at, each.budgets)
+        yield from _budgets(at, each.budgets, known)
         yield from _limits(at, each.limits, known)
 
 

@@ -6,7 +6,19 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from fastgate._core.body import Fields, Scan, insert_members
-from fastgate._core.events import DONE, ERROR, FIRST_CAPTURE, OUTPUT, EventScanner, EventTable
+from fastgate._core.events import (
+    CLOSES,
+    DONE,
+    ERROR,
+    FIRST_CAPTURE,
+    OPENS,
+    OUTPUT,
+    PART,
+    TOKENS,
+    EventScanner,
+    EventTable,
+)
+from fastgate._core.price import Usage
 from fastgate.dialects import anthropic_usage, base
 from fastgate.dialects.base import (
     Charge,
@@ -28,6 +40,8 @@ _REQUEST: Final = (
     "max_tokens",
     "thinking.budget_tokens",
     'thinking.type="enabled"',
+    "thinking.type",
+    'thinking.type="disabled"',
     "service_tier",
     "speed",
     "inference_geo",
@@ -61,6 +75,8 @@ _REQUEST: Final = (
     MAX_TOKENS,
     BUDGET_TOKENS,
     THINKING_ENABLED,
+    THINKING,
+    THINKING_DISABLED,
     SERVICE_TIER,
     SPEED,
     INFERENCE_GEO,
@@ -119,6 +135,7 @@ _USAGE: Final = (
 USAGE: Final = FIRST_CAPTURE
 NAMED_MODEL, FINISH, FINISH_CATEGORY, BLOCK, DECLINED, FINAL = range(USAGE + len(_USAGE), USAGE + len(_USAGE) + 6)
 
+_encode: Final = msgspec.json.encode
 _INVALID: Final = "invalid_request_error"
 _DENIED: Final = "permission_error"
 _SHAPES: Final = {
@@ -161,6 +178,10 @@ class Anthropic(Dialect):
             *((f"message.usage.{name}", USAGE + i) for i, name in enumerate(_USAGE)),
             *((f"usage.{name}", USAGE + i) for i, name in enumerate(_USAGE)),
             ("usage.output_tokens", FINAL),
+            ("usage.output_tokens", TOKENS),
+            ("index", PART),
+            ("content_block.type", OPENS),
+            ('type="content_block_stop"', CLOSES),
             ("message.model", NAMED_MODEL),
             ("delta.stop_reason", FINISH),
             ("delta.stop_details.category", FINISH_CATEGORY),
@@ -191,6 +212,7 @@ class Anthropic(Dialect):
             output_cap=cap,
             cap_field=None if cap is None else "max_tokens",
             thinking_budget=budget if found.count(THINKING_ENABLED) else None,
+            reasons=found.count(THINKING) > found.count(THINKING_DISABLED),
             service_tier=found.text(SERVICE_TIER),
             fast=found.text(SPEED) == "fast",
             geo=found.text(INFERENCE_GEO),
@@ -297,6 +319,21 @@ class Anthropic(Dialect):
     def is_whole(self, scanner: EventScanner) -> bool:
         """It stopped, said why it stops, or what went wrong."""
         return scanner.done or scanner.failed or scanner.overflow or FINISH in scanner.captures
+
+    def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """It has said why it stops."""
+        return FINISH in scanner.captures
+
+    def ending(self, scanner: EventScanner, request: ChatRequest, usage: Usage) -> bytes:
+        """The end of each block that is open, of the message's output, and of the message."""
+        still_open = scanner.opened & ~scanner.closed
+        events: list[dict[str, object]] = [
+            {"type": "content_block_stop", "index": at} for at in range(still_open.bit_length()) if still_open >> at & 1
+        ]
+        delta = {"stop_reason": "max_tokens", "stop_sequence": None}
+        events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": base.output_tokens(usage)}})
+        events.append({"type": "message_stop"})
+        return b"".join(b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), _encode(event)) for event in events)
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, thinking and tool calls, whose input is counted as it is written."""

@@ -13,7 +13,7 @@ from fastgate._core.events import EventScanner, EventTable
 from fastgate._core.price import Usage
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
-from fastgate.wire.usage import N_BUCKETS, Tier
+from fastgate.wire.usage import N_BUCKETS, Bucket, Tier
 
 Edit = tuple[int, int, bytes]
 """``(start, end, replacement)`` in a body, for ``fastgate._core.body.splice``."""
@@ -112,6 +112,17 @@ class Dialect(ABC):
         """Whether a stream that ended in order came to its end, as far as can be told."""
 
     @abstractmethod
+    def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """Whether a stream has said why it ends, so that no output follows."""
+
+    @abstractmethod
+    def ending(self, scanner: EventScanner, request: ChatRequest, usage: Usage) -> bytes:
+        """The events that end a stream in order where it is, as if its output cap had been reached there.
+
+        ``scanner`` is the one that has metered it, between two events; ``usage`` is what it used so far.
+        """
+
+    @abstractmethod
     def output_bytes_of_answer(self, found: Scan) -> int:
         """UTF-8 bytes of a whole answer's output, for an estimate where usage is missing."""
 
@@ -170,6 +181,7 @@ class Dialect(ABC):
 
 
 NULL: Final = 1
+TRUE: Final = 3
 STRING: Final = 5
 OBJECT: Final = 7
 
@@ -196,6 +208,11 @@ def total(charges: list[Charge] | None) -> Usage | None:
     for bucket in range(N_BUCKETS):
         result[bucket] = sum(charge.usage[bucket] for charge in charges)
     return result
+
+
+def output_tokens(usage: Usage) -> int:
+    """Tokens of output of all kinds."""
+    return usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
 
 
 def decoded(raw: bytes | None) -> Any:

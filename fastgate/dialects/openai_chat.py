@@ -6,10 +6,11 @@ from typing import ClassVar, Final
 import msgspec
 
 from fastgate._core.body import Fields, Scan, insert_members
-from fastgate._core.events import ERROR, FIRST_CAPTURE, OUTPUT, EventScanner, EventTable
+from fastgate._core.events import CLOSES, ERROR, FIRST_CAPTURE, OUTPUT, PART, TOKENS, EventScanner, EventTable
+from fastgate._core.price import Usage
 from fastgate.dialects import base
 from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, decoded, not_negative, optional_text
-from fastgate.dialects.openai_usage import chat_usage
+from fastgate.dialects.openai_usage import chat_usage, stated_usage
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 
@@ -38,6 +39,9 @@ _REQUEST: Final = (
     "messages.*.audio.id",
     "plugins",
     "search_parameters",
+    "reasoning_effort",
+    "reasoning",
+    "enable_thinking",
 )
 (
     MODEL,
@@ -64,6 +68,9 @@ _REQUEST: Final = (
     EARLIER_AUDIO,
     PLUGINS,
     SEARCH_PARAMETERS,
+    REASONING_EFFORT,
+    REASONING,
+    ENABLE_THINKING,
 ) = range(len(_REQUEST))
 
 _FURTHER: Final = sum(1 << field for field in range(N, len(_REQUEST)))
@@ -86,7 +93,7 @@ _OUTPUT: Final = (
 _ANSWER: Final = ("usage", "service_tier", "model", *(f"choices.*.message.{name}" for name in _OUTPUT))
 ANSWER_USAGE, ANSWER_TIER, ANSWER_MODEL = range(3)
 
-USAGE, TIER, NAMED_MODEL, FINISH = range(FIRST_CAPTURE, FIRST_CAPTURE + 4)
+USAGE, TIER, NAMED_MODEL, FINISH, ID, CREATED = range(FIRST_CAPTURE, FIRST_CAPTURE + 6)
 
 RULES: Final = [
     ("usage", USAGE),
@@ -94,10 +101,18 @@ RULES: Final = [
     ("service_tier", TIER),
     ("model", NAMED_MODEL),
     ("choices.*.finish_reason", FINISH),
+    ("choices.*.finish_reason", CLOSES),
+    ("choices.*.index", PART),
+    ("usage.completion_tokens", TOKENS),
+    ("id", ID),
+    ("created", CREATED),
     ("error", ERROR),
     *((f"choices.*.delta.{name}", OUTPUT) for name in _OUTPUT),
 ]
 """What is taken from a stream's events."""
+
+_MOST_CHOICES: Final = 128
+"""The most that providers answer at once."""
 
 _SERVER: Final = "server_error"
 _INVALID: Final = "invalid_request_error"
@@ -171,10 +186,16 @@ class OpenAIChat(Dialect):
             images=found.count(IMAGE_URL),
             image_bytes=image_bytes,
             prediction_bytes=found.total(PREDICTION_TEXT) + found.total(PREDICTION_PARTS),
+            reasons=self._reasons(found),
             user=optional_text(found, USER) or optional_text(found, SAFETY_IDENTIFIER),
             session=optional_text(found, PROMPT_CACHE_KEY),
             metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
         )
+
+    def _reasons(self, found: Scan) -> bool:
+        effort = optional_text(found, REASONING_EFFORT)
+        asked = found.kind(REASONING) == base.OBJECT or found.kind(ENABLE_THINKING) == base.TRUE
+        return asked or effort not in {None, "none"}
 
     def _cap(self, found: Scan) -> tuple[int | None, str | None]:
         """The larger of the two members that bound the output: which one a server obeys is not known."""
@@ -254,6 +275,28 @@ class OpenAIChat(Dialect):
         """It said ``[DONE]``, why it finished, what it used, or what went wrong: servers leave some of these out."""
         seen = scanner.captures
         return scanner.done or scanner.failed or scanner.overflow or FINISH in seen or USAGE in seen
+
+    def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """Every choice has said why it ends."""
+        return scanner.done or scanner.closed.bit_count() >= request.n
+
+    def ending(self, scanner: EventScanner, request: ChatRequest, usage: Usage) -> bytes:
+        """A chunk that ends each choice that is open, the usage where the client asked for it, ``[DONE]``."""
+        seen = scanner.captures
+        frame = {
+            "id": decoded(seen.get(ID)) or "",
+            "object": "chat.completion.chunk",
+            "created": decoded(seen.get(CREATED)) or 0,
+            "model": decoded(seen.get(NAMED_MODEL)) or request.model,
+        }
+        chunks: list[dict[str, object]] = [
+            {**frame, "choices": [{"index": at, "delta": {}, "logprobs": None, "finish_reason": "length"}]}
+            for at in range(min(request.n, _MOST_CHOICES))
+            if not scanner.closed >> at & 1
+        ]
+        if request.include_usage:
+            chunks.append({**frame, "choices": [], "usage": stated_usage(usage)})
+        return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, refusals, reasoning and tool calls of all choices."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fastgate._core.price import Usage
-from fastgate.dialects.base import count, mapping, part, served_tier
+from fastgate.dialects.base import count, mapping, output_tokens, part, served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -97,6 +97,12 @@ def _divided(source: Mapping[str, Any], names: Names, prompt: int, output: int, 
         cache_read_image=cached_images,
         request=1,
     )
+
+
+def stated_usage(usage: Usage) -> dict[str, int]:
+    """The totals of a ``usage`` object that says so."""
+    prompt, completion = usage.prompt_total(), output_tokens(usage)
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
 def _cached(source: Mapping[str, Any], details: Mapping[str, Any], prompt: int) -> tuple[int, int]:

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
+from fastgate._core.learned import OutputRate
 from fastgate.budgets.holds import NOTHING, Bound
+from fastgate.budgets.instalments import Instalments
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.grants import Grant, Leg, State
@@ -51,7 +53,19 @@ class Call:
     path: str = ""
     free: bool = False
     bound: Bound = NOTHING
+    outputs: OutputRate | None = None
+    """What the traffic has taught of answers to such a request."""
+    instalments: Instalments | None = None
+    """How its hold follows its output; None: all that it may cost is held at once."""
+    held_tokens: int = 0
+    """Of output, that are held for before it is sent."""
+    amount: int = 0
+    """nano-USD that are held before it is sent."""
+    passed_ns: int = 0
+    """When it was held for: in the windows of that moment."""
     tier: Tier = Tier.STANDARD
+    notes: tuple[tuple[str, str], ...] = ()
+    """Headers of its answer that say what was made of the request."""
     within_ns: int = 0
     refused_by: str = ""
     logged: bool = False
@@ -68,7 +82,9 @@ class Call:
         now_ns = time_ns()
         headers = dict(scope.headers.items())
         state, number = worker.state(), worker.next_id(now_ns)
-        return cls(worker, dialect, scope, protocol, state, headers, scope.query_string, now_ns, number)
+        call = cls(worker, dialect, scope, protocol, state, headers, scope.query_string, now_ns, number)
+        call.passed_ns = now_ns
+        return call
 
     @property
     def request_id(self) -> str:

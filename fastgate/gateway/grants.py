@@ -1,5 +1,7 @@
 """What a virtual key may do, worked out once per key and model and kept until the next snapshot."""
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -8,7 +10,7 @@ from typing import Final
 
 from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.journal import Draft
-from fastgate._core.learned import TokenRate
+from fastgate._core.learned import OutputRate, TokenRate
 from fastgate._core.levels import Levels
 from fastgate._core.price import PriceTable
 from fastgate.budgets.holds import Terms
@@ -18,7 +20,7 @@ from fastgate.gateway.limits import Gauge, caps_output, gauges_of, in_order
 from fastgate.gateway.notices import Notices
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
-from fastgate.routing.targets import Weighted, resolve
+from fastgate.routing.targets import Weighted, by_provider, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
 from fastgate.wire.networks import Networks
 from fastgate.wire.snapshot import (
@@ -26,6 +28,7 @@ from fastgate.wire.snapshot import (
     BudgetRecord,
     KeyRecord,
     LimitRecord,
+    OnLimit,
     OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
@@ -39,6 +42,8 @@ from fastgate.wire.snapshot import (
 _MOST_GRANTS: Final = 8192
 _MOST_ROUTES: Final = 256
 _LONGEST_NAME: Final = 256
+_DOWNGRADE: Final = "downgrade"
+_OWN_LEVELS: Final = frozenset({"provider", "key"})
 _NOBODY: Final = OwnerRecord()
 _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 
@@ -73,6 +78,11 @@ class Leg:
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
 
+    def on_limit(self, level: int) -> int:
+        """An OnLimit: what becomes of a request that ``level`` has no room for."""
+        full = self.bound_by[level]
+        return full.on_limit if isinstance(full, BudgetRecord) else OnLimit.REJECT
+
     def attributed(self, said: Attributes) -> Draft:
         """The draft of a request of which its client says this."""
         return self.draft.attributed(said.user, said.session, said.operation, merged(self.tags, said.tags))
@@ -98,7 +108,7 @@ class Grant:
         self.networks = Networks(record.allowed_ips) if record.allowed_ips else None
         """Where clients of the key may be; None: anywhere."""
         self._state = state
-        self._routes: dict[tuple[str, str], Weighted[Leg]] = {}
+        self._routes: dict[tuple[str, ...], Weighted[Leg]] = {}
 
     def leg(self, dialect: str, model: str) -> Leg:
         """A way to serve ``model`` to a client of ``dialect``. Raises Failure where there is none."""
@@ -108,10 +118,39 @@ class Grant:
                 route = self._route(dialect, model)
             except ArenaFull as full:
                 raise Failure.no_space(full) from full
-            if len(self._routes) >= _MOST_ROUTES:
-                self._routes.clear()
-            self._routes[dialect, model] = route
+            self._keep((dialect, model), route)
         return route.choose()
+
+    def downgrades(self, dialect: str, model: str, budget: BudgetRecord) -> Iterator[Leg]:
+        """The ways that ``budget`` names for requests for ``model`` without room in it, as far as the key has them.
+
+        What a budget of the key's own names is allowed by that; what one of its team or customer names has to be
+        among the key's providers and models.
+        """
+        own = budget.level in _OWN_LEVELS
+        for provider, target in budget.downgrade_to:
+            asked = f"{provider}/{target}"
+            name = (dialect, model, asked, "own" if own else "")
+            route = self._routes.get(name) or self._downgrade(dialect, model, asked, own)
+            if route:  # what stands in the way of another one may pass
+                self._keep(name, route)
+                yield route.choose()
+
+    def _keep(self, name: tuple[str, ...], route: Weighted[Leg]) -> None:
+        if len(self._routes) >= _MOST_ROUTES:
+            self._routes.clear()
+        self._routes[name] = route
+
+    def _downgrade(self, dialect: str, model: str, asked: str, own: bool) -> Weighted[Leg]:
+        """To ``asked``, a "provider/model"; empty where it cannot serve the dialect, or the key may not use it."""
+        head, upstreams = self._state.head, self._state.upstreams
+        legs: list[tuple[Leg, float]] = []
+        for target in by_provider(head, asked):
+            allowed = own or (self.allows_provider(target.provider) and self.allows(asked))
+            if allowed and dialect in upstreams[target.provider].record.bases:
+                with suppress(Failure, ArenaFull):  # nothing prices it for this key, or there is no room for a counter
+                    legs += self._legs(dialect, model, target, _DOWNGRADE)
+        return Weighted(legs)
 
     def allows(self, model: str) -> bool:
         """Whether the key's list of models has this public name."""
@@ -156,15 +195,17 @@ class Grant:
             )
         return route
 
-    def _legs(self, dialect: str, model: str, target: TargetRecord) -> list[tuple[Leg, float]]:
+    def _legs(self, dialect: str, model: str, target: TargetRecord, route: str = "") -> list[tuple[Leg, float]]:
         keys = self._state.upstreams[target.provider].record.keys
         if not keys:
-            return [(self._leg(dialect, model, target, None), target.weight)]
+            return [(self._leg(dialect, model, target, None, route), target.weight)]
         fitting = [key for key in keys if key.weight > 0 and matches(key.models, target.model)]
         total = sum(key.weight for key in fitting)
-        return [(self._leg(dialect, model, target, key), target.weight * key.weight / total) for key in fitting]
+        return [(self._leg(dialect, model, target, key, route), target.weight * key.weight / total) for key in fitting]
 
-    def _leg(self, dialect: str, model: str, target: TargetRecord, key: ProviderKeyRecord | None) -> Leg:
+    def _leg(
+        self, dialect: str, model: str, target: TargetRecord, key: ProviderKeyRecord | None, decided: str = ""
+    ) -> Leg:
         state, record = self._state, self.record
         upstream = state.upstreams[target.provider]
         price = self._price(model, target)
@@ -176,7 +217,9 @@ class Grant:
         limits, for_free = in_order(self._limits_at(name, model))
         bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *budgets)
         levels = levels_of(state.arena, bound_by)
-        route = f"models.{model}" if model in state.head.models else "direct"
+        route = decided or (f"models.{model}" if model in state.head.models else "direct")
+        known = self._known(model, name, target, price)
+        strict = any(budget.strict for budget in budgets)
         return Leg(
             upstream=upstream,
             head=upstream.head(dialect, key),
@@ -186,13 +229,16 @@ class Grant:
             terms=Terms(
                 state.prices,
                 price,
-                self._rate(model, name, target, price),
+                TokenRate(state.arena, known),
+                OutputRate(state.arena, f"{known} answers"),
+                OutputRate(state.arena, f"{known} thoughts"),
                 capped=not all(budget.soft for budget in budgets) or caps_output(limits),
-                strict=any(budget.strict for budget in budgets),
+                strict=strict,
                 default_cap=state.head.output_cap,
                 max_output=priced.max_output,
                 context_window=priced.context_window,
                 geo=upstream.record.geo,
+                instalments=bool(bound_by) and not strict,
             ),
             bound_by=bound_by,
             levels=levels,
@@ -222,11 +268,11 @@ class Grant:
             ),
         )
 
-    def _rate(self, model: str, provider: str, target: TargetRecord, price: int) -> TokenRate:
-        """What the traffic teaches of a model, kept for good: so only for names that do not come from clients."""
+    def _known(self, model: str, provider: str, target: TargetRecord, price: int) -> str:
+        """By what the traffic teaches of a model is kept, for good: so only names that do not come from clients."""
         head = self._state.head
         known = head.prices[price].model if price >= 0 else target.model if model in head.models else "*"
-        return TokenRate(self._state.arena, f"{provider}/{known}"[:128])
+        return f"{provider}/{known}"[:128]
 
     def _price(self, model: str, target: TargetRecord) -> int:
         if target.price != NO_PRICE:

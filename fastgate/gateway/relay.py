@@ -5,8 +5,11 @@ from typing import Any, Final
 
 from granian._granian import RSGIProtocolClosed
 
+from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
+from fastgate._core.upstream_errors import UpstreamError
 from fastgate.gateway.inflate import Feeds
+from fastgate.gateway.metering import GO_ON, SPENT, Purse
 from fastgate.gateway.window import ClientWindow
 
 _LOOK_EVERY: Final = 0.02
@@ -50,11 +53,20 @@ async def deliver(body: bytes, transport: Any, window: ClientWindow, stalled_sec
                 return
 
 
+class _Unpaid:
+    """The gauge of an answer for which everything is held."""
+
+    due: Final = False
+
+
+UNPAID: Final = _Unpaid()
+
+
 class StreamRelay:
     """Hands pieces of an answer from the provider's socket to the client's, through the scanner.
 
     Called straight from the socket's read callback. When the client is gone the pieces are only metered; when it takes
-    nothing the provider is paused.
+    nothing the provider is paused, and so it is while the money for more has to be waited for.
     """
 
     __slots__ = (
@@ -62,14 +74,18 @@ class StreamRelay:
         "_accepting",
         "_disconnect_seconds",
         "_exchange",
+        "_gauge",
         "_loop",
         "_meter",
         "_moved_at",
+        "_nap",
+        "_purse",
         "_send",
         "_stalled_seconds",
         "_timer",
         "_waiting",
         "client_gone",
+        "spent",
         "window",
     )
 
@@ -84,6 +100,8 @@ class StreamRelay:
         stalled_seconds: float,
     ) -> None:
         self.client_gone = False
+        self.spent = False
+        """Whether it was ended because there is no money for more of it."""
         self._exchange = exchange
         self._meter = meter
         self._send: Any = transport.send_bytes
@@ -96,15 +114,26 @@ class StreamRelay:
         self._abandoned = 0
         self._accepting: type | None = None
         self._waiting = 0
+        self._gauge: EventScanner | _Unpaid = UNPAID
+        self._purse: Purse | None = None
+        self._nap: asyncio.TimerHandle | None = None
+
+    def pay(self, purse: Purse, gauge: EventScanner) -> None:
+        """Top up from ``purse`` whenever ``gauge`` says that more is due."""
+        self._purse, self._gauge = purse, gauge
 
     async def run(self) -> None:
-        """Relay to the end of the answer. Raises what ended it early (UpstreamError)."""
+        """Relay to the end of the answer, or of the money. Raises what else ended it early (UpstreamError)."""
         try:
             await self._exchange.stream(self._piece)
             self.send(self._meter.finish())
+        except UpstreamError:
+            if not self.spent:
+                raise
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            for timer in (self._timer, self._nap):
+                if timer is not None:
+                    timer.cancel()
 
     def send(self, piece: bytes) -> None:
         """Hand a piece to the client, if it is still there."""
@@ -132,15 +161,33 @@ class StreamRelay:
             self.client_gone = True
             if self._timer is not None:
                 self._timer.cancel()
-            self._exchange.resume()
             self._timer = self._loop.call_later(self._disconnect_seconds, self._exchange.abort)
+            if self._nap is None:
+                self._exchange.resume()
 
     def _piece(self, piece: bytes) -> None:
         self.send(self._meter.feed(piece))
+        if self._gauge.due:
+            self._top_up()
         if self.client_gone:
             self._abandoned += len(piece)
             if self._abandoned > ABANDONED_BYTES:
                 self._exchange.abort()
+
+    def _top_up(self) -> None:
+        """Hold more, or wait until that can be, or end here. What has come whole is paid for in any case."""
+        assert self._purse is not None
+        seconds = GO_ON if self._exchange.complete else self._purse.top_up()
+        if seconds == SPENT:
+            self.spent = True
+            self._exchange.abort()
+        elif seconds != GO_ON:
+            self._exchange.pause()
+            self._nap = self._loop.call_later(seconds, self._top_up)
+        elif self._nap is not None:
+            self._nap = None
+            if self._timer is None or self.client_gone:
+                self._exchange.resume()
 
     def _pause(self) -> None:
         self._exchange.pause()
@@ -153,7 +200,8 @@ class StreamRelay:
             self._waiting, self._moved_at = waiting, self._loop.time()
         if waiting <= self.window.bound // 2:
             self._timer = None
-            self._exchange.resume()
+            if self._nap is None:
+                self._exchange.resume()
         elif self._loop.time() - self._moved_at > self._stalled_seconds:
             self.window.cut()
             self.leave()

@@ -6,6 +6,7 @@ what happened                                 charged                           
 answered, usage reported                      the usage                              exact
 client gone, upstream read to its usage       the usage                              exact
 answered or cut, usage missing                the bounds of what was seen            estimated
+ended here, as the money was spent            what was held of the output            estimated
 provider's own error, or nothing was sent     nothing                                none
 sent, and no answer came                      the hold                               unsettled
 ============================================  =====================================  ===========
@@ -29,14 +30,17 @@ from fastgate._core.budget import (
 )
 from fastgate._core.price import Usage
 from fastgate._core.upstream_errors import UpstreamError
-from fastgate.dialects.base import Charge, total
+from fastgate.dialects.base import Charge, output_tokens, total
 from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.money import MOST_NANO, nano_of
 from fastgate.wire.usage import Bucket
 
-_REASONING: Final = int(Bucket.REASONING)  # a member of an enumeration is found by a dictionary, each time
+_OUTPUT: Final = int(Bucket.OUTPUT)  # a member of an enumeration is found by a dictionary, each time
+_REASONING: Final = int(Bucket.REASONING)
+UNHEARD: Final = 256
+"""Tokens of output that a provider may write before it hears that nobody listens any more."""
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
@@ -70,6 +74,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         return cls(None, None, SETTLED_UNSETTLED, OUTCOME_CLIENT_GONE)
 
     @classmethod
+    def spent(
+        cls, call: Call, leg: Leg, held: Hold, charges: list[Charge] | None, code: FailureCode
+    ) -> "tuple[Usage, Outcome]":
+        """A stream that was ended here: it has used what was held of its output, with what a provider may yet write."""
+        usage = raised(call, total(charges), held.output_tokens)
+        cost = max(price(call, leg, charges or []), min(price(call, leg, [Charge(None, usage)]), held.amount))
+        return usage, cls(cost, usage, SETTLED_ESTIMATED, OUTCOME_OK, code.value)
+
+    @classmethod
     def of(
         cls,
         call: Call,
@@ -91,10 +104,12 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
         if charges and usage is not None and not usage.estimated and (cut is None or final):
-            leg.terms.rate.observe(usage.prompt_total(), call.body_size, usage[_REASONING])
+            leg.terms.rate.observe(usage.prompt_total(), call.body_size)
+            if call.outputs is not None:
+                call.outputs.observe(usage[_OUTPUT], output_bytes, usage[_REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         least = price(call, leg, charges or [])  # what was reported is owed, whatever was held
-        usage = estimate(call, leg, charges, output_bytes)
+        usage = estimate(call, held, charges, output_bytes)
         cost = max(least, min(price(call, leg, [Charge(None, usage)]), held.amount)) if leg.terms.price >= 0 else 0
         return cls(cost, usage, SETTLED_ESTIMATED, outcome, error)
 
@@ -124,20 +139,23 @@ def _price_of(leg: Leg, model: str | None) -> int:
     return leg.terms.price if index < 0 else index
 
 
-def estimate(call: Call, leg: Leg, charges: list[Charge] | None, output_bytes: int) -> Usage:
+def estimate(call: Call, held: Hold, charges: list[Charge] | None, output_bytes: int) -> Usage:
     """What was reported so far, raised to an upper bound of what was produced but never more than was held.
 
     A token is at least one byte of text; reasoning that is not shown may have been as long as any the model was billed,
     or as the hold allows while little is known of the model.
     """
-    usage = total(charges)
+    produced, outputs = held.output_tokens, call.outputs
+    if outputs is not None and outputs.learned:
+        produced = min(produced, output_bytes + outputs.most_reasoning + UNHEARD)
+    return raised(call, total(charges), produced)
+
+
+def raised(call: Call, usage: Usage | None, produced: int) -> Usage:
+    """What was reported so far, if anything was, with so much output at least."""
     if usage is None:
         usage = Usage(tier=call.tier, input=call.bound.input_tokens)
-    produced = call.bound.output_tokens
-    if leg.terms.rate.learned:
-        produced = min(produced, output_bytes + leg.terms.rate.most_reasoning)
-    reported = usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
-    usage[Bucket.OUTPUT] = usage[Bucket.OUTPUT] + max(0, produced - reported)
+    usage[_OUTPUT] = usage[_OUTPUT] + max(0, produced - output_tokens(usage))
     usage.estimated = True
     return usage
 

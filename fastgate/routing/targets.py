@@ -36,6 +36,11 @@ def resolve(head: SnapshotHead, name: str) -> tuple[TargetRecord, ...]:
     alias = head.models.get(name)
     if alias is not None:
         return alias.targets
+    return by_provider(head, name)
+
+
+def by_provider(head: SnapshotHead, name: str) -> tuple[TargetRecord, ...]:
+    """The target that "provider/model" names; empty where there is no such provider."""
     provider_name, slash, model = name.partition("/")
     if slash and model:
         for index, provider in enumerate(head.providers):

@@ -55,6 +55,14 @@ class Unpriced(IntEnum):
     DEFAULT = 3  # REJECT where any hard budget applies, else ALLOW
 
 
+class OnLimit(IntEnum):
+    """What becomes of a request that a budget has no room for."""
+
+    REJECT = 0
+    CLAMP = 1  # its output's cap is lowered to what there is room for
+    DOWNGRADE = 2  # it goes to the first of ``BudgetRecord.downgrade_to`` whose hold fits
+
+
 class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """One budget that a request of a key is held against."""
 
@@ -82,6 +90,10 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """Percent of the limit, rising: each is told once per window when so much is spent."""
     increases: tuple[tuple[int, int], ...] = ()
     """``(until_ns, nano-USD)`` each: added to the limit until then."""
+    on_limit: int = OnLimit.REJECT
+    """An :class:`OnLimit`."""
+    downgrade_to: tuple[tuple[str, str], ...] = ()
+    """Providers' names and models of theirs, in order."""
 
 
 class LimitRecord(msgspec.Struct, array_like=True, frozen=True):

@@ -253,7 +253,7 @@ MANY = 30
 def test_opencode_stops_when_its_budget_is_spent(house: House, tmp_path: Path) -> None:
     agent = opencode(house, tmp_path, secret("opencode-spends"))
     written = agent.work / "written.txt"
-    usage = {"prompt_tokens": 5000, "completion_tokens": 15_000}
+    usage = {"prompt_tokens": 5000, "completion_tokens": 60_000}
     prompt = script({**call("write", filePath=str(written), content="paid for\n"), "usage": usage}, {"text": "No."})
     # With a title given none is asked for: the session is its turns.
     ran = agent.run("opencode", "run", "--title", "Spent", prompt=prompt)

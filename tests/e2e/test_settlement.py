@@ -37,6 +37,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "the client left; the provider was read": {"script": {"chunk_ms": 30}, "stream": True, "leaves": True},
     "the client left a stream that took": {"script": {"chunks": 99, "chunk_ms": 60}, "stream": True, "leaves": True},
     "the client left before an answer": {"script": {"latency_ms": 5000}, "leaves": True},
+    "a stream ended here": {"script": {"tokens": 4000, "chunks": 200, "chunk_ms": 5}, "stream": True, "name": "poor"},
     "a stream broke off, or ended": {"script": cut_after(PIECE), "stream": True},
     "a stream broke off after": {"script": cut_after(PIECE, LAST, USAGE), "stream": True},
     "a whole answer broke off": {"script": {"fail": "cut"}},
@@ -60,17 +61,27 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         house.settings = {
             "disconnect": {"read_seconds": READ_SECONDS},
             "providers": {"sim": sim, "absent": {**sim, "base_url": f"http://127.0.0.1:{free_port()}"}},
-            "keys": [key("one", budgets=[{"limit_usd": "1000", "window": "day"}])],
+            "keys": [
+                key("one", budgets=[{"limit_usd": "1000", "window": "day"}]),
+                key("poor", budgets=[{"limit_usd": "0.001", "window": "day"}]),
+            ],
         }
         with house:
             yield house
 
 
-def request(script: dict[str, Any], *, path: str = CHAT, model: str = "sim/sim-small", stream: bool = False) -> bytes:
+def request(
+    script: dict[str, Any],
+    *,
+    path: str = CHAT,
+    model: str = "sim/sim-small",
+    stream: bool = False,
+    name: str = "one",
+) -> bytes:
     message = {"role": "user", "content": f"sim: {json.dumps(script)}"}
     document = {"model": model, "messages": [message]}
-    body = compact(document if path == COUNT else {**document, "stream": stream, "max_tokens": 200})
-    headers = {"x-api-key": secret("one"), "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    body = compact(document if path == COUNT else {**document, "stream": stream, "max_tokens": 4000})
+    headers = {"x-api-key": secret(name), "anthropic-version": "2023-06-01", "content-type": "application/json"}
     return head(path, headers, length=len(body)) + body
 
 
@@ -86,7 +97,8 @@ def test_a_request_is_settled_as_the_page_says(house: House, begins: str) -> Non
     [(settlement, outcome)] = [cells for happened, cells in TABLE.items() if happened.startswith(begins)]
     asked = dict(ASKED[begins])
     leaves = asked.pop("leaves", False)
-    before = Decimal(house.budget("key:one/day/default")["spent_usd"])
+    budget = f"key:{asked.get('name', 'one')}/day/default"
+    before = Decimal(house.budget(budget)["spent_usd"])
     if leaves:
         leave(house, request(**asked))
     else:
@@ -97,7 +109,7 @@ def test_a_request_is_settled_as_the_page_says(house: House, begins: str) -> Non
     cost, held = Decimal(row["cost_usd"]), Decimal(row["hold_usd"])
     fitting = {"none": cost == 0, "exact": cost > 0, "estimated": 0 < cost <= held, "unsettled": 0 < cost == held}
     assert fitting[settlement]
-    assert Decimal(house.budget("key:one/day/default")["spent_usd"]) == before + cost
+    assert Decimal(house.budget(budget)["spent_usd"]) == before + cost
 
 
 def test_every_row_of_the_page_happens() -> None:

@@ -10,6 +10,10 @@ class Pairs(list[tuple[str, Any]]):
     """A JSON object with its members in order, those that come twice included."""
 
 
+class Number(str):
+    """A number of JSON without fraction and exponent, as it was written."""
+
+
 def reject(name: str) -> Any:
     raise ValueError(name)
 
@@ -17,7 +21,7 @@ def reject(name: str) -> Any:
 def decode(data: bytes) -> Any:
     """Strict JSON: objects as ``Pairs``, numbers as text. Raises ValueError (RecursionError where far too deep)."""
     return json.loads(
-        data.decode("utf-8"), object_pairs_hook=Pairs, parse_constant=reject, parse_int=str, parse_float=str
+        data.decode("utf-8"), object_pairs_hook=Pairs, parse_constant=reject, parse_int=Number, parse_float=str
     )
 
 
@@ -91,7 +95,7 @@ class Meter:
 
     def __init__(self, rules: list[tuple[str, int]], strip: str | None = None, only: str | None = None) -> None:
         self.rules, self.strip, self.only = rules, strip, only
-        self.events = self.output_bytes = self.malformed = 0
+        self.events = self.output_bytes = self.malformed = self.reported = self.opened = self.closed = 0
         self.done = self.failed = False
         self.captures: dict[int, Any] = {}
         self.out = b""
@@ -116,15 +120,25 @@ class Meter:
         return raw
 
     def apply(self, document: Any) -> None:
+        part, opens, closes = -1, False, False
         for name, action in self.rules:
             path, condition, wanted = name.partition("=")
             values = [v for v in at(document, path) if v is not None and (not condition or v == json.loads(wanted))]
             if action == 0:
                 self.output_bytes += sum(utf8_length(v) for v in values if isinstance(v, str))
+            elif values and action == 3:
+                self.reported = max(self.reported, count(values[-1]))
+            elif values and action == 4:
+                part = count(values[-1])
+            elif values and action in {5, 6}:
+                opens, closes = opens or action == 5, closes or action == 6
             elif values:
                 self.captures[action] = values[-1]
                 self.done |= action == 1
                 self.failed |= action == 2
+        if 0 <= part < 64:
+            self.opened |= opens << part
+            self.closed |= closes << part
 
     def stripped(self, raw: bytes, data: bytes, document: Any) -> bytes:
         if self.strip is None or not isinstance(document, Pairs) or self.strip not in dict(document):
@@ -138,6 +152,11 @@ class Meter:
             return raw.replace(data, text)
         lines = [line for line in re.split(rb"\r\n|\r|\n", raw) if line and not line.startswith(b"data:")]
         return b"".join(line + b"\n" for line in lines) + b"data: " + text.replace(b"\n", b" ") + b"\n\n"
+
+
+def count(value: Any) -> int:
+    """A number without sign, fraction and exponent, as it was written; -1 for all else."""
+    return int(value) if isinstance(value, Number) and value.isdigit() and len(value) <= 18 else -1
 
 
 def without(text: str, name: str) -> str:

@@ -46,6 +46,8 @@ def check_chat(stream: bytes) -> None:
     )  # fmt: skip
     assert (scanner.done, scanner.failed, scanner.overflow) == (expected.done, expected.failed, False)
     assert {action: reference.decode(raw) for action, raw in scanner.captures.items()} == expected.captures
+    assert (scanner.reported, scanner.opened, scanner.closed) == (expected.reported, expected.opened, expected.closed)
+    assert scanned(EventScanner(OPENAI_CHAT.table, whole=True), stream, rng) == stream
     whole, split = EventScanner(OPENAI_CHAT.table, True), EventScanner(OPENAI_CHAT.table, True)
     given = whole.feed(stream) + whole.finish()
     assert scanned(split, stream, rng) == given
@@ -61,8 +63,10 @@ def check_messages(stream: bytes) -> None:
     assert whole.feed(stream) is stream
     assert whole.finish() == b""
     scanned(split, stream, random.Random(len(stream)))
+    assert scanned(EventScanner(ANTHROPIC.table, whole=True), stream, random.Random(1)) == stream
     assert whole.captures == split.captures
     assert (whole.output_bytes, whole.done, whole.events) == (split.output_bytes, split.done, split.events)
+    assert (whole.reported, whole.opened, whole.closed) == (split.reported, split.opened, split.closed)
     ANTHROPIC.usage_of_stream(whole.captures)
 
 

@@ -1,6 +1,7 @@
 """Any stream, split anywhere: the scanner finds and gives out what the plain reference does."""
 
 import json
+from itertools import accumulate
 from typing import Any
 
 from hypothesis import given
@@ -27,7 +28,14 @@ DELTAS = st.fixed_dictionaries(
     },
 )
 CHOICES = st.lists(
-    st.fixed_dictionaries({"delta": DELTAS}, optional={"finish_reason": st.none() | st.just("stop"), "usage": USAGES}),
+    st.fixed_dictionaries(
+        {"delta": DELTAS},
+        optional={
+            "index": st.integers(0, 70) | st.sampled_from([None, -1, 1.5, "0", 10**18]),
+            "finish_reason": st.none() | st.just("stop"),
+            "usage": USAGES,
+        },
+    ),
     max_size=2,
 )
 EVENTS = st.fixed_dictionaries(
@@ -79,6 +87,7 @@ def compare(scanner: EventScanner, expected: reference.Meter) -> None:
     assert scanner.events == expected.events
     assert scanner.output_bytes == expected.output_bytes
     assert scanner.malformed == expected.malformed
+    assert (scanner.reported, scanner.opened, scanner.closed) == (expected.reported, expected.opened, expected.closed)
     assert (scanner.done, scanner.failed, scanner.overflow) == (expected.done, expected.failed, False)
     assert {action: reference.decode(raw) for action, raw in scanner.captures.items()} == expected.captures
 
@@ -90,6 +99,27 @@ def test_metering_is_the_references_and_bytes_pass_unchanged(stream: bytes, data
         assert scanner.feed(piece) is piece
     assert scanner.finish() == b""
     compare(scanner, reference.Meter(RULES).run(stream))
+
+
+@given(streams(), st.data())
+def test_whole_events_are_given_out(stream: bytes, data: st.DataObject) -> None:
+    scanner = EventScanner(OPENAI_CHAT.table, whole=True)
+    out = b""
+    given = set(accumulate(reference.split_events(stream), initial=b""))
+    for piece in pieces(data, stream):
+        out += scanner.feed(piece)
+        assert out in given or out + b"\n" in given  # a line feed may follow in the next piece
+    assert out + scanner.finish() == stream
+    compare(scanner, reference.Meter(RULES).run(stream))
+
+
+@given(streams(), st.data(), st.integers(0, 60), st.integers(0, 60))
+def test_it_says_when_enough_has_come(stream: bytes, data: st.DataObject, size: int, tokens: int) -> None:
+    scanner = EventScanner(OPENAI_CHAT.table)
+    scanner.watch(size, tokens)
+    for piece in [b"", *pieces(data, stream)]:
+        scanner.feed(piece)
+        assert scanner.due == (scanner.output_bytes >= size or scanner.reported >= tokens)
 
 
 @given(streams(), st.data())

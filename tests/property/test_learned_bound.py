@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgate._core.arena import Arena
-from fastgate._core.learned import TokenRate
+from fastgate._core.learned import OutputRate, TokenRate
 
 ENOUGH = 32
 LEARNED = st.lists(st.tuples(st.integers(0, 5000), st.integers(1, 20_000)), min_size=ENOUGH, max_size=60)
@@ -51,7 +51,21 @@ def test_until_enough_was_seen_a_byte_is_a_token(tmp_path: Path) -> None:
 
 
 def test_the_longest_reasoning_is_remembered(tmp_path: Path) -> None:
-    learner = rate(tmp_path)
+    learner = OutputRate(Arena(str(tmp_path / "arena"), create=True), "sim/sim-small answers")
     for reasoning in (0, 700, 20):
         learner.observe(10, 1000, reasoning)
     assert learner.most_reasoning == 700
+    assert learner.likely_reasoning == 1050
+
+
+@given(seen=LEARNED, tokens=st.integers(0, 1 << 40))
+def test_the_reach_of_tokens_is_where_their_bound_ends(
+    tmp_path_factory: object, seen: list[tuple[int, int]], tokens: int
+) -> None:
+    folder = tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    learner = OutputRate(Arena(str(folder / f"arena-{os.urandom(8).hex()}"), create=True), "sim/sim-small answers")
+    for used, length in seen:
+        learner.observe(used, length, 0)
+    reach = learner.reach(tokens)
+    assert learner.bound(reach) > tokens
+    assert learner.bound(reach - 1) <= tokens

@@ -87,7 +87,7 @@ def test_the_schema_is_whole() -> None:
 
 def test_the_schema_leaves_out_what_is_not_built() -> None:
     text = json.dumps(schema())
-    assert not any(f'"{name}"' in text for name in ("downgrade_to", "redis", "fallbacks", "clamp", "gemini"))
+    assert not any(f'"{name}"' in text for name in ("redis", "fallbacks", "gemini"))
 
 
 def planned() -> list[tuple[str, ...]]:
@@ -121,7 +121,6 @@ def test_every_setting_that_is_not_built_is_refused_in_the_golden_case() -> None
     assert len(names) > 10
     seen = {re.sub(r"\[\d+\]", "", where).rsplit(".", 1)[-1] for where in re.findall(r": ([\w.\[\]]+): not supp", said)}
     assert names - seen <= {
-        "downgrade_to",
         "payload_max_kb",
         "retention_days",
         "prometheus",
@@ -130,8 +129,6 @@ def test_every_setting_that_is_not_built_is_refused_in_the_golden_case() -> None
 
 @pytest.mark.parametrize("line", [
     "logging: {payload_max_kb: 1}", "logging: {retention_days: 1}", "telemetry: {prometheus: false}",
-    "keys: [{id: a, secret: sk-fg-aaaaaaaa, budgets: [{limit_usd: '1', window: day, downgrade_to: "
-    "[{provider: sim, model: x}]}]}]",
     "cache: {exact: {enabled: false, bogus: 1}}", "cache: [1]", "rules: [bogus]", "alerts: {channels: {a: {}}}",
 ])  # fmt: skip
 def test_settings_that_are_not_built_are_refused(tmp_path: Path, line: str) -> None:

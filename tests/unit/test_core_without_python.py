@@ -11,7 +11,7 @@ import pytest
 CORE = Path(__file__).parents[2] / "fastgate" / "_core"
 EVENTS = {
     "_consume", "_end_event", "_keep_tail", "_process", "_data_of", "_apply", "_strips_event", "_give_stripped",
-    "_give_rebuilt", "_give", "_put",
+    "_give_rebuilt", "_give", "_put", "_count", "_look",
 }  # fmt: skip
 WALK = {
     "walk", "_document", "_close", "_open", "_next", "_name", "_find", "_scalar", "_record", "_word", "_number",

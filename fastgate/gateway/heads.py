@@ -1,0 +1,17 @@
+"""All headers of an answer: the provider's, those of limits, those of the way that it took, and our own."""
+
+from fastgate.gateway.answers import Headers, own_headers
+from fastgate.gateway.call import Call
+from fastgate.gateway.grants import Leg
+from fastgate.gateway.limits import beside, limit_headers
+
+
+def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) -> Headers:
+    """Of an answer with these headers of the provider's; ``cost`` in nano-USD, None: not known yet."""
+    left = leg.levels.left(call.now_ns)
+    if leg.gauges:
+        headers = beside(headers, limit_headers(call.dialect, leg.levels, leg.gauges))
+    found = [*headers, *leg.headers, *call.notes, *own_headers(call.request_id, call.overhead_us(), left, cost)]
+    if leg.notices is not None:
+        found += leg.notices.headers(call.now_ns)
+    return found
