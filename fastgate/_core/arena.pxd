@@ -13,6 +13,8 @@ cdef class Arena:
 
     cdef uint64_t *directory(self) noexcept nogil
     cdef int64_t _allocate_cell(self) except -1
+    cdef int64_t _make_cell(self, bytes text, bint member, bint *made) except -1
+    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, bint members) noexcept nogil
     cdef int64_t append_chunk(self, int kind, int slot) except -1 nogil
     cdef int64_t find_cell(self, const unsigned char *id, size_t length, uint64_t hash, uint32_t *head) noexcept nogil
 

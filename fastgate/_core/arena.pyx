@@ -133,20 +133,49 @@ cdef class Arena:
 
     def cell(self, str id) -> int:
         """The number of the cell called ``id`` ("owner/window/name"), made where there is none. Lock-free."""
-        cdef bytes text = id.encode()
+        cdef bint made
+        return self._make_cell(id.encode(), False, &made)
+
+    def member(self, str id, uint32_t group, int64_t most) -> int | None:
+        """As :meth:`cell`, for one of at most ``most`` that the cell ``group`` counts; None: so many have been made."""
+        cdef Cell *counting = cell_at(self, group)
+        cdef int64_t members
+        cdef bint made = False
+        found = self.find(id)
+        if found is not None:
+            return found
+        while True:
+            members = fg_load_signed(&counting.members)
+            if members >= most:
+                return None
+            if fg_cas_signed(&counting.members, members, members + 1):
+                break
+        try:
+            return self._make_cell(id.encode(), True, &made)
+        finally:
+            if not made:  # another process was first, or there is no space
+                fg_add(&counting.members, -1)
+
+    def members(self, uint32_t group) -> int:
+        """How many cells are counted in this one."""
+        return fg_load_signed(&cell_at(self, group).members)
+
+    cdef int64_t _make_cell(self, bytes text, bint member, bint *made) except -1:
         cdef const unsigned char *raw = text
         cdef size_t length = len(text)
+        made[0] = False
         if not 0 < length <= MAX_ID:
-            raise ValueError(f"a budget's id has 1 to {MAX_ID} bytes, not {length}: {id!r}")
+            raise ValueError(f"a budget's id has 1 to {MAX_ID} bytes, not {length}: {text.decode()!r}")
         cdef uint64_t hash = xxh64_intdigest(text)
         cdef uint32_t head = 0
         cdef int64_t number = self.find_cell(raw, length, hash, &head)
         if number >= 0:
             return number
-        cdef uint32_t fresh = self._allocate_cell()
+        cdef uint32_t fresh = <uint32_t>self._allocate_cell()
         cdef Cell *cell = cell_at(self, fresh)
         cell.hash = hash
         cell.length = <unsigned short>length
+        cell.member = member
         memcpy(cell.id, raw, length)
         cdef uint32_t *bucket = <uint32_t *>(self.base + INDEX_AT) + hash % BUCKETS
         while True:
@@ -156,6 +185,7 @@ cdef class Arena:
             cell.next = head
             if fg_cas32(bucket, head, fresh + 1):
                 fg_add(<int64_t *>&self.header.cells, 1)
+                made[0] = True
                 return fresh
 
     def find(self, str id) -> int | None:
@@ -184,18 +214,43 @@ cdef class Arena:
         cdef Cell *at = cell_at(self, cell)
         return (<bytes>at.id[:at.length]).decode()
 
-    def cells(self) -> list[tuple[int, str]]:
-        """All cells, with their ids."""
-        cdef uint32_t *index = <uint32_t *>(self.base + INDEX_AT)
-        cdef uint32_t link
-        cdef uint64_t i
+    def scan(self, uint64_t after, int most, str prefix="", bint members=False) -> tuple[list[tuple[int, str]], int]:
+        """``(cells, last)``: up to ``most`` cells behind the number ``after``, each with its id, in the order of their making;
+        and the number to go on behind, 0 where there are no more.
+
+        Of the ``members`` of other cells, or of all but them, those whose ids begin with ``prefix``.
+        """
+        cdef bytes wanted = prefix.encode()
+        cdef const char *raw = wanted
+        cdef size_t length = len(wanted)
+        cdef uint64_t number = after
         found = []
-        for i in range(BUCKETS):
-            link = fg_load32(index + i)
-            while link != 0:
-                found.append((link - 1, self.cell_id(link - 1)))
-                link = cell_at(self, link - 1).next
-        return found
+        while len(found) < most:
+            with nogil:
+                number = self._next_cell(number + 1, raw, length, members)
+            if number == 0:
+                return found, 0
+            found.append((number, self.cell_id(<uint32_t>number)))
+        return found, number
+
+    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, bint members) noexcept nogil:
+        """The first from ``number`` on that :meth:`scan` is asked for; 0: none. What is not in the index yet is no cell yet."""
+        cdef uint64_t end = fg_load(&self.header.chunks) * CELLS_PER_CHUNK
+        cdef uint32_t head
+        cdef Cell *cell
+        while number < end:
+            if fg_load(self.directory() + number // CELLS_PER_CHUNK) != CHUNK_CELLS:
+                number = (number // CELLS_PER_CHUNK + 1) * CELLS_PER_CHUNK
+                continue
+            cell = cell_at(self, <uint32_t>number)
+            if (
+                0 < cell.length <= MAX_ID and cell.length >= length and cell.member == members
+                and memcmp(cell.id, prefix, length) == 0
+                and self.find_cell(cell.id, cell.length, cell.hash, &head) == <int64_t>number
+            ):
+                return number
+            number += 1
+        return 0
 
     def read_cell(self, uint32_t cell, Period period not None, int64_t now_ns) -> tuple[int, int, int, int]:
         """``(spent, held, overrun, resets_at)``: nano-USD in the window of ``now_ns``; Unix ns, 0 where it never resets."""

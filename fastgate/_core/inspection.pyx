@@ -68,12 +68,6 @@ cdef bint _is_cell(Arena arena, uint64_t number) noexcept nogil:
     return arena.directory()[chunk] == CHUNK_CELLS
 
 
-cdef bint _is_record(Arena arena, uint32_t number) noexcept nogil:
-    """Whether a hold can have that number."""
-    cdef uint64_t chunk = number // RECORDS_PER_CHUNK
-    return chunk < arena.header.chunks and arena.directory()[chunk] & 0xFF == CHUNK_RECORDS
-
-
 cdef object _cells(Arena arena):
     """The index: every chain ends, and each of its cells is where its id belongs and in front of where the next one goes."""
     cdef uint32_t *index = <uint32_t *>(arena.base + INDEX_AT)
@@ -116,10 +110,7 @@ cdef object _records(Arena arena):
 
 
 cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
-    """A hold that is not free can be resolved: its levels are cells, its step is one of its levels', its event is one.
-
-    What stands for two others names two that exist.
-    """
+    """A hold that is not free can be resolved: its levels are cells, its step is one of its levels', its event is one."""
     cdef Event *event = <Event *>record.event
     cdef uint64_t text = sizeof(Event)
     cdef int state = state_of(record.progress)
@@ -134,8 +125,6 @@ cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
         return False
     steps = (2 if state == SETTLING else 1) * <int>record.levels
     if step_of(record.progress) >= (steps if steps else 1):
-        return False
-    if state == SUMMED and not (_is_record(arena, record.cells[0]) and _is_record(arena, record.cells[1])):
         return False
     for level in range(record.levels):
         if not _is_cell(arena, record.cells[level]) or record.units[level] >= UNITS:

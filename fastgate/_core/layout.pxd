@@ -32,7 +32,7 @@ cdef extern from "atomics.h" nogil:
 
 
 cdef enum:
-    LAYOUT = 3
+    LAYOUT = 4
     OWNERS = 1024
     OWNERS_AT = 4096
     BUCKETS = 524288
@@ -45,7 +45,7 @@ cdef enum:
     CELLS_PER_CHUNK = 4096
     RECORD = 2560
     RECORDS_PER_CHUNK = 409
-    MAX_LEVELS = 48
+    MAX_LEVELS = 56
     MAX_ID = 160
     MAX_EVENT = 1856
     # A tag is window << 34 | owner << 24 | sequence.
@@ -121,8 +121,9 @@ cdef struct Cell:
     uint64_t hash
     uint32_t next               # cell + 1 in the same bucket
     uint16_t length
-    uint16_t padding
+    uint16_t member             # 1: another cell's `members` counts it
     uint8_t id[MAX_ID]
+    int64_t members             # cells that were made as members of this one
 
 cdef struct Record:
     uint64_t progress           # the one word that commits; see `steps.pyx`

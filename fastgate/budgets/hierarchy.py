@@ -1,12 +1,15 @@
 """Which budgets a request is held against: their ids, their levels, and whose they are.
 
-The levels are provider config of a key, key, team, customer. A budget's identity is ``owner/window/name``: its counter
-in the arena and in the ledger goes by it, so that an edit of anything else keeps what was spent.
+The levels are provider config of a key, key, team, customer, and those of templates. A budget's identity is
+``owner/window/name``: its counter in the arena and in the ledger goes by it, so that an edit of anything else keeps
+what was spent.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
+from fastgate.budgets.templates import LEVELS as TEMPLATES
+from fastgate.budgets.templates import template_owner
 from fastgate.config.owners import Budget, Customer, Increase, Key, Team
 from fastgate.wire.snapshot import BudgetRecord, OnLimit, Window
 
@@ -67,6 +70,12 @@ def budget_records(
 ) -> tuple[BudgetRecord, ...]:
     """All budgets of one owner."""
     return tuple(budget_record(owner, budget, increases) for budget in budgets)
+
+
+def templates_of(key: Key) -> dict[str, tuple[BudgetRecord, ...]]:
+    """The budgets of a key's templates, by name, narrowest first."""
+    names = sorted(key.each, key=lambda name: TEMPLATES.index(level_of(name)))
+    return {name: budget_records(template_owner(key.id, name), key.each[name].budgets) for name in names}
 
 
 def budgets_of_key(key: Key) -> Iterator[tuple[str, tuple[Budget, ...]]]:

@@ -7,6 +7,7 @@ from fastgate.cli.keys import json_option
 from fastgate.cli.options import option
 from fastgate.cli.tables import as_json, as_table
 
+LEVELS = ("session", "user", "tag", "model", "environment", "provider", "key", "team", "customer")
 COLUMNS = ("id", "limit_in_force_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
 
 
@@ -17,7 +18,7 @@ def command() -> None:
 
 @command.command("list")
 @option(
-    "--level", type=click.Choice(["provider", "key", "team", "customer"]), default=None,
+    "--level", type=click.Choice(LEVELS), default=None,
     help="Only those of this level.",
 )  # fmt: skip
 @option("--owner", default=None, metavar="LEVEL:ID", help="Only those of this owner, as team:platform.")

@@ -135,7 +135,7 @@ class Template(Section, frozen=True, kw_only=True):
     """What each user, tag, session or model of a key gets."""
 
     budgets: tuple[Budget, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
 
 
 class Increase(Section, frozen=True, kw_only=True):
@@ -169,10 +169,10 @@ class Key(Section, frozen=True, kw_only=True):
     models: tuple[ModelPattern, ...] = ()
     providers: tuple[KeyProvider, ...] | None = None
     budgets: tuple[Budget, ...] = ()
-    each: Annotated[dict[str, Template], PLANNED] = field(default_factory=dict)
+    each: dict[str, Template] = field(default_factory=dict)
     increases: tuple[Increase, ...] = ()
     allowed_ips: tuple[Network, ...] = ()
-    trusted_identity: Annotated[bool, PLANNED] = False
+    trusted_identity: bool = False
     limits: tuple[Limit, ...] = ()
     tags: dict[Name, TagValue] = field(default_factory=dict)
     unpriced: Literal["reject", "allow"] | Ceiling | None = None

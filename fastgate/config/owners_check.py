@@ -8,6 +8,7 @@ from typing import Final
 from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
+from fastgate.config.templates_check import template_findings
 from fastgate.config.windows_check import increase_findings, window_findings
 from fastgate.wire.snapshot import matches
 
@@ -77,6 +78,9 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
         yield _absent((*path, "team"), "team", key.team, known.teams)
     yield from _key_providers(path, key, known)
     yield from _patterns((*path, "models"), key.models, known)
+    for name, template in key.each.items():
+        yield from _budgets((*path, "each", name), template.budgets, known)
+    yield from template_findings(path, key)
 
 
 def digest_of(key: Key) -> bytes:

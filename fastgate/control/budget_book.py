@@ -7,10 +7,21 @@ from typing import Final
 
 import msgspec
 
+from fastgate.budgets.hierarchy import level_of, templates_of
+from fastgate.budgets.templates import EACH, LEVELS, owner_of_budget, said
+from fastgate.config.objects import read_object
+from fastgate.config.owners import Key
 from fastgate.control.configuration import Published
 from fastgate.state import objects
 from fastgate.state.store import Store
 from fastgate.wire.snapshot import BudgetRecord
+
+
+class _Templates(msgspec.Struct):
+    """Of a key's document."""
+
+    each: dict[str, msgspec.Raw] = {}
+
 
 _decode: Final = msgspec.msgpack.Decoder(BudgetRecord).decode
 
@@ -23,7 +34,10 @@ class BudgetBook:
         self._published = published
 
     def find(self, id_: str) -> BudgetRecord | None:
-        """The budget ``owner/window/name``."""
+        """The budget ``owner/window/name``, or the template ``user:ide/*/window/name``."""
+        if level_of(id_) in LEVELS:
+            key, _, _ = said(owner_of_budget(id_))
+            return next((template for template in self.templates(key) if template.id == id_), None)
         record = self._published().compiled.budgets.get(id_)
         if record is not None:
             return record
@@ -32,12 +46,26 @@ class BudgetBook:
         return None if blob is None else _decode(blob)
 
     def of_owner(self, owner: str) -> tuple[BudgetRecord, ...]:
-        """Those of ``team:platform``."""
+        """Those of ``team:platform``; of ``each:ide``: the templates of that key."""
+        if owner.startswith(EACH):
+            return self.templates(owner.removeprefix(EACH))
         records = self._published().by_owner.get(owner)
         if records is not None:
             return records
         with self._store.read() as db:
             return tuple(map(_decode, objects.budgets_of(db, owner)))
+
+    def templates(self, key: str) -> tuple[BudgetRecord, ...]:
+        """Those of which a key has one for each user, tag and so on."""
+        records = self._published().compiled.templates.get(key)
+        if records is not None:
+            return records
+        with self._store.read() as db:
+            found = objects.find(db, "keys", key)
+        if found is None or not msgspec.json.decode(found.document, type=_Templates).each:
+            return ()
+        each = templates_of(read_object(Key, msgspec.json.decode(found.document)))
+        return tuple(budget for some in each.values() for budget in some)
 
     def page(self, after: str, limit: int, level: str | None = None, owner: str | None = None) -> list[BudgetRecord]:
         """In the order of their ids, from behind ``after``."""

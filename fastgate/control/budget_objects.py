@@ -11,6 +11,7 @@ from sqlite3 import Connection
 from typing import Any, Final
 
 from fastgate.budgets.hierarchy import budget_id, level_of
+from fastgate.budgets.templates import LEVELS
 from fastgate.config.objects import encode_document, merged, problem, read_object
 from fastgate.config.owners import Budget, OwnedBudget
 from fastgate.control.collections import Collection, Document
@@ -35,6 +36,8 @@ _FIXED: Final = ("window", "name")
 def wish_for(owner: str, actor: str, version: int | None = None) -> Wish:
     """The change of the document that an owner's budgets are in."""
     name = owner.partition(":")[2].partition("/")[0]
+    if level_of(owner) in LEVELS:
+        raise problem(f"{owner} has its budgets from a template", f"change each of the key {name}")
     return Wish(_OWNERS[level_of(owner)], name, "update", actor, version)
 
 

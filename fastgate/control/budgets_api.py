@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Final, Literal
 
 from litestar import Response, Router, delete, get, patch, post
@@ -12,6 +11,7 @@ from litestar.params import Parameter
 from fastgate.config.objects import parse_object
 from fastgate.control import answers, budget_objects
 from fastgate.control.access import bearer, known_parameters
+from fastgate.control.burns import burns
 from fastgate.control.counters import standing
 from fastgate.control.object_lists import Cursor, Limit
 from fastgate.control.object_schemas import operation_of
@@ -21,13 +21,11 @@ from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
 from fastgate.ledger import alerts
 from fastgate.ledger.errors import LedgerError
-from fastgate.ledger.owners import spent_since
 from fastgate.wire.snapshot import BudgetRecord
 
-Level = Literal["provider", "key", "team", "customer"]
+Level = Literal["session", "user", "tag", "model", "environment", "provider", "key", "team", "customer"]
 MOST_BUDGETS: Final = 1000
 _MOST_EVENTS: Final = (1 << 63) - 1
-_HOUR_US: Final = 3_600_000_000
 _ONE: Final = [
     "/budgets/{owner:str}/{window:str}/{name:str}",
     "/budgets/{owner:str}/{provider:str}/{window:str}/{name:str}",
@@ -42,7 +40,7 @@ def _plane(state: State) -> ControlPlane:
 
 async def _find(state: State, owner: str, provider: str | None, window: str, name: str) -> BudgetRecord:
     id_ = "/".join(part for part in (owner, provider, window, name) if part is not None)
-    record = await asyncio.to_thread(_plane(state).budgets.find, id_)
+    record = await asyncio.to_thread(_plane(state).values.find, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_[:200]}")
     return record
@@ -50,11 +48,11 @@ async def _find(state: State, owner: str, provider: str | None, window: str, nam
 
 async def _shown(state: State, id_: str) -> answers.BudgetAnswer:
     plane = _plane(state)
-    record = await asyncio.to_thread(plane.budgets.find, id_)
+    record = await asyncio.to_thread(plane.values.find, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_} any more")
-    burns = await _burns(state, [record])
-    return answers.budget(standing(plane.arena, record), burns.get(record.owner))
+    spent = await _burns(state, [record])
+    return answers.budget(standing(plane.arena, record), spent.get(record.owner))
 
 
 @get("/budgets", summary="Budgets and how they stand")
@@ -65,15 +63,13 @@ async def list_budgets(
     cursor: Cursor = None,
     limit: Limit = None,
 ) -> answers.BudgetList:
-    """In the order of their ids."""
+    """In the order of their ids; behind them those of keys' templates, as they came."""
     plane = _plane(state)
     most = bounded(limit, 100, MOST_BUDGETS)
-    # One more than asked for tells whether there are more; the cursor is the last id: nothing can shift it.
-    found = await asyncio.to_thread(plane.budgets.page, cursor or "", most + 1, level, owner)
-    page = found[:most]
-    burns = await _burns(state, page)
-    items = [answers.budget(standing(plane.arena, record), burns.get(record.owner)) for record in page]
-    return answers.BudgetList(items, page[-1].id if len(found) > most else None)
+    page, following = await asyncio.to_thread(plane.values.page, cursor or "", most, level, owner)
+    spent = await _burns(state, page)
+    items = [answers.budget(standing(plane.arena, record), spent.get(record.owner)) for record in page]
+    return answers.BudgetList(items, following)
 
 
 @post("/budgets", summary="Create a budget", operation_class=operation_of("budgets"))
@@ -141,16 +137,16 @@ async def list_budget_events(
 
 
 async def _burns(state: State, records: Sequence[BudgetRecord]) -> dict[str, int]:
-    """nano-USD that each owner spent in the last hour; nothing where the ledger cannot tell."""
-    since = round(datetime.now(UTC).timestamp() * 1_000_000) - _HOUR_US
-    wanted = [(owner, since) for owner in sorted({record.owner for record in records})]
-    if not wanted:
+    """As :func:`burns`; nothing where the ledger cannot tell."""
+    if not records:
         return {}
     try:
-        amounts = await state.queries.run(lambda cursor: spent_since(cursor, wanted))
+        found: dict[str, int] = await state.queries.run(
+            lambda cursor: burns(cursor, [record.owner for record in records])
+        )
     except LedgerError:
         return {}
-    return {owner: amount for (owner, _), amount in zip(wanted, amounts, strict=True)}
+    return found
 
 
 router: Final = Router(

@@ -103,7 +103,9 @@ class _Bound:
 
 
 def _has_hard(thing: Customer | Team | Key) -> bool:
-    return any(budget.mode == "hard" for _, budgets in budgets_of(thing) for budget in budgets)
+    templates = thing.each.values() if isinstance(thing, Key) else ()
+    some = [*(budgets for _, budgets in budgets_of(thing)), *(template.budgets for template in templates)]
+    return any(budget.mode == "hard" for budgets in some for budget in budgets)
 
 
 def _has_price(index: PriceIndex, config: Config, provider: str, model: str) -> bool:

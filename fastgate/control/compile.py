@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from fastgate.budgets.hierarchy import budget_records, owner_name, records_of
+from fastgate.budgets.hierarchy import budget_records, owner_name, records_of, templates_of
 from fastgate.budgets.limits import limit_records, limits_of, provider_limits
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_files
@@ -79,6 +79,15 @@ class CompiledSnapshot:
             for things in (self.config.keys, self.config.teams, self.config.customers)
             for thing in things
             for record in records_of(thing)
+        }
+
+    @cached_property
+    def templates(self) -> dict[str, tuple[BudgetRecord, ...]]:
+        """The templates of the file's keys, by key."""
+        return {
+            key.id: tuple(budget for some in templates_of(key).values() for budget in some)
+            for key in self.config.keys
+            if key.each
         }
 
     @cached_property
@@ -171,6 +180,7 @@ def key_record(key: Key) -> bytes:
             allowed_ips=key.allowed_ips,
             limits=limit_records(owner, key.limits),
             provider_limits=provider_limits(key),
+            each=templates_of(key),
         )
     )
 

@@ -15,11 +15,13 @@ from fastgate._core.levels import Levels
 from fastgate.budgets.levels import level_at, raised
 from fastgate.budgets.limits import is_limit
 from fastgate.budgets.periods import period_of
+from fastgate.budgets.templates import EACH, LEVELS
+from fastgate.control.rebuilding import Moments, rebuild
+from fastgate.control.value_counters import restore_values
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, spent_since
 from fastgate.ledger.resets import reset_since
 from fastgate.ledger.store import Ledger
-from fastgate.wire.money import MOST_NANO
 from fastgate.wire.snapshot import BudgetRecord
 
 log = logging.getLogger("fastgate.control")
@@ -28,6 +30,8 @@ LEARNED: Final = "learned/"
 """How the ids of cells begin in which is kept what the traffic teaches."""
 NEVER: Final = (1 << 63) - 1
 """When a window ends that has no end."""
+_AT_ONCE: Final = 10_000
+"""Cells that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ class FirstUses:
         callers = list(zip(*(columns[name] for name in ("customer", "team", "key", "provider")), strict=True))
         fresh: dict[str, int] = {}
         for caller in set(callers).difference(self._callers):
-            records = [record for owner in owners_of(*caller) for record in of_owner(owner)]
+            owners = (*owners_of(*caller), f"{EACH}{caller[2]}")  # customer, team, key, provider
+            records = [record for owner in owners for record in of_owner(owner)]
             if arena_is_new:
                 held = zip(callers, columns["settlement"], columns["started_us"], strict=True)
                 started = [at for each, settlement, at in held if each == caller and settlement != "none"]
@@ -110,10 +115,13 @@ class FirstUses:
         self._keep((cell, id_) for id_, cell in found if cell is not None)
 
     def note_all(self) -> None:
-        """Those of every budget that was ever used on this arena."""
+        """Those of every budget that was ever used on this arena; templates stand for all that they made."""
         self._forget_another_ledger()
-        cells = self._arena.cells()
-        self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and _is_budget(id_))
+        place, more = 0, True
+        while more:
+            cells, place = self._arena.scan(place, _AT_ONCE)
+            self._keep((cell, id_) for cell, id_ in cells if id_ not in self._known and _is_budget(id_))
+            more = place > 0
 
     def _forget_another_ledger(self) -> None:
         if self._opening != self._ledger.openings:
@@ -154,48 +162,17 @@ def _was_used(arena: Arena, id_: str) -> bool:
 
 
 def restore(arena: Arena, ledger: Ledger, missing: Sequence[tuple[BudgetRecord, int]]) -> int:
-    """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before.
-
-    Their windows are cut as the budgets say now, whatever they said before the loss.
-    """
-    now = time.time_ns()
-    moments = [_moments(record, anchor, now) for record, anchor in missing]
-    present = _amounts(ledger, [(record, begin) for (record, _), (begin, _) in zip(missing, moments, strict=True)])
-    rolling = [
-        (record, before) for (record, _), (_, before) in zip(missing, moments, strict=True) if before is not None
-    ]
-    since_before = dict(zip((record.id for record, _ in rolling), _amounts(ledger, rolling), strict=True))
-    restored = 0
-    for (record, anchor), spent in zip(missing, present, strict=True):
-        before = since_before.get(record.id)
-        restored += arena.restore_cell(
-            arena.cell(record.id),
-            period_of(record),
-            anchor,
-            _kept(spent),
-            now,
-            None if before is None else _kept(before - spent),
-        )
+    """Sets lost counters to what the ledger says; returns how many. The journals must have been drained before."""
+    written = [(record, at) for record, at in missing if record.level not in LEVELS]
+    restored = rebuild(arena, written, lambda wanted: _spent(ledger, wanted), lambda record: arena.cell(record.id))
+    restored += sum(restore_values(arena, ledger, record, at) for record, at in missing if record.level in LEVELS)
     log.warning("the arena had lost %d budgets' counters: rebuilt from the ledger", restored)
     return restored
 
 
-def _moments(record: BudgetRecord, anchor: int, now: int) -> tuple[int, int | None]:
-    """Since when its present window counts, and the one before where what that left rolls over; None: none does."""
-    period = period_of(record)
-    begin, _ = period.window(anchor, now)
-    if not record.rollover or begin <= anchor:
-        return max(anchor, begin), None
-    return begin, max(anchor, period.window(anchor, begin - 1)[0])
-
-
-def _amounts(ledger: Ledger, wanted: Sequence[tuple[BudgetRecord, int]]) -> list[int]:
+def _spent(ledger: Ledger, wanted: Moments) -> list[int]:
     """nano-USD that count in each budget since a moment of its own: requests less resets."""
     with ledger.cursor(seconds=600) as cursor:
         spent = spent_since(cursor, [(record.owner, since // 1000) for record, since in wanted])
         resets = reset_since(cursor, [(record.id, since // 1000) for record, since in wanted])
     return [amount - reset for amount, reset in zip(spent, resets, strict=True)]
-
-
-def _kept(amount: int) -> int:
-    return min(max(0, amount), MOST_NANO)

@@ -24,6 +24,7 @@ from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
 from fastgate.control.thresholds import Thresholds
+from fastgate.control.value_budgets import ValueBudgets
 from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable, NewerLedger
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
@@ -59,6 +60,7 @@ class ControlPlane:
         )
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
         self.limits = LimitBook(self.store, lambda: self.configuration.current)
+        self.values = ValueBudgets(self.arena, self.budgets)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")

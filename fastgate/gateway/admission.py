@@ -13,6 +13,7 @@ from fastgate.gateway.attribution import NOTHING_SAID
 from fastgate.gateway.call import Call
 from fastgate.gateway.grants import Leg
 from fastgate.gateway.limits import need_of, over_limit
+from fastgate.gateway.templates import TooManyValues
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.snapshot import BudgetRecord, LimitRecord, OnLimit, Window
@@ -22,6 +23,17 @@ LEAST_CAP: Final = 16
 _CONTENDED_TRIES: Final = 200
 _CLAMPS: Final = 8
 """How often a cap is lowered, as another budget may have less room than the first, or others may be quicker."""
+
+
+def bind(call: Call, leg: Leg) -> Leg:
+    """``leg`` with the budgets of the request's own user, tags and so on. Raises Failure where it can have none."""
+    try:
+        return leg.bound(call.attributes, call.now_ns)
+    except TooManyValues as full:
+        call.refused_by = f"budget:{full.level}"
+        raise Failure(FailureCode.OVERLOADED, f"No budget for this request: {full}.", final=True) from full
+    except ArenaFull as full:
+        raise Failure.no_space(full) from full
 
 
 def prepare(call: Call, leg: Leg, request: ChatRequest, size: int) -> None:
@@ -165,8 +177,9 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
     assert call.grant is not None
     budget = leg.bound_by[level]
     assert isinstance(budget, BudgetRecord)
-    for other in call.grant.downgrades(call.dialect.name, call.model, budget):
+    for way in call.grant.downgrades(call.dialect.name, call.model, budget):
         try:
+            other = bind(call, way)
             prepare(call, other, request, size)
         except Failure:  # its own terms do not allow such a request
             continue

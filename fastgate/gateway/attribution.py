@@ -1,7 +1,8 @@
 """Whose spend a request is, as its client says: user, session, operation and tags.
 
-What a client claims is noted and never trusted with money. Every value is cut to a bound and made printable, so that it
-can stand in a journal, a ledger and a terminal; tags that cannot be kept are counted in the tag ``fastgate.dropped``.
+What a client claims is noted, and trusted with money only where its key says so. Every value is cut to a bound and made
+printable, so that it can stand in a journal, a ledger and a terminal; tags that cannot be kept are counted in the tag
+``fastgate.dropped``.
 
 ==========  ================================================================================================
 user        ``x-fastgate-user``, else the body's (``user``, ``safety_identifier``, ``metadata.user_id``)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import chain
@@ -15,10 +15,12 @@ from fastgate._core.levels import Levels
 from fastgate._core.price import PriceTable
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import levels_of
+from fastgate.budgets.templates import LEVELS, TAG
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.limits import Gauge, caps_output, gauges_of, in_order
 from fastgate.gateway.notices import Notices
 from fastgate.gateway.records import Records
+from fastgate.gateway.templates import Templates
 from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, by_provider, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -41,9 +43,10 @@ from fastgate.wire.snapshot import (
 
 _MOST_GRANTS: Final = 8192
 _MOST_ROUTES: Final = 256
+_MOST_BOUND: Final = 4096
 _LONGEST_NAME: Final = 256
 _DOWNGRADE: Final = "downgrade"
-_OWN_LEVELS: Final = frozenset({"provider", "key"})
+_OWN_LEVELS: Final = frozenset({"provider", "key", *LEVELS})
 _NOBODY: Final = OwnerRecord()
 _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 
@@ -77,6 +80,26 @@ class Leg:
     """Of every answer: provider, model, route, attempts."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
+    templates: Templates | None = None
+    """Which budgets it has for each user and so on; None: the key has no templates."""
+    kept: "Bound" = field(default_factory=dict)
+    """Of the whole worker."""
+
+    def bound(self, said: Attributes, now_ns: int) -> "Leg":
+        """This way with the budgets of ``templates`` for what the client says. Raises TooManyValues, ArenaFull."""
+        templates = self.templates
+        if templates is None:
+            return self
+        who = templates, templates.values(said)
+        found = self.kept.get(who)
+        if found is None:
+            budgets, levels = templates.bound(who[1], now_ns)
+            if len(self.kept) >= _MOST_BOUND:
+                self.kept.clear()
+            bound_by = self.bound_by + budgets
+            notices = Notices.of(levels, bound_by)
+            found = self.kept[who] = replace(self, bound_by=bound_by, levels=levels, notices=notices)
+        return found
 
     def on_limit(self, level: int) -> int:
         """An OnLimit: what becomes of a request that ``level`` has no room for."""
@@ -90,6 +113,10 @@ class Leg:
     def without_secret(self, said: bytes) -> bytes:
         """What the provider said, without our credential: some services repeat one that they refuse."""
         return said.replace(self.secret, b"***") if self.secret else said
+
+
+Bound = dict[tuple[Templates, tuple[str, ...]], Leg]
+"""Ways with the budgets of a request's user and so on, by those."""
 
 
 class Grant:
@@ -212,14 +239,15 @@ class Grant:
         priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         name = upstream.record.name
         budgets = self._budgets_at(name)
-        if budgets and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
+        binding = budgets + tuple(budget for some in record.each.values() for budget in some)
+        if binding and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
             raise Failure.not_counted()
         limits, for_free = in_order(self._limits_at(name, model))
         bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *budgets)
         levels = levels_of(state.arena, bound_by)
         route = decided or (f"models.{model}" if model in state.head.models else "direct")
         known = self._known(model, name, target, price)
-        strict = any(budget.strict for budget in budgets)
+        strict = any(budget.strict for budget in binding)
         return Leg(
             upstream=upstream,
             head=upstream.head(dialect, key),
@@ -232,13 +260,13 @@ class Grant:
                 TokenRate(state.arena, known),
                 OutputRate(state.arena, f"{known} answers"),
                 OutputRate(state.arena, f"{known} thoughts"),
-                capped=not all(budget.soft for budget in budgets) or caps_output(limits),
+                capped=not all(budget.soft for budget in binding) or caps_output(limits),
                 strict=strict,
                 default_cap=state.head.output_cap,
                 max_output=priced.max_output,
                 context_window=priced.context_window,
                 geo=upstream.record.geo,
-                instalments=bool(bound_by) and not strict,
+                instalments=bool(bound_by or binding) and not strict,
             ),
             bound_by=bound_by,
             levels=levels,
@@ -266,7 +294,15 @@ class Grant:
                 ("x-fastgate-attempts", "1"),
                 ("x-fastgate-cache", "bypass"),
             ),
+            templates=self._templates(levels, target.model) if record.each else None,
+            kept=state.bound,
         )
+
+    def _templates(self, levels: Levels, model: str) -> Templates:
+        """Of the way to this model; what a client may claim of the rest, ``fastgate.config`` has seen to."""
+        tags = {f"{TAG}{name}": value for name, value in self.record.tags.items()}
+        known = {**tags, "model": model, "environment": self.environment}
+        return Templates(self._state.arena, levels, self.record.each, known)
 
     def _known(self, model: str, provider: str, target: TargetRecord, price: int) -> str:
         """By what the traffic teaches of a model is kept, for good: so only names that do not come from clients."""
@@ -299,13 +335,14 @@ class Grant:
     def _is_bound(self) -> bool:
         """Whether any hard budget applies to the key, at whatever provider."""
         at_providers = chain.from_iterable((self.record.providers or {}).values())
-        return not all(budget.soft for budget in chain(self.budgets, at_providers))
+        of_templates = chain.from_iterable(self.record.each.values())
+        return not all(budget.soft for budget in chain(self.budgets, at_providers, of_templates))
 
 
 class State:
     """A snapshot as a worker serves it, and the keys that it has met there."""
 
-    __slots__ = ("_dependents", "_grants", "arena", "head", "prices", "proxies", "records", "upstreams")
+    __slots__ = ("_dependents", "_grants", "arena", "bound", "head", "prices", "proxies", "records", "upstreams")
 
     def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
         self.records = records
@@ -314,6 +351,7 @@ class State:
         self.prices = PriceTable(records.snapshot.prices)
         self.upstreams = upstreams
         self.proxies = Networks(head.trusted_proxies)
+        self.bound: Bound = {}
         self._grants: dict[str, Grant] = {}
         self._dependents: dict[bytes, set[str]] = {}
         """Which of the grants were made from a record, by its digest."""

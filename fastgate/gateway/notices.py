@@ -1,6 +1,8 @@
 """What budgets say on answers: thresholds that were reached, and soft limits that were passed."""
 
 from collections.abc import Sequence
+from string import punctuation
+from urllib.parse import quote
 
 from fastgate._core.levels import Levels
 from fastgate.wire.snapshot import BudgetRecord, LimitRecord
@@ -14,8 +16,8 @@ class Notices:
     def __init__(self, levels: Levels, bound_by: Sequence[LimitRecord | BudgetRecord]) -> None:
         self._levels = levels
         budgets = [(place, record) for place, record in enumerate(bound_by) if isinstance(record, BudgetRecord)]
-        self._alerts = [(place, budget.id, budget.alerts) for place, budget in budgets if budget.alerts]
-        self._soft = [(place, budget.id) for place, budget in budgets if budget.soft]
+        self._alerts = [(place, _in_header(budget.id), budget.alerts) for place, budget in budgets if budget.alerts]
+        self._soft = [(place, _in_header(budget.id)) for place, budget in budgets if budget.soft]
 
     @classmethod
     def of(cls, levels: Levels, bound_by: Sequence[LimitRecord | BudgetRecord]) -> "Notices | None":
@@ -37,3 +39,8 @@ class Notices:
         if passed:
             found.append(("x-fastgate-budget-warning", ", ".join(passed)))
         return found
+
+
+def _in_header(id_: str) -> str:
+    """A user may be called anything: what is not ASCII is written as in an address."""
+    return quote(id_, safe=f"{punctuation} ")

@@ -9,7 +9,7 @@ back.
 from fastgate._core.body import splice
 from fastgate._core.budget import Hold
 from fastgate.dialects.base import Operation
-from fastgate.gateway.admission import find_room, prepare, take
+from fastgate.gateway.admission import bind, find_room, prepare, take
 from fastgate.gateway.attempts import attempt
 from fastgate.gateway.attribution import attributes_of
 from fastgate.gateway.call import Arrival, Call
@@ -29,6 +29,8 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.attributes = attributes_of(headers, request)
     leg = call.leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
+    if leg.templates is not None and not call.free:
+        leg = call.leg = bind(call, leg)
     prepare(call, leg, request, len(body))
     held = take(call, leg, request)
     if not isinstance(held, Hold):

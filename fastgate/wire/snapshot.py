@@ -73,9 +73,10 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     every: int
     """How many of that unit make one window; 1 for a plain one and for ``lifetime``."""
     level: str
-    """``provider``, ``key``, ``team`` or ``customer``, narrowest first."""
+    """``provider``, ``key``, ``team`` or ``customer``, narrowest first; or what a template is for: ``user``, say."""
     owner: str
-    """``key:ide``, ``team:platform``, ``customer:acme``; ``provider:ide/anthropic`` (key ``ide`` there)."""
+    """``key:ide``, ``team:platform``, ``customer:acme``; ``provider:ide/anthropic`` (key ``ide`` there);
+    ``user:ide/alice``, of the template ``user:ide/*`` of that key."""
     id: str
     """``owner/window/name``, what the arena and the API call it."""
     strict: bool = False
@@ -143,6 +144,8 @@ class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     limits: tuple[LimitRecord, ...] = ()
     provider_limits: dict[str, tuple[LimitRecord, ...]] = {}
     """Of the key's provider configs, by provider; those without limits are left out."""
+    each: dict[str, tuple[BudgetRecord, ...]] = {}
+    """Templates (:mod:`fastgate.budgets.templates`) by what they are for: ``user``, ``tag:project``."""
 
 
 class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
@@ -58,6 +59,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             "providers": providers,
             **yaml.safe_load(blocks()["A key for a developer", "yaml"]),
             "keys": [
+                *yaml.safe_load(blocks()["One key for many developers", "yaml"])["keys"],
                 key("claude-spends", team="platform", budgets=[{"limit_usd": "4", "window": "day"}]),
                 key("opencode-spends", team="platform", budgets=[{"limit_usd": "0.15", "window": "day"}]),
             ],
@@ -282,10 +284,25 @@ def test_a_wrong_key_is_said_at_once(house: House, tmp_path: Path, name: str) ->
     assert not house.bill()["total"]["requests"]
 
 
+def test_each_developer_of_one_key_has_a_budget(house: House) -> None:
+    for name in ("ann", "bob", "ann"):
+        answer = httpx.post(
+            f"{house.url}/v1/messages",
+            headers={"x-api-key": "sk-fg-change-me", "x-fastgate-user": name, "anthropic-version": "2023-06-01"},
+            json={"model": "claude-haiku-5-5", "max_tokens": 20, "messages": [{"role": "user", "content": "Hi"}]},
+            trust_env=False,
+        )
+        assert answer.status_code == 200, answer.text
+    house.settled()
+    ann, bob = (house.admin(f"budgets/user:agents/{name}/day/default") for name in ("ann", "bob"))
+    assert Decimal(ann["spent_usd"]) == 2 * Decimal(bob["spent_usd"]) > 0
+
+
 def test_every_block_of_the_page_is_run_here() -> None:
     assert set(blocks()) == {
         ("A key for a developer", "yaml"),
         ("A key for a developer", "sh"),
+        ("One key for many developers", "yaml"),
         ("Claude Code", "sh"),
         ("opencode", "json"),
         ("Whose spend it is", "sh"),

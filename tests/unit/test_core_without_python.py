@@ -47,7 +47,7 @@ WINDOWS = {
     "_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index",
 }  # fmt: skip
 JOURNAL = {"append_text", "event", "head", "commit", "committed", "is_event", "_is_next"}
-INSPECTION = {"_is_cell", "_is_record", "_is_sound"}
+INSPECTION = {"_is_cell", "_is_sound"}
 
 
 def annotated(unit: str, folder: Path) -> list[tuple[int, str]]:
