@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 import time
+import urllib.parse
 import urllib.request
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,7 +15,7 @@ from fastgate.supervisor.folders import SHARED_MEMORY, choose_arena_dir
 from loadtest import nginx, source
 from loadtest.cores import Cores, pin
 from loadtest.errors import RigError
-from loadtest.programs import Programs, free_port, until
+from loadtest.programs import Programs, free_ports, until
 
 KEY: Final = "sk-fg-loadtest"
 CONSTANT: Final = "constant"
@@ -46,7 +47,7 @@ keys:
     secret: {key}
     {budgets}
     providers: [{{provider: constant, {budgets}}}, {{provider: source, {budgets}}}]
-"""
+{key_settings}"""
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,22 @@ class House:
     """A running fastgate."""
 
     def __init__(
-        self, programs: Programs, cores: Cores, arena_dir: Path, *, upstream_port: int, source_port: int
+        self,
+        programs: Programs,
+        cores: Cores,
+        arena_dir: Path,
+        *,
+        upstream_port: int,
+        source_port: int,
+        key_settings: str = "",
     ) -> None:
+        """``key_settings``: further lines of the key's entry in the configuration."""
         self._programs = programs
         self.state_dir = programs.folder / "state"
         self._arena_dir = arena_dir
-        self.port, self.admin_port = free_port(), free_port()
+        self.port, self.admin_port = free_ports(2)
         path = programs.folder / "fastgate.yaml"
-        path.write_text(self._configuration(upstream_port, source_port))
+        path.write_text(self._configuration(upstream_port, source_port, key_settings))
         argv = [sys.executable, "-m", "fastgate", "serve", "--config", str(path)]
         self.supervisor = programs.start("fastgate", argv, cores.load)
         until(self._serving, "fastgate serves")
@@ -140,7 +149,7 @@ class House:
         workers = self._admin("status")["workers"]
         return all(worker["generation"] >= generation for worker in workers if worker["alive"])
 
-    def _configuration(self, upstream_port: int, source_port: int) -> str:
+    def _configuration(self, upstream_port: int, source_port: int, key_settings: str) -> str:
         ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
         providers = [
             _PROVIDER.format(name=name, port=port, model=model, input=INPUT_USD, output=OUTPUT_USD)
@@ -154,6 +163,7 @@ class House:
             providers="".join(providers),
             budgets=_BUDGETS,
             key=KEY,
+            key_settings=key_settings,
         )
 
     def _serving(self) -> bool:
@@ -163,6 +173,15 @@ class House:
     def _health(self) -> dict[str, Any]:
         health: dict[str, Any] = json.loads((self.state_dir / "supervisor.json").read_text())
         return health
+
+    def budgets(self, **which: str) -> list[dict[str, Any]]:
+        """One page of the budgets that the admin API lists."""
+        found: list[dict[str, Any]] = self._admin(f"budgets?{urllib.parse.urlencode(which)}")["items"]
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Workers, journals and stores."""
+        return self._admin("status")
 
     def _admin(self, path: str, method: str = "GET") -> dict[str, Any]:
         url = f"http://127.0.0.1:{self.admin_port}/api/v1/{path}"

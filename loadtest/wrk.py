@@ -1,4 +1,4 @@
-"""The load: wrk with unique prompts, one thread, as many requests as get answered."""
+"""The load: wrk with unique prompts or users, one thread, as many requests as get answered."""
 
 import json
 import os
@@ -11,7 +11,8 @@ from typing import Any, Final
 from loadtest.errors import RigError
 from loadtest.programs import find, leashed
 
-SCRIPT: Final = Path(__file__).with_name("prompts.lua")
+PROMPTS: Final = Path(__file__).with_name("prompts.lua")
+USERS: Final = Path(__file__).with_name("users.lua")
 _ERRORS: Final = ("connect", "read", "write", "status", "timeout")
 
 
@@ -35,10 +36,18 @@ def load(
 
     Raises RigError unless every answer was good.
     """
-    url = f"http://127.0.0.1:{port}/"
     what = [str(prompt_bytes), model, key, secrets.token_hex(8), str(pause_ms)]
-    how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(SCRIPT)]
-    command = leashed([find("wrk"), *how, url, "--", *what])
+    return _run(port, PROMPTS, what, connections, seconds)
+
+
+def load_users(port: int, *, model: str, key: str, connections: int, first: int, seconds: int) -> Loaded:
+    """Likewise, each request of a user of its own, numbered from ``first`` on; ``connections`` may come unanswered."""
+    return _run(port, USERS, [model, key, str(first)], connections, seconds)
+
+
+def _run(port: int, script: Path, what: list[str], connections: int, seconds: int) -> Loaded:
+    how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
+    command = leashed([find("wrk"), *how, f"http://127.0.0.1:{port}/", "--", *what])
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:
