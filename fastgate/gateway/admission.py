@@ -11,7 +11,7 @@ from fastgate.budgets.instalments import HALVINGS, Instalments
 from fastgate.budgets.periods import period_of
 from fastgate.gateway.attribution import NOTHING_SAID
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import need_of, over_limit
 from fastgate.gateway.templates import TooManyValues
 from fastgate.wire.failure import Failure, FailureCode

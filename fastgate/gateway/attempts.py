@@ -9,8 +9,8 @@ from fastgate._core.budget import Hold
 from fastgate._core.upstream_errors import UpstreamError
 from fastgate.gateway.call import Call
 from fastgate.gateway.faults import unanswered
-from fastgate.gateway.grants import Leg
 from fastgate.gateway.inbound import query_to_forward
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.streams import is_event_stream, relay_stream
 from fastgate.gateway.wholes import relay_answer, relay_refusal

@@ -12,9 +12,11 @@ from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.budgets.instalments import Instalments
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
-from fastgate.gateway.grants import Grant, Leg, State
+from fastgate.gateway.grants import Grant
 from fastgate.gateway.inbound import credential
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.peers import client_address
+from fastgate.gateway.state import State
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier

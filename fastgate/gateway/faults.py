@@ -16,7 +16,7 @@ from fastgate._core.upstream_errors import (
     UpstreamTimeout,
 )
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.wire.failure import Failure, FailureCode
 

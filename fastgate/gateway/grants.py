@@ -2,26 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from hashlib import sha256
 from itertools import chain
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from fastgate._core.arena import Arena, ArenaFull
+from fastgate._core.arena import ArenaFull
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate, TokenRate
 from fastgate._core.levels import Levels
-from fastgate._core.price import PriceTable
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import levels_of
 from fastgate.budgets.templates import LEVELS, TAG
-from fastgate.gateway.attribution import Attributes, merged
-from fastgate.gateway.limits import Gauge, caps_output, gauges_of, in_order
+from fastgate.gateway.attribution import merged
+from fastgate.gateway.legs import Leg
+from fastgate.gateway.limits import caps_output, gauges_of, in_order
 from fastgate.gateway.notices import Notices
-from fastgate.gateway.records import Records
 from fastgate.gateway.templates import Templates
-from fastgate.gateway.upstreams import Upstream
 from fastgate.routing.targets import Weighted, by_provider, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
 from fastgate.wire.networks import Networks
@@ -30,93 +25,22 @@ from fastgate.wire.snapshot import (
     BudgetRecord,
     KeyRecord,
     LimitRecord,
-    OnLimit,
     OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
-    SnapshotHead,
     TargetRecord,
     Unpriced,
     matches,
-    owner_digest,
 )
 
-_MOST_GRANTS: Final = 8192
+if TYPE_CHECKING:
+    from fastgate.gateway.state import State
+
 _MOST_ROUTES: Final = 256
-_MOST_BOUND: Final = 4096
 _LONGEST_NAME: Final = 256
 _DOWNGRADE: Final = "downgrade"
 _OWN_LEVELS: Final = frozenset({"provider", "key", *LEVELS})
-_NOBODY: Final = OwnerRecord()
 _NOT_TOKENS: Final = PriceRecord(provider="", model="")
-
-
-@dataclass(slots=True)
-class Leg:
-    """One way to serve a model for a key: a provider, a credential, an upstream model, the budgets that bind there."""
-
-    upstream: Upstream
-    head: bytes
-    """Headers of every request, credential included."""
-    secret: bytes
-    """The credential alone; empty: none."""
-    model: str
-    """The upstream's own name."""
-    rename: str | None
-    """The upstream's name, where the client uses another one."""
-    terms: Terms
-    bound_by: tuple[LimitRecord | BudgetRecord, ...]
-    """Limits, then budgets: what ``levels`` are made of, and of its first ones ``free_levels``."""
-    levels: Levels
-    free_levels: Levels
-    """Of a request that is not billed: it counts as a request, and begins no budget's window."""
-    gauges: tuple[Gauge, ...]
-    """The limits that every answer tells of; empty: there are none."""
-    notices: Notices | None
-    draft: Draft
-    tags: dict[str, str]
-    """The key's own."""
-    headers: tuple[tuple[str, str], ...]
-    """Of every answer: provider, model, route, attempts."""
-    heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
-    """Heads of requests to the provider, by what the client contributes to them."""
-    templates: Templates | None = None
-    """Which budgets it has for each user and so on; None: the key has no templates."""
-    kept: "Bound" = field(default_factory=dict)
-    """Of the whole worker."""
-
-    def bound(self, said: Attributes, now_ns: int) -> "Leg":
-        """This way with the budgets of ``templates`` for what the client says. Raises TooManyValues, ArenaFull."""
-        templates = self.templates
-        if templates is None:
-            return self
-        who = templates, templates.values(said)
-        found = self.kept.get(who)
-        if found is None:
-            budgets, levels = templates.bound(who[1], now_ns)
-            if len(self.kept) >= _MOST_BOUND:
-                self.kept.clear()
-            bound_by = self.bound_by + budgets
-            notices = Notices.of(levels, bound_by)
-            found = self.kept[who] = replace(self, bound_by=bound_by, levels=levels, notices=notices)
-        return found
-
-    def on_limit(self, level: int) -> int:
-        """An OnLimit: what becomes of a request that ``level`` has no room for."""
-        full = self.bound_by[level]
-        return full.on_limit if isinstance(full, BudgetRecord) else OnLimit.REJECT
-
-    def attributed(self, said: Attributes) -> Draft:
-        """The draft of a request of which its client says this."""
-        return self.draft.attributed(said.user, said.session, said.operation, merged(self.tags, said.tags))
-
-    def without_secret(self, said: bytes) -> bytes:
-        """What the provider said, without our credential: some services repeat one that they refuse."""
-        return said.replace(self.secret, b"***") if self.secret else said
-
-
-Bound = dict[tuple[Templates, tuple[str, ...]], Leg]
-"""Ways with the budgets of a request's user and so on, by those."""
 
 
 class Grant:
@@ -235,39 +159,19 @@ class Grant:
     ) -> Leg:
         state, record = self._state, self.record
         upstream = state.upstreams[target.provider]
-        price = self._price(model, target)
-        priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         name = upstream.record.name
-        budgets = self._budgets_at(name)
-        binding = budgets + tuple(budget for some in record.each.values() for budget in some)
-        if binding and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
-            raise Failure.not_counted()
+        terms = self._terms(model, target, name)
         limits, for_free = in_order(self._limits_at(name, model))
-        bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *budgets)
+        bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *self._budgets_at(name))
         levels = levels_of(state.arena, bound_by)
         route = decided or (f"models.{model}" if model in state.head.models else "direct")
-        known = self._known(model, name, target, price)
-        strict = any(budget.strict for budget in binding)
         return Leg(
             upstream=upstream,
             head=upstream.head(dialect, key),
             secret=upstream.secrets[key.name] if key is not None else b"",
             model=target.model,
             rename=None if model == target.model else target.model,
-            terms=Terms(
-                state.prices,
-                price,
-                TokenRate(state.arena, known),
-                OutputRate(state.arena, f"{known} answers"),
-                OutputRate(state.arena, f"{known} thoughts"),
-                capped=not all(budget.soft for budget in binding) or caps_output(limits),
-                strict=strict,
-                default_cap=state.head.output_cap,
-                max_output=priced.max_output,
-                context_window=priced.context_window,
-                geo=upstream.record.geo,
-                instalments=bool(bound_by or binding) and not strict,
-            ),
+            terms=terms,
             bound_by=bound_by,
             levels=levels,
             free_levels=levels_of(state.arena, limits[:for_free]),
@@ -296,6 +200,32 @@ class Grant:
             ),
             templates=self._templates(levels, target.model) if record.each else None,
             kept=state.bound,
+        )
+
+    def _terms(self, model: str, target: TargetRecord, provider: str) -> Terms:
+        """Raises Failure where nothing prices the model, or nobody knows yet what its budgets have spent."""
+        state = self._state
+        price = self._price(model, target)
+        priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
+        binding = (*self._budgets_at(provider), *chain.from_iterable(self.record.each.values()))
+        if binding and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
+            raise Failure.not_counted()
+        limits = self._limits_at(provider, model)
+        known = self._known(model, provider, target, price)
+        strict = any(budget.strict for budget in binding)
+        return Terms(
+            state.prices,
+            price,
+            TokenRate(state.arena, known),
+            OutputRate(state.arena, f"{known} answers"),
+            OutputRate(state.arena, f"{known} thoughts"),
+            capped=not all(budget.soft for budget in binding) or caps_output(limits),
+            strict=strict,
+            default_cap=state.head.output_cap,
+            max_output=priced.max_output,
+            context_window=priced.context_window,
+            geo=state.upstreams[target.provider].record.geo,
+            instalments=bool(limits or binding) and not strict,
         )
 
     def _templates(self, levels: Levels, model: str) -> Templates:
@@ -337,60 +267,3 @@ class Grant:
         at_providers = chain.from_iterable((self.record.providers or {}).values())
         of_templates = chain.from_iterable(self.record.each.values())
         return not all(budget.soft for budget in chain(self.budgets, at_providers, of_templates))
-
-
-class State:
-    """A snapshot as a worker serves it, and the keys that it has met there."""
-
-    __slots__ = ("_dependents", "_grants", "arena", "bound", "head", "prices", "proxies", "records", "upstreams")
-
-    def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
-        self.records = records
-        self.head = head
-        self.arena = arena
-        self.prices = PriceTable(records.snapshot.prices)
-        self.upstreams = upstreams
-        self.proxies = Networks(head.trusted_proxies)
-        self.bound: Bound = {}
-        self._grants: dict[str, Grant] = {}
-        self._dependents: dict[bytes, set[str]] = {}
-        """Which of the grants were made from a record, by its digest."""
-
-    def grant(self, secret: str | None, now_ns: int) -> Grant:
-        """The key with this secret. Raises Failure where it is missing, unknown or expired."""
-        if secret is None:
-            raise Failure.invalid_key("is missing: send it as Authorization: Bearer or x-api-key")
-        grant = self._grants.get(secret) or self._find(secret)
-        if grant.record.expires_ns and grant.record.expires_ns <= now_ns:
-            expired = datetime.fromtimestamp(grant.record.expires_ns // 10**9, UTC)
-            raise Failure.invalid_key(f"'{grant.record.id}' expired on {expired:%Y-%m-%d at %H:%M:%SZ}")
-        return grant
-
-    def follow(self) -> None:
-        """Takes what changed since the last look: keys that it concerns are put together anew when they come again."""
-        for digest in self.records.follow():
-            for secret in self._dependents.pop(digest, ()):
-                self._grants.pop(secret, None)
-
-    def _find(self, secret: str) -> Grant:
-        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
-        record = self.records.key(digest)
-        if record is None:
-            raise Failure.invalid_key("is unknown: mistyped, or revoked")
-        if len(self._grants) >= _MOST_GRANTS:
-            self._grants.clear()
-            self._dependents.clear()
-        team, customer, sources = _NOBODY, _NOBODY, [digest]
-        if record.team:
-            team = self._owner(f"team:{record.team}", sources)
-        if team.customer:
-            customer = self._owner(f"customer:{team.customer}", sources)
-        grant = self._grants[secret] = Grant(self, record, team, customer)
-        for source in sources:
-            self._dependents.setdefault(source, set()).add(secret)
-        return grant
-
-    def _owner(self, name: str, sources: list[bytes]) -> OwnerRecord:
-        digest = owner_digest(name)
-        sources.append(digest)
-        return self.records.owner(digest, name)

@@ -2,7 +2,7 @@
 
 from fastgate.gateway.answers import Headers, own_headers
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import beside, limit_headers
 
 

@@ -13,7 +13,7 @@ from fastgate._core.events import EventScanner
 from fastgate._core.levels import OUTPUT, TOKENS, USD
 from fastgate.budgets.instalments import LEAST, NEVER
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.request import ChatRequest
 

@@ -32,7 +32,7 @@ from fastgate._core.price import Usage
 from fastgate._core.upstream_errors import UpstreamError
 from fastgate.dialects.base import Charge, output_tokens, total
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.money import MOST_NANO, nano_of
 from fastgate.wire.usage import Bucket

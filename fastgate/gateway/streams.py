@@ -9,9 +9,9 @@ from fastgate._core.upstream_errors import ClosedEarly, UpstreamError
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.faults import broken
-from fastgate.gateway.grants import Leg
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import Feeds, Inflater
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import Purse
 from fastgate.gateway.relay import StreamRelay
 from fastgate.gateway.settlement import Outcome, settle

@@ -10,10 +10,10 @@ from fastgate.dialects.base import Charge
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.faults import unanswered
-from fastgate.gateway.grants import Leg
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Inflater
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.relay import deliver
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.streams import open_relay, run, window_of

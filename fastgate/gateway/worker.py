@@ -16,9 +16,9 @@ from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
-from fastgate.gateway.grants import State
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
+from fastgate.gateway.state import State
 from fastgate.gateway.upstreams import Upstreams
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.sealing import Sealer, SealError

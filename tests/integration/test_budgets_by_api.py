@@ -135,7 +135,7 @@ BAD = [
     ("POST", "/budgets", {**BUDGET, "owner": "key:of-file"}, 409, "configuration file"),
     ("POST", "/budgets", {**BUDGET, "owner": "provider:plain/sim"}, 404, "names no provider sim"),
     ("POST", "/budgets", {"owner": "key:plain", "limit_usd": "1"}, 422, "window is missing"),
-    ("POST", "/budgets", {**BUDGET, "owner": "key:plain", "on_limit": "downgrade"}, 422, "not supported yet"),
+    ("POST", "/budgets", {**BUDGET, "owner": "key:plain", "on_limit": "downgrade"}, 409, "needs to know where to"),
     ("PATCH", "/budgets/key:plain/day/default", {"window": "month"}, 422, "known by it"),
     ("PATCH", "/budgets/key:plain/day/default", {"limit": "1"}, 422, "unknown setting"),
     ("PATCH", "/budgets/key:plain/day/default", {"limit_usd": None}, 422, "limit_usd is missing"),

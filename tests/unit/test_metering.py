@@ -19,7 +19,7 @@ from fastgate.budgets.holds import Terms
 from fastgate.budgets.instalments import LEAST, SLICE, Instalments
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.gateway.call import Call
-from fastgate.gateway.grants import Leg
+from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import GO_ON, SPENT, Purse
 from fastgate.pricing import simulated
 from fastgate.pricing.table import build_table

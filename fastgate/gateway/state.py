@@ -1,0 +1,75 @@
+"""A snapshot as a worker serves it, and the keys that it has met there."""
+
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Final
+
+from fastgate._core.arena import Arena
+from fastgate._core.price import PriceTable
+from fastgate.gateway.grants import Grant
+from fastgate.gateway.legs import Bound
+from fastgate.gateway.records import Records
+from fastgate.gateway.upstreams import Upstream
+from fastgate.wire.failure import Failure
+from fastgate.wire.networks import Networks
+from fastgate.wire.snapshot import OwnerRecord, SnapshotHead, owner_digest
+
+_MOST_GRANTS: Final = 8192
+_NOBODY: Final = OwnerRecord()
+
+
+class State:
+    """A snapshot as a worker serves it, and the keys that it has met there."""
+
+    __slots__ = ("_dependents", "_grants", "arena", "bound", "head", "prices", "proxies", "records", "upstreams")
+
+    def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
+        self.records = records
+        self.head = head
+        self.arena = arena
+        self.prices = PriceTable(records.snapshot.prices)
+        self.upstreams = upstreams
+        self.proxies = Networks(head.trusted_proxies)
+        self.bound: Bound = {}
+        self._grants: dict[str, Grant] = {}
+        self._dependents: dict[bytes, set[str]] = {}
+        """Which of the grants were made from a record, by its digest."""
+
+    def grant(self, secret: str | None, now_ns: int) -> Grant:
+        """The key with this secret. Raises Failure where it is missing, unknown or expired."""
+        if secret is None:
+            raise Failure.invalid_key("is missing: send it as Authorization: Bearer or x-api-key")
+        grant = self._grants.get(secret) or self._find(secret)
+        if grant.record.expires_ns and grant.record.expires_ns <= now_ns:
+            expired = datetime.fromtimestamp(grant.record.expires_ns // 10**9, UTC)
+            raise Failure.invalid_key(f"'{grant.record.id}' expired on {expired:%Y-%m-%d at %H:%M:%SZ}")
+        return grant
+
+    def follow(self) -> None:
+        """Takes what changed since the last look: keys that it concerns are put together anew when they come again."""
+        for digest in self.records.follow():
+            for secret in self._dependents.pop(digest, ()):
+                self._grants.pop(secret, None)
+
+    def _find(self, secret: str) -> Grant:
+        digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
+        record = self.records.key(digest)
+        if record is None:
+            raise Failure.invalid_key("is unknown: mistyped, or revoked")
+        if len(self._grants) >= _MOST_GRANTS:
+            self._grants.clear()
+            self._dependents.clear()
+        team, customer, sources = _NOBODY, _NOBODY, [digest]
+        if record.team:
+            team = self._owner(f"team:{record.team}", sources)
+        if team.customer:
+            customer = self._owner(f"customer:{team.customer}", sources)
+        grant = self._grants[secret] = Grant(self, record, team, customer)
+        for source in sources:
+            self._dependents.setdefault(source, set()).add(secret)
+        return grant
+
+    def _owner(self, name: str, sources: list[bytes]) -> OwnerRecord:
+        digest = owner_digest(name)
+        sources.append(digest)
+        return self.records.owner(digest, name)
