@@ -208,13 +208,19 @@ cdef int _grow(Owner owner, Levels levels, Record *record, uint32_t number) noex
     return _justify(owner, levels, i, grown[unit] - held[unit], record.windows[i])
 
 
-cdef bint _came_late(Levels levels, Record *record) noexcept nogil:
-    """Whether it counts in a later window than that of its time: others had opened one. The ledger must say the same."""
+cdef int64_t _earliest(Levels levels, Record *record, int64_t now_ns) noexcept nogil:
+    """When the request counts, at the earliest: not before the first use of any of its levels; 0: in a window that others opened.
+
+    Another process may have been first although it came later. The ledger must put the request where the counters have it.
+    """
+    cdef int64_t anchor, earliest = now_ns
     cdef int i
     for i in range(levels.count):
         if record.windows[i] > levels.at[i].number:
-            return True
-    return False
+            return 0
+        anchor = fg_load_signed(&cell_at(levels.arena, levels.at[i].cell).anchor_ns)
+        earliest = anchor if anchor > earliest else earliest
+    return earliest
 
 
 def hold(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t amount,
@@ -252,8 +258,9 @@ def hold(Owner owner not None, Journal journal not None, Levels levels not None,
         free_record(record)
         owner.give_record(number)
         return verdict
-    if _came_late(levels, record):
-        event.started_us = max(event.started_us, time_ns() // 1000)
+    cdef int64_t counts_ns = _earliest(levels, record, now_ns)
+    if counts_ns != now_ns:
+        event.started_us = max(event.started_us, (counts_ns or time_ns()) // 1000)
     cdef Hold taken = Hold.__new__(Hold)
     taken.owner, taken.journal, taken.levels, taken.number, taken.open = owner, journal, levels, number, True
     return taken

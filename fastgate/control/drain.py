@@ -106,7 +106,8 @@ class Drain:
     def lag(self) -> tuple[int, int, int]:
         """Segments, bytes and events (estimated from the mean size of those read) that are not in the ledger yet."""
         paths = segments_of(self._folder)
-        pending = self._bytes - self._bytes_taken + sum(self._pending(path) for path in paths)
+        pending = sum(self._pending(path) for path in paths)
+        pending += self._bytes - self._bytes_taken  # second: what is read in between counts twice and not nowhere
         mean = self._bytes / self.rows if self.rows else 512
         return len(paths), pending, -(-pending // max(1, round(mean)))
 
@@ -202,8 +203,9 @@ class Drain:
             if reader is None:
                 reader = self._readers[path] = SegmentReader(path)
             sealed, before = reader.sealed, reader.pending
+            self._bytes += before  # first: what is read and not in the ledger must not look as if it were nowhere
             found = reader.read(after, limit)
-            self._bytes += max(0, before - reader.pending)
+            self._bytes -= min(before, reader.pending)
         except FileNotFoundError:
             return None
         except CorruptSegment as error:

@@ -24,7 +24,7 @@ NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", 
 SNAPSHOT = {"home_of", "search", "within"}
 BUDGET = {
     "_tentative", "_may_return", "_justify", "_room", "_take_level", "_take", "_announce", "_retract", "_grow_level",
-    "_grow", "record", "count_actuals", "_came_late",
+    "_grow", "record", "count_actuals", "_earliest",
 }  # fmt: skip
 LEVELS = {"used_in", "spent_in", "limit_of"}
 STEPS = {

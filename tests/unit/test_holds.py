@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import Hold, hold
+from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
 from fastgate._core.levels import REQUESTS, Level, Levels
 from fastgate._core.owner import WORKER, Owner
@@ -36,3 +36,22 @@ def test_a_hold_that_is_dropped_ends_itself(tmp_path: Path, *, in_a_cycle: bool,
     journal.close()
     rows = [batch["cost_nano"] for path in segments_of(str(tmp_path)) if (batch := SegmentReader(path).read(0, 9))]
     assert [cost for costs in rows for cost in costs] == ([3] if sent else [])
+
+
+def test_no_request_counts_before_the_first_use_of_what_it_counts_in(tmp_path: Path) -> None:
+    """Another process may be first although its request came later; a rebuild by the ledger begins at the first use."""
+    arena = Arena(str(tmp_path / "arena.bin"), create=True)
+    owner = Owner(arena, WORKER)
+    journal = Journal(str(tmp_path), owner.slot)
+    cell = arena.cell("key:k/lifetime/default")
+    levels = Levels(arena, [Level(cell, 1000, Period(0))])
+    first = 1_790_000_000_000_000_000
+    for at in (first, first - 5_000_000):
+        taken = hold(owner, journal, levels, Draft(key="k"), 10, at, bytes(16))
+        assert isinstance(taken, Hold)
+        taken.settle(10, None, SETTLED_EXACT, OUTCOME_OK, 200)
+    assert arena.anchor(cell) == first
+    [path] = segments_of(str(tmp_path))
+    events = SegmentReader(path).read(0, 10)
+    assert events is not None
+    assert list(events["started_us"]) == [first // 1000] * 2
