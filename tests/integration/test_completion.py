@@ -33,7 +33,7 @@ LINES = [
     ("fastgate keys r", {"revoke", "rotate"}),
     ("fastgate --admin", {"--admin-host", "--admin-port"}),
     ("fastgate state restore --st", {"--state-dir"}),
-    ("fastgate budgets list --level ", {"provider", "key", "team", "customer"}),
+    ("fastgate budgets list --level p", {"provider"}),
     ("fastgate completion ", {"bash", "zsh", "fish"}),
 ]
 
