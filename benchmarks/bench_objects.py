@@ -25,7 +25,7 @@ def made(tmp_path: Path) -> Iterator[Objects]:
     (tmp_path / "fastgate.yaml").write_text(CONFIGURATION)
     arena, store = Arena(str(tmp_path / "arena.bin"), True), Store(tmp_path / "state.db")
     publisher = Publisher(tmp_path, arena)
-    configuration = Configuration(tmp_path / "fastgate.yaml", arena, store, publisher)
+    configuration = Configuration(tmp_path / "fastgate.yaml", arena, store, publisher, kept=tmp_path / "kept")
     configuration.load()
     yield Objects(store, publisher, configuration, lambda *, compact: None)
     store.close()

@@ -151,7 +151,7 @@ BAD = [
     ("keys", {"id": "a", "secret": "${HOME}-and-more"}, 201, ""),
     ("keys", {"id": "a2", "secret": "${HOME}-and-more"}, 409, "another key"),
     ("keys", {"id": "of-file"}, 409, "already"),
-    ("keys", {"id": "a3", "trusted_identity": True}, 422, "not supported yet"),
+    ("keys", {"id": "a3", "each": {"user": {"budgets": [{"limit_usd": "1", "window": "day"}]}}}, 409, "trusted"),
     ("keys", {"id": "a3", "limits": [{"requests": 5}]}, 409, "a limit on requests needs a window"),
     ("keys", {"id": "a3", "limits": [{"requests": 5.5, "window": "day"}]}, 422, "requests"),
     ("teams", {"customer": "acme"}, 422, "id is missing"),

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastgate._core.arena import Arena
-from fastgate._core.learned import TokenRate
+from fastgate._core.learned import OutputRate, TokenRate
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
 from fastgate.budgets.holds import Terms, asked_tier
 from fastgate.pricing import listed
@@ -152,13 +152,16 @@ ASKED = (None, "auto", "default", "standard_only", "flex", "priority", "fast", "
 
 
 @pytest.fixture(scope="module")
-def rate(tmp_path_factory: pytest.TempPathFactory) -> TokenRate:
-    return TokenRate(Arena(str(tmp_path_factory.mktemp("arena") / "arena"), create=True), "p/m")
+def rates(tmp_path_factory: pytest.TempPathFactory) -> tuple[TokenRate, OutputRate, OutputRate]:
+    arena = Arena(str(tmp_path_factory.mktemp("arena") / "arena"), create=True)
+    return TokenRate(arena, "p/m"), OutputRate(arena, "p/m answers"), OutputRate(arena, "p/m thoughts")
 
 
 @settings(max_examples=1_000, deadline=None)
 @given(st.data())
-def test_a_strict_hold_covers_whatever_is_billed(rate: TokenRate, data: st.DataObject) -> None:
+def test_a_strict_hold_covers_whatever_is_billed(
+    rates: tuple[TokenRate, OutputRate, OutputRate], data: st.DataObject
+) -> None:
     """Whatever tier, region and buckets the provider reports, as long as it keeps to the cap."""
     index = data.draw(st.integers(0, len(MODELS) - 1))
     request = ChatRequest(
@@ -174,10 +177,10 @@ def test_a_strict_hold_covers_whatever_is_billed(rate: TokenRate, data: st.DataO
         prediction_bytes=data.draw(st.integers(0, 1_000)),
     )
     most = MODELS[index].max_output
-    terms = Terms(TABLE, index, rate, capped=True, strict=True, default_cap=16_384, max_output=most)
+    terms = Terms(TABLE, index, *rates, capped=True, strict=True, default_cap=16_384, max_output=most)
     bound = terms.bound(request, data.draw(st.integers(1, 1_500_000)))
     at_ns = data.draw(st.sampled_from(MOMENTS))
-    held = terms.amount(bound, request, asked_tier(request), at_ns)
+    held = terms.amount(bound, bound.output_tokens, request, asked_tier(request), at_ns)
 
     served = data.draw(st.sampled_from([*UNASKED, *tiers_asked(request)]))
     prompt = split(data, data.draw(st.integers(0, bound.input_tokens)), len(PROMPT_BUCKETS))
