@@ -8,29 +8,25 @@ import argparse
 import http.client
 import json
 import random
-import signal
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from loadtest import nginx
-from loadtest.cores import Cores, anonymous_bytes, cpu_seconds
+from loadtest.cores import anonymous_bytes, cpu_seconds
 from loadtest.errors import RigError
 from loadtest.figures import Bound
-from loadtest.house import CONSTANT, House, arena_folder
+from loadtest.house import CONSTANT, House
 from loadtest.machine import describe
 from loadtest.many import create, fill, secret_of
-from loadtest.options import RESULTS, between
-from loadtest.programs import Programs, find
+from loadtest.options import between
 from loadtest.report import promises
+from loadtest.runs import keep, measured
 
 FEW: Final = 1000
 """Keys that there are at first, and that requests come from then and later."""
@@ -221,34 +217,15 @@ def main() -> int:
     """Entry point; returns the exit code."""
     options = vars(parser().parse_args())
     target, strict = options.pop("json"), options.pop("strict")
-    plan, cores = Plan(**options), Cores.choose()
+    plan = Plan(**options)
     if plan.created + FEW > plan.keys:
         print(f"--created and {FEW} more must not exceed --keys", file=sys.stderr)
         return 2
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out ends what was started
-    try:
-        for name in NEEDED:
-            find(name)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastgate-loadtest-")))
-            arena_dir = Path(stack.enter_context(arena_folder()))
-            programs = stack.enter_context(Programs(folder))
-            upstream = nginx.upstream(programs, cores.load)
-            house = House(programs, cores, arena_dir, upstream_port=upstream.port, source_port=upstream.port)
-            found = measure(house, plan)
-    except RigError as error:
-        print(f"the measurement is void: {error}", file=sys.stderr)
+    found = measured(lambda house: measure(house, plan), NEEDED)
+    if found is None:
         return 1
     print(markdown(found, plan))
-    bounds = list(found.bounds())
-    checked = [{**asdict(bound), "met": bound.met} for bound in bounds]
-    target = target or RESULTS / f"keys-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(
-        json.dumps({"machine": describe(), "plan": asdict(plan), **asdict(found), "bounds": checked}) + "\n"
-    )
-    print(f"every figure: {target}", file=sys.stderr)
-    return 1 if strict and not all(bound.met for bound in bounds) else 0
+    return keep("keys", target, plan, found, list(found.bounds()), strict=strict)
 
 
 if __name__ == "__main__":

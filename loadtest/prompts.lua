@@ -1,5 +1,7 @@
 -- Prompts of one size, each of them unique, for wrk: arguments are bytes, model, key, a stamp of the run,
 -- and milliseconds to pause before each request.
+require("result")
+
 local head, tail
 local count = 0
 
@@ -20,13 +22,4 @@ end
 function request()
   count = count + 1
   return head .. string.format("%012d", count) .. tail
-end
-
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format(
-    'RESULT {"requests": %d, "microseconds": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, '
-      .. '"p50": %d, "p99": %d, "p999": %d}\n',
-    summary.requests, summary.duration, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end

@@ -1,4 +1,6 @@
 -- Requests of one user each, numbered from a first one on, for wrk: arguments are model, key and the first number.
+require("result")
+
 local head, tail
 local number
 
@@ -13,13 +15,4 @@ end
 function request()
   number = number + 1
   return head .. (number - 1) .. tail
-end
-
-function done(summary, latency, requests)
-  local errors = summary.errors
-  io.write(string.format(
-    'RESULT {"requests": %d, "microseconds": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, '
-      .. '"p50": %d, "p99": %d, "p999": %d}\n',
-    summary.requests, summary.duration, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end

@@ -5,27 +5,22 @@ the first to the last, in steps of which the least one counts: what else the mac
 """
 
 import argparse
-import json
-import signal
 import sys
-import tempfile
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from loadtest import nginx
-from loadtest.cores import Cores, anonymous_bytes, cpu_seconds
+from loadtest.cores import anonymous_bytes, cpu_seconds
 from loadtest.errors import RigError
 from loadtest.figures import Bound
-from loadtest.house import CONSTANT, KEY, House, arena_folder
+from loadtest.house import CONSTANT, KEY, House
 from loadtest.machine import describe
-from loadtest.options import RESULTS, between
-from loadtest.programs import Programs, find
+from loadtest.options import between
 from loadtest.report import promises, table
+from loadtest.runs import keep, measured
 from loadtest.wrk import load_users
 
 NEEDED: Final = ("nginx", "taskset", "setpriv", "wrk")
@@ -181,31 +176,12 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Entry point; returns the exit code."""
     options = parser().parse_args()
-    plan, cores = Plan(options.users, options.seconds), Cores.choose()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out ends what was started
-    try:
-        for name in NEEDED:
-            find(name)
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastgate-loadtest-")))
-            arena_dir = Path(stack.enter_context(arena_folder()))
-            programs = stack.enter_context(Programs(folder))
-            port = nginx.upstream(programs, cores.load).port
-            house = House(programs, cores, arena_dir, upstream_port=port, source_port=port, key_settings=TEMPLATE)
-            found = measure(house, plan)
-    except RigError as error:
-        print(f"the measurement is void: {error}", file=sys.stderr)
+    plan = Plan(options.users, options.seconds)
+    found = measured(lambda house: measure(house, plan), NEEDED, TEMPLATE)
+    if found is None:
         return 1
     print(markdown(found, plan))
-    bounds = list(found.bounds(plan))
-    checked = [{**asdict(bound), "met": bound.met} for bound in bounds]
-    target = options.json or RESULTS / f"users-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(
-        json.dumps({"machine": describe(), "plan": asdict(plan), **asdict(found), "bounds": checked}) + "\n"
-    )
-    print(f"every figure: {target}", file=sys.stderr)
-    return 1 if options.strict and not all(bound.met for bound in bounds) else 0
+    return keep("users", options.json, plan, found, list(found.bounds(plan)), strict=options.strict)
 
 
 if __name__ == "__main__":

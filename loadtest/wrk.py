@@ -13,6 +13,8 @@ from loadtest.programs import find, leashed
 
 PROMPTS: Final = Path(__file__).with_name("prompts.lua")
 USERS: Final = Path(__file__).with_name("users.lua")
+_LIBRARY: Final = f"{Path(__file__).parent}/?.lua;;"
+"""Where its scripts find what they share."""
 _ERRORS: Final = ("connect", "read", "write", "status", "timeout")
 
 
@@ -48,7 +50,8 @@ def load_users(port: int, *, model: str, key: str, connections: int, first: int,
 def _run(port: int, script: Path, what: list[str], connections: int, seconds: int) -> Loaded:
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script)]
     command = leashed([find("wrk"), *how, f"http://127.0.0.1:{port}/", "--", *what])
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "LUA_PATH": _LIBRARY}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         try:
             out = process.stdout.read()

@@ -1,0 +1,54 @@
+"""What surrounds a measurement of one gateway: its place, its end, its figures in a file."""
+
+import json
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from loadtest import nginx
+from loadtest.cores import Cores
+from loadtest.errors import RigError
+from loadtest.figures import Bound
+from loadtest.house import House, arena_folder
+from loadtest.machine import describe
+from loadtest.options import RESULTS
+from loadtest.programs import Programs, find
+
+T = TypeVar("T")
+
+
+def measured(measure: Callable[[House], T], needed: Iterable[str], key_settings: str = "") -> T | None:
+    """What ``measure`` finds at a gateway in front of nginx; None, and the reason on standard error: it is void."""
+    cores = Cores.choose()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out ends what was started
+    try:
+        for name in needed:
+            find(name)
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastgate-loadtest-")))
+            arena_dir = Path(stack.enter_context(arena_folder()))
+            programs = stack.enter_context(Programs(folder))
+            port = nginx.upstream(programs, cores.load).port
+            house = House(programs, cores, arena_dir, upstream_port=port, source_port=port, key_settings=key_settings)
+            return measure(house)
+    except RigError as error:
+        print(f"the measurement is void: {error}", file=sys.stderr)
+        return None
+
+
+def keep(name: str, target: Path | None, plan: Any, found: Any, bounds: list[Bound], *, strict: bool) -> int:
+    """Writes every figure of the run ``name`` to ``target``, or to a new file of the results; returns the exit code."""
+    target = target or RESULTS / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    checked = [{**asdict(bound), "met": bound.met} for bound in bounds]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(
+        json.dumps({"machine": describe(), "plan": asdict(plan), **asdict(found), "bounds": checked}) + "\n"
+    )
+    print(f"every figure: {target}", file=sys.stderr)
+    return 1 if strict and not all(bound.met for bound in bounds) else 0
