@@ -7,7 +7,7 @@ A field declares one by its annotation: the ``Scalar`` rides in msgspec's metada
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Annotated, Any, Final
 
@@ -19,6 +19,7 @@ NANO: Final = 10**9
 MAX_USD: Final = 9_000_000_000
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,15})?")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Secret:
@@ -103,15 +104,15 @@ def parse_instant(text: str) -> int:
         moment = datetime.fromisoformat(text.upper())
     except ValueError:
         raise ValueError(f"{text!r} is not a moment of the calendar") from None
-    since = moment - datetime(1970, 1, 1, tzinfo=UTC)
-    if not 0 <= since.days < 106_000:  # 64-bit nanoseconds end in the year 2262
-        raise ValueError(f"{text!r} is out of range")
-    return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1_000
+    if not 1970 <= moment.year < 2260:  # 64-bit nanoseconds end in the year 2262
+        raise ValueError(f"{text!r} is out of range: the years 1970 to 2259 are taken")
+    # In UTC the first hours of 1970 may lie before it; nothing that has a moment is as old.
+    return max(0, (moment - _EPOCH) // timedelta(microseconds=1) * 1_000)
 
 
 def show_instant(ns: int) -> str:
     """RFC 3339, in UTC."""
-    return datetime.fromtimestamp(ns // NANO, UTC).isoformat().replace("+00:00", "Z")
+    return (_EPOCH + timedelta(microseconds=ns // 1_000)).isoformat().replace("+00:00", "Z")
 
 
 def _parse_network(text: str) -> str:
@@ -144,6 +145,14 @@ _PLACES: Final = r"(\.[0-9]{1,9})?"
 _AMOUNT_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-8]?[0-9]{{1,9}}{_PLACES}|9000000000)$"}
 _UNIT_PRICE_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-8]?[0-9]{{1,3}}{_PLACES}|9000)$"}
 _PRICE_SCHEMA: Final = {"type": "string", "pattern": rf"^([0-9]{{1,6}}{_PLACES}|1000000)$"}
+INSTANT_SCHEMA: Final = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": (
+        r"^(19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+        r"[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+    ),
+}
 
 Usd = Annotated[
     int,
@@ -176,7 +185,7 @@ Instant = Annotated[
     int,
     Meta(
         extra={"scalar": Scalar("a timestamp such as 2027-01-01T00:00:00Z", parse_instant, show_instant)},
-        extra_json_schema={"type": "string", "format": "date-time"},
+        extra_json_schema=INSTANT_SCHEMA,
     ),
 ]
 """Nanoseconds since 1970 UTC; written as an RFC 3339 timestamp with its zone."""

@@ -7,6 +7,7 @@ import msgspec
 from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
+from fastgate.config.scalars import INSTANT_SCHEMA
 from fastgate.control.objects import MOST_OVERLAP_SECONDS
 from fastgate.control.parameters import MOST_WHERE
 from fastgate.control.problems import MEDIA_TYPE
@@ -28,11 +29,10 @@ _ANSWER: Final = {
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
 _NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|tag:[A-Za-z0-9][A-Za-z0-9._-]{{0,31}})"
-_MOMENT: Final = {"type": "string", "format": "date-time"}
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _FORMS: Final[dict[str, dict[str, Any]]] = {
-    "since": _MOMENT,
-    "until": _MOMENT,
+    "since": INSTANT_SCHEMA,
+    "until": INSTANT_SCHEMA,
     "by": {"type": "string", "pattern": f"^({'|'.join(NAMES)})(,tag:[a-z]+)?$"},
     "where": {
         "type": "array",
