@@ -18,7 +18,7 @@ from fastgate.wire.networks import network_bounds
 NANO: Final = 10**9
 MAX_USD: Final = 9_000_000_000
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,15})?")
-_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,6})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -97,7 +97,7 @@ def _parse_unit_price(text: str) -> str:
 
 
 def parse_instant(text: str) -> int:
-    """Nanoseconds since 1970 UTC of an RFC 3339 timestamp."""
+    """Nanoseconds since 1970 UTC of an RFC 3339 timestamp, which counts by whole microseconds."""
     if not _INSTANT.fullmatch(text):
         raise ValueError(f"{text!r} is not a timestamp with a time zone")
     try:
@@ -150,7 +150,7 @@ INSTANT_SCHEMA: Final = {
     "format": "date-time",
     "pattern": (
         r"^(19[7-9][0-9]|2[01][0-9]{2}|22[0-5][0-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-        r"[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+        r"[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
     ),
 }
 

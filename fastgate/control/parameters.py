@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from litestar import Request
 from litestar.datastructures import MultiDict
 from litestar.params import Parameter
 
+from fastgate.config.scalars import parse_instant
 from fastgate.control.problems import BadParameter, Conflict
 from fastgate.ledger.attributes import NAMES, Filter, conditions
 
@@ -26,21 +26,18 @@ Where = Annotated[
 
 
 def moment_us(text: str | None, parameter: str) -> int | None:
-    """Microseconds since 1970 UTC of an RFC 3339 timestamp, or of a date's first moment in UTC."""
+    """Microseconds since 1970 UTC of an RFC 3339 timestamp, or of a date's first moment in UTC.
+
+    Raises :class:`BadParameter` of anything else.
+    """
     if text is None:
         return None
+    whole = f"{text}T00:00:00Z" if _DATE.fullmatch(text) else text[:80]
     try:
-        found = datetime.fromisoformat(text.strip())
-    except ValueError:
-        found = None
-    if found is not None and _DATE.fullmatch(text):
-        found = found.replace(tzinfo=UTC)
-    if found is None or found.tzinfo is None:
-        raise BadParameter(
-            parameter, f"{text[:80]!r} is neither a date nor a timestamp with its zone, such as 2026-11-21T00:00:00Z"
-        )
-    since = found - datetime(1970, 1, 1, tzinfo=UTC)
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return parse_instant(whole) // 1_000
+    except ValueError as error:
+        what = f"{error}; a date, or a timestamp with its zone such as 2026-11-21T00:00:00Z, is taken"
+        raise BadParameter(parameter, what) from None
 
 
 def bounded(value: int | None, default: int, most: int, parameter: str = "limit") -> int:
