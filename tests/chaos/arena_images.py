@@ -146,10 +146,20 @@ def resolved(folder: Path, *, stranger: bool = False) -> Outcome:
         other.settle(b"stranger........", 25, 20)
         other.journal.close()
         other.owner.release()
-    recovery = Recovery(folder)
-    recovery.resolve()
-    recovery.close()
+    recovering(folder)(lambda: None)
     return read(folder)
+
+
+def recovering(folder: Path) -> Callable[[Callable[[], None]], None]:
+    """The supervisor, as a process to be traced: resolves whoever is dead."""
+
+    def body(begin: Callable[[], None]) -> None:
+        recovery = Recovery(folder)
+        begin()
+        recovery.resolve()
+        recovery.close()
+
+    return body
 
 
 def live_on(folder: Path) -> None:

@@ -3,8 +3,6 @@
 import mmap
 import os
 import random
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import SUPERVISOR, Owner, dead_slots
 from fastgate._core.recovery import recover
 from fastgate._core.windows import Period
-from fastgate.supervisor.recovery import Recovery
 from tests.chaos.arena_images import (
     CELLS,
     LIFETIME,
@@ -33,6 +30,7 @@ from tests.chaos.arena_images import (
     live_on,
     perform,
     read,
+    recovering,
     resolved,
     unresolved,
     words,
@@ -43,15 +41,6 @@ HISTORY = (11, 22, 33)
 TURNING = "key:turning/second/default"
 RANKS = {None: 0, "unsettled": 1, "exact": 2}
 CHAINS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "8")) * 3
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """In memory: thousands of files are written."""
-    path = Path(tempfile.mkdtemp(prefix="fastgate-chaos-", dir="/dev/shm"))
-    (path / "live").mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 class Victim:
@@ -129,16 +118,6 @@ def test_killed_after_any_store(folder: Path, segment_bytes: int, prepared: bool
     assert victim.images.taken > 300
 
 
-def recover_in(folder: Path) -> Callable[[Callable[[], None]], None]:
-    def body(begin: Callable[[], None]) -> None:
-        recovery = Recovery(folder)
-        begin()
-        recovery.resolve()
-        recovery.close()
-
-    return body
-
-
 def interesting(folder: Path, victim: Victim) -> list[Path]:
     """A copy of the first image of each kind: by how far the requests in the air had got."""
     seen: dict[object, Path] = {}
@@ -160,7 +139,7 @@ def test_killed_while_it_recovers(folder: Path) -> None:
         expected = resolved(fresh_copy(kind, folder / "calm"))
         expected.check()
         images = Images(kind, folder / "image")
-        for image in images.changed(traced(kind, recover_in(kind)).stops()):
+        for image in images.changed(traced(kind, recovering(kind)).stops()):
             assert resolved(image) == expected
             live_on(image)
         taken += images.taken
@@ -176,7 +155,7 @@ def test_killed_again_and_again(folder: Path) -> None:
         expected = resolved(fresh_copy(here, folder / "calm"))
         for _ in range(3):
             last = chance.randrange(300)
-            process = traced(here, recover_in(here)).stops()
+            process = traced(here, recovering(here)).stops()
             for stop, _ in enumerate(process):
                 if stop == last:
                     break

@@ -21,8 +21,7 @@ from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
 from fastgate._core.levels import OPEN, REQUESTS, USD, Level, Levels
 from fastgate._core.owner import WORKER, Owner, dead_slots
 from fastgate._core.windows import Period
-from fastgate.supervisor.recovery import Recovery
-from tests.chaos.arena_images import USAGE, words
+from tests.chaos.arena_images import USAGE, recovering, words
 from tests.chaos.stores import traced
 
 ROUNDS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "8")) * 5
@@ -147,18 +146,6 @@ def end(requests: list[Request], notes: Notes, waiting: list[tuple[int, Hold]]) 
     waiting.clear()
 
 
-def resolve(folder: Path) -> Callable[[Callable[[], None]], None]:
-    """The supervisor: resolves whoever is dead."""
-
-    def body(begin: Callable[[], None]) -> None:
-        recovery = Recovery(folder)
-        begin()
-        recovery.resolve()
-        recovery.close()
-
-    return body
-
-
 @dataclass
 class Crowd:
     """Workers that are run a few stores at a time, by chance; some are killed, and resolved while the others go on."""
@@ -190,7 +177,7 @@ class Crowd:
                 one.close()
         self.anchor_ns = arena.anchor(self.cells[TIMED])
         if dead_slots(arena):
-            resolve(self.folder)(lambda: None)
+            recovering(self.folder)(lambda: None)
 
     def _turn(self, one: Generator[None, None, None]) -> None:
         """Let one go on for a few stores; perhaps they were its last."""
@@ -214,7 +201,7 @@ class Crowd:
             self.supervisor = None
         if self.unresolved and self.supervisor is None:
             self.unresolved = False
-            self.supervisor = self._start(resolve(self.folder))
+            self.supervisor = self._start(recovering(self.folder))
 
     def _start(self, body: Callable[[Callable[[], None]], None]) -> Generator[None, None, None]:
         process = traced(self.folder, body).stops()

@@ -2,14 +2,10 @@
 
 import mmap
 import resource
-import shutil
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
-
-import pytest
 
 from fastgate._core.owed import pay
 from tests.chaos.arena_images import CELLS, SMALL_SEGMENT, Images, Outcome, Place, Step, live_on, perform, resolved
@@ -22,14 +18,6 @@ STEPS = (
 )
 """More than the smallest segment takes, so that the last ones are owed and become one sum."""
 ACTUAL = [0, *accumulate(step.actual or 0 for step in STEPS)]
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="fastgate-chaos-", dir="/dev/shm"))
-    (path / "live").mkdir()
-    yield path
-    shutil.rmtree(path)
 
 
 def limit_files(size: int) -> None:
