@@ -44,7 +44,7 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("house"), settings(), workers=2) as house:
+    with House(tmp_path_factory.mktemp("house"), settings(), workers=4) as house:
         yield house
 
 
