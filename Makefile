@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-keys bench-users wheel image-replay fuzz chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-keys bench-users wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ fuzz: setup ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another o
 	@seed=$(or $(FUZZ_SEED),$$RANDOM); $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $$seed $(ARGS) \
 	  && printf "upstream: " && $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$seed
 
+fuzz-api: setup $(VENV)/.schemathesis ## The admin API against its own description, for FUZZ_SECONDS; 0: the fixed cases alone
+	@$(PY) -m tests.fuzz.fuzz_api $(FUZZ_SECONDS) $(or $(FUZZ_SEED),$$RANDOM) $(VENV)/schemathesis/bin/schemathesis
+
 chaos: setup ## kill -9 and renewal of everything under load, the long runs
 	@.ci/packages tests
 	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 FASTGATE_STORM_REQUESTS=200000 FASTGATE_STORM_KILLS=50 $(PY) -m pytest tests/chaos --timeout 1800 $(ARGS)
@@ -95,6 +98,13 @@ $(VENV)/.linked: $(VENV)/.deps
 
 $(VENV)/.agents: $(VENV)/.made .ci/agents
 	@.ci/agents $(VENV)/agents
+	@touch $@
+
+# In an environment of its own: it pins what the tests run with.
+$(VENV)/.schemathesis: $(VENV)/.made
+	@echo "schemathesis"
+	@$(PYTHON) -m venv $(VENV)/schemathesis
+	@$(VENV)/schemathesis/bin/pip install -qq "schemathesis>=4.32,<5"
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.linked setup.py $(CORE)

@@ -1,0 +1,35 @@
+"""The admin API against its own description, by Schemathesis: ``python -m tests.fuzz.fuzz_api SECONDS SEED PROGRAM``.
+
+Every operation but the live stream, which does not end, on a control process of its own: what keeps to the schema is
+taken, what does not is refused, no answer is one that is not described, nothing is a fault. With 0 for SECONDS, the
+cases that follow from the schema alone, which are the same each time.
+"""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support.control_host import TOKEN, ControlHost
+
+_ENDLESS = "/api/v1/requests/live"
+
+
+def run(seconds: int, seed: int, program: Path) -> int:
+    """Schemathesis's exit code; 1, too, where the control process is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="fastgate-fuzz-") as folder:
+        host = ControlHost(Path(folder))
+        try:
+            options = ["--phases=coverage"] if not seconds else [f"--max-time={seconds}"]
+            options += [f"--seed={seed}", f"--exclude-path={_ENDLESS}", f"--header=Authorization: Bearer {TOKEN}"]
+            described = f"{host.client.base_url}/api/v1/openapi.json"
+            code = subprocess.run(
+                [program, "run", described, "--no-color", *options], cwd=folder, check=False
+            ).returncode
+            return code or int(host.client.get("/api/v1/status").status_code != 200)
+        finally:
+            host.close()
+
+
+if __name__ == "__main__":
+    sys.exit(run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]).absolute()))
