@@ -2,7 +2,8 @@
 
 Kept in cells of the arena, so that all workers learn together and a restart forgets nothing. Until enough was seen a bound is
 one token per byte, which no byte-level tokenizer exceeds; it never falls below half of that, so that whoever teaches it cheap
-text and then sends dense text cannot spend more than about twice what was held.
+text and then sends dense text cannot spend more than about twice what was held. Reasoning is not bounded by anything that is
+seen: the most of it is kept, and forgotten over tens of thousands of answers, lest one of them is held for by all for ever.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint32_t
@@ -17,6 +18,8 @@ cdef enum:
     LEAST = SCALE / 2       # half a token per byte, however cheap the traffic was so far: what comes next may be dense
     CONSTANT = 64           # tokens: what a chat template adds to the shortest of messages
     TELLING = 256           # bytes: of a shorter output its framing says more than its text
+    FINE = 1024             # reasoning tokens are kept in 1/1024, so that little is forgotten of few, too
+    FORGETTING = 15         # bits: with each answer a 1/32768 of it, 13,000 until the margin above it is used up
 
 
 cdef void _raise_to(int64_t *at, int64_t value) noexcept nogil:
@@ -27,6 +30,13 @@ cdef void _raise_to(int64_t *at, int64_t value) noexcept nogil:
 
 cdef void _see(Cell *cell, int64_t tokens, int64_t size) noexcept nogil:
     _raise_to(&cell.used.amount, (tokens * SCALE + size - 1) // size)
+
+
+cdef void _raise_fading(int64_t *at, int64_t value) noexcept nogil:
+    """Raises to ``value``, else lowers towards it by very little."""
+    cdef int64_t highest = fg_load_signed(at)
+    while not fg_cas_signed(at, highest, max(value, highest - (highest >> FORGETTING))):
+        highest = fg_load_signed(at)
 
 
 cdef void _count(Cell *cell) noexcept nogil:
@@ -74,6 +84,10 @@ cdef class TokenRate:
         return (learned if learned < size else size) + CONSTANT
 
 
+cdef inline int64_t _tokens(int64_t fine) noexcept nogil:
+    return fine // FINE + (fine % FINE != 0)
+
+
 cdef class OutputRate:
     """``OutputRate(arena, name)``: of answers; ``name`` says of which model, asked for what kind of answer."""
 
@@ -82,12 +96,17 @@ cdef class OutputRate:
 
     def __cinit__(self, Arena arena, str name):
         self.arena = arena
-        self.cell = arena.cell(f"learned/{name}")
+        self.cell = arena.cell(f"learned/outputs/{name}")
 
     cpdef void observe(self, int64_t tokens, int64_t size, int64_t reasoning):
-        """An answer was billed ``tokens`` for ``size`` bytes of output (0: not measured), and ``reasoning`` beside them."""
+        """An answer was billed ``tokens`` for ``size`` bytes of output (0: not measured), and ``reasoning`` beside them.
+
+        Providers that do not tell reasoning apart bill more tokens than there are bytes.
+        """
         cdef Cell *cell = cell_at(self.arena, self.cell)
-        _raise_to(&cell.overrun, reasoning)
+        if size > 0 and tokens > size + TELLING:
+            reasoning = max(reasoning, tokens - size)
+        _raise_fading(&cell.overrun, min(reasoning, INT64_MAX // FINE) * FINE)
         if size >= TELLING:
             _see(cell, tokens, size)
         _count(cell)
@@ -99,13 +118,13 @@ cdef class OutputRate:
 
     @property
     def most_reasoning(self) -> int:
-        """The most reasoning tokens that one answer was ever billed."""
-        return fg_load_signed(&cell_at(self.arena, self.cell).overrun)
+        """The most reasoning tokens that one answer was billed, as far as that is remembered."""
+        return _tokens(fg_load_signed(&cell_at(self.arena, self.cell).overrun))
 
     @property
     def likely_reasoning(self) -> int:
         """Tokens of reasoning to expect of an answer at most: what was seen, and half of it."""
-        return fg_load_signed(&cell_at(self.arena, self.cell).overrun) * SAFETY_PERCENT // 100
+        return _tokens(fg_load_signed(&cell_at(self.arena, self.cell).overrun)) * SAFETY_PERCENT // 100
 
     cpdef int64_t bound(self, int64_t size):
         """The tokens that ``size`` bytes of output may have been made of."""

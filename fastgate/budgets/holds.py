@@ -48,9 +48,9 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     """Index into the price table; -1: nothing prices the model and the key allows that."""
     rate: TokenRate
     answers: OutputRate
-    """Of requests that do not ask for reasoning."""
+    """Of requests that are answered without reasoning, as far as is known."""
     thoughts: OutputRate
-    """Of those that do."""
+    """Of those that ask for it, and of all to a model that reasons unasked."""
     capped: bool
     """A hard budget applies, so no request must go without a cap."""
     strict: bool
@@ -63,10 +63,16 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
     geo: int = 0
     instalments: bool = False
     """Streams are held for by slices: something limits them, and the bound need not be absolute."""
+    reasons: bool | None = None
+    """The model reasons unasked; None: not known."""
+
+    def reasoning(self, request: ChatRequest) -> bool | None:
+        """Whether an answer may have reasoning that nobody sees; None: only the traffic can tell."""
+        return self.reasons if request.reasons is None else request.reasons
 
     def output_rate(self, request: ChatRequest) -> OutputRate:
         """What the traffic has taught of answers to such requests."""
-        return self.thoughts if request.reasons else self.answers
+        return self.thoughts if self.reasoning(request) else self.answers
 
     def bound(self, request: ChatRequest, size: int, *, free: bool = False) -> Bound:
         """Bounds for a body of ``size`` bytes; ``free``: it is not billed, so it needs no cap.

@@ -32,7 +32,7 @@ class Instalments(msgspec.Struct, frozen=True, gc=False):
         """Those of a stream within ``bound``."""
         rate = terms.output_rate(request)
         choices = min(request.n, MOST_CHOICES)
-        hidden = choices * hidden_reasoning(rate, request) + request.prediction_bytes
+        hidden = choices * hidden_reasoning(terms, request) + request.prediction_bytes
         return cls(rate, bound.output_tokens, hidden, min(choices * SLICE, bound.output_tokens))
 
     def first(self, halvings: int = 0) -> int:
@@ -64,14 +64,15 @@ class Instalments(msgspec.Struct, frozen=True, gc=False):
         return self.rate.reach(held - ahead - self.hidden), held - ahead
 
 
-def hidden_reasoning(rate: OutputRate, request: ChatRequest) -> int:
+def hidden_reasoning(terms: Terms, request: ChatRequest) -> int:
     """Tokens that one choice may be billed for reasoning that nobody sees.
 
-    What the request sets aside for it; else what was seen of the model, and half of it. Where a model is asked to
-    reason of which too little was seen, its whole cap.
+    What the request sets aside for it; else what was seen of the model, and half of it. Where a model reasons, asked or
+    not, of which too little was seen, its whole cap.
     """
     if request.thinking_budget is not None:
         return request.thinking_budget
-    if request.reasons and not rate.learned:
+    rate = terms.output_rate(request)
+    if terms.reasoning(request) and not rate.learned:
         return MOST_TOKENS
     return rate.likely_reasoning

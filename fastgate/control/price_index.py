@@ -30,7 +30,9 @@ class PriceIndex:
     def records(self) -> tuple[PriceRecord, ...]:
         """What bounds need to know of each numbered price."""
         return tuple(
-            PriceRecord(price.provider, price.model, price.context_window, price.max_output, price.source)
+            PriceRecord(
+                price.provider, price.model, price.context_window, price.max_output, price.source, price.reasons
+            )
             for price in self.models
         )
 
@@ -65,7 +67,7 @@ class PriceIndex:
 
     def _number(self, price: ModelPrice) -> int:
         # Names of one model share its price: the table stays as small as the list of models.
-        identity = (price.provider, price.rows, price.context_window, price.max_output, price.source)
+        identity = (price.provider, price.rows, price.context_window, price.max_output, price.source, price.reasons)
         if identity not in self._numbers:
             self._numbers[identity] = len(self.models)
             self.models.append(price)

@@ -212,7 +212,7 @@ class Anthropic(Dialect):
             output_cap=cap,
             cap_field=None if cap is None else "max_tokens",
             thinking_budget=budget if found.count(THINKING_ENABLED) else None,
-            reasons=found.count(THINKING) > found.count(THINKING_DISABLED),
+            reasons=found.count(THINKING) > found.count(THINKING_DISABLED) if found.count(THINKING) else None,
             service_tier=found.text(SERVICE_TIER),
             fast=found.text(SPEED) == "fast",
             geo=found.text(INFERENCE_GEO),

@@ -192,10 +192,11 @@ class OpenAIChat(Dialect):
             metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
         )
 
-    def _reasons(self, found: Scan) -> bool:
+    def _reasons(self, found: Scan) -> bool | None:
         effort = optional_text(found, REASONING_EFFORT)
-        asked = found.kind(REASONING) == base.OBJECT or found.kind(ENABLE_THINKING) == base.TRUE
-        return asked or effort not in {None, "none"}
+        if found.kind(REASONING) == base.OBJECT or found.kind(ENABLE_THINKING) == base.TRUE:
+            return True
+        return None if effort is None else effort != "none"
 
     def _cap(self, found: Scan) -> tuple[int | None, str | None]:
         """The larger of the two members that bound the output: which one a server obeys is not known."""

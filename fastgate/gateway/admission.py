@@ -42,7 +42,9 @@ def prepare(call: Call, leg: Leg, request: ChatRequest, size: int) -> None:
     call.bound = bound = terms.bound(request, size, free=call.free)
     if terms.strict or request.thinking_budget is not None:
         check_bound(call, leg, request)
+    call.teaches = not (request.images or request.unseen or request.has_hosted_tools)
     call.outputs = terms.output_rate(request)
+    call.reasons = terms.reasoning(request)
     call.tier = asked_tier(request)
     reckon(call, leg, request, bound)
 

@@ -226,6 +226,7 @@ class Grant:
             context_window=priced.context_window,
             geo=state.upstreams[target.provider].record.geo,
             instalments=bool(limits or binding) and not strict,
+            reasons=priced.reasons,
         )
 
     def _templates(self, levels: Levels, model: str) -> Templates:

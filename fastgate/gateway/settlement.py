@@ -104,13 +104,14 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
         usage = total(charges)
         if charges and usage is not None and not usage.estimated and (cut is None or final):
-            leg.terms.rate.observe(usage.prompt_total(), call.body_size)
+            if call.teaches:
+                leg.terms.rate.observe(usage.prompt_total(), call.body_size)
             if call.outputs is not None:
                 call.outputs.observe(usage[_OUTPUT], output_bytes, usage[_REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
         least = price(call, leg, charges or [])  # what was reported is owed, whatever was held
-        usage = estimate(call, held, charges, output_bytes)
-        cost = max(least, min(price(call, leg, [Charge(None, usage)]), held.amount)) if leg.terms.price >= 0 else 0
+        usage = raised(call, total(charges), most_produced(call, held, output_bytes))
+        cost = max(least, price(call, leg, [Charge(None, usage)])) if leg.terms.price >= 0 else 0
         return cls(cost, usage, SETTLED_ESTIMATED, outcome, error)
 
 
@@ -139,16 +140,19 @@ def _price_of(leg: Leg, model: str | None) -> int:
     return leg.terms.price if index < 0 else index
 
 
-def estimate(call: Call, held: Hold, charges: list[Charge] | None, output_bytes: int) -> Usage:
-    """What was reported so far, raised to an upper bound of what was produced but never more than was held.
+def most_produced(call: Call, held: Hold, output_bytes: int) -> int:
+    """Tokens of output at most, of an answer of which so many bytes were seen and that did not say.
 
-    A token is at least one byte of text; reasoning that is not shown may have been as long as any the model was billed,
-    or as the hold allows while little is known of the model.
+    Its whole cap, where it may have had reasoning that nobody saw: what was billed of that before is no bound for one
+    that was cut, and nobody would learn otherwise. Else a token is at least one byte of text, and held for.
     """
-    produced, outputs = held.output_tokens, call.outputs
-    if outputs is not None and outputs.learned:
-        produced = min(produced, output_bytes + outputs.most_reasoning + UNHEARD)
-    return raised(call, total(charges), produced)
+    outputs = call.outputs
+    hidden = call.reasons
+    if hidden is None:
+        hidden = outputs is None or not outputs.learned
+    if hidden or (outputs is not None and outputs.most_reasoning):
+        return max(call.bound.output_tokens, held.output_tokens)
+    return min(held.output_tokens, output_bytes + UNHEARD)
 
 
 def raised(call: Call, usage: Usage | None, produced: int) -> Usage:

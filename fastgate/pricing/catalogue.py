@@ -71,7 +71,8 @@ def overridden(provider: str, model: str, override: PriceOverride, found: ModelP
     row = PriceRow(Tier.STANDARD, (PriceBand(-1, complete(known)),))
     context_window = override.context_window or (found.context_window if found else None)
     max_output = override.max_output or (found.max_output if found else None)
-    return ModelPrice(provider, model, (row,), context_window, max_output, override.source)
+    reasons = found.reasons if found else None
+    return ModelPrice(provider, model, (row,), context_window, max_output, override.source, reasons)
 
 
 @lru_cache(_MOST_KEPT)  # the package's data never change, and its search is slow: the next configuration asks the same
@@ -87,4 +88,6 @@ def _listed(provider: str | None, model: str) -> ModelPrice | None:
     if not rows:
         return None
     context_window = entry.context_window or added.context_window
-    return ModelPrice(provider, entry.id, added.widen(rows), context_window, added.max_output, listed.SOURCE)
+    return ModelPrice(
+        provider, entry.id, added.widen(rows), context_window, added.max_output, listed.SOURCE, added.reasons
+    )

@@ -38,6 +38,7 @@ class Entry:
     geo_permille: int | None = None
     context_window: int | None = None
     max_output: int | None = None
+    reasons: bool | None = None
 
     def matches(self, provider: str, model: str) -> bool:
         """Whether it is about this model, by the catalogue's own ids."""
@@ -63,7 +64,20 @@ _SINCE_4_6: Final = (
     "claude-*-5-[0-9]",
 )
 
+_OPENAI_REASON: Final = ("o[134]*", "gpt-5*", "gpt-6*", "gpt-oss-*", "gpt-rosalind-*", "codex-mini")
+_GOOGLE_REASON: Final = ("gemini-2.5-*", "gemini-[34]*")
+_XAI_REASON: Final = ("grok-3-mini*", "grok-4*", "grok-build-*", "grok-code-*")
+
 ENTRIES: Final = (
+    # What reasons without being asked to, and does not show it all. Of those that are not here it is not known.
+    Entry("anthropic", ("*",), "Anthropic, extended thinking", _DAY, reasons=False),
+    Entry("openai", _OPENAI_REASON, "OpenAI, reasoning models", _DAY, reasons=True),
+    Entry("openai", ("*",), "OpenAI, reasoning models", _DAY, reasons=False),
+    Entry("google", _GOOGLE_REASON, "Gemini, thinking", _DAY, reasons=True),
+    Entry("google", ("*",), "Gemini, thinking", _DAY, reasons=False),
+    Entry("x-ai", ("*-non-reasoning",), "xAI, reasoning", _DAY, reasons=False),
+    Entry("x-ai", _XAI_REASON, "xAI, reasoning", _DAY, reasons=True),
+    Entry("x-ai", ("*",), "xAI, reasoning", _DAY, reasons=False),
     # Regions. ``inference_geo: us`` and the regional hosts of OpenAI and Vertex add a tenth to every token price.
     Entry("anthropic", ("claude-*-4-5",), _ANTHROPIC, _DAY, geo_permille=1000),
     Entry("anthropic", _SINCE_4_6, _ANTHROPIC, _DAY, geo_permille=1100),
@@ -123,6 +137,7 @@ class Additions:
     geo_permille: int
     context_window: int | None
     max_output: int | None
+    reasons: bool | None
 
     def fill(self, known: dict[Bucket, int]) -> None:
         """Adds the prices that are missing."""
@@ -153,7 +168,7 @@ def additions(provider: str, model: str) -> Additions:
     prices: dict[Bucket, int] = {}
     factors: dict[Tier, Decimal] = {}
     alike: dict[Tier, Tier] = {}
-    geo_permille = context_window = max_output = None
+    geo_permille = context_window = max_output = reasons = None
     for entry in ENTRIES:
         if not entry.matches(provider, model):
             continue
@@ -166,8 +181,9 @@ def additions(provider: str, model: str) -> Additions:
         geo_permille = entry.geo_permille if geo_permille is None else geo_permille
         context_window = entry.context_window if context_window is None else context_window
         max_output = entry.max_output if max_output is None else max_output
+        reasons = entry.reasons if reasons is None else reasons
     geo = 1000 if geo_permille is None else geo_permille
-    return Additions(prices, factors, alike, geo, context_window, max_output)
+    return Additions(prices, factors, alike, geo, context_window, max_output, reasons)
 
 
 def geo_of(provider_type: str, base_url: str | None) -> Geo:

@@ -40,6 +40,7 @@ _MAX_OUTPUT: Final = 131_072
 _TIERS: Final = {
     "sim-large": {Tier.FLEX: (1, 2), Tier.PRIORITY: (2, 1), Tier.BATCH: (1, 2), Tier.FAST: (2, 1)},
 }
+_REASONS: Final = frozenset({"sim-reasoning"})
 _GEO_PERMILLE: Final = {"sim-large": 1100}
 
 
@@ -51,7 +52,7 @@ def find(model: str) -> ModelPrice | None:
     standard = PriceRow(Tier.STANDARD, bands, geo_permille=_GEO_PERMILLE.get(model, 1000))
     tiers = _TIERS.get(model, {})
     rows = (standard, *(scaled(standard, tier, *fraction) for tier, fraction in tiers.items()))
-    return ModelPrice("sim", model, rows, _CONTEXT_WINDOW, _MAX_OUTPUT, "simulator")
+    return ModelPrice("sim", model, rows, _CONTEXT_WINDOW, _MAX_OUTPUT, "simulator", model in _REASONS or None)
 
 
 def _prices(columns: str) -> tuple[int, ...]:

@@ -49,6 +49,8 @@ class ModelPrice(msgspec.Struct, frozen=True, array_like=True):
     context_window: int | None = None
     max_output: int | None = None
     source: str = ""
+    reasons: bool | None = None
+    """Whether it reasons without being asked to, out of sight; None: not known."""
 
 
 class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

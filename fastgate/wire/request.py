@@ -19,8 +19,8 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     """Whether a stream shall report its usage; ``None``: not said, or the API has no such switch."""
     thinking_budget: int | None = None
     """Tokens that the client sets aside for reasoning; the output cap must exceed them."""
-    reasons: bool = False
-    """Asked to reason, of which the answer need not show anything."""
+    reasons: bool | None = None
+    """Asked to reason, of which the answer need not show anything; False: asked not to; None: nothing said."""
     service_tier: str | None = None
     fast: bool = False
     """Asked for the faster, dearer speed of the same model."""

@@ -310,6 +310,8 @@ class PriceRecord(msgspec.Struct, array_like=True, frozen=True):
     max_output: int | None = None
     """Tokens; None: unknown."""
     source: str = ""
+    reasons: bool | None = None
+    """Whether it reasons without being asked to, out of sight; None: not known."""
 
 
 class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):

@@ -58,6 +58,27 @@ def test_the_longest_reasoning_is_remembered(tmp_path: Path) -> None:
     assert learner.likely_reasoning == 1050
 
 
+def test_what_was_billed_beyond_a_token_for_each_byte_was_reasoning(tmp_path: Path) -> None:
+    """Of providers that do not tell it apart; some tokens of framing are none."""
+    learner = OutputRate(Arena(str(tmp_path / "arena"), create=True), "sim/sim-small answers")
+    learner.observe(120, 100, 0)
+    assert learner.most_reasoning == 0
+    learner.observe(5_100, 100, 0)
+    assert learner.most_reasoning == 5_000
+
+
+def test_one_answer_that_reasoned_is_not_held_for_by_all_for_ever(tmp_path: Path) -> None:
+    """It is forgotten so slowly that what comes once in ten thousand answers is held for each time."""
+    learner = OutputRate(Arena(str(tmp_path / "arena"), create=True), "sim/sim-small answers")
+    learner.observe(10, 1000, 60_000)
+    for _ in range(10_000):
+        learner.observe(10, 1000, 0)
+    assert learner.likely_reasoning >= 60_000
+    for _ in range(200_000):
+        learner.observe(10, 1000, 0)
+    assert learner.likely_reasoning < 300
+
+
 @given(seen=LEARNED, tokens=st.integers(0, 1 << 40))
 def test_the_reach_of_tokens_is_where_their_bound_ends(
     tmp_path_factory: object, seen: list[tuple[int, int]], tokens: int

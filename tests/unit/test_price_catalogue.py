@@ -72,6 +72,27 @@ def test_sizes_come_from_the_list_and_the_overlay() -> None:
     assert (found.context_window, found.max_output) == (1_050_000, 128_000)
 
 
+@pytest.mark.parametrize(
+    ("provider_type", "model", "reasons"),
+    [
+        ("openai", "gpt-5.5", True),
+        ("openai", "o3-mini", True),
+        ("openai", "gpt-4o-mini", False),
+        ("anthropic", "claude-opus-5-5", False),
+        ("gemini", "gemini-2.5-pro", True),
+        ("gemini", "gemini-2.0-flash", False),
+        ("sim", "sim-reasoning", True),
+        ("sim", "sim-small", None),
+    ],
+)
+def test_which_models_reason_unasked_is_known_of_the_large_makers(
+    provider_type: str, model: str, reasons: bool | None
+) -> None:
+    found = Catalogue({}).find(provider_type, model)
+    assert found is not None
+    assert found.reasons is reasons
+
+
 def test_the_search_fee_fills_in_where_the_list_has_none() -> None:
     # In femto-USD per request: 0.01 USD each.
     for provider_type, model in (("anthropic", "claude-3-opus-latest"), ("openai", "gpt-5.3-codex")):
