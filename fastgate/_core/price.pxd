@@ -23,11 +23,19 @@ cdef struct Row:
 
 cdef struct Band:
     int64_t above           # in force when the prompt total is greater than this
-    int64_t price[16]       # femto-USD per unit
+    int64_t price[16]       # femto-USD per unit; -1: the model is not billed by it
     int64_t text_input      # the dearest bucket that a token of the prompt can be in, text only
     int64_t text_output
     int64_t any_input       # the same with audio and images
     int64_t any_output
+
+
+cdef struct Most:           # upper bounds of what a request is billed for
+    int64_t inputs          # tokens
+    int64_t outputs
+    int64_t searches
+    int64_t audio_us
+    int64_t characters
 
 
 cdef class Usage:
@@ -45,14 +53,11 @@ cdef class PriceTable:
     cdef object owner       # keeps the memory alive
 
     cdef int64_t cost_nano(self, int model, Usage usage, int64_t at_ns) except -1
-    cdef int64_t bound_nano(
-        self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier, int geo, int64_t searches, bint media,
-    ) except -1
+    cdef int64_t bound_nano(self, int model, Most most, int64_t at_ns, int tier, int geo, bint media) except -1
     cpdef object cost(self, int model, Usage usage, int64_t at_ns)
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier=*, int geo=*, int64_t searches=*, bint media=*,
+        int tier=*, int geo=*, int64_t searches=*, bint media=*, int64_t audio_us=*, int64_t characters=*,
     )
     cpdef list lines(self, int model, Usage usage, int64_t at_ns)
     cpdef bint has_tier(self, int model, int tier, int64_t at_ns) except -1

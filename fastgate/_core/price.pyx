@@ -1,7 +1,7 @@
 """Usage in disjoint buckets, and the price table that turns it into nano-USD.
 
-Amounts are int64 nano-USD, prices int64 femto-USD per unit. A cost is summed in 128 bits and rounded once, half to
-even.
+Amounts are int64 nano-USD, prices int64 femto-USD per unit; the time of audio is priced by the hour and counted in
+microseconds. A cost is summed in 128 bits and rounded once, half to even.
 """
 
 cimport cython
@@ -16,7 +16,7 @@ cdef extern from *:
 
 cdef enum:
     _BUCKETS = 16
-    _PRICED = 14            # buckets that a band has a price for
+    _PRICED = 16            # buckets that a band has a price for
     _TIERS = 8
     _BATCH = 3              # the last tier that a provider may choose unasked
     _ANY_TIER = -1
@@ -24,9 +24,15 @@ cdef enum:
     _WEB_SEARCH = 9         # these are fees, which no region multiplies
     _REQUEST = 10
     _FILE_SEARCH = 13
+    _AUDIO_TIME = 14
+    _CHARACTER = 15
+    _UNSTATED = -1          # in place of a price
+    _BEYOND = -1            # in place of an amount: more than can be counted
+    _UNPRICED = -2          # in place of an amount: something was counted that has no price
     _VERSION = 1
     _MAX_PERMILLE = 10_000
 
+cdef int64_t _US_PER_HOUR = 3_600_000_000
 cdef uint64_t _MAGIC = 0x3145434952504746       # "FGPRICE1" in little-endian order
 # About 1e15 USD in femto-USD: a product beyond it cannot end inside int64 nano-USD, and sixteen below it, times any
 # permille, fit in 128 bits.
@@ -46,7 +52,7 @@ UNASKED_TIERS = _UNASKED_TIERS
 BUCKET_NAMES = (
     "input", "cache_read", "cache_write", "cache_write_1h", "output", "reasoning", "audio_input", "audio_output",
     "image_input", "web_search", "request", "cache_read_audio", "cache_read_image",
-    "file_search",
+    "file_search", "audio_time", "character",
 )
 
 
@@ -62,7 +68,7 @@ cdef class Usage:
         self, *, int tier=0, int geo=0, bint estimated=False, int64_t input=0, int64_t cache_read=0, int64_t cache_write=0,
         int64_t cache_write_1h=0, int64_t output=0, int64_t reasoning=0, int64_t audio_input=0, int64_t audio_output=0,
         int64_t image_input=0, int64_t web_search=0, int64_t request=0, int64_t cache_read_audio=0,
-        int64_t cache_read_image=0, int64_t file_search=0,
+        int64_t cache_read_image=0, int64_t file_search=0, int64_t audio_time=0, int64_t character=0,
     ):
         cdef int bucket
         self.tier, self.geo, self.estimated = tier, geo, estimated
@@ -70,7 +76,7 @@ cdef class Usage:
         self.n[0], self.n[1], self.n[2], self.n[3] = input, cache_read, cache_write, cache_write_1h
         self.n[4], self.n[5], self.n[6], self.n[7] = output, reasoning, audio_input, audio_output
         self.n[8], self.n[9], self.n[10], self.n[11] = image_input, web_search, request, cache_read_audio
-        self.n[12], self.n[13] = cache_read_image, file_search
+        self.n[12], self.n[13], self.n[14], self.n[15] = cache_read_image, file_search, audio_time, character
         for bucket in range(_PRICED):
             if self.n[bucket] < 0:
                 raise ValueError(f"negative count {self.n[bucket]} in bucket {bucket}")
@@ -165,8 +171,12 @@ cdef inline const Band *_band(const Band *bands, const Row *row, int64_t prompt)
     return band
 
 
-cdef inline int64_t _nano(int128 tokens, int128 fees, int64_t permille, bint up) noexcept nogil:
-    """Femto-USD to nano-USD, rounded once: half to even, or up. -1 beyond int64."""
+cdef inline int64_t _nano(int128 tokens, int128 fees, int64_t part, int64_t permille, bint up) noexcept nogil:
+    """Femto-USD to nano-USD, rounded once: half to even, or up; ``_BEYOND`` where int64 does not hold that.
+
+    ``part / _US_PER_HOUR`` of a femto-USD comes on top of ``tokens``. Less than one, it cannot lift a sum past a half,
+    which is a whole number, only off it.
+    """
     cdef int128 total, quotient, rest, unit = 1_000_000
     cdef uint64_t small, small_rest
     if permille == 1000:
@@ -174,17 +184,22 @@ cdef inline int64_t _nano(int128 tokens, int128 fees, int64_t permille, bint up)
         if total <= INT64_MAX:  # below 9,223 USD: one hardware division instead of a library call
             small = <uint64_t>total / 1_000_000
             small_rest = <uint64_t>total - small * 1_000_000
-            if small_rest > (0 if up else 500_000) or (small_rest == 500_000 and small % 2 == 1):
+            if up:
+                small += small_rest > 0 or part > 0
+            elif small_rest > 500_000 or (small_rest == 500_000 and (small % 2 == 1 or part > 0)):
                 small += 1
             return <int64_t>small
     else:
-        total = tokens * permille + fees * 1000
+        total = tokens * permille + fees * 1000 + part * permille / _US_PER_HOUR
+        part = part * permille % _US_PER_HOUR
         unit = 1_000_000_000
     quotient = total / unit
     rest = total - quotient * unit
-    if 2 * rest > (0 if up else unit) or (2 * rest == unit and quotient % 2 == 1):
+    if up:
+        quotient += rest > 0 or part > 0
+    elif 2 * rest > unit or (2 * rest == unit and (quotient % 2 == 1 or part > 0)):
         quotient += 1
-    return -1 if quotient > INT64_MAX else <int64_t>quotient
+    return _BEYOND if quotient > INT64_MAX else <int64_t>quotient
 
 
 cdef int64_t _cost(const Model *model, const Row *rows, const Band *bands, const int64_t *n, int64_t prompt,
@@ -192,53 +207,71 @@ cdef int64_t _cost(const Model *model, const Row *rows, const Band *bands, const
     cdef const Row *row = _row(model, rows, tier, at_ns)
     cdef const Band *band = _band(bands, row, prompt)
     cdef int128 product, tokens = 0, fees = 0
+    cdef int64_t part = 0
     cdef int bucket
     for bucket in range(_PRICED):
         if n[bucket] <= 0:
             continue
+        if band.price[bucket] < 0:
+            return _UNPRICED
         product = <int128>n[bucket] * band.price[bucket]
+        if bucket == _AUDIO_TIME:
+            part = <int64_t>(product % _US_PER_HOUR)
+            product /= _US_PER_HOUR
         if product > _TOO_MUCH:
-            return -1
+            return _BEYOND
         if _is_fee(bucket):
             fees += product
         else:
             tokens += product
-    return _nano(tokens, fees, row.geo_permille if geo else 1000, False)
+    return _nano(tokens, fees, part, row.geo_permille if geo else 1000, False)
 
 
-cdef int64_t _row_bound(const Row *row, const Band *bands, int64_t inputs, int64_t outputs, int64_t searches,
-                        int geo, bint media) noexcept nogil:
+cdef int64_t _band_bound(const Band *band, const Most *most, int64_t reach, int64_t permille, bint media) noexcept nogil:
+    """The dearest cost in one band, with a prompt of ``reach`` tokens."""
+    cdef int64_t heard = band.any_input if media else band.text_input
+    cdef int64_t spoken = band.any_output if media else band.text_output
+    cdef int64_t search = max(band.price[_WEB_SEARCH], band.price[_FILE_SEARCH])
+    cdef int128 inputs, outputs, fees, listened = 0, read = 0
+    cdef int64_t part = 0
+    if (reach and heard < 0) or (most.outputs and spoken < 0):
+        return _UNPRICED
+    inputs, outputs, fees = <int128>reach * heard, <int128>most.outputs * spoken, <int128>most.searches * search
+    if most.audio_us or most.characters:
+        if (most.audio_us and band.price[_AUDIO_TIME] < 0) or (most.characters and band.price[_CHARACTER] < 0):
+            return _UNPRICED
+        listened = <int128>most.audio_us * band.price[_AUDIO_TIME]
+        part = <int64_t>(listened % _US_PER_HOUR)
+        listened /= _US_PER_HOUR
+        read = <int128>most.characters * band.price[_CHARACTER]
+    if inputs > _TOO_MUCH or outputs > _TOO_MUCH or fees > _TOO_MUCH or listened > _TOO_MUCH or read > _TOO_MUCH:
+        return _BEYOND
+    return _nano(inputs + outputs + listened + read, fees + band.price[_REQUEST], part, permille, True)
+
+
+cdef int64_t _row_bound(const Row *row, const Band *bands, const Most *most, int geo, bint media) noexcept nogil:
     """The dearest cost under one row: for every band that the prompt can reach, as large a prompt as it takes."""
-    cdef const Band *band
-    cdef int128 tokens, fees, part
-    cdef int64_t reach, nano, search, highest = 0
+    cdef int64_t reach, nano, highest = 0
     cdef int64_t permille = 1000 if geo == 0 else row.geo_permille
     cdef uint32_t i
     if geo < 0 and permille < 1000:
         permille = 1000
     for i in range(row.bands.count):
-        band = &bands[row.bands.first + i]
-        if band.above >= inputs:
+        if bands[row.bands.first + i].above >= most.inputs:
             break
-        reach = inputs
-        if i + 1 < row.bands.count and bands[row.bands.first + i + 1].above < inputs:
+        reach = most.inputs
+        if i + 1 < row.bands.count and bands[row.bands.first + i + 1].above < most.inputs:
             reach = bands[row.bands.first + i + 1].above
-        tokens = <int128>reach * (band.any_input if media else band.text_input)
-        part = <int128>outputs * (band.any_output if media else band.text_output)
-        search = max(band.price[_WEB_SEARCH], band.price[_FILE_SEARCH])
-        fees = <int128>searches * search
-        if tokens > _TOO_MUCH or part > _TOO_MUCH or fees > _TOO_MUCH:
-            return -1
-        nano = _nano(tokens + part, fees + band.price[_REQUEST], permille, True)
+        nano = _band_bound(&bands[row.bands.first + i], most, reach, permille, media)
         if nano < 0:
-            return -1
+            return nano
         if nano > highest:
             highest = nano
     return highest
 
 
-cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, int64_t inputs, int64_t outputs,
-                    int64_t searches, int tier, int geo, bint media, int64_t at_ns) noexcept nogil:
+cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, const Most *most,
+                    int tier, int geo, bint media, int64_t at_ns) noexcept nogil:
     """Over standard, which anything may be served as, and the tiers that ``tier`` stands for."""
     cdef int second = _second_of_day(at_ns)
     cdef const Row *row
@@ -254,9 +287,9 @@ cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, int6
         row = _row_of(rows, model.tiers[candidate], at_ns, second)
         if row == NULL:
             continue
-        nano = _row_bound(row, bands, inputs, outputs, searches, geo, media)
+        nano = _row_bound(row, bands, most, geo, media)
         if nano < 0:
-            return -1
+            return nano
         if nano > highest:
             highest = nano
     return highest
@@ -287,9 +320,18 @@ cdef int _check(PriceTable table, const Header *header) except -1:
             raise ValueError(f"price table: row {i} is damaged")
     for i in range(header.bands):
         for k in range(_PRICED):
-            if table.bands[i].price[k] < 0:
+            if table.bands[i].price[k] < _UNSTATED:
                 raise ValueError(f"price table: band {i} has a negative price")
     return 0
+
+
+cdef int64_t _amount(int64_t nano, str what, int model) except -1:
+    """Nano-USD that a calculation gave; raises what it says in place of an amount."""
+    if nano == _UNPRICED:
+        raise KeyError(f"model {model} has no price for what is counted")
+    if nano < 0:
+        raise OverflowError(f"{what} beyond 9.2 billion USD")
+    return nano
 
 
 cdef class PriceTable:
@@ -297,7 +339,8 @@ cdef class PriceTable:
 
     ``buffer`` is any contiguous readable buffer, and is kept alive (and a mapping open) as long as the table. Raises
     ValueError when it is not a whole table of this version. ``model`` is a position in the table; another one, as -1
-    for an unpriced model, raises KeyError. Times are unix nanoseconds of the request's start.
+    for an unpriced model, raises KeyError, and so does what is counted in a unit that the model has no price for. Times
+    are unix nanoseconds of the request's start.
     """
 
     def __init__(self, buffer):
@@ -332,48 +375,42 @@ cdef class PriceTable:
         cdef int64_t nano = _cost(
             &self.models[model], self.rows, self.bands, usage.n, usage.prompt_total(), usage.tier, usage.geo, at_ns
         )
-        if nano < 0:
-            raise OverflowError("a cost beyond 9.2 billion USD")
-        return nano
+        return _amount(nano, "a cost", model)
 
-    cdef int64_t bound_nano(
-        self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier, int geo, int64_t searches, bint media,
-    ) except -1:
+    cdef int64_t bound_nano(self, int model, Most most, int64_t at_ns, int tier, int geo, bint media) except -1:
         if not 0 <= model < self.count:
             raise KeyError(model)
-        if input_tokens < 0 or output_tokens < 0 or searches < 0:
-            raise ValueError("negative token counts")
-        cdef int64_t nano = _bound(
-            &self.models[model], self.rows, self.bands, input_tokens, output_tokens, searches, tier, geo, media,
-            at_ns,
-        )
-        if nano < 0:
-            raise OverflowError("a bound beyond 9.2 billion USD")
-        return nano
+        if most.inputs < 0 or most.outputs < 0 or most.searches < 0 or most.audio_us < 0 or most.characters < 0:
+            raise ValueError("negative counts")
+        cdef int64_t nano = _bound(&self.models[model], self.rows, self.bands, &most, tier, geo, media, at_ns)
+        return _amount(nano, "a bound", model)
 
     cpdef object cost(self, int model, Usage usage, int64_t at_ns):
-        """Nano-USD, rounded once half to even. OverflowError beyond int64, KeyError for an unpriced model."""
+        """Nano-USD, rounded once half to even. OverflowError beyond int64, KeyError for what has no price."""
         if usage is None:
             raise TypeError("no usage")
         return self.cost_nano(model, usage, at_ns)
 
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier=-1, int geo=-1, int64_t searches=0, bint media=True,
+        int tier=-1, int geo=-1, int64_t searches=0, bint media=True, int64_t audio_us=0, int64_t characters=0,
     ):
         """Nano-USD that ``cost`` cannot exceed for a request that started then, however its tokens fall into buckets.
 
         ``input_tokens`` bounds the prompt total, ``output_tokens`` output, reasoning and audio together, ``searches`` those
-        of the web and of files. ``ANY_TIER``
+        of the web and of files, ``audio_us`` microseconds of audio, ``characters`` those of a text. ``ANY_TIER``
         covers all tiers, ``UNASKED_TIERS`` those that a provider may choose by itself (fast and ultrafast have to be
         asked for), a ``Tier`` that one and standard. ``geo=-1`` covers regional surcharges, another value that
-        geography. ``media=False`` leaves the prices of audio and images out.
+        geography. ``media=False`` leaves the prices of tokens of audio and images out.
         """
-        return self.bound_nano(model, input_tokens, output_tokens, at_ns, tier, geo, searches, media)
+        cdef Most most = Most(input_tokens, output_tokens, searches, audio_us, characters)
+        return self.bound_nano(model, most, at_ns, tier, geo, media)
 
     cpdef list lines(self, int model, Usage usage, int64_t at_ns):
-        """``(bucket, count, femto-USD per unit, permille)`` of each bucket used: what ``cost`` sums."""
+        """``(bucket, count, femto-USD per unit, permille)`` of each bucket used: what ``cost`` sums.
+
+        Of ``AUDIO_TIME`` the count is in microseconds, the price by the hour. KeyError for what has no price.
+        """
         if not 0 <= model < self.count:
             raise KeyError(model)
         if usage is None:
@@ -385,6 +422,8 @@ cdef class PriceTable:
         cdef list lines = []
         for bucket in range(_PRICED):
             if usage.n[bucket] > 0:
+                if band.price[bucket] < 0:
+                    raise KeyError(f"model {model} has no price for {BUCKET_NAMES[bucket]}")
                 lines.append((bucket, usage.n[bucket], band.price[bucket], 1000 if _is_fee(bucket) else permille))
         return lines
 

@@ -82,6 +82,8 @@ class ModelPrices(PriceOverride, frozen=True, kw_only=True, forbid_unknown_field
     image_input_usd_per_million: Price | None = None
     web_search_usd_per_thousand: Price | None = None
     file_search_usd_per_thousand: Price | None = None
+    audio_usd_per_hour: UnitPrice | None = None
+    character_usd_per_million: Price | None = None
     request_usd: UnitPrice | None = None
     context_window: Tokens | None = None
     max_output: Tokens | None = None

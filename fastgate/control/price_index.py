@@ -37,14 +37,14 @@ class PriceIndex:
         )
 
     def of_model(self, name: str, provider: Provider, model: str) -> int:
-        """The number of a model's price, or ``NO_PRICE``."""
+        """The number of a model's price, or ``NO_PRICE``: also where tokens, all that is served, have none."""
         try:
             price = self._catalogue.find(provider.type, model, provider=name, base_url=provider.base_url)
         except PriceError as error:
             if model in provider.prices:
                 self.findings.append(Finding(("providers", name, "prices", model), str(error)))
             return NO_PRICE
-        return NO_PRICE if price is None else self._number(price)
+        return NO_PRICE if price is None or not price.by_token else self._number(price)
 
     def of_ceiling(self, input_usd: str, output_usd: str) -> int:
         """The number of a key's ceiling, in USD per million tokens."""

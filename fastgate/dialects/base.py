@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from enum import StrEnum
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -22,6 +23,9 @@ JSON_TYPE: Final = ("content-type", "application/json")
 
 MAX_COUNT: Final = 10**9
 """A count beyond this is not believed: no model reads or writes as much in one request."""
+
+_MICROSECOND: Final = Decimal("1e-6")
+_EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
 
 anomalies: Counter[str] = Counter()
 """Usage reports of this process that contradict themselves, by what was wrong; they were corrected, not dropped."""
@@ -215,13 +219,16 @@ def output_tokens(usage: Usage) -> int:
     return usage[Bucket.OUTPUT] + usage[Bucket.REASONING] + usage[Bucket.AUDIO_OUTPUT]
 
 
-def decoded(raw: bytes | None) -> Any:
-    """JSON text that a scan found, decoded; ``None`` for none, and for numbers beyond what can be held."""
+def decoded(raw: bytes | None, exactly: bool = False) -> Any:
+    """JSON text that a scan found, decoded; ``None`` for none, and for numbers beyond what can be held.
+
+    ``exactly``: numbers with a fraction are what is written, as ``Decimal``.
+    """
     if raw is None:
         return None
     try:
-        return msgspec.json.decode(raw)
-    except msgspec.DecodeError:
+        return _EXACT.decode(raw) if exactly else msgspec.json.decode(raw)
+    except (msgspec.DecodeError, InvalidOperation):
         anomalies["undecodable"] += 1
         return None
 
@@ -247,6 +254,20 @@ def count(source: Mapping[str, Any], name: str) -> int | None:
         anomalies["negative"] += 1
         return 0
     return value
+
+
+def microseconds(source: Mapping[str, Any], name: str) -> int | None:
+    """Seconds (an integer or a ``Decimal``, from zero) in microseconds, rounded up; ``None`` as :func:`count`."""
+    value = source.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int | Decimal) or isinstance(value, bool) or not value <= MAX_COUNT:
+        anomalies["unbelievable"] += 1
+        return None
+    if value < 0:
+        anomalies["negative"] += 1
+        return 0
+    return int(Decimal(value).quantize(_MICROSECOND, ROUND_CEILING).scaleb(6))
 
 
 def part(source: Mapping[str, Any], name: str, whole: int) -> int:

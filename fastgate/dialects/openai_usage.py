@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from fastgate._core.price import Usage
-from fastgate.dialects.base import count, mapping, output_tokens, part, served_tier
+from fastgate.dialects.base import count, decoded, mapping, microseconds, output_tokens, part, served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -37,7 +37,7 @@ class Names(NamedTuple):
 CHAT: Final = Names("prompt_tokens", "prompt_tokens_details", "completion_tokens", "completion_tokens_details")
 RESPONSES: Final = Names("input_tokens", "input_tokens_details", "output_tokens", "output_tokens_details")
 """Responses, their compaction, decisions, and images."""
-TRANSCRIPTIONS: Final = Names("input_tokens", "input_token_details", "output_tokens", "output_token_details")
+_TRANSCRIPTIONS: Final = Names("input_tokens", "input_token_details", "output_tokens", "output_token_details")
 
 
 def chat_usage(usage: object, service_tier: object) -> Usage | None:
@@ -67,6 +67,20 @@ def embeddings_usage(usage: object) -> Usage | None:
     """Embeddings' ``usage``, which has a prompt only."""
     prompt = count(mapping(usage), "prompt_tokens")
     return None if prompt is None else Usage(input=prompt, request=1)
+
+
+def transcription_usage(raw: bytes | None) -> Usage | None:
+    """A transcription's ``usage`` as it is written: in tokens, or in seconds of audio, which may have a fraction."""
+    source = mapping(decoded(raw))
+    if source.get("type") != "duration":
+        return usage_of(source, None, _TRANSCRIPTIONS)
+    length = microseconds(mapping(decoded(raw, exactly=True)), "seconds")
+    return None if length is None else Usage(audio_time=length, request=1)
+
+
+def speech_usage(text: str) -> Usage:
+    """What a text to be spoken is billed for where it goes by characters: the answer is audio and says nothing."""
+    return Usage(character=len(text), request=1)
 
 
 def _divided(source: Mapping[str, Any], names: Names, prompt: int, output: int, tier: Tier) -> Usage:

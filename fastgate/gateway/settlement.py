@@ -12,6 +12,7 @@ sent, and no answer came                      the hold                          
 ============================================  =====================================  ===========
 """
 
+from fractions import Fraction
 from time import time_ns
 from typing import Final
 
@@ -34,7 +35,7 @@ from fastgate.dialects.base import Charge, output_tokens, total
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.wire.failure import FailureCode
-from fastgate.wire.money import MOST_NANO, nano_of
+from fastgate.wire.money import MOST_NANO, nano_of, share_of
 from fastgate.wire.usage import Bucket
 
 _OUTPUT: Final = int(Bucket.OUTPUT)  # a member of an enumeration is found by a dictionary, each time
@@ -127,11 +128,11 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
             return terms.prices.cost(index, usage, call.now_ns) if index >= 0 else 0
         except OverflowError:
             return MOST_NANO
-    exact = 0
+    exact: int | Fraction = 0
     for model, usage in charges:
         index = _price_of(leg, model)
         lines = terms.prices.lines(index, usage, call.now_ns) if index >= 0 else ()
-        exact += sum(count * femto * permille for _, count, femto, permille in lines)
+        exact += sum(map(share_of, lines))
     return min(nano_of(exact), MOST_NANO)
 
 

@@ -7,8 +7,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from fastgate.wire.prices import PriceBand, PriceRow
-from fastgate.wire.usage import FEES, Bucket, Tier
+from fastgate.wire.prices import UNSTATED, PriceBand, PriceRow
+from fastgate.wire.usage import FEES, LENGTHS, Bucket, Tier
 
 FEMTO_PER_USD: Final = 10**15
 MAX_FEMTO: Final = 2**63 - 1
@@ -43,12 +43,13 @@ def complete(known: Mapping[Bucket, int]) -> tuple[int, ...]:
     What a list leaves out is billed as what it is a kind of: prompt tokens that were read from or written to a cache,
     or are images or audio, at the input price; one-hour writes at the price of default writes; audio and images from a
     cache as text from it, else as fresh ones; reasoning and audio output at the output price. Output without a price
-    (embeddings) costs the audio output price, else the input price. Fees are zero. Raises PriceError without an input
-    price, which nothing could stand in for.
+    (embeddings) costs the audio output price, else the input price. Fees are zero. Nothing stands in for hours of audio
+    and characters, nor for tokens where a list prices only those: they are ``UNSTATED``. Raises PriceError without an
+    input price for other tokens.
     """
-    if Bucket.INPUT not in known:
+    if Bucket.INPUT not in known and (known.keys() - FEES - LENGTHS or not known.keys() & LENGTHS):
         raise PriceError("no price for input tokens")
-    fresh = known[Bucket.INPUT]
+    fresh = known.get(Bucket.INPUT, UNSTATED)
     write = known.get(Bucket.CACHE_WRITE, fresh)
     output = known.get(Bucket.OUTPUT, known.get(Bucket.AUDIO_OUTPUT, fresh))
     fallback = {
@@ -66,6 +67,8 @@ def complete(known: Mapping[Bucket, int]) -> tuple[int, ...]:
         Bucket.CACHE_READ_AUDIO: known.get(Bucket.CACHE_READ, known.get(Bucket.AUDIO_INPUT, fresh)),
         Bucket.CACHE_READ_IMAGE: known.get(Bucket.CACHE_READ, known.get(Bucket.IMAGE_INPUT, fresh)),
         Bucket.FILE_SEARCH: 0,
+        Bucket.AUDIO_TIME: UNSTATED,
+        Bucket.CHARACTER: UNSTATED,
     }
     return tuple(known.get(bucket, fallback[bucket]) for bucket in Bucket)
 
@@ -77,9 +80,10 @@ def scaled(row: PriceRow, tier: Tier, numerator: int, denominator: int = 1) -> P
 
 
 def _scaled(prices: tuple[int, ...], numerator: int, denominator: int) -> tuple[int, ...]:
-    if any(prices[bucket] * numerator % denominator for bucket in Bucket if bucket not in FEES):
+    kept = {bucket for bucket in Bucket if bucket in FEES or prices[bucket] == UNSTATED}
+    if any(prices[bucket] * numerator % denominator for bucket in Bucket if bucket not in kept):
         raise PriceError(f"{numerator}/{denominator} of a price is not a whole number of femto-USD")
     return tuple(
-        price if bucket in FEES else price * numerator // denominator
+        price if bucket in kept else price * numerator // denominator
         for bucket, price in zip(Bucket, prices, strict=True)
     )

@@ -29,6 +29,8 @@ _FIELDS: Final = {
     "image_input_usd_per_million": (Bucket.IMAGE_INPUT, 10**6),
     "web_search_usd_per_thousand": (Bucket.WEB_SEARCH, 10**3),
     "file_search_usd_per_thousand": (Bucket.FILE_SEARCH, 10**3),
+    "audio_usd_per_hour": (Bucket.AUDIO_TIME, 1),
+    "character_usd_per_million": (Bucket.CHARACTER, 10**6),
     "request_usd": (Bucket.REQUEST, 1),
 }
 

@@ -29,7 +29,7 @@ from msgspec.structs import replace
 
 from fastgate.pricing.amounts import PriceError, complete, femto
 from fastgate.wire.prices import PriceBand, PriceRow
-from fastgate.wire.usage import Bucket, Tier
+from fastgate.wire.usage import LENGTHS, Bucket, Tier
 
 SOURCE: Final = f"genai-prices {version('genai-prices')}"
 
@@ -73,6 +73,8 @@ _KEYS: Final = {
     "web_searches_kcount": (Bucket.WEB_SEARCH, 10**3),
     "requests_kcount": (Bucket.REQUEST, 10**3),
     "storage_searches_kcount": (Bucket.FILE_SEARCH, 10**3),
+    "audio_hours": (Bucket.AUDIO_TIME, 1),
+    "input_mchars": (Bucket.CHARACTER, 10**6),
 }
 _TIERS: Final = {
     ("service_tier", "flex"): Tier.FLEX,
@@ -105,7 +107,7 @@ def find(listed_provider: str, model: str) -> ModelInfo | None:
 
 
 def rows(model: ModelInfo, fill: Fill) -> tuple[PriceRow, ...]:
-    """All rows of a model, standard tier first; () where token buckets cannot express its prices.
+    """All rows of a model, standard tier first; () where our buckets cannot express its prices.
 
     ``fill`` may add prices (femto-USD per unit) that the package lacks before fallbacks apply.
     """
@@ -123,11 +125,18 @@ def rows(model: ModelInfo, fill: Fill) -> tuple[PriceRow, ...]:
 
 
 def _prices(listed: ListedPrice) -> Prices:
-    return {key: value for key, value in listed.__dict__.items() if value is not None}
+    prices = {key: value for key, value in listed.__dict__.items() if value is not None}
+    if prices.get("input_audio_hours") == prices.get("audio_hours"):  # who only listens is listed under both
+        prices.pop("input_audio_hours", None)
+    return prices
 
 
 def _expressible(prices: Prices) -> bool:
-    return "input_mtok" in prices and prices.keys() <= _KEYS.keys()
+    """Tokens, or length alone: an answer that is billed by both reports what no parser of ours reads."""
+    if not prices.keys() <= _KEYS.keys():
+        return False
+    lengths = sum(_KEYS[key][0] in LENGTHS for key in prices)
+    return lengths == len(prices) if lengths else "input_mtok" in prices
 
 
 def _tier_of(variant: PriceVariant) -> Tier | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from fastgate.pricing.amounts import MAX_FEMTO, PriceError
-from fastgate.wire.prices import PRICED, ModelPrice, PriceBand, PriceRow
+from fastgate.wire.prices import PRICED, UNSTATED, ModelPrice, PriceBand, PriceRow
 from fastgate.wire.usage import N_BUCKETS, PROMPT_BUCKETS, Bucket, Tier
 
 MAGIC: Final = b"FGPRICE1"
@@ -88,8 +88,8 @@ def _pack_bands(bands: Iterable[PriceBand]) -> Iterator[bytes]:
             raise PriceError("the first band must start at -1")
         if last is not None and band.above <= last:
             raise PriceError("bands must ascend")
-        if len(band.prices) != PRICED or not all(0 <= price <= MAX_FEMTO for price in band.prices):
-            raise PriceError(f"a band needs {PRICED} prices from 0 to {MAX_FEMTO}")
+        if len(band.prices) != PRICED or not all(UNSTATED <= price <= MAX_FEMTO for price in band.prices):
+            raise PriceError(f"a band needs {PRICED} prices from 0 to {MAX_FEMTO}, or unstated")
         last = band.above
         dearest = (max(band.prices[bucket] for bucket in group) for group in _GROUPS)
         yield _BAND.pack(band.above, *band.prices, *(0,) * (N_BUCKETS - PRICED), *dearest)

@@ -1,6 +1,9 @@
 """Money: the most that is counted, and how people read it."""
 
+from fractions import Fraction
 from typing import Final
+
+from fastgate.wire.usage import US_PER_HOUR, Bucket
 
 MOST_NANO: Final = 2**63 - 1
 """nano-USD that a counter holds and one request is booked at most: 9.2 billion USD; more is as good as that."""
@@ -9,8 +12,15 @@ MOST_NANO: Final = 2**63 - 1
 _FEMTO_PERMILLE: Final = 10**9
 
 
-def nano_of(femto_permille: int) -> int:
-    """Nano-USD of an exact sum in femto-USD times 1000 (a factor of 1.1 is 1100), rounded once, half to even."""
+def share_of(line: tuple[int, int, int, int]) -> int | Fraction:
+    """What a line of ``PriceTable.lines`` comes to, exactly: femto-USD times 1000 (a factor of 1.1 is 1100)."""
+    bucket, count, femto, permille = line
+    amount = count * femto * permille
+    return Fraction(amount, US_PER_HOUR) if bucket == Bucket.AUDIO_TIME else amount
+
+
+def nano_of(femto_permille: int | Fraction) -> int:
+    """Nano-USD of an exact sum in femto-USD times 1000, rounded once, half to even."""
     nano, rest = divmod(femto_permille, _FEMTO_PERMILLE)
     return nano + (2 * rest > _FEMTO_PERMILLE or (2 * rest == _FEMTO_PERMILLE and nano % 2 == 1))
 

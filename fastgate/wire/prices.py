@@ -1,8 +1,10 @@
 """Prices on their way from the catalogue to the compiled table.
 
-Every price is an integer of femto-USD (1e-15 USD) per unit, a unit being one token or, for ``WEB_SEARCH`` and
-``REQUEST``, one request. USD per million tokens times 1e9 is femto-USD per token.
+Every price is an integer of femto-USD (1e-15 USD) per unit, a unit being one token or, for fees, one request; an hour
+of ``AUDIO_TIME``, one ``CHARACTER``. USD per million tokens times 1e9 is femto-USD per token.
 """
+
+from typing import Final
 
 import msgspec
 
@@ -10,6 +12,9 @@ from fastgate.wire.usage import Bucket, Tier
 
 PRICED = len(Bucket)
 """How many buckets a band states a price for, in the order of ``Bucket``."""
+
+UNSTATED: Final = -1
+"""In place of a price: the model is not billed by this unit, and what is counted in it is unpriced."""
 
 
 class PriceBand(msgspec.Struct, frozen=True, array_like=True):
@@ -52,6 +57,11 @@ class ModelPrice(msgspec.Struct, frozen=True, array_like=True):
     reasons: bool | None = None
     """Whether it reasons without being asked to, out of sight; None: not known."""
 
+    @property
+    def by_token(self) -> bool:
+        """Whether tokens have a price; else the model is billed by the length of audio or text alone."""
+        return all(band.prices[Bucket.INPUT] != UNSTATED for row in self.rows for band in row.bands)
+
 
 class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator states for one model (``providers.*.prices``): decimal strings in USD.
@@ -72,6 +82,8 @@ class PriceOverride(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     image_input_usd_per_million: str | None = None
     web_search_usd_per_thousand: str | None = None
     file_search_usd_per_thousand: str | None = None
+    audio_usd_per_hour: str | None = None
+    character_usd_per_million: str | None = None
     request_usd: str | None = None
     context_window: int | None = None
     max_output: int | None = None

@@ -26,6 +26,8 @@ class Bucket(IntEnum):
     CACHE_READ_AUDIO = 11
     CACHE_READ_IMAGE = 12
     FILE_SEARCH = 13  # calls, not tokens
+    AUDIO_TIME = 14  # microseconds of audio, where its length is billed and not its tokens
+    CHARACTER = 15  # of a text to be spoken, not tokens
 
 
 class Tier(IntEnum):
@@ -60,3 +62,9 @@ PROMPT_BUCKETS: Final = (
 
 FEES: Final = frozenset({Bucket.WEB_SEARCH, Bucket.REQUEST, Bucket.FILE_SEARCH})
 """What is paid per request of its kind and not per token: no region and no factor of a tier multiplies it."""
+
+LENGTHS: Final = frozenset({Bucket.AUDIO_TIME, Bucket.CHARACTER})
+"""What is billed in place of tokens: where no price is stated for it, none can stand in."""
+
+US_PER_HOUR: Final = 3_600_000_000
+"""``AUDIO_TIME`` is counted in microseconds and priced by the hour: prices by the second are seldom whole femto-USD."""

@@ -6,6 +6,8 @@ An input is the seed of a mutation: the reports stay JSON, and any value in them
 import copy
 import json
 import random
+from fractions import Fraction
+from math import ceil
 from typing import Any
 
 from fastgate._core.body import scan
@@ -17,7 +19,7 @@ from fastgate.dialects.bedrock_usage import CONVERSE, INVOCATION_METRICS, bedroc
 from fastgate.dialects.gemini_usage import gemini_usage, searches_of
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.dialects.openai_responses_usage import charges
-from fastgate.dialects.openai_usage import RESPONSES, TRANSCRIPTIONS, embeddings_usage, usage_of
+from fastgate.dialects.openai_usage import RESPONSES, embeddings_usage, transcription_usage, usage_of
 from tests.fuzz.harness import TARGETS, main, run, target
 
 CHAT = {
@@ -59,6 +61,7 @@ GEMINI = {
                       "toolUsePromptTokensDetails": [{"modality": "IMAGE", "tokenCount": 4}],
                       "candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}]},
 }  # fmt: skip
+LENGTH = {"type": "duration", "seconds": 37.5}
 BEDROCK = {
     "serviceTier": {"type": "flex"},
     "usage": {"inputTokens": 9, "outputTokens": 8, "cacheReadInputTokens": 7, "cacheWriteInputTokens": 6,
@@ -121,12 +124,18 @@ def check_openai(data: bytes) -> None:
     embeddings_usage(reported)
     document = changed(RESPONSE, rng)
     found_charges = charges(document)
-    for names in (RESPONSES, TRANSCRIPTIONS):
-        usage, reported = usage_of(document.get("usage"), document.get("service_tier"), names), document.get("usage")
+    reported = document.get("usage")
+    as_written = json.dumps(reported).encode()
+    for usage in (usage_of(reported, document.get("service_tier"), RESPONSES), transcription_usage(as_written)):
         if usage is not None:
             assert usage.prompt_total() == believed(reported, "input_tokens")
             assert written_out(usage) == believed(reported, "output_tokens")
             assert found_charges is not None
+    document = changed(LENGTH, rng)
+    usage = transcription_usage(json.dumps(document).encode())
+    if usage is not None and document.get("type") == "duration":
+        length = Fraction(json.dumps(document["seconds"])) * 10**6
+        assert usage == Usage(audio_time=max(0, ceil(length)), request=1)
 
 
 @target("Anthropic usage", seeds=[b"1"])

@@ -16,14 +16,17 @@ from fastgate.pricing import listed
 from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.catalogue import Catalogue
 from fastgate.pricing.table import build_table
-from fastgate.wire.prices import ModelPrice
+from fastgate.wire.money import nano_of, share_of
+from fastgate.wire.prices import UNSTATED, ModelPrice
 from fastgate.wire.request import ChatRequest
-from fastgate.wire.usage import PROMPT_BUCKETS, Bucket, Geo, Tier
+from fastgate.wire.usage import FEES, LENGTHS, PROMPT_BUCKETS, Bucket, Geo, Tier
 
 SEARCHES = (Bucket.WEB_SEARCH, Bucket.FILE_SEARCH)
 OUTPUT_BUCKETS = (Bucket.OUTPUT, Bucket.REASONING, Bucket.AUDIO_OUTPUT)
 UNASKED = (Tier.STANDARD, Tier.FLEX, Tier.PRIORITY, Tier.BATCH)
-MEDIA = tuple(bucket for bucket in Bucket if "AUDIO" in bucket.name or "IMAGE" in bucket.name)
+MEDIA = tuple(
+    bucket for bucket in Bucket if "AUDIO_" in bucket.name or "_AUDIO" in bucket.name or "IMAGE" in bucket.name
+)
 
 # Before and after prices change, and a peak hour.
 MOMENTS = [
@@ -46,8 +49,12 @@ def models() -> list[ModelPrice]:
     return list(found.values())
 
 
-MODELS = models()
+LISTED = models()
+MODELS = [model for model in LISTED if model.by_token]
+MEASURED = [model for model in LISTED if not model.by_token]
+"""Billed by the length of audio or text."""
 TABLE = PriceTable(build_table(MODELS))
+LENGTHS_TABLE = PriceTable(build_table(MEASURED))
 
 
 def thresholds(model: ModelPrice) -> list[int]:
@@ -65,7 +72,7 @@ def test_the_catalogue_is_not_empty() -> None:
     assert len(MODELS) > 350
     assert {row.tier for model in MODELS for row in model.rows} == set(Tier)
     for bucket in Bucket:
-        assert any(band.prices[bucket] for model in MODELS for row in model.rows for band in row.bands), bucket.name
+        assert any(band.prices[bucket] > 0 for model in LISTED for row in model.rows for band in row.bands), bucket.name
     assert sum(bool(thresholds(model)) for model in MODELS) > 30
 
 
@@ -142,10 +149,58 @@ def test_lines_sum_to_the_cost(
     index: int, prompt: list[int], output: list[int], tier: Tier, geo: Geo, at_ns: int
 ) -> None:
     usage = usage_of(prompt, output, tier, geo)
-    total = sum(count * femto * permille for _, count, femto, permille in TABLE.lines(index, usage, at_ns))
-    nano, rest = divmod(total, 10**9)
 
-    assert TABLE.cost(index, usage, at_ns) == nano + (rest * 2 > 10**9 or (rest * 2 == 10**9 and nano % 2 == 1))
+    assert TABLE.cost(index, usage, at_ns) == nano_of(sum(map(share_of, TABLE.lines(index, usage, at_ns))))
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(
+    st.integers(0, len(MEASURED) - 1),
+    st.integers(0, 10**12),
+    st.integers(0, 10**7),
+    st.sampled_from(list(Tier)),
+    st.sampled_from(list(Geo)),
+    st.sampled_from(MOMENTS),
+)
+def test_what_is_billed_by_its_length_is_exact_and_bounded(
+    index: int, audio_us: int, characters: int, tier: Tier, geo: Geo, at_ns: int
+) -> None:
+    prices = {bucket for bucket in LENGTHS if MEASURED[index].rows[0].bands[0].prices[bucket] != UNSTATED}
+    usage = Usage(tier=tier, geo=geo, request=1)
+    if Bucket.AUDIO_TIME in prices:
+        usage[Bucket.AUDIO_TIME] = audio_us
+    if Bucket.CHARACTER in prices:
+        usage[Bucket.CHARACTER] = characters
+    cost = LENGTHS_TABLE.cost(index, usage, at_ns)
+    held = LENGTHS_TABLE.bound(
+        index, 0, 0, at_ns, tier=tier, audio_us=usage[Bucket.AUDIO_TIME], characters=usage[Bucket.CHARACTER]
+    )
+
+    assert cost == nano_of(sum(map(share_of, LENGTHS_TABLE.lines(index, usage, at_ns))))
+    assert cost <= held
+
+
+def test_what_a_model_is_not_billed_by_has_no_price() -> None:
+    """Neither nothing nor anything else's: a report in another unit than the listed one must not pass for free."""
+    for table, listed_models in ((TABLE, MODELS), (LENGTHS_TABLE, MEASURED)):
+        for index, model in enumerate(listed_models):
+            prices = model.rows[0].bands[0].prices
+            for bucket in set(Bucket) - FEES:
+                usage = Usage()
+                usage[bucket] = 1
+                if prices[bucket] == UNSTATED:
+                    with pytest.raises(KeyError, match="no price"):
+                        table.cost(index, usage, MOMENTS[3])
+                    with pytest.raises(KeyError, match="no price"):
+                        table.lines(index, usage, MOMENTS[3])
+                else:
+                    table.cost(index, usage, MOMENTS[3])
+    for tokens in ((1, 0), (0, 1)):
+        with pytest.raises(KeyError, match="no price"):
+            LENGTHS_TABLE.bound(0, *tokens, MOMENTS[3])
+    for length in ({"audio_us": 1}, {"characters": 1}):
+        with pytest.raises(KeyError, match="no price"):
+            TABLE.bound(0, 0, 0, MOMENTS[3], **length)
 
 
 ASKED = (None, "auto", "default", "standard_only", "flex", "priority", "fast", "ultrafast", "scale", "something new")

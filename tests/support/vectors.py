@@ -2,7 +2,8 @@
 
 A row: ``case``, ``type`` (of the provider), ``api``, ``model``, ``answer`` (the provider's document, as far as it
 matters), ``usd`` (a sum of counts times list prices, see :mod:`tests.support.arithmetic`); sometimes ``at`` (UTC),
-``host`` (the provider's address), ``header`` (Gemini's tier), ``ask`` (further members of the request) and ``total``
+``host`` (the provider's address), ``header`` (Gemini's tier), ``ask`` (further members of the request; ``characters``
+in place of a long text to be spoken) and ``total``
 (the result as it is published). A file may state ``type`` and ``api`` for all of its rows.
 """
 
@@ -25,7 +26,7 @@ from fastgate.dialects.base import Charge, Dialect
 from fastgate.dialects.bedrock_usage import bedrock_usage
 from fastgate.dialects.gemini_usage import gemini_usage, searches_of
 from fastgate.dialects.openai_chat import OPENAI_CHAT
-from fastgate.dialects.openai_usage import RESPONSES, TRANSCRIPTIONS, embeddings_usage, usage_of
+from fastgate.dialects.openai_usage import RESPONSES, embeddings_usage, speech_usage, transcription_usage, usage_of
 from tests.support.arithmetic import to_the_nano, worked_out
 
 FOLDER: Final = Path(__file__).parents[1] / "vectors"
@@ -39,8 +40,8 @@ class Vector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     type: str
     api: str
     model: str
-    answer: dict[str, Any]
     usd: str
+    answer: dict[str, Any] = {}
     at: datetime = NOON
     host: str | None = None
     header: str | None = None
@@ -101,7 +102,8 @@ READERS: Final = {
     "responses": lambda row: openai_responses_usage.charges(row.answer),
     "embeddings": _by(lambda row: embeddings_usage(row.answer["usage"])),
     "images": _by(lambda row: usage_of(row.answer["usage"], None, RESPONSES)),
-    "transcription": _by(lambda row: usage_of(row.answer["usage"], None, TRANSCRIPTIONS)),
+    "transcription": _by(lambda row: transcription_usage(json.dumps(row.answer["usage"]).encode())),
+    "speech": _by(lambda row: speech_usage(row.ask.get("input") or "x" * row.ask["characters"])),
     "gemini": _by(_gemini),
     "bedrock": _by(lambda row: bedrock_usage(row.answer["usage"], row.answer.get("serviceTier"))),
 }

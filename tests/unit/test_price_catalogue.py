@@ -40,7 +40,7 @@ def test_an_unknown_price_is_none(provider_type: str, model: str) -> None:
     assert Catalogue().find(provider_type, model) is None
 
 
-@pytest.mark.parametrize("model", ["whisper-1", "tts-1", "gpt-image-1.5", "gpt-transcribe", "omni-moderation-latest"])
+@pytest.mark.parametrize("model", ["gpt-image-1.5", "omni-moderation-latest"])
 def test_a_model_whose_units_the_buckets_cannot_hold_is_unpriced(model: str) -> None:
     assert Catalogue().find("openai", model) is None
 
@@ -225,6 +225,39 @@ def test_an_override_may_be_zero_when_an_operator_says_so() -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "bucket", "usd"),
+    [
+        ("whisper-1", Bucket.AUDIO_TIME, "0.36"),
+        ("gpt-transcribe", Bucket.AUDIO_TIME, "0.27"),
+        ("tts-1", Bucket.CHARACTER, "15"),
+        ("tts-1-hd", Bucket.CHARACTER, "30"),
+    ],
+)
+def test_some_models_are_billed_by_length_alone(model: str, bucket: Bucket, usd: str) -> None:
+    found = Catalogue().find("openai", model)
+    assert found is not None
+    assert not found.by_token
+    assert found.rows[0].bands[0].prices[bucket] == Decimal(usd) * (10**15 if bucket is Bucket.AUDIO_TIME else 10**9)
+
+
+def test_a_model_that_is_billed_by_tokens_and_hours_is_unpriced() -> None:
+    """Its answers report a length beside the tokens, which no parser reads yet."""
+    assert Catalogue().find("mistral", "voxtral-small-24b-2507") is None
+
+
+def test_an_override_prices_hours_and_characters() -> None:
+    tokens = {"input_usd_per_million": "1", "output_usd_per_million": "2"}
+    usage = Usage(input=1000, audio_time=90_000_000, character=1234)
+    override = PriceOverride(**tokens, audio_usd_per_hour="0.111", character_usd_per_million="22")
+    assert (
+        PriceTable(build_table([overridden("p", "m", override)])).cost(0, usage, NOON)
+        == 1_000_000 + 2_775_000 + 27_148_000
+    )
+    with pytest.raises(KeyError, match="no price"):
+        PriceTable(build_table([overridden("p", "m", PriceOverride(**tokens))])).cost(0, usage, NOON)
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("-1", "plain decimal"),
@@ -297,6 +330,6 @@ def test_scaling_leaves_fees_and_refuses_fractions() -> None:
     )
     half = scaled(standard, Tier.FLEX, 1, 2)
 
-    assert (half.tier, half.day_from_s, half.bands[0].prices) == (Tier.FLEX, 1, (2,) * 9 + (9, 0, 2, 2, 0))
+    assert (half.tier, half.day_from_s, half.bands[0].prices) == (Tier.FLEX, 1, (2,) * 9 + (9, 0, 2, 2, 0, -1, -1))
     with pytest.raises(PriceError, match="1/3"):
         scaled(standard, Tier.FLEX, 1, 3)

@@ -17,6 +17,7 @@ NATIVE = [
     "_band",
     "_nano",
     "_cost",
+    "_band_bound",
     "_row_bound",
     "_bound",
 ]

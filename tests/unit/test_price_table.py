@@ -1,6 +1,7 @@
 """The compiled table: which row holds, what it costs, and what damaged bytes do."""
 
 from datetime import UTC, datetime
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from fastgate._core.price import ANY_TIER, UNASKED_TIERS, PriceTable, Usage
 from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.table import build_table
+from fastgate.wire.money import nano_of, share_of
 from fastgate.wire.prices import ModelPrice, PriceBand, PriceRow
 from fastgate.wire.usage import FEES, Bucket, Geo, Tier
 
@@ -63,6 +65,62 @@ def test_a_regional_factor_leaves_fees_alone() -> None:
         (Bucket.WEB_SEARCH, 3, 10**13, 1000),
         (Bucket.REQUEST, 1, 10**12, 1000),
     ]
+
+
+HOUR_US = 3_600_000_000
+
+
+def by_the_hour(femto: int, permille: int = 1000) -> PriceTable:
+    prices = [0 if bucket is Bucket.INPUT else price for bucket, price in zip(Bucket, flat(1), strict=True)]
+    prices[Bucket.INPUT], prices[Bucket.AUDIO_TIME] = 500_000, femto
+    return table(PriceRow(Tier.STANDARD, (PriceBand(-1, tuple(prices)),), geo_permille=permille))
+
+
+@pytest.mark.parametrize(
+    ("femto_per_hour", "audio_us", "nano", "bound"),
+    [
+        (36 * 10**13, 37_500_000, 3_750_000, 3_750_000),
+        (4 * 10**13, 1_000_000, 11_111, 11_112),  # 0.04 USD by the hour is no whole number by the second
+        (4 * 10**13, HOUR_US - 1, 40_000_000, 40_000_000),
+        (500_000, HOUR_US, 0, 1),  # half a nano-USD goes to the even one
+        (500_000, HOUR_US + 1, 1, 1),  # and a seven-thousandth of a femto-USD more does not
+        (500_000, HOUR_US - 1, 0, 1),
+        (1_500_000, HOUR_US, 2, 2),
+        (1, 1, 0, 1),
+        (10**6, HOUR_US + 1, 1, 2),
+    ],
+)
+def test_the_time_of_audio_is_rounded_once_whatever_is_left_of_an_hour(
+    femto_per_hour: int, audio_us: int, nano: int, bound: int
+) -> None:
+    prices, usage = by_the_hour(femto_per_hour), Usage(audio_time=audio_us)
+    assert prices.cost(0, usage, NOON) == nano
+    assert nano_of(sum(map(share_of, prices.lines(0, usage, NOON)))) == nano
+    assert prices.bound(0, 0, 0, NOON, audio_us=audio_us) == bound
+
+
+@pytest.mark.parametrize(("audio_us", "nano"), [(HOUR_US - 1, 5), (HOUR_US, 6), (HOUR_US + 1, 6)])
+def test_a_regional_factor_is_applied_to_what_is_left_of_an_hour(audio_us: int, nano: int) -> None:
+    # 5,000,000 femto-USD x 1.1 is 5.5 nano-USD, which goes to 6.
+    prices, usage = by_the_hour(5_000_000, permille=1100), Usage(audio_time=audio_us, geo=Geo.US)
+    assert prices.cost(0, usage, NOON) == nano
+    assert nano_of(sum(map(share_of, prices.lines(0, usage, NOON)))) == nano
+
+
+def test_half_a_nano_dollar_of_tokens_and_a_bit_of_an_hour_are_more_than_half() -> None:
+    assert by_the_hour(1).cost(0, Usage(input=1), NOON) == 0
+    assert by_the_hour(1).cost(0, Usage(input=1, audio_time=1), NOON) == 1
+
+
+def test_a_long_time_is_exact_and_too_long_a_one_an_overflow() -> None:
+    largest = 2**63 - 1
+    assert by_the_hour(36 * 10**13).cost(0, Usage(audio_time=largest), NOON) == round(
+        Fraction(largest * 36 * 10**7, HOUR_US)
+    )
+    with pytest.raises(OverflowError):
+        by_the_hour(largest).cost(0, Usage(audio_time=largest), NOON)
+    with pytest.raises(OverflowError):
+        by_the_hour(largest).bound(0, 0, 0, NOON, audio_us=largest)
 
 
 def test_a_large_cost_is_exact_where_64_bits_are_not_enough() -> None:
@@ -253,7 +311,7 @@ def test_damaged_bytes_are_refused_or_harmless() -> None:
                 for tier in Tier:
                     prices.cost(0, Usage(input=1000, tier=tier), NOON)
                     prices.bound(0, 1000, 1000, NOON, tier=tier)
-            except (ValueError, OverflowError):
+            except (ValueError, OverflowError, KeyError):
                 pass
 
 
@@ -268,12 +326,12 @@ def test_damaged_bytes_are_refused_or_harmless() -> None:
         ([row(), row(day_from_s=5, day_until_s=5)], "empty"),
         ([row(), row(day_from_s=5, day_until_s=86_401)], "86401"),
         ([row(geo_permille=-1)], "permille"),
-        ([row(-1)], "prices"),
+        ([row(-2)], "prices"),
         ([row(2**63)], "prices"),
         ([PriceRow(Tier.STANDARD, ())], "without a band"),
         ([PriceRow(Tier.STANDARD, (PriceBand(0, flat(1)),))], "start at -1"),
         ([PriceRow(Tier.STANDARD, (PriceBand(-1, flat(1)), PriceBand(5, flat(1)), PriceBand(5, flat(1))))], "ascend"),
-        ([PriceRow(Tier.STANDARD, (PriceBand(-1, (1, 2)),))], "needs 14 prices"),
+        ([PriceRow(Tier.STANDARD, (PriceBand(-1, (1, 2)),))], "needs 16 prices"),
     ],
 )
 def test_contradictory_rows_are_not_built(rows: list[PriceRow], message: str) -> None:

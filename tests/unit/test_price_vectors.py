@@ -10,7 +10,7 @@ from fastgate.dialects.base import Charge
 from fastgate.pricing.catalogue import Catalogue
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
-from fastgate.wire.money import nano_of
+from fastgate.wire.money import nano_of, share_of
 from fastgate.wire.usage import Bucket, Geo, Tier
 from tests.support.arithmetic import to_the_nano, worked_out
 from tests.support.vectors import Vector, label, vectors
@@ -23,9 +23,7 @@ def lines(vector: Vector, charge: Charge) -> list[tuple[int, int, int, int]]:
     prices = PriceTable(build_table([found]))
     charge.usage.geo = charge.usage.geo or geo_of(vector.type, vector.host)
     parts = prices.lines(0, charge.usage, vector.at_ns)
-    assert nano_of(sum(count * femto * permille for _, count, femto, permille in parts)) == prices.cost(
-        0, charge.usage, vector.at_ns
-    )
+    assert nano_of(sum(map(share_of, parts))) == prices.cost(0, charge.usage, vector.at_ns)
     return parts
 
 
@@ -35,27 +33,22 @@ def test_cost(vector: Vector) -> None:
     assert charges is not None
 
     parts = [part for charge in charges for part in lines(vector, charge)]
-    cost = nano_of(sum(count * femto * permille for _, count, femto, permille in parts))
+    cost = nano_of(sum(map(share_of, parts)))
 
     assert Decimal(cost) / 10**9 == vector.expected
     assert vector.total is None or vector.expected == Decimal(vector.total)
 
 
-@pytest.mark.parametrize("model", ["whisper-1", "tts-1"])
-def test_the_worked_examples_by_the_hour_and_the_character_are_unpriced(model: str) -> None:
-    assert Catalogue().find("openai", model) is None
-
-
 def test_there_are_enough_and_of_every_dimension() -> None:
     further = len(vectors("*")) - len(vectors("worked"))
-    assert len(vectors("worked")) == 32
+    assert len(vectors("worked")) == 34
     assert further >= 120
     assert Counter(vector.type for vector in vectors("*")).keys() >= {
         "openai", "anthropic", "gemini", "bedrock", "deepseek", "xai", "groq",
     }  # fmt: skip
     usages = [charge.usage for vector in vectors("*") for charge in vector.charges() or ()]
-    seen = {bucket for usage in usages for bucket in Bucket if usage[bucket]}
-    assert seen == set(Bucket)
+    seen = Counter(bucket for usage in usages for bucket in Bucket if usage[bucket])
+    assert all(seen[bucket] >= 4 for bucket in Bucket)
     assert {usage.tier for usage in usages} == set(Tier)
     assert {usage.geo for usage in usages} == set(Geo)
 

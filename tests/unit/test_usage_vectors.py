@@ -11,6 +11,7 @@ from fastgate._core.price import Usage
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.base import Dialect, anomalies
 from fastgate.dialects.openai_chat import OPENAI_CHAT
+from fastgate.dialects.openai_usage import speech_usage, transcription_usage
 from fastgate.wire.usage import Geo, Tier
 
 
@@ -112,6 +113,42 @@ def test_reports_that_contradict_themselves_are_counted(usage: Any, expected: Us
     before = anomalies[what]
     assert chat(usage) == expected
     assert anomalies[what] > before
+
+
+@pytest.mark.parametrize(
+    ("seconds", "us"),
+    [
+        ("37.5", 37_500_000),
+        ("37", 37_000_000),
+        ("0", 0),
+        ("0.1", 100_000),
+        ("8.470000267028809", 8_470_001),  # a microsecond that has begun counts
+        ("1e-7", 1),
+        ("3.75e1", 37_500_000),
+        ("999999999.999999", 999_999_999_999_999),
+        ("1e-400", 1),
+        ("-1.5", 0),
+    ],
+)
+def test_the_length_of_audio_is_what_is_written(seconds: str, us: int) -> None:
+    raw = f'{{"type": "duration", "seconds": {seconds}}}'.encode()
+    assert transcription_usage(raw) == Usage(audio_time=us, request=1)
+
+
+@pytest.mark.parametrize(
+    "seconds", ["null", "true", '"37.5"', "[]", "1e10", "1000000000.5", "1e999", "9" * 400, "1e99999999999999999999"]
+)
+def test_a_length_that_cannot_be_believed_is_no_usage(seconds: str) -> None:
+    assert transcription_usage(f'{{"type": "duration", "seconds": {seconds}}}'.encode()) is None
+
+
+def test_a_transcription_without_a_length_is_no_usage() -> None:
+    assert transcription_usage(b'{"type": "duration"}') is None
+    assert transcription_usage(None) is None
+
+
+def test_characters_are_code_points() -> None:
+    assert speech_usage("Zoë 🎈") == Usage(character=5, request=1)
 
 
 @pytest.mark.parametrize("usage", [None, {}, [], "x", {"total_tokens": 5}, {"completion_tokens": 5}])
