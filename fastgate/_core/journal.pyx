@@ -36,7 +36,8 @@ NUMBERS = (
     "seq", "started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "status", "attempts", "stream",
     "cost_nano", "hold_nano", "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
-    "image_input_tokens", "web_searches",
+    "image_input_tokens", "web_searches", "cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us",
+    "characters",
 )
 
 
@@ -401,7 +402,7 @@ cdef _append_numbers(list numbers, Event *event):
         event.sequence, event.started_us, event.duration_us, event.upstream_us, event.ttft_us, event.overhead_us,
         event.status, event.attempts, event.stream, event.cost_nano, event.hold_nano, event.overrun_nano, tokens[0],
         tokens[1] + tokens[11] + tokens[12], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5], tokens[6],
-        tokens[7], tokens[8], tokens[9],
+        tokens[7], tokens[8], tokens[9], tokens[11], tokens[12], tokens[13], tokens[14], tokens[15],
     )
     for column, value in zip(numbers, values, strict=True):
         column.append(value)

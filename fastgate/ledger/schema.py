@@ -27,12 +27,16 @@ ORIGIN_NUMBERS: Final = ("status", "stream")
 EVENT_TEXTS: Final = ("user", "session", "operation", "tags")
 """Text columns of ``events``: what may differ with each request. ``tags`` reads ``k=v,k=v``."""
 
-EVENT_NUMBERS: Final = (
+_FIRST_NUMBERS: Final = (
     "started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "attempts", "cost_nano", "hold_nano",
     "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
     "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens",
     "web_searches",
 )  # fmt: skip
+UNIT_NUMBERS: Final = ("cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us", "characters")
+"""Those that the first ledgers do not have; their rows say 0."""
+
+EVENT_NUMBERS: Final = (*_FIRST_NUMBERS, *UNIT_NUMBERS)
 """Numeric columns of ``events`` that come from the journal as they are."""
 
 
@@ -44,6 +48,13 @@ def _shown(prefix: str, names: tuple[str, ...]) -> str:
     return ", ".join(f'{prefix}."{name}"' for name in names)
 
 
+def _view(numbers: tuple[str, ...]) -> str:
+    return (
+        f"VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', numbers)}, {_shown('e', EVENT_TEXTS)}, "
+        f"{_shown('o', ORIGIN_TEXTS)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin"
+    )
+
+
 _FIRST: Final = (
     "CREATE TABLE segments (name VARCHAR PRIMARY KEY, last_seq BIGINT NOT NULL)",
     f"CREATE TABLE origins (id BIGINT NOT NULL, {_columns(ORIGIN_TEXTS, 'VARCHAR')}, "
@@ -51,10 +62,9 @@ _FIRST: Final = (
     # id_high is the time of the request in nanoseconds: rows arrive nearly sorted, so that a search by id or by time
     # skips all blocks but a few without an index.
     f"CREATE TABLE events (id_high BIGINT NOT NULL, id_low BIGINT NOT NULL, origin BIGINT NOT NULL, "
-    f"{_columns(EVENT_NUMBERS, 'BIGINT')}, {_columns(EVENT_TEXTS, 'VARCHAR')})",
+    f"{_columns(_FIRST_NUMBERS, 'BIGINT')}, {_columns(EVENT_TEXTS, 'VARCHAR')})",
     "CREATE TABLE first_uses (budget VARCHAR PRIMARY KEY, at_ns BIGINT NOT NULL)",
-    f"CREATE VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', EVENT_NUMBERS)}, {_shown('e', EVENT_TEXTS)}, "
-    f"{_shown('o', ORIGIN_TEXTS)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin",
+    f"CREATE {_view(_FIRST_NUMBERS)}",
 )
 
 _RESETS: Final = ("CREATE TABLE resets (budget VARCHAR NOT NULL, at_us BIGINT NOT NULL, amount_nano BIGINT NOT NULL)",)
@@ -65,7 +75,13 @@ _ALERTS: Final = (
     "PRIMARY KEY (budget, ends_us, percent))",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS)
+# Requests from before have none, or were counted in other columns: what was booked for them stays as it is.
+_UNITS: Final = (
+    *(f'ALTER TABLE events ADD COLUMN "{name}" BIGINT DEFAULT 0' for name in UNIT_NUMBERS),
+    f"CREATE OR REPLACE {_view(EVENT_NUMBERS)}",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS, _UNITS)
 """Statements of version 1, 2, ...; what was released is never edited, only appended to."""
 
 

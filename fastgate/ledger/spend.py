@@ -18,7 +18,10 @@ COUNTS: Final = ("requests", "estimated_requests", "unsettled_requests")
 TOKENS: Final = (
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
     "reasoning_tokens", "audio_input_tokens", "audio_output_tokens", "image_input_tokens", "web_searches",
+    "cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us", "characters",
 )  # fmt: skip
+"""Of all kinds, with what is billed by other units. Cached audio and images are part of ``cache_read_tokens``,
+reasoning and spoken audio of ``output_tokens``."""
 MEASURES: Final = (*COUNTS, *AMOUNTS, *TOKENS)
 
 _SECOND: Final = 1_000_000

@@ -1,5 +1,6 @@
 """The admin API over real sockets: a control process; this one writes what a worker would."""
 
+import json
 import signal
 import socket
 from collections.abc import Iterator
@@ -14,7 +15,8 @@ import pytest
 from fastgate._core.price import Usage
 from fastgate.control.collections import COLLECTIONS
 from fastgate.ledger.attributes import NAMES
-from tests.support.control_host import BUDGETS, TOKEN, ControlHost, until
+from fastgate.wire.usage import Bucket
+from tests.support.control_host import BUDGETS, CONFIG, TOKEN, ControlHost, until
 
 USAGE = Usage(input=1000, cache_read=300, cache_write=20, output=77, reasoning=33)
 
@@ -108,6 +110,39 @@ def test_one_request_with_lines_that_sum_to_its_cost(host: ControlHost) -> None:
     assert one["settlement"] == "exact"
     assert one["stream"] is False
     assert one["duration_us"] == 2500
+
+
+def test_every_unit_that_is_billed_has_a_line_and_a_sum(tmp_path: Path) -> None:
+    prices = {
+        "input_usd_per_million": "1", "output_usd_per_million": "2", "cache_read_usd_per_million": "0.1",
+        "cache_read_audio_usd_per_million": "0.4", "cache_read_image_usd_per_million": "0.5",
+        "file_search_usd_per_thousand": "2.5", "audio_usd_per_hour": "0.04", "character_usd_per_million": "15",
+    }  # fmt: skip
+    url = 'base_url: "http://127.0.0.1:9/v1"'
+    host = ControlHost(tmp_path, CONFIG.replace(url, f"{url}, prices: {{every: {json.dumps(prices)}}}"))
+    try:
+        media = Usage(input=10, cache_read=20, cache_read_audio=30, cache_read_image=40)
+        media[Bucket.FILE_SEARCH], media[Bucket.AUDIO_TIME], media[Bucket.CHARACTER] = 3, 7_000_000, 1234
+        host.serve(media, model="every")
+        total = host.settled()["total"]
+        (row,) = host.get("requests")["items"]
+        units = {
+            "cache_read_tokens": 90, "cache_read_audio_tokens": 30, "cache_read_image_tokens": 40, "file_searches": 3,
+            "audio_us": 7_000_000, "characters": 1234,
+        }  # fmt: skip
+        assert units.items() <= row.items()
+        assert units.items() <= total.items()
+        lines = {line.pop("bucket"): line for line in host.get(f"requests/{row['id']}")["cost_lines"]}
+    finally:
+        host.close()
+    # 7 s at 0.04 USD an hour are 77,777.7 nano-USD.
+    assert {bucket: nano(line["cost_usd"]) for bucket, line in lines.items()} == {
+        "input": 10_000, "cache_read": 2_000, "cache_read_audio": 12_000, "cache_read_image": 20_000,
+        "file_search": 7_500_000, "audio_time": 77_778, "character": 18_510_000,
+    }  # fmt: skip
+    assert sum(nano(line["cost_usd"]) for line in lines.values()) == nano(row["cost_usd"]) == nano(total["cost_usd"])
+    assert lines["audio_time"]["usd_per_hour"] == "0.040000000"
+    assert lines["file_search"]["usd_per_million"] == "2500.000000000"
 
 
 def test_budgets_show_where_they_stand(host: ControlHost) -> None:

@@ -108,7 +108,14 @@ class ControlHost:
         return answer.json()
 
     def serve(
-        self, usage: Usage, *, key: str = "ide", tags: str = "", user: str = "", settlement: int = SETTLED_EXACT
+        self,
+        usage: Usage,
+        *,
+        key: str = "ide",
+        tags: str = "",
+        user: str = "",
+        settlement: int = SETTLED_EXACT,
+        model: str = "sim-small",
     ) -> int:
         """One request as a worker books it; returns its cost in nano-USD."""
         self.requests += 1
@@ -119,11 +126,11 @@ class ControlHost:
         ]
         team = {"team": "platform", "customer": "acme", "environment": "prod"} if key == "ide" else {}
         draft = Draft(
-            key=key, provider="sim", provider_key="main", model="smart", upstream_model="sim-small",
+            key=key, provider="sim", provider_key="main", model="smart", upstream_model=model,
             route="models.smart", dialect="openai-chat", tags=tags, user=user, **team,
         )  # fmt: skip
         now = time.time_ns()
-        price = self.price()
+        price = self.price(model)
         cost = self.prices.cost(price, usage, now)
         request_id = now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
         held = hold(self.owner, self.journal, Levels(self.arena, levels), draft, cost + 1000, now, request_id)
@@ -140,14 +147,14 @@ class ControlHost:
         draft = Draft(key="ide", team="platform", customer="acme", model="smart", dialect="openai-chat")
         self.journal.log(draft, request_id, now // 1000, 40, 402, OUTCOME_REJECTED, False, error)
 
-    def price(self) -> int:
-        """The price index of sim-small."""
+    def price(self, model: str) -> int:
+        """The price index of a model."""
         import msgspec
 
         from fastgate.wire.snapshot import SnapshotHead
 
         head = msgspec.msgpack.decode(Snapshot(str(self.arena_dir / "snapshot.bin")).head, type=SnapshotHead)
-        return head.providers[0].price_of("sim-small")
+        return head.providers[0].price_of(model)
 
     def settled(self) -> Any:
         """Waits until every request is in the ledger; returns the whole spend."""

@@ -1,5 +1,7 @@
 """Cost lines sum to the total exactly, whatever the rounding."""
 
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,13 @@ def test_shares_sum_to_the_total_and_are_off_by_less_than_one(parts: list[int]) 
     assert all(abs(amount * UNIT - part) < UNIT for amount, part in zip(amounts, parts, strict=True))
     assert shares(parts, total + 1) is None
     assert shares(parts, total - 1) is None
+
+
+@given(st.lists(st.fractions(0, 10**20, max_denominator=3_600_000_000), max_size=8))
+def test_parts_of_an_hour_sum_likewise(parts: list[Fraction]) -> None:
+    amounts = shares(parts, round(sum(parts) / UNIT))
+    assert amounts is not None
+    assert all(abs(amount * UNIT - part) < UNIT for amount, part in zip(amounts, parts, strict=True))
 
 
 def test_halves_round_to_even_once() -> None:

@@ -132,6 +132,29 @@ def test_migrations_are_applied_once_each(ledger: Ledger, monkeypatch: pytest.Mo
     ledger.open()
 
 
+def test_rows_of_a_ledger_without_columns_for_all_units_stay_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = [name for name in schema.EVENT_NUMBERS if name not in schema.UNIT_NUMBERS]
+    with duckdb.connect(str(tmp_path / "ledger.duckdb")) as connection:
+        with monkeypatch.context() as patched:
+            patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
+            schema.migrate(connection)
+        values = ", ".join(["1, 2, 1", *(str(number) for number in range(len(first))), "'', '', '', ''"])
+        connection.execute(f"INSERT INTO events VALUES ({values})")
+        values = ", ".join([*("''" for _ in schema.ORIGIN_TEXTS), *("0" for _ in schema.ORIGIN_NUMBERS)])
+        connection.execute(f"INSERT INTO origins VALUES (1, {values})")
+    ledger = Ledger(tmp_path / "ledger.duckdb")
+    ledger.open()
+    found = columns(10, seed=1)
+    ledger.inserts.add(found, {"a": 10})
+    [before] = fetch(ledger, f"SELECT {', '.join(schema.EVENT_NUMBERS)} FROM requests WHERE id_low = 2")
+    assert before == (*range(len(first)), *[0] * len(schema.UNIT_NUMBERS))
+    for name in schema.UNIT_NUMBERS:
+        assert fetch(ledger, f"SELECT sum({name}) FROM requests") == [(sum(found[name]),)]
+    ledger.close()
+
+
 def test_a_migration_that_fails_changes_nothing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger.close()
     with monkeypatch.context() as patched:
