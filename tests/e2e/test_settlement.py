@@ -17,7 +17,7 @@ from tests.support.wire import exchange, head
 PAGE = (ROOT / "docs" / "settlement.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (.+) \| (?:`(\w+)`)? ?\| (?:`(\w+)`)? ?\|$", PAGE.split("|---|---|---|\n")[1], re.MULTILINE)
 TABLE = {happened: (settlement, outcome) for happened, settlement, outcome in ROWS}
-CHAT, COUNT = "/v1/chat/completions", "/v1/messages/count_tokens"
+CHAT, MESSAGES, COUNT = "/v1/chat/completions", "/v1/messages", "/v1/messages/count_tokens"
 READ_SECONDS = 1.0
 
 
@@ -31,9 +31,67 @@ def cut_after(*events: dict[str, Any]) -> dict[str, Any]:
 PIECE = {"choices": [{"index": 0, "delta": {"content": "a"}}]}
 LAST = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
 USAGE = {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}
-ASKED: dict[str, dict[str, Any]] = {
-    "answered, with usage": {"script": {}},
+
+NUMBERS = ('"7"', "7.5", "true", "[7]", "1000000001", str(2**63), str(2**64), "1e30", "9" * 40)
+"""Counts that no provider can mean, as JSON."""
+
+
+def events(*texts: str) -> dict[str, Any]:
+    return {"body": "".join(f"data: {text}\n\n" for text in texts), "headers": {"content-type": "text/event-stream"}}
+
+
+def saying(output: str) -> list[dict[str, Any]]:
+    """Answers of both APIs, whole and streamed, that report 10 tokens of input and this of output."""
+    chat = f'"usage": {{"prompt_tokens": 10, "completion_tokens": {output}}}'
+    choice = '"choices": [{"index": 0, "%s": {"content": "abc"}, "finish_reason": "stop"}]'
+    usage = f'"usage": {{"input_tokens": 10, "output_tokens": {output}}}'
+    block = '"content": [{"type": "text", "text": "abc"}], "stop_reason": "end_turn"'
+    return [
+        {"script": {"body": f"{{{choice % 'message'}, {chat}}}"}},
+        {"script": events(f"{{{choice % 'delta'}}}", f'{{"choices": [], {chat}}}', "[DONE]"), "stream": True},
+        {"script": {"body": f'{{"type": "message", {block}, {usage}}}'}, "path": MESSAGES},
+        {
+            "script": events(
+                '{"type": "message_start", "message": {"usage": {"input_tokens": 10, "output_tokens": 1}}}',
+                '{"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abc"}}',
+                f'{{"type": "message_delta", "delta": {{"stop_reason": "end_turn"}}, {usage}}}',
+                '{"type": "message_stop"}',
+            ),
+            "path": MESSAGES,
+            "stream": True,
+        },
+    ]
+
+
+def declining(category: str | None, tokens: int) -> list[dict[str, Any]]:
+    """Anthropic's refusal in a category, after so many tokens of output, whole and streamed; it is on the bill."""
+    script = {
+        "finish": "refusal",
+        "stop_details": {"category": category},
+        "usage": {"input_tokens": 90, "output_tokens": tokens or 1},
+        **({"tokens": tokens} if tokens else {"text": ""}),
+    }
+    return [{"script": script, "path": MESSAGES, "stream": stream, "on_bill": True} for stream in (False, True)]
+
+
+def sorry() -> list[dict[str, Any]]:
+    """OpenAI's refusal, whole and streamed."""
+    choice = '"choices": [{"index": 0, "%s": {"content": null, "refusal": "I will not."}, "finish_reason": "stop"}]'
+    usage = '"usage": {"prompt_tokens": 10, "completion_tokens": 5}'
+    return [
+        {"script": {"body": f"{{{choice % 'message'}, {usage}}}"}},
+        {"script": events(f"{{{choice % 'delta'}}}", f'{{"choices": [], {usage}}}', "[DONE]"), "stream": True},
+    ]
+
+
+ASKED: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
+    "answered, with usage": {"script": {}, "on_bill": True},
     "answered with 200, without usage": {"script": {"usage": None}},
+    "answered with a usage that cannot be": [asked for number in NUMBERS for asked in saying(number)],
+    "answered with a negative count": saying("-7"),
+    "the model refused in its answer": sorry(),
+    "the model refused (Anthropic's": [*declining("cyber", 20), *declining(None, 20), *declining("bio", 0)],
+    "the model refused before any output": [*declining("cyber", 0), *declining(None, 0)],
     "the client left; the provider was read": {"script": {"chunk_ms": 30}, "stream": True, "leaves": True},
     "the client left a stream that took": {"script": {"chunks": 99, "chunk_ms": 60}, "stream": True, "leaves": True},
     "the client left before an answer": {"script": {"latency_ms": 5000}, "leaves": True},
@@ -47,7 +105,9 @@ ASKED: dict[str, dict[str, Any]] = {
     "refused by fastgate": {"script": {}, "model": "gpt-none"},
     "counting tokens": {"script": {}, "path": COUNT},
 }
-"""How a row begins, and what makes it happen."""
+"""How a row begins, and what makes it happen: one request, or several that end alike."""
+CASES = [(begins, each) for begins, asked in ASKED.items() for each in (asked if isinstance(asked, list) else [asked])]
+FREE = "the model refused before any output"
 KILLED = ("a worker, or all of fastgate, was killed", "the same, after it was sent")
 """Rows of tests/chaos/test_kills.py."""
 
@@ -61,9 +121,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         house.settings = {
             "disconnect": {"read_seconds": READ_SECONDS},
             "providers": {"sim": sim, "absent": {**sim, "base_url": f"http://127.0.0.1:{free_port()}"}},
+            "teams": [{"id": "crew", "budgets": [{"limit_usd": "2000", "window": "day"}]}],
             "keys": [
-                key("one", budgets=[{"limit_usd": "1000", "window": "day"}]),
-                key("poor", budgets=[{"limit_usd": "0.001", "window": "day"}]),
+                key("one", team="crew", budgets=[{"limit_usd": "1000", "window": "day"}]),
+                key("poor", team="crew", budgets=[{"limit_usd": "0.001", "window": "day"}]),
             ],
         }
         with house:
@@ -92,24 +153,32 @@ def leave(house: House, asked: bytes) -> None:
         wait_for(lambda: house.holds() == 1, 5, "it is on its way")
 
 
-@pytest.mark.parametrize("begins", ASKED)
-def test_a_request_is_settled_as_the_page_says(house: House, begins: str) -> None:
+def spent(house: House, name: str) -> list[Decimal]:
+    """Of the key's budget, and of its team's."""
+    return [Decimal(house.budget(f"{owner}/day/default")["spent_usd"]) for owner in (f"key:{name}", "team:crew")]
+
+
+@pytest.mark.parametrize(("begins", "asked"), CASES, ids=lambda value: value if isinstance(value, str) else "")
+def test_a_request_is_settled_as_the_page_says(house: House, begins: str, asked: dict[str, Any]) -> None:
     [(settlement, outcome)] = [cells for happened, cells in TABLE.items() if happened.startswith(begins)]
-    asked = dict(ASKED[begins])
-    leaves = asked.pop("leaves", False)
-    budget = f"key:{asked.get('name', 'one')}/day/default"
-    before = Decimal(house.budget(budget)["spent_usd"])
+    asked = dict(asked)
+    leaves, on_bill = asked.pop("leaves", False), asked.pop("on_bill", False)
+    name = asked.get("name", "one")
+    before, billed = spent(house, name), Decimal(house.bill()["total"]["usd"])
     if leaves:
         leave(house, request(**asked))
     else:
         exchange(house.port, request(**asked))
     house.settled()
     row = house.requests()[0]
-    assert (row["settlement"], row["outcome"]) == (settlement, outcome)
+    assert (row["settlement"], row["outcome"], row["key"]) == (settlement, outcome, name)
     cost, held = Decimal(row["cost_usd"]), Decimal(row["hold_usd"])
-    fitting = {"none": cost == 0, "exact": cost > 0, "estimated": 0 < cost <= held, "unsettled": 0 < cost == held}
+    exact = cost == 0 if begins == FREE else cost > 0
+    fitting = {"none": cost == 0, "exact": exact, "estimated": 0 < cost <= held, "unsettled": 0 < cost == held}
     assert fitting[settlement]
-    assert Decimal(house.budget(budget)["spent_usd"]) == before + cost
+    if on_bill:
+        assert Decimal(house.bill()["total"]["usd"]) - billed == cost
+    assert spent(house, name) == [amount + cost for amount in before]
 
 
 def test_every_row_of_the_page_happens() -> None:
