@@ -1,0 +1,26 @@
+"""What the rig reads of processes."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from loadtest.cores import cpu_seconds
+from loadtest.errors import RigError
+
+
+def test_the_time_of_a_process_is_what_the_process_itself_reads() -> None:
+    before = time.process_time()
+    read = cpu_seconds(os.getpid())
+    assert before <= read <= time.process_time()
+
+
+def test_the_time_of_another_process_is_finer_than_a_tick() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        used = cpu_seconds(process.pid)
+        process.communicate(b"\n")
+    assert used * 100 % 1
+    with pytest.raises(RigError, match="has ended"):
+        cpu_seconds(process.pid)
