@@ -16,7 +16,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-keys bench-users wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ bench: setup ## Gated benchmarks of the parts
 bench-system: setup ## The whole system against nginx, pinned to cores; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest $(ARGS)
+
+bench-compare: setup ## This tree's gateway against that of REV, in turns: CPU per request, requests/s, how sure
+	@.ci/packages system
+	@$(PY) -m loadtest.compare $(REV) $(ARGS)
 
 bench-users: setup ## A million budgets made by traffic: time per request, memory; prints the table
 	@.ci/packages system

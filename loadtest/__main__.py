@@ -13,7 +13,7 @@ from loadtest.cores import Cores
 from loadtest.errors import RigError
 from loadtest.figures import bounds
 from loadtest.machine import describe
-from loadtest.options import RESULTS, between
+from loadtest.options import RESULTS, between, sizes
 from loadtest.programs import find
 from loadtest.report import markdown
 from loadtest.rig import Plan, Rig
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     add = chosen.add_argument
     add("--seconds", type=between(1, 300), default=plan.seconds, help="length of each run (default: %(default)s)")
     add("--runs", type=between(1, 100), default=plan.runs, help="rounds (default: %(default)s)")
-    add("--sizes", type=_sizes, default=plan.sizes, metavar="KB,KB", help="prompts (default: 1,16,200)")
+    add("--sizes", type=sizes, default=plan.sizes, metavar="KB,KB", help="prompts (default: 1,16,200)")
     add("--connections", type=between(1, 4096), default=plan.connections, help="of wrk (default: %(default)s)")
     add("--streams", type=between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
     add("--chunks", type=between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
@@ -43,13 +43,6 @@ def _milliseconds(text: str) -> float:
     if not 1 <= number <= 10_000:
         raise argparse.ArgumentTypeError("must be from 1 to 10000")
     return number
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    sizes = tuple(int(part) for part in text.split(","))
-    if not all(1 <= size <= 256 for size in sizes):
-        raise argparse.ArgumentTypeError("must be from 1 to 256, in KB")
-    return sizes
 
 
 def main() -> int:

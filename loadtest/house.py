@@ -1,7 +1,6 @@
 """fastgate as an operator runs it: a configuration and ``fastgate serve``; the worker is then moved to its core."""
 
 import json
-import sys
 import tempfile
 import time
 import urllib.parse
@@ -16,6 +15,7 @@ from loadtest import nginx, source
 from loadtest.cores import Cores, pin
 from loadtest.errors import RigError
 from loadtest.programs import Programs, free_ports, until
+from loadtest.trees import HERE, Tree
 
 KEY: Final = "sk-fg-loadtest"
 CONSTANT: Final = "constant"
@@ -87,6 +87,7 @@ class House:
         upstream_port: int,
         source_port: int,
         key_settings: str = "",
+        tree: Tree = HERE,
     ) -> None:
         """``key_settings``: further lines of the key's entry in the configuration."""
         self._programs = programs
@@ -95,12 +96,12 @@ class House:
         self.port, self.admin_port = free_ports(2)
         path = programs.folder / "fastgate.yaml"
         path.write_text(self._configuration(upstream_port, source_port, key_settings))
-        argv = [sys.executable, "-m", "fastgate", "serve", "--config", str(path)]
-        self.supervisor = programs.start("fastgate", argv, cores.load)
+        self.supervisor = programs.start("fastgate", tree.serve(path), cores.load, environment=tree.environment())
         until(self._serving, "fastgate serves")
         children = {child["name"]: child["pid"] for child in self._health()["children"]}
         self.control, self.worker = int(children["control"]), int(children["worker 0"])
         self.token = (self.state_dir / "admin-token").read_text().strip()
+        tree.check(self.worker)
         pin(self.worker, cores.subject)
 
     def settled(self, provider: str, requests: int) -> Booked:

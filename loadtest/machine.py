@@ -3,11 +3,15 @@
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from fastgate.version import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+"""Where the repository's files are."""
+_PACKAGES = ("granian", "uvloop", "httptools", "duckdb")
 
 
 def describe() -> dict[str, str]:
@@ -18,9 +22,8 @@ def describe() -> dict[str, str]:
         "kernel": f"{platform.system()} {platform.release()}",
         "versions": ", ".join(
             [
-                f"fastgate {__version__} ({_commit()})",
-                f"Python {platform.python_version()}",
-                *(f"{name} {version(name)}" for name in ("granian", "uvloop", "httptools", "duckdb")),
+                f"fastgate {__version__} ({commit(ROOT)})",
+                packages(Path(sys.executable)),
                 _first_line(["nginx", "-v"]).replace("nginx version: nginx/", "nginx "),
                 " ".join(_first_line(["wrk", "-v"]).split()[:2]),
             ]
@@ -39,11 +42,20 @@ def _memory() -> str:
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
 
 
-def _commit() -> str:
-    root = Path(__file__).parents[1]
-    commit = _first_line(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
+def packages(python: Path) -> str:
+    """The versions of an interpreter and of what decides how fast a gateway is that it runs."""
+    code = (
+        "import platform, sys; from importlib.metadata import version; python = platform.python_version();"
+        "print(f'Python {python}', *(f'{name} {version(name)}' for name in sys.argv[1:]), sep=', ')"
+    )
+    return _first_line([str(python), "-c", code, *_PACKAGES])
+
+
+def commit(root: Path) -> str:
+    """Which commit a folder has the files of, and whether they were changed since."""
+    short = _first_line(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
     changed = _first_line(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
-    return f"{commit or 'no commit'}{' and changes' if changed else ''}"
+    return f"{short or 'no commit'}{' and changes' if changed else ''}"
 
 
 def _first_line(command: list[str]) -> str:

@@ -18,3 +18,11 @@ def between(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    """The type of an option that is a list of prompts' sizes in KB."""
+    found = tuple(int(part) for part in text.split(","))
+    if not all(1 <= size <= 256 for size in found):
+        raise argparse.ArgumentTypeError("must be from 1 to 256, in KB")
+    return found

@@ -23,23 +23,32 @@ from loadtest.programs import Programs, find
 T = TypeVar("T")
 
 
-def measured(measure: Callable[[House], T], needed: Iterable[str], key_settings: str = "") -> T | None:
-    """What ``measure`` finds at a gateway in front of nginx; None, and the reason on standard error: it is void."""
-    cores = Cores.choose()
+def attempted(measure: Callable[[Path], T], needed: Iterable[str]) -> T | None:
+    """What ``measure`` finds, in a folder of its own; None, and the reason on standard error: it is void."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the way out ends what was started
     try:
         for name in needed:
             find(name)
+        with tempfile.TemporaryDirectory(prefix="fastgate-loadtest-") as folder:
+            return measure(Path(folder))
+    except RigError as error:
+        print(f"the measurement is void: {error}", file=sys.stderr)
+        return None
+
+
+def measured(measure: Callable[[House], T], needed: Iterable[str], key_settings: str = "") -> T | None:
+    """Likewise, at a gateway in front of nginx."""
+    cores = Cores.choose()
+
+    def at_house(folder: Path) -> T:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastgate-loadtest-")))
             arena_dir = Path(stack.enter_context(arena_folder()))
             programs = stack.enter_context(Programs(folder))
             port = nginx.upstream(programs, cores.load).port
             house = House(programs, cores, arena_dir, upstream_port=port, source_port=port, key_settings=key_settings)
             return measure(house)
-    except RigError as error:
-        print(f"the measurement is void: {error}", file=sys.stderr)
-        return None
+
+    return attempted(at_house, needed)
 
 
 def keep(name: str, target: Path | None, plan: Any, found: Any, bounds: list[Bound], *, strict: bool) -> int:

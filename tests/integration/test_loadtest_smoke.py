@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest import figures, house, rig, wrk
+from loadtest import clients, figures, house, rig, wrk
 from loadtest.errors import RigError
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,24 @@ def refusing() -> Iterator[int]:
 def test_answers_other_than_200_make_a_run_void(refusing: int) -> None:
     with pytest.raises(RigError, match="status 200"):
         wrk.load(refusing, prompt_bytes=1024, model="m", key="k", connections=1, seconds=1)
+
+
+def test_an_answer_that_is_not_the_constant_one_makes_a_block_void(refusing: int) -> None:
+    with pytest.raises(RigError, match="500 Internal"):
+        clients.ask(refusing, clients.prompts(1024), count=10, connections=2, clock=lambda: 0.0)
+
+
+def test_an_answer_that_is_cut_makes_a_block_void() -> None:
+    def hang_up(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            connection.recv(4096)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=hang_up, args=(listener,))
+        thread.start()
+        with pytest.raises(RigError, match="was cut"):
+            clients.ask(listener.getsockname()[1], clients.prompts(1024), count=10, connections=1, clock=lambda: 0.0)
+        thread.join()
 
 
 class Ledger:
