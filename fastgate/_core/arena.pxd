@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from fastgate._core.layout cimport (
     CELL, CELLS_PER_CHUNK, CHUNK, CHUNKS_AT, OWNERS_AT, RECORD, RECORDS_PER_CHUNK, Cell, Header, Record, Slot,
@@ -13,8 +13,8 @@ cdef class Arena:
 
     cdef uint64_t *directory(self) noexcept nogil
     cdef int64_t _allocate_cell(self) except -1
-    cdef int64_t _make_cell(self, bytes text, bint member, bint *made) except -1
-    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, bint members) noexcept nogil
+    cdef int64_t _make_cell(self, bytes text, uint16_t kind, bint *made) except -1
+    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, uint16_t kind) noexcept nogil
     cdef int64_t append_chunk(self, int kind, int slot) except -1 nogil
     cdef int64_t find_cell(self, const unsigned char *id, size_t length, uint64_t hash, uint32_t *head) noexcept nogil
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from xxhash import xxh64_intdigest
 
 from libc.errno cimport EINTR, ENOSPC, errno
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset, strerror
 from posix.mman cimport MAP_FAILED, MAP_NORESERVE, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, munmap
 
@@ -134,10 +134,13 @@ cdef class Arena:
     def cell(self, str id) -> int:
         """The number of the cell called ``id`` ("owner/window/name"), made where there is none. Lock-free."""
         cdef bint made
-        return self._make_cell(id.encode(), False, &made)
+        return self._make_cell(id.encode(), 0, &made)
 
-    def member(self, str id, uint32_t group, int64_t most) -> int | None:
-        """As :meth:`cell`, for one of at most ``most`` that the cell ``group`` counts; None: so many have been made."""
+    def member(self, str id, uint32_t group, int64_t most, uint16_t kind=1) -> int | None:
+        """As :meth:`cell`, for one of at most ``most`` that the cell ``group`` counts; None: so many have been made.
+
+        ``kind``: a number above 0, by which :meth:`scan` finds it again.
+        """
         cdef Cell *counting = cell_at(self, group)
         cdef int64_t members
         cdef bint made = False
@@ -151,7 +154,7 @@ cdef class Arena:
             if fg_cas_signed(&counting.members, members, members + 1):
                 break
         try:
-            return self._make_cell(id.encode(), True, &made)
+            return self._make_cell(id.encode(), kind, &made)
         finally:
             if not made:  # another process was first, or there is no space
                 fg_add(&counting.members, -1)
@@ -160,7 +163,7 @@ cdef class Arena:
         """How many cells are counted in this one."""
         return fg_load_signed(&cell_at(self, group).members)
 
-    cdef int64_t _make_cell(self, bytes text, bint member, bint *made) except -1:
+    cdef int64_t _make_cell(self, bytes text, uint16_t kind, bint *made) except -1:
         cdef const unsigned char *raw = text
         cdef size_t length = len(text)
         made[0] = False
@@ -175,7 +178,7 @@ cdef class Arena:
         cdef Cell *cell = cell_at(self, fresh)
         cell.hash = hash
         cell.length = <unsigned short>length
-        cell.member = member
+        cell.member = kind
         memcpy(cell.id, raw, length)
         cdef uint32_t *bucket = <uint32_t *>(self.base + INDEX_AT) + hash % BUCKETS
         while True:
@@ -214,11 +217,12 @@ cdef class Arena:
         cdef Cell *at = cell_at(self, cell)
         return (<bytes>at.id[:at.length]).decode()
 
-    def scan(self, uint64_t after, int most, str prefix="", bint members=False) -> tuple[list[tuple[int, str]], int]:
+    def scan(self, uint64_t after, int most, str prefix="", uint16_t kind=0) -> tuple[list[tuple[int, str]], int]:
         """``(cells, last)``: up to ``most`` cells behind the number ``after``, each with its id, in the order of their making;
         and the number to go on behind, 0 where there are no more.
 
-        Of the ``members`` of other cells, or of all but them, those whose ids begin with ``prefix``.
+        Of the members of other cells that were made as such a ``kind``, 0: of all that are no members, those whose ids begin
+        with ``prefix``.
         """
         cdef bytes wanted = prefix.encode()
         cdef const char *raw = wanted
@@ -227,13 +231,13 @@ cdef class Arena:
         found = []
         while len(found) < most:
             with nogil:
-                number = self._next_cell(number + 1, raw, length, members)
+                number = self._next_cell(number + 1, raw, length, kind)
             if number == 0:
                 return found, 0
             found.append((number, self.cell_id(<uint32_t>number)))
         return found, number
 
-    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, bint members) noexcept nogil:
+    cdef uint64_t _next_cell(self, uint64_t number, const char *prefix, size_t length, uint16_t kind) noexcept nogil:
         """The first from ``number`` on that :meth:`scan` is asked for; 0: none. What is not in the index yet is no cell yet."""
         cdef uint64_t end = fg_load(&self.header.chunks) * CELLS_PER_CHUNK
         cdef uint32_t head
@@ -244,7 +248,7 @@ cdef class Arena:
                 continue
             cell = cell_at(self, <uint32_t>number)
             if (
-                0 < cell.length <= MAX_ID and cell.length >= length and cell.member == members
+                0 < cell.length <= MAX_ID and cell.length >= length and cell.member == kind
                 and memcmp(cell.id, prefix, length) == 0
                 and self.find_cell(cell.id, cell.length, cell.hash, &head) == <int64_t>number
             ):

@@ -121,7 +121,7 @@ cdef struct Cell:
     uint64_t hash
     uint32_t next               # cell + 1 in the same bucket
     uint16_t length
-    uint16_t member             # 1: another cell's `members` counts it
+    uint16_t member             # above 0: another cell's `members` counts it, and this is its kind
     uint8_t id[MAX_ID]
     int64_t members             # cells that were made as members of this one
 

@@ -2,7 +2,6 @@
 
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from fastgate._core.arena cimport Arena, cell_at
 from fastgate._core.layout cimport (
@@ -90,12 +89,6 @@ cdef class Levels:
             elif standing.begin_ns < until:
                 standing.begin_ns = until  # before it, the limit was another
         return 0
-
-    def extended(self, rules):
-        """These levels and ``rules`` behind them."""
-        cdef Levels more = Levels.__new__(Levels, self.arena, self.rules + tuple(rules))
-        memcpy(more.at, self.at, self.count * sizeof(Standing))
-        return more
 
     def left(self, int64_t now_ns):
         """Nano-USD that the tightest hard budget has left (settled and held taken off), None without one; may be negative."""

@@ -72,10 +72,14 @@ def budget_records(
     return tuple(budget_record(owner, budget, increases) for budget in budgets)
 
 
+def template_names(key: Key) -> list[str]:
+    """What a key has templates for, narrowest first."""
+    return sorted(key.each, key=lambda name: TEMPLATES.index(level_of(name)))
+
+
 def templates_of(key: Key) -> dict[str, tuple[BudgetRecord, ...]]:
-    """The budgets of a key's templates, by name, narrowest first."""
-    names = sorted(key.each, key=lambda name: TEMPLATES.index(level_of(name)))
-    return {name: budget_records(template_owner(key.id, name), key.each[name].budgets) for name in names}
+    """The budgets of all of a key's templates, by name, narrowest first."""
+    return {name: budget_records(template_owner(key.id, name), key.each[name].budgets) for name in template_names(key)}
 
 
 def budgets_of_key(key: Key) -> Iterator[tuple[str, tuple[Budget, ...]]]:

@@ -7,10 +7,18 @@ from fastgate._core.levels import Level, Levels
 from fastgate.budgets.periods import period_of
 from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
+Rule = tuple[BudgetRecord | LimitRecord, Level]
+"""What a request has to pass, and where that is counted."""
 
-def levels_of(arena: Arena, records: Iterable[BudgetRecord | LimitRecord]) -> Levels:
-    """The levels of budgets and limits, in their order; what was never used gets its counter. Raises ArenaFull."""
-    return Levels(arena, [level_at(arena.cell(record.id), record) for record in records])
+
+def rules_of(arena: Arena, records: Iterable[BudgetRecord | LimitRecord]) -> list[Rule]:
+    """Those of budgets and limits, in their order; what was never used gets its counter. Raises ArenaFull."""
+    return [(record, level_at(arena.cell(record.id), record)) for record in records]
+
+
+def levels_of(arena: Arena, rules: Iterable[Rule]) -> Levels:
+    """What the core holds a request against."""
+    return Levels(arena, [level for _, level in rules])
 
 
 def level_at(cell: int, record: BudgetRecord | LimitRecord) -> Level:

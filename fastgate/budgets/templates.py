@@ -1,18 +1,21 @@
-"""Budgets of templates: for each user, session, value of a tag, model, environment of a key, made when it first comes.
+"""Templates: what each user, session, value of a tag, model, environment of a key gets, made when it first comes.
 
-A template is a budget whose owner ends in ``*``: ``user:ide/*``, ``tag:ide/project=*``. A value takes the place of the
-star: ``user:ide/alice``, so that the budget of Alice is ``user:ide/alice/day/default``. The cell of the template itself
-counts the values that there are, and its first use is the first of any of them.
+A template is a budget or a limit whose owner ends in ``*``: ``user:ide/*``, ``tag:ide/project=*``. A value takes the
+place of the star: ``user:ide/alice``, so that a budget of Alice is ``user:ide/alice/day/default``, and a limit of hers
+``user:ide/alice/limit/requests/minute``. The cell of the template itself counts the values that there are; the first
+use of a budget's is the first of any of them.
 """
 
 from collections.abc import Iterable
 from hashlib import blake2b
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from fastgate.wire.snapshot import BudgetRecord
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
+
+Record = TypeVar("Record", bound=BudgetRecord | LimitRecord)
 
 LEVELS: Final = ("session", "user", "tag", "model", "environment")
 """Narrowest first."""
@@ -20,13 +23,16 @@ CLAIMED: Final = frozenset({"session", "user", "tag"})
 """Those whose values come from clients."""
 TAG: Final = "tag:"
 EACH: Final = "each:"
-"""Before a key: whose all its templates are."""
+"""Before a key: whose all its templates of budgets are."""
+BUDGETS: Final = 1
+LIMITS: Final = 2
+"""Kinds of members in the arena: what templates made, which a list of budgets or of limits looks for."""
 MOST_VALUES: Final = 1 << 20
 """Of one template: beyond it, requests with a new value are refused."""
 NONE: Final = "-"
 """The value of requests that have none."""
 LONGEST_OWNER: Final = 114
-"""Bytes: with the longest window and name behind it, an id then fits into a cell's 160."""
+"""Bytes: with the longest window and name behind it, or the longest limit, an id then fits into a cell's 160."""
 HASHED: Final = 33
 """Bytes of what stands for a longer value."""
 _STAR: Final = "*"
@@ -41,8 +47,8 @@ def template_owner(key: str, name: str) -> str:
     return f"{name}:{key}/{_STAR}" if tag == name else f"tag:{key}/{tag}={_STAR}"
 
 
-def budget_of(template: BudgetRecord, value: str) -> BudgetRecord:
-    """The budget of one value; the empty one is that of all requests without a value."""
+def made_of(template: Record, value: str) -> Record:
+    """The budget or limit of one value; the empty one is that of all requests without a value."""
     owner = owner_of(template.owner, value)
     return replace(template, owner=owner, id=owner + template.id[len(template.owner) :])
 
@@ -56,14 +62,14 @@ def owner_of(template: str, value: str) -> str:
     return begin + shown
 
 
-def owner_of_budget(id_: str) -> str:
-    """Whose a budget is, by its id."""
-    return id_.rsplit("/", 2)[0]
+def owner_in(id_: str) -> str:
+    """Whose a budget or limit of a template is, by its id: between a key and a value there is the only slash."""
+    return "/".join(id_.split("/", 2)[:2])
 
 
-def budget_called(templates: Iterable[BudgetRecord], id_: str) -> BudgetRecord | None:
-    """The budget with this id, if it is of one of ``templates``."""
-    owner = owner_of_budget(id_)
+def called(templates: Iterable[Record], id_: str) -> Record | None:
+    """The budget or limit with this id, if it is of one of ``templates``."""
+    owner = owner_in(id_)
     for template in templates:
         begin, end = template.owner[: -len(_STAR)], template.id[len(template.owner) :]
         if owner.startswith(begin) and id_ == owner + end != template.id:

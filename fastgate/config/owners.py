@@ -4,7 +4,6 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, field
 
-from fastgate.config.marks import PLANNED
 from fastgate.config.scalars import (
     Id,
     Instant,
@@ -135,7 +134,7 @@ class Template(Section, frozen=True, kw_only=True):
     """What each user, tag, session or model of a key gets."""
 
     budgets: tuple[Budget, ...] = ()
-    limits: Annotated[tuple[Limit, ...], PLANNED] = ()
+    limits: tuple[Limit, ...] = ()
 
 
 class Increase(Section, frozen=True, kw_only=True):

@@ -80,6 +80,7 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     yield from _patterns((*path, "models"), key.models, known)
     for name, template in key.each.items():
         yield from _budgets((*path, "each", name), template.budgets, known)
+        yield from _limits((*path, "each", name), template.limits, known)
     yield from template_findings(path, key)
 
 

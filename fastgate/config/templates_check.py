@@ -9,8 +9,8 @@ from fastgate.config.problems import Finding, Path, did_you_mean
 
 TAG: Final = "tag:"
 NAMES: Final = ("user", "session", "model", "environment")
-MOST_BUDGETS: Final = 8
-"""Of all templates of a key: a request is held against one of each, beside those of its four owners."""
+MOST_BOUND: Final = 8
+"""Budgets and limits in all templates of a key: a request has to pass one of each, beside those of its four owners."""
 LONGEST_TAGGED: Final = 75
 """Characters of a key's id and a tag's name together: they stand in ids of budgets, which have a bound."""
 _CLAIMED: Final = ("user", "session")
@@ -32,16 +32,17 @@ def template_findings(path: Path, key: Key) -> Iterator[Finding]:
                 yield unfit
                 continue
         if not template.budgets and not template.limits:
-            yield Finding(at, "a template without budgets binds nothing", "give it budgets, or leave it out")
+            hint = "give it budgets or limits, or leave it out"
+            yield Finding(at, "a template without budgets and limits binds nothing", hint)
         for index, budget in enumerate(template.budgets):
             if budget.alerts_percent:
                 where = (*at, "budgets", index, "alerts_percent")
                 yield Finding(where, "thresholds of templates' budgets are not supported yet")
         if not key.trusted_identity and (name in _CLAIMED or (tag is not None and tag not in key.tags)):
             yield _untrusted(at, name, tag)
-    if sum(len(template.budgets) for template in key.each.values()) > MOST_BUDGETS:
-        hint = "a request is held against all of them"
-        yield Finding((*path, "each"), f"more than {MOST_BUDGETS} budgets in the templates of a key", hint)
+    if sum(len(template.budgets) + len(template.limits) for template in key.each.values()) > MOST_BOUND:
+        hint = "a request has to pass all of them"
+        yield Finding((*path, "each"), f"more than {MOST_BOUND} budgets and limits in the templates of a key", hint)
 
 
 def _tag(at: Path, tag: str, key: Key) -> Finding | None:
@@ -55,6 +56,6 @@ def _tag(at: Path, tag: str, key: Key) -> Finding | None:
 
 def _untrusted(at: Path, name: str, tag: str | None) -> Finding:
     """What a client claims must not choose its own budget."""
-    message = f"any client of the key could say that it is another {tag or name}, and have another budget"
+    message = f"any client of the key could say that it is another {tag or name}, and have another budget or limit"
     trust = "set trusted_identity: true if only clients that tell the truth have the key"
     return Finding(at, message, trust if tag is None else f"{trust}, or give the key the tag {tag} in its tags")

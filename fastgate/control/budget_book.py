@@ -2,26 +2,18 @@
 
 from collections.abc import Callable
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 import msgspec
 
 from fastgate.budgets.hierarchy import level_of, templates_of
-from fastgate.budgets.templates import EACH, LEVELS, owner_of_budget, said
-from fastgate.config.objects import read_object
-from fastgate.config.owners import Key
+from fastgate.budgets.templates import EACH, LEVELS, owner_in, said
 from fastgate.control.configuration import Published
+from fastgate.control.stored_templates import key_with_templates
 from fastgate.state import objects
 from fastgate.state.store import Store
 from fastgate.wire.snapshot import BudgetRecord
-
-
-class _Templates(msgspec.Struct):
-    """Of a key's document."""
-
-    each: dict[str, msgspec.Raw] = {}
-
 
 _decode: Final = msgspec.msgpack.Decoder(BudgetRecord).decode
 
@@ -36,7 +28,7 @@ class BudgetBook:
     def find(self, id_: str) -> BudgetRecord | None:
         """The budget ``owner/window/name``, or the template ``user:ide/*/window/name``."""
         if level_of(id_) in LEVELS:
-            key, _, _ = said(owner_of_budget(id_))
+            key, _, _ = said(owner_in(id_))
             return next((template for template in self.templates(key) if template.id == id_), None)
         record = self._published().compiled.budgets.get(id_)
         if record is not None:
@@ -60,12 +52,8 @@ class BudgetBook:
         records = self._published().compiled.templates.get(key)
         if records is not None:
             return records
-        with self._store.read() as db:
-            found = objects.find(db, "keys", key)
-        if found is None or not msgspec.json.decode(found.document, type=_Templates).each:
-            return ()
-        each = templates_of(read_object(Key, msgspec.json.decode(found.document)))
-        return tuple(budget for some in each.values() for budget in some)
+        stored = key_with_templates(self._store, key)
+        return () if stored is None else tuple(chain.from_iterable(templates_of(stored).values()))
 
     def page(self, after: str, limit: int, level: str | None = None, owner: str | None = None) -> list[BudgetRecord]:
         """In the order of their ids, from behind ``after``."""

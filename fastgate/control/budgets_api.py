@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from litestar import Response, Router, delete, get, patch, post
 from litestar.datastructures import State
 from litestar.params import Parameter
 
+from fastgate.budgets.hierarchy import level_of
+from fastgate.budgets.templates import LEVELS
 from fastgate.config.objects import parse_object
 from fastgate.control import answers, budget_objects
 from fastgate.control.access import bearer, known_parameters
@@ -16,14 +18,13 @@ from fastgate.control.counters import standing
 from fastgate.control.object_lists import Cursor, Limit
 from fastgate.control.object_schemas import operation_of
 from fastgate.control.objects_api import ACTOR, AnyRequest, options_at, version_asked
-from fastgate.control.parameters import bounded
+from fastgate.control.parameters import Level, bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
 from fastgate.ledger import alerts
 from fastgate.ledger.errors import LedgerError
 from fastgate.wire.snapshot import BudgetRecord
 
-Level = Literal["session", "user", "tag", "model", "environment", "provider", "key", "team", "customer"]
 MOST_BUDGETS: Final = 1000
 _MOST_EVENTS: Final = (1 << 63) - 1
 _ONE: Final = [
@@ -38,9 +39,14 @@ def _plane(state: State) -> ControlPlane:
     return plane
 
 
+def _record(plane: ControlPlane, id_: str) -> BudgetRecord | None:
+    """The budget with this id; one of a template where a request of its value has come."""
+    return plane.all_budgets.made(id_) if level_of(id_) in LEVELS else plane.budgets.find(id_)
+
+
 async def _find(state: State, owner: str, provider: str | None, window: str, name: str) -> BudgetRecord:
     id_ = "/".join(part for part in (owner, provider, window, name) if part is not None)
-    record = await asyncio.to_thread(_plane(state).values.find, id_)
+    record = await asyncio.to_thread(_record, _plane(state), id_)
     if record is None:
         raise NotFound(f"there is no budget {id_[:200]}")
     return record
@@ -48,7 +54,7 @@ async def _find(state: State, owner: str, provider: str | None, window: str, nam
 
 async def _shown(state: State, id_: str) -> answers.BudgetAnswer:
     plane = _plane(state)
-    record = await asyncio.to_thread(plane.values.find, id_)
+    record = await asyncio.to_thread(_record, plane, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_} any more")
     spent = await _burns(state, [record])
@@ -66,7 +72,7 @@ async def list_budgets(
     """In the order of their ids; behind them those of keys' templates, as they came."""
     plane = _plane(state)
     most = bounded(limit, 100, MOST_BUDGETS)
-    page, following = await asyncio.to_thread(plane.values.page, cursor or "", most, level, owner)
+    page, following = await asyncio.to_thread(plane.all_budgets.page, cursor or "", most, level, owner)
     spent = await _burns(state, page)
     items = [answers.budget(standing(plane.arena, record), spent.get(record.owner)) for record in page]
     return answers.BudgetList(items, following)

@@ -84,6 +84,7 @@ def refs_of(thing: Thing) -> frozenset[str]:
             refs |= {f"provider:{each.provider}" for each in thing.providers or ()}
             refs |= _models(thing.models)
             refs |= _limited_models(thing.limits)
+            refs |= {ref for template in thing.each.values() for ref in _limited_models(template.limits)}
             refs |= {ref for each in thing.providers or () for ref in _limited_models(each.limits)}
             refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
             return frozenset(refs)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Final
 import msgspec
 
 from fastgate.budgets.hierarchy import budget_records, owner_name, records_of, templates_of
-from fastgate.budgets.limits import limit_records, limits_of, provider_limits
+from fastgate.budgets.limits import limit_records, limit_templates_of, limits_of, provider_limits
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_files
 from fastgate.config.owners import Ceiling, Customer, Key, Team
@@ -83,12 +84,14 @@ class CompiledSnapshot:
 
     @cached_property
     def templates(self) -> dict[str, tuple[BudgetRecord, ...]]:
-        """The templates of the file's keys, by key."""
-        return {
-            key.id: tuple(budget for some in templates_of(key).values() for budget in some)
-            for key in self.config.keys
-            if key.each
-        }
+        """The budgets of the templates of the file's keys, by key; keys without templates are left out."""
+        return {key.id: tuple(chain.from_iterable(templates_of(key).values())) for key in self.config.keys if key.each}
+
+    @cached_property
+    def limit_templates(self) -> dict[str, tuple[LimitRecord, ...]]:
+        """Their limits, likewise."""
+        each = ((key.id, limit_templates_of(key)) for key in self.config.keys if key.each)
+        return {id_: tuple(chain.from_iterable(limits.values())) for id_, limits in each}
 
     @cached_property
     def limits(self) -> tuple[LimitRecord, ...]:
@@ -181,6 +184,7 @@ def key_record(key: Key) -> bytes:
             limits=limit_records(owner, key.limits),
             provider_limits=provider_limits(key),
             each=templates_of(key),
+            each_limits=limit_templates_of(key),
         )
     )
 

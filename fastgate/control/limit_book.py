@@ -1,19 +1,21 @@
-"""Every limit there is, and how it stands: the configuration file's and the state store's."""
+"""Every limit that is written down, and how it stands: the configuration file's and the state store's."""
 
 import time
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Final
 
 import msgspec
 
 from fastgate._core.arena import Arena
+from fastgate.budgets.limits import limit_templates_of
 from fastgate.budgets.periods import period_of
 from fastgate.control.configuration import Published
+from fastgate.control.stored_templates import key_with_templates
 from fastgate.state import objects
 from fastgate.state.store import Store
 from fastgate.wire.snapshot import LimitRecord
@@ -59,3 +61,11 @@ class LimitBook:
         with self._store.read() as db:
             stored = [_decode(blob) for _, blob in objects.limit_page(db, after, limit, level, owner)]
         return list(islice(merge(of_file, stored, key=_id), limit))
+
+    def templates(self, key: str) -> tuple[LimitRecord, ...]:
+        """Those of which a key has one for each user, tag and so on."""
+        records = self._published().compiled.limit_templates.get(key)
+        if records is not None:
+            return records
+        stored = key_with_templates(self._store, key)
+        return () if stored is None else tuple(chain.from_iterable(limit_templates_of(stored).values()))

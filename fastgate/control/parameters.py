@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from litestar import Request
 from litestar.datastructures import MultiDict
@@ -16,6 +16,8 @@ MOST_WHERE: Final = 32
 """Conditions in `where`; as many more may be parameters of their own."""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
+Level = Literal["session", "user", "tag", "model", "environment", "provider", "key", "team", "customer"]
+"""Of budgets and limits."""
 Where = Annotated[
     list[str] | None,
     Parameter(

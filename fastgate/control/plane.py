@@ -12,6 +12,7 @@ from typing import Any
 
 from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, owners
+from fastgate.budgets.templates import BUDGETS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
@@ -24,7 +25,7 @@ from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
 from fastgate.control.thresholds import Thresholds
-from fastgate.control.value_budgets import ValueBudgets
+from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable, NewerLedger
 from fastgate.ledger.inserts import ORIGIN, Batch, Columns
@@ -59,8 +60,8 @@ class ControlPlane:
             options.config, self.arena, self.store, self.publisher, kept=options.state_dir / LAST_GOOD
         )
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
-        self.limits = LimitBook(self.store, lambda: self.configuration.current)
-        self.values = ValueBudgets(self.arena, self.budgets)
+        self.all_budgets = ValuePages(self.arena, self.budgets, BUDGETS)
+        self.all_limits = ValuePages(self.arena, LimitBook(self.store, lambda: self.configuration.current), LIMITS)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")

@@ -10,7 +10,7 @@ from typing import Final
 
 from fastgate._core.arena import Arena
 from fastgate.budgets.periods import period_of
-from fastgate.budgets.templates import MOST_VALUES, budget_of, said
+from fastgate.budgets.templates import BUDGETS, MOST_VALUES, made_of, said
 from fastgate.control.rebuilding import Moments, rebuild
 from fastgate.ledger.resets import reset_since
 from fastgate.ledger.store import Ledger
@@ -30,13 +30,13 @@ def restore_values(arena: Arena, ledger: Ledger, template: BudgetRecord, first_n
     key, name, _ = said(template.owner)
     with ledger.cursor(seconds=_SECONDS) as cursor:
         for batch in first_requests(cursor, key, name, first_ns // 1000):
-            values = {budget_of(template, value).id: value for value, _ in batch}
-            missing = [(budget_of(template, value), started_us * 1000) for value, started_us in batch]
+            values = {made_of(template, value).id: value for value, _ in batch}
+            missing = [(made_of(template, value), started_us * 1000) for value, started_us in batch]
             restored += rebuild(
                 arena,
                 missing,
                 partial(_spent, ledger, template, values),
-                lambda record: arena.member(record.id, counting, MOST_VALUES),
+                lambda record: arena.member(record.id, counting, MOST_VALUES, BUDGETS),
             )
     arena.restore_cell(counting, period_of(template), first_ns, 0, time.time_ns())
     return restored

@@ -26,12 +26,12 @@ _CLAMPS: Final = 8
 
 
 def bind(call: Call, leg: Leg) -> Leg:
-    """``leg`` with the budgets of the request's own user, tags and so on. Raises Failure where it can have none."""
+    """``leg`` with what binds the request's own user, tags and so on. Raises Failure where there is no more of that."""
     try:
-        return leg.bound(call.attributes, call.now_ns)
+        return leg.bound(call.attributes, call.now_ns, free=call.free)
     except TooManyValues as full:
-        call.refused_by = f"budget:{full.level}"
-        raise Failure(FailureCode.OVERLOADED, f"No budget for this request: {full}.", final=True) from full
+        call.refused_by = f"{full.kind}:{full.level}"
+        raise Failure(FailureCode.OVERLOADED, f"No {full.kind} for this request: {full}.", final=True) from full
     except ArenaFull as full:
         raise Failure.no_space(full) from full
 
@@ -68,7 +68,7 @@ def hold_first(call: Call, leg: Leg, request: ChatRequest, output_tokens: int) -
 def check_bound(call: Call, leg: Leg, request: ChatRequest) -> None:
     """Raises Failure where a strict budget cannot be kept, or where thinking leaves no room for an answer."""
     if leg.terms.strict and not call.free and (why := why_unbounded(request, leg.terms.context_window)):
-        budget = next(each for each in leg.bound_by if isinstance(each, BudgetRecord) and each.strict)
+        budget = next(each for each in leg.binding.records if isinstance(each, BudgetRecord) and each.strict)
         raise Failure.invalid(
             f"The {budget.level} budget '{budget.id}' is strict and takes only requests whose cost has an upper bound:"
             f" {why}."
@@ -81,9 +81,10 @@ def check_bound(call: Call, leg: Leg, request: ChatRequest) -> None:
 def take(call: Call, leg: Leg, request: ChatRequest) -> Hold | int:
     """The hold of what was prepared; else the number of the level without room, or ``CONTENDED``. Raises Failure."""
     worker = call.worker
-    levels = leg.free_levels if call.free else leg.levels
+    binding = leg.binding
+    levels = binding.free_levels if call.free else binding.levels
     draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
-    if leg.gauges:  # a limit counts when a request passes, not when its head came
+    if binding.gauges:  # a limit counts when a request passes, not when its head came
         call.passed_ns = time_ns()
     try:
         held = hold(
@@ -148,7 +149,7 @@ async def take_soon(call: Call, leg: Leg, request: ChatRequest, verdict: Hold | 
 
 def clamp(call: Call, leg: Leg, request: ChatRequest, level: int) -> bool:
     """Lower the output's cap to what ``level`` can still pay; false where that is no answer any more."""
-    limit, used, _ = leg.levels.standing(level, call.passed_ns)
+    limit, used, _ = leg.binding.levels.standing(level, call.passed_ns)
     bound = call.bound
     total = affordable(call, leg, request, limit - used)
     cap = (total - request.prediction_bytes) // request.n
@@ -177,7 +178,7 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
     """The first other way, of those that the budget of ``level`` names, with room for it. Raises Failure."""
     failure = refused(call, leg, level)
     assert call.grant is not None
-    budget = leg.bound_by[level]
+    budget = leg.binding.records[level]
     assert isinstance(budget, BudgetRecord)
     for way in call.grant.downgrades(call.dialect.name, call.model, budget):
         try:
@@ -193,18 +194,18 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
 
 def refused(call: Call, leg: Leg, level: int) -> Failure:
     """The limit that is reached, or the budget that is spent, in full."""
-    budget = leg.bound_by[level]
+    budget, levels = leg.binding.records[level], leg.binding.levels
     if isinstance(budget, LimitRecord):
         call.refused_by = f"limit:{budget.level}"
         needed = need_of(budget, Bound(call.bound.input_tokens, call.held_tokens, None))
-        return over_limit(budget, leg.levels.standing(level, call.passed_ns), needed)
+        return over_limit(budget, levels.standing(level, call.passed_ns), needed)
     call.refused_by = f"budget:{budget.level}"
-    cell = leg.levels.rules[level].cell
+    cell = levels.rules[level].cell
     spent, held, _, resets_at = call.state.arena.read_cell(cell, period_of(budget), call.passed_ns)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,
-        limit=leg.levels.standing(level, call.passed_ns)[0],
+        limit=levels.standing(level, call.passed_ns)[0],
         spent=spent,
         held=held,
         need=call.amount,

@@ -101,8 +101,8 @@ class Gateway:
             extra = [("x-fastgate-request-id", call.request_id)]
             if call.arrival is not Arrival.WHOLE:
                 extra.append(("connection", "close"))
-            if call.leg is not None and call.leg.gauges:
-                extra += limit_headers(call.dialect, call.leg.levels, call.leg.gauges)
+            if call.leg is not None and (binding := call.leg.binding).gauges:
+                extra += limit_headers(call.dialect, binding.levels, binding.gauges)
             status = send_failure(call.protocol, call.dialect, failure, call.request_id, extra)
             call.log(status, failure)
         except Exception:  # the server would swallow it

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Final
 from fastgate._core.arena import ArenaFull
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate, TokenRate
-from fastgate._core.levels import Levels
 from fastgate.budgets.holds import Terms
-from fastgate.budgets.levels import levels_of
+from fastgate.budgets.levels import rules_of
 from fastgate.budgets.templates import LEVELS, TAG
 from fastgate.gateway.attribution import merged
+from fastgate.gateway.binding import Binding
 from fastgate.gateway.legs import Leg
-from fastgate.gateway.limits import caps_output, gauges_of, in_order
-from fastgate.gateway.notices import Notices
+from fastgate.gateway.limits import caps_output
 from fastgate.gateway.templates import Templates
 from fastgate.routing.targets import Weighted, by_provider, resolve
 from fastgate.wire.failure import Failure, FailureCode, shown
@@ -161,9 +160,7 @@ class Grant:
         upstream = state.upstreams[target.provider]
         name = upstream.record.name
         terms = self._terms(model, target, name)
-        limits, for_free = in_order(self._limits_at(name, model))
-        bound_by: tuple[LimitRecord | BudgetRecord, ...] = (*limits, *self._budgets_at(name))
-        levels = levels_of(state.arena, bound_by)
+        binding = Binding.of(state.arena, rules_of(state.arena, self._bound_at(name, model)))
         route = decided or (f"models.{model}" if model in state.head.models else "direct")
         return Leg(
             upstream=upstream,
@@ -172,11 +169,7 @@ class Grant:
             model=target.model,
             rename=None if model == target.model else target.model,
             terms=terms,
-            bound_by=bound_by,
-            levels=levels,
-            free_levels=levels_of(state.arena, limits[:for_free]),
-            gauges=gauges_of(limits),
-            notices=Notices.of(levels, bound_by),
+            binding=binding,
             draft=Draft(
                 key=record.id,
                 team=record.team,
@@ -198,7 +191,7 @@ class Grant:
                 ("x-fastgate-attempts", "1"),
                 ("x-fastgate-cache", "bypass"),
             ),
-            templates=self._templates(levels, target.model) if record.each else None,
+            templates=self._templates(binding, model, target.model) if record.each else None,
             kept=state.bound,
         )
 
@@ -207,33 +200,34 @@ class Grant:
         state = self._state
         price = self._price(model, target)
         priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
-        binding = (*self._budgets_at(provider), *chain.from_iterable(self.record.each.values()))
-        if binding and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
+        bound_by = (*self._bound_at(provider, model), *chain.from_iterable(self._each_at(model).values()))
+        budgets = [record for record in bound_by if isinstance(record, BudgetRecord)]
+        if budgets and not state.arena.counted:  # it becomes true, and stays: what was put together once is not asked
             raise Failure.not_counted()
-        limits = self._limits_at(provider, model)
         known = self._known(model, provider, target, price)
-        strict = any(budget.strict for budget in binding)
+        strict = any(budget.strict for budget in budgets)
         return Terms(
             state.prices,
             price,
             TokenRate(state.arena, known),
             OutputRate(state.arena, f"{known} answers"),
             OutputRate(state.arena, f"{known} thoughts"),
-            capped=not all(budget.soft for budget in binding) or caps_output(limits),
+            capped=any(map(caps_output, bound_by)),
             strict=strict,
             default_cap=state.head.output_cap,
             max_output=priced.max_output,
             context_window=priced.context_window,
             geo=state.upstreams[target.provider].record.geo,
-            instalments=bool(limits or binding) and not strict,
+            instalments=bool(bound_by) and not strict,
             reasons=priced.reasons,
         )
 
-    def _templates(self, levels: Levels, model: str) -> Templates:
-        """Of the way to this model; what a client may claim of the rest, ``fastgate.config`` has seen to."""
+    def _templates(self, binding: Binding, model: str, upstream_model: str) -> Templates | None:
+        """Of one way; what a client may claim of the rest, ``fastgate.config`` has seen to. None: no template binds."""
+        each = self._each_at(model)
         tags = {f"{TAG}{name}": value for name, value in self.record.tags.items()}
-        known = {**tags, "model": model, "environment": self.environment}
-        return Templates(self._state.arena, levels, self.record.each, known)
+        known = {**tags, "model": upstream_model, "environment": self.environment}
+        return Templates(self._state.arena, binding, each, known) if each else None
 
     def _known(self, model: str, provider: str, target: TargetRecord, price: int) -> str:
         """By what the traffic teaches of a model is kept, for good: so only names that do not come from clients."""
@@ -254,17 +248,27 @@ class Grant:
             )
         return self._state.head.ceilings[self.record.ceiling] if policy == Unpriced.CEILING else NO_PRICE
 
-    def _budgets_at(self, provider: str) -> tuple[BudgetRecord, ...]:
-        """What a request to a provider is held against, narrowest first."""
-        return (self.record.providers or {}).get(provider, ()) + self.budgets
-
-    def _limits_at(self, provider: str, model: str) -> tuple[LimitRecord, ...]:
-        """What a request to a provider for a public name has to pass, narrowest first."""
+    def _bound_at(self, provider: str, model: str) -> tuple[LimitRecord | BudgetRecord, ...]:
+        """What every request to a provider for a public name has to pass: limits, and budgets, narrowest first."""
         limits = self.record.provider_limits.get(provider, ()) + self.limits
-        return tuple(limit for limit in limits if matches(limit.models, model))
+        return (*_limits_on(model, limits), *(self.record.providers or {}).get(provider, ()), *self.budgets)
+
+    def _each_at(self, model: str) -> dict[str, tuple[LimitRecord | BudgetRecord, ...]]:
+        """The templates that bind requests for a public name, by what they are for, narrowest first."""
+        record = self.record
+        found: dict[str, tuple[LimitRecord | BudgetRecord, ...]] = {
+            name: (*_limits_on(model, record.each_limits.get(name, ())), *budgets)
+            for name, budgets in record.each.items()
+        }
+        return {name: templates for name, templates in found.items() if templates}
 
     def _is_bound(self) -> bool:
         """Whether any hard budget applies to the key, at whatever provider."""
         at_providers = chain.from_iterable((self.record.providers or {}).values())
         of_templates = chain.from_iterable(self.record.each.values())
         return not all(budget.soft for budget in chain(self.budgets, at_providers, of_templates))
+
+
+def _limits_on(model: str, limits: tuple[LimitRecord, ...]) -> tuple[LimitRecord, ...]:
+    """Those that are for a public name."""
+    return tuple(limit for limit in limits if matches(limit.models, model))

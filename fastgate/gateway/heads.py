@@ -8,10 +8,11 @@ from fastgate.gateway.limits import beside, limit_headers
 
 def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) -> Headers:
     """Of an answer with these headers of the provider's; ``cost`` in nano-USD, None: not known yet."""
-    left = leg.levels.left(call.now_ns)
-    if leg.gauges:
-        headers = beside(headers, limit_headers(call.dialect, leg.levels, leg.gauges))
+    binding = leg.binding
+    left = binding.levels.left(call.now_ns)
+    if binding.gauges:
+        headers = beside(headers, limit_headers(call.dialect, binding.levels, binding.gauges))
     found = [*headers, *leg.headers, *call.notes, *own_headers(call.request_id, call.overhead_us(), left, cost)]
-    if leg.notices is not None:
-        found += leg.notices.headers(call.now_ns)
+    if binding.notices is not None:
+        found += binding.notices.headers(call.now_ns)
     return found

@@ -9,8 +9,9 @@ from fastgate.budgets.holds import Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.answers import Headers
 from fastgate.wire.failure import Failure
-from fastgate.wire.snapshot import Counted, LimitRecord, Window
+from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
 
+_Record = BudgetRecord | LimitRecord
 Gauge = tuple[str, tuple[int, ...]]
 """A kind of limit that answers tell of, and the levels of that kind."""
 
@@ -33,22 +34,22 @@ _OPEN_WAIT_MS: Final = 1000
 _MILLISECOND: Final = 1_000_000
 
 
-def in_order(limits: Sequence[LimitRecord]) -> tuple[tuple[LimitRecord, ...], int]:
-    """Limits on requests first, then those on tokens; and how many the first are: those that bind what is free, too."""
-    requests = tuple(limit for limit in limits if limit.counted in _PER_REQUEST)
-    return requests + tuple(limit for limit in limits if limit.counted not in _PER_REQUEST), len(requests)
+def is_per_request(record: _Record) -> bool:
+    """Whether it is a limit of which each request takes one: such a limit binds what is free, too."""
+    return isinstance(record, LimitRecord) and record.counted in _PER_REQUEST
 
 
-def caps_output(limits: Sequence[LimitRecord]) -> bool:
-    """Whether one of them counts output, so that no request must go without a cap."""
-    return any(limit.counted in (Counted.OUTPUT_TOKENS, Counted.TOKENS) for limit in limits)
+def caps_output(record: _Record) -> bool:
+    """Whether no request must go without a cap for it: a hard budget, or a limit that counts output."""
+    if isinstance(record, BudgetRecord):
+        return not record.soft
+    return record.counted in (Counted.OUTPUT_TOKENS, Counted.TOKENS)
 
 
-def gauges_of(limits: Sequence[LimitRecord]) -> tuple[Gauge, ...]:
-    """What answers tell of limits; nothing of what is open at once."""
-    found = (
-        (kind, tuple(at for at, limit in enumerate(limits) if limit.counted in counted)) for kind, counted in _KINDS
-    )
+def gauges_of(records: Sequence[_Record]) -> tuple[Gauge, ...]:
+    """What answers tell of the limits among ``records``; nothing of what is open at once."""
+    limits = [(at, record.counted) for at, record in enumerate(records) if isinstance(record, LimitRecord)]
+    found = ((kind, tuple(at for at, counted in limits if counted in counts)) for kind, counts in _KINDS)
     return tuple((kind, levels) for kind, levels in found if levels)
 
 

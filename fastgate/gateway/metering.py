@@ -76,7 +76,7 @@ class Purse:
     @property
     def code(self) -> FailureCode:
         """Why it had to end."""
-        money = self._leg.levels.rules[self._refused].unit == USD
+        money = self._leg.binding.levels.rules[self._refused].unit == USD
         return FailureCode.BUDGET_EXCEEDED if money else FailureCode.RATE_LIMITED
 
     def _reserve(self, used: int) -> int:
@@ -89,7 +89,7 @@ class Purse:
 
     def _instalment(self, used: int, reserve: int) -> int:
         """Tokens to hold more: to a slice ahead, but a share of what is left, near the limit not before it must be."""
-        held, levels = self._held.output_tokens, self._leg.levels
+        held, levels = self._held.output_tokens, self._leg.binding.levels
         wanted, left = self._plan.wanted(used, held), levels.left(self._call.passed_ns)
         if wanted <= LEAST or left is None:
             return wanted
@@ -119,13 +119,13 @@ class Purse:
 
     def _never_fits(self, level: int) -> bool:
         """Whether a level would have no room for the smallest instalment even when all others gave back their holds."""
-        held, input_tokens = self._held, self._call.bound.input_tokens
+        held, input_tokens, levels = self._held, self._call.bound.input_tokens, self._leg.binding.levels
         mine, more = {
             USD: (held.amount, self._price_of(LEAST)),
             OUTPUT: (held.output_tokens, LEAST),
             TOKENS: (input_tokens + held.output_tokens, LEAST),
-        }[self._leg.levels.rules[level].unit]
-        return self._leg.levels.unspent(level, self._call.passed_ns) - mine < more
+        }[levels.rules[level].unit]
+        return levels.unspent(level, self._call.passed_ns) - mine < more
 
     def _note_pace(self, used: int) -> None:
         now = monotonic()

@@ -29,7 +29,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.attributes = attributes_of(headers, request)
     leg = call.leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
-    if leg.templates is not None and not call.free:
+    if leg.templates is not None:
         leg = call.leg = bind(call, leg)
     prepare(call, leg, request, len(body))
     held = take(call, leg, request)

@@ -1,15 +1,16 @@
-"""Budgets of templates as requests come: that of a request's user, session, tag, model and environment."""
+"""Budgets and limits of templates as requests come: those of their user, session, tag, model and environment."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from fastgate._core.arena import Arena
-from fastgate._core.levels import Level, Levels
-from fastgate.budgets.levels import level_at
+from fastgate.budgets.levels import Rule, level_at, rules_of
 from fastgate.budgets.periods import period_of
-from fastgate.budgets.templates import MOST_VALUES, TAG, budget_of
+from fastgate.budgets.templates import BUDGETS, LIMITS, MOST_VALUES, TAG, made_of
 from fastgate.gateway.attribution import Attributes
-from fastgate.wire.snapshot import BudgetRecord
+from fastgate.gateway.binding import Binding
+from fastgate.gateway.limits import is_per_request
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 _LATE_NS: Final = 10**9
 """How much later a request may be here than one that came after it, so that counters made from the ledger have both."""
@@ -20,55 +21,65 @@ _SAID: Final[Mapping[str, Callable[[Attributes], str]]] = {
 
 
 class TooManyValues(Exception):
-    """A template has budgets for as many values as it may have."""
+    """A template has budgets, or limits, for as many values as it may have."""
 
-    def __init__(self, template: BudgetRecord) -> None:
-        super().__init__(f"the template '{template.id}' has {MOST_VALUES:,} budgets, as many as there may be")
+    def __init__(self, template: BudgetRecord | LimitRecord) -> None:
+        self.kind = "budget" if isinstance(template, BudgetRecord) else "limit"
         self.level = template.level
+        super().__init__(f"the template '{template.id}' has {MOST_VALUES:,} {self.kind}s, as many as there may be")
 
 
 class Templates:
-    """A key's templates on one way to serve a model. ``levels``: what every request there is held against.
+    """A key's templates on one way to serve a model. ``binding``: what binds every request there.
 
     ``known``: values that no client has a say in, by the name of a template (``model``, ``tag:product``).
     """
 
-    __slots__ = ("_arena", "_budgets", "_levels", "_values")
+    __slots__ = ("_arena", "_form", "_places", "_values", "bind_free")
 
     def __init__(
-        self, arena: Arena, levels: Levels, each: Mapping[str, tuple[BudgetRecord, ...]], known: Mapping[str, str]
+        self,
+        arena: Arena,
+        binding: Binding,
+        templates: Mapping[str, Sequence[BudgetRecord | LimitRecord]],
+        known: Mapping[str, str],
     ) -> None:
+        places = {template.owner: at for at, some in enumerate(templates.values()) for template in some}
+        written = [template for some in templates.values() for template in some]
         self._arena = arena
-        self._levels = levels
-        self._budgets = tuple(each.values())
-        self._values = tuple(_reader(name, known) for name in each)
+        self._form = Binding.of(arena, (*binding.rules, *rules_of(arena, written)))
+        self._places = tuple((rule, places.get(rule[0].owner)) for rule in self._form.rules)
+        """Every rule, in the order in which they bind; of a template's, the place of its value among all values."""
+        self._values = tuple(_reader(name, known) for name in templates)
+        self.bind_free = any(map(is_per_request, written))
+        """Whether they bind requests that are not billed, too."""
 
     def values(self, said: Attributes) -> tuple[str, ...]:
         """What the request is for each of the templates; empty: it says nothing."""
         return tuple([value(said) for value in self._values])
 
-    def bound(self, values: tuple[str, ...], now_ns: int) -> tuple[tuple[BudgetRecord, ...], Levels]:
-        """The budgets of these values, and all levels, those of the budgets last.
+    def bound(self, values: tuple[str, ...], now_ns: int, *, free: bool = False) -> Binding:
+        """What binds requests of these values. Of what is ``free``, as of all, the limits; but no budget of a template.
 
         Makes the counters of values that are new. Raises TooManyValues, ArenaFull.
         """
-        budgets: list[BudgetRecord] = []
-        levels: list[Level] = []
-        for templates, value in zip(self._budgets, values, strict=True):
-            for template in templates:
-                budget = budget_of(template, value)
-                levels.append(level_at(self._cell(template, budget, now_ns), budget))
-                budgets.append(budget)
-        return tuple(budgets), self._levels.extended(levels)
+        rules = [
+            rule if at is None else self._made(rule, values[at], now_ns)
+            for rule, at in self._places
+            if not (free and at is not None and isinstance(rule[0], BudgetRecord))
+        ]
+        return self._form.filled(self._arena, rules)
 
-    def _cell(self, template: BudgetRecord, budget: BudgetRecord, now_ns: int) -> int:
-        counting = self._arena.cell(template.id)
-        if not self._arena.anchor(counting):  # the first use of any of its budgets
-            self._arena.restore_cell(counting, period_of(template), now_ns - _LATE_NS, 0, now_ns)
-        cell = self._arena.member(budget.id, counting, MOST_VALUES)
+    def _made(self, rule: Rule, value: str, now_ns: int) -> Rule:
+        template, level = rule
+        arena, counting, record = self._arena, level.cell, made_of(template, value)
+        kind = BUDGETS if isinstance(template, BudgetRecord) else LIMITS
+        if kind == BUDGETS and not arena.anchor(counting):  # the first use of any of its budgets
+            arena.restore_cell(counting, period_of(template), now_ns - _LATE_NS, 0, now_ns)
+        cell = arena.member(record.id, counting, MOST_VALUES, kind)
         if cell is None:
             raise TooManyValues(template)
-        return cell
+        return record, level_at(cell, record)
 
 
 def _reader(name: str, known: Mapping[str, str]) -> Callable[[Attributes], str]:

@@ -145,7 +145,9 @@ class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     provider_limits: dict[str, tuple[LimitRecord, ...]] = {}
     """Of the key's provider configs, by provider; those without limits are left out."""
     each: dict[str, tuple[BudgetRecord, ...]] = {}
-    """Templates (:mod:`fastgate.budgets.templates`) by what they are for: ``user``, ``tag:project``."""
+    """Templates (:mod:`fastgate.budgets.templates`) by what they are for: ``user``, ``tag:project``; their budgets."""
+    each_limits: dict[str, tuple[LimitRecord, ...]] = {}
+    """Their limits; those without limits are left out."""
 
 
 class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):

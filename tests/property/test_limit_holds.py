@@ -14,7 +14,7 @@ from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, SETTLED_NONE, SETTL
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
-from fastgate.budgets.levels import levels_of
+from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
 
 NANO: Final = 1_000_000_000
@@ -80,7 +80,7 @@ class Limits(RuleBasedStateMachine):
         self.journal = Journal(self.folder.name, self.owner.slot)
         self.rules_ = [limit_of(number, *each) for number, each in enumerate(limits)]
         self.rules_ += [budget_of(number, *each) for number, each in enumerate(budgets)]
-        self.levels = levels_of(self.arena, [each.record for each in self.rules_])
+        self.levels = levels_of(self.arena, rules_of(self.arena, [each.record for each in self.rules_]))
         self.now = START
         self.entries: list[Entry] = []
 
@@ -99,7 +99,7 @@ class Limits(RuleBasedStateMachine):
         amounts = taken(usd, input_tokens, output_tokens, is_open=1)
         short = [at for at, one in enumerate(rules) if self.used(one) + amounts[one.counted] > one.record.limit]
         tokens = {"input_tokens": input_tokens, "output_tokens": output_tokens}
-        levels = levels_of(self.arena, [one.record for one in rules])
+        levels = levels_of(self.arena, rules_of(self.arena, [one.record for one in rules]))
         got = hold(self.owner, self.journal, levels, Draft(key="k"), usd, self.now, os.urandom(16), **tokens)
         if short:
             assert got == short[0]

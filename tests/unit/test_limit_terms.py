@@ -1,18 +1,25 @@
 """What limits are called, in which order they are held, and how their standing is said."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from fastgate._core.arena import Arena
+from fastgate.budgets.levels import rules_of
 from fastgate.budgets.limits import is_limit, limit_id, limit_record
 from fastgate.config.owners import Every, Limit
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.base import duration
 from fastgate.dialects.openai_chat import OPENAI_CHAT
-from fastgate.gateway.limits import caps_output, gauges_of, in_order, over_limit
+from fastgate.gateway.binding import Binding
+from fastgate.gateway.limits import caps_output, gauges_of, is_per_request, over_limit
 from fastgate.wire.failure import Failure
-from fastgate.wire.snapshot import Counted, KeyRecord, LimitRecord, OwnerRecord, Window
+from fastgate.wire.snapshot import BudgetRecord, Counted, KeyRecord, LimitRecord, OwnerRecord, Window
 
 MILLISECOND = 1_000_000
+BUDGET = BudgetRecord(5, Window.DAY, 1, "key", "key:ide", "key:ide/day/default")
 NOW = 1_790_000_000 * 1000 * MILLISECOND
 LONG = tuple(f"provider/model-number-{number}" for number in range(9))
 
@@ -27,6 +34,8 @@ LONG = tuple(f"provider/model-number-{number}" for number in range(9))
         ("team:a", Limit(concurrent=1, models=("gpt-*", "a/b")), "team:a/limit/concurrent/a/b gpt-*"),
         ("team:a", Limit(tokens=1, window="day", models=("x", "*")), "team:a/limit/tokens/day"),
         ("provider:ide/limit", Limit(tokens=1, window="day"), "provider:ide/limit/limit/tokens/day"),
+        ("user:ide/*", Limit(requests=1, window="day", models=("a/b",)), "user:ide/*/limit/requests/day/a/b"),
+        ("tag:limit/p=*", Limit(concurrent=1), "tag:limit/p=*/limit/concurrent"),
     ],
 )
 def test_a_limit_is_known_by_all_but_its_number(owner: str, limit: Limit, id_: str) -> None:
@@ -45,7 +54,14 @@ def test_an_id_that_would_be_too_long_has_a_digest_of_the_models() -> None:
 
 
 @pytest.mark.parametrize(
-    "id_", ["key:limit/day/limit", "provider:ide/limit/month/default", "team:a/month/default", "learned/sim/limit"]
+    "id_",
+    [
+        "key:limit/day/limit",
+        "provider:ide/limit/month/default",
+        "user:ide/limit/day/limit",
+        "team:a/month/default",
+        "learned/sim/limit",
+    ],
 )
 def test_other_counters_are_no_limits(id_: str) -> None:
     assert not is_limit(id_)
@@ -55,18 +71,19 @@ def record(counted: Counted, limit: int = 5, window: Window = Window.MINUTE) -> 
     return LimitRecord(limit, counted, window, 1, "key", "key:ide", f"key:ide/limit/{counted.name.lower()}/minute")
 
 
-def test_limits_on_requests_come_first_since_they_bind_what_is_free() -> None:
+def test_limits_on_requests_come_first_since_they_bind_what_is_free(tmp_path: Path) -> None:
     limits = [
         record(counted) for counted in (Counted.TOKENS, Counted.REQUESTS, Counted.INPUT_TOKENS, Counted.CONCURRENT)
     ]
-    ordered, for_free = in_order(limits)
-    assert [each.counted for each in ordered] == [
-        Counted.REQUESTS, Counted.CONCURRENT, Counted.TOKENS, Counted.INPUT_TOKENS,
-    ]  # fmt: skip
-    assert for_free == 2
-    assert gauges_of(ordered) == (("requests", (0,)), ("tokens", (2, 3)), ("input-tokens", (3,)))
-    assert gauges_of([record(Counted.CONCURRENT)]) == ()
-    assert [caps_output([each]) for each in ordered] == [False, False, True, False]
+    arena = Arena(str(tmp_path / "arena.bin"), True)
+    binding = Binding.of(arena, rules_of(arena, [BUDGET, *limits]))
+    assert binding.records == (limits[1], limits[3], limits[0], limits[2], BUDGET)
+    assert (len(binding.levels), len(binding.free_levels)) == (5, 2)
+    assert [is_per_request(each) for each in binding.records] == [True, True, False, False, False]
+    assert binding.gauges == (("requests", (0,)), ("tokens", (2, 3)), ("input-tokens", (3,)))
+    assert gauges_of([record(Counted.CONCURRENT), BUDGET]) == ()
+    assert [caps_output(each) for each in binding.records] == [False, False, True, False, True]
+    assert not caps_output(replace(BUDGET, soft=True))
 
 
 @pytest.mark.parametrize(

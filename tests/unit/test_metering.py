@@ -11,13 +11,14 @@ from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold
 from fastgate._core.events import EventScanner
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.learned import OutputRate, TokenRate
-from fastgate._core.levels import OUTPUT, Level, Levels
+from fastgate._core.levels import OUTPUT, Level
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.windows import Period
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.instalments import LEAST, SLICE, Instalments
 from fastgate.dialects.openai_chat import OPENAI_CHAT
+from fastgate.gateway.binding import Binding
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import GO_ON, SPENT, Purse
@@ -25,6 +26,7 @@ from fastgate.pricing import simulated
 from fastgate.pricing.table import build_table
 from fastgate.wire.failure import FailureCode
 from fastgate.wire.request import ChatRequest
+from fastgate.wire.snapshot import BudgetRecord, Window
 
 NOW = 1_790_000_000 * 10**9
 TOKEN = 600  # nano-USD of output
@@ -42,7 +44,10 @@ class Stream:
         self.arena = Arena(str(folder / "arena.bin"), create=True)
         self.owner = Owner(self.arena, WORKER, 1)
         self.journal = Journal(str(folder), self.owner.slot)
-        self.levels = Levels(self.arena, [Level(self.arena.cell("k"), limit, Period(0, 1), unit=unit)])
+        record = BudgetRecord(limit, Window.LIFETIME, 1, "key", "key:k", "k")
+        level = Level(self.arena.cell("k"), limit, Period(0, 1), unit=unit)
+        self.binding = Binding(self.arena, [(record, level)], 0, ())
+        self.levels = self.binding.levels
         terms = Terms(
             PRICES,
             0,
@@ -57,7 +62,7 @@ class Stream:
         call = Call(NOBODY, OPENAI_CHAT, NOBODY, NOBODY, NOBODY, {}, "", NOW, bytes(16))
         call.bound, call.passed_ns = terms.bound(REQUEST, 0), NOW
         call.instalments = plan = Instalments.of(terms, call.bound, REQUEST)
-        leg = Leg(NOBODY, b"", b"", "m", None, terms, (), self.levels, self.levels, (), None, Draft(key="k"), {}, ())
+        leg = Leg(NOBODY, b"", b"", "m", None, terms, self.binding, Draft(key="k"), {}, ())
         self.held = self.hold(terms.amount(call.bound, plan.first(), REQUEST, 0, NOW), plan.first())
         self.scanner = EventScanner(OPENAI_CHAT.table, whole=True)
         self.purse = Purse(call, leg, self.held, REQUEST, self.scanner)

@@ -10,7 +10,7 @@ import pytest
 
 from fastgate._core.arena import Arena
 from fastgate.budgets.periods import period_of
-from fastgate.budgets.templates import budget_of
+from fastgate.budgets.templates import made_of
 from fastgate.control.counters import FirstUses, lost, restore, standing
 from fastgate.ledger.resets import Reset
 from fastgate.ledger.store import Ledger
@@ -68,9 +68,9 @@ def test_to_the_nano_dollar(tmp_path: Path, ledger: Ledger, name: str, window: W
         begin, _ = period_of(one).window(anchor * 1000, now_us * 1000)
         since = max(anchor, begin // 1000)
         expected = sum(e["cost_nano"] for e in mine if value(e, name) == text and e["started_us"] >= since)
-        found = standing(arena, budget_of(one, text))
+        found = standing(arena, made_of(one, text))
         assert found.spent == expected
-        assert arena.anchor(arena.cell(budget_of(one, text).id)) == anchor * 1000
+        assert arena.anchor(arena.cell(made_of(one, text).id)) == anchor * 1000
     assert arena.members(arena.cell(one.id)) == len(first)
     assert lost(arena, ledger, {one.id: one}.get) == []
     assert restore(arena, ledger, missing) == 0
@@ -81,11 +81,11 @@ def test_resets_are_taken_off(tmp_path: Path, ledger: Ledger) -> None:
     data["key"], data["user"] = ["ide"] * 50, ["ann"] * 50
     data["settlement"] = ["exact"] * 50
     one = template("user", Window.LIFETIME)
-    reset = Reset(budget_of(one, "ann").id, data["started_us"][30], 1000)
+    reset = Reset(made_of(one, "ann").id, data["started_us"][30], 1000)
     ledger.inserts.add(data, {"a": 50}, [reset])
     arena = Arena(str(tmp_path / "arena.bin"), True)
     restore(arena, ledger, [(one, 1000)])
-    assert standing(arena, budget_of(one, "ann")).spent == sum(data["cost_nano"]) - 1000
+    assert standing(arena, made_of(one, "ann")).spent == sum(data["cost_nano"]) - 1000
 
 
 def test_a_template_is_noted_for_all_that_it_made(tmp_path: Path, ledger: Ledger) -> None:
@@ -94,7 +94,7 @@ def test_a_template_is_noted_for_all_that_it_made(tmp_path: Path, ledger: Ledger
     one = template("user", Window.DAY)
     counting = arena.cell(one.id)
     for number in range(30):
-        cell = arena.member(budget_of(one, str(number)).id, counting, 100)
+        cell = arena.member(made_of(one, str(number)).id, counting, 100)
         assert cell is not None
         arena.restore_cell(cell, period_of(one), now + number, 5, now)
     arena.restore_cell(counting, period_of(one), now, 0, now)
