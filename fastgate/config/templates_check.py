@@ -34,10 +34,6 @@ def template_findings(path: Path, key: Key) -> Iterator[Finding]:
         if not template.budgets and not template.limits:
             hint = "give it budgets or limits, or leave it out"
             yield Finding(at, "a template without budgets and limits binds nothing", hint)
-        for index, budget in enumerate(template.budgets):
-            if budget.alerts_percent:
-                where = (*at, "budgets", index, "alerts_percent")
-                yield Finding(where, "thresholds of templates' budgets are not supported yet")
         if not key.trusted_identity and (name in _CLAIMED or (tag is not None and tag not in key.tags)):
             yield _untrusted(at, name, tag)
     if sum(len(template.budgets) + len(template.limits) for template in key.each.values()) > MOST_BOUND:

@@ -42,6 +42,12 @@ def _statement(level: str) -> str:
     )
 
 
+def newest(cursor: duckdb.DuckDBPyConnection) -> int:
+    """When the last of all requests began, in Unix microseconds; 0: there is none."""
+    row = cursor.execute("SELECT coalesce(max(started_us), 0) FROM events").fetchone()
+    return int(row[0]) if row is not None else 0
+
+
 def first_uses(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
     """When each budget was first used, Unix nanoseconds by its id."""
     return dict(cursor.execute("SELECT budget, at_ns FROM first_uses").fetchall())

@@ -10,6 +10,7 @@ from typing import Any, Final
 import duckdb
 
 from fastgate.ledger.attributes import TAG
+from fastgate.ledger.inserts import Columns
 
 _COLUMNS: Final = {
     "user": "e.user",
@@ -36,6 +37,29 @@ def first_requests(
     )
     while batch := cursor.fetchmany(_BATCH):
         yield batch
+
+
+def first_requests_of(
+    cursor: duckdb.DuckDBPyConnection, key: str, name: str, wanted: Sequence[str], since_us: int
+) -> dict[str, int]:
+    """Likewise, of these values alone; without those of which there was none."""
+    expression, values = _value(name)
+    rows = cursor.execute(
+        f"SELECT {expression} AS value, min(e.started_us) FROM events e JOIN origins o ON o.id = e.origin "
+        "WHERE o.key = ? AND o.settlement <> 'none' AND e.started_us >= ? "
+        "AND value IN (SELECT unnest(?::VARCHAR[])) GROUP BY value",
+        [*values, key, since_us, list(wanted)],
+    ).fetchall()
+    return dict(rows)
+
+
+def value_at(columns: Columns, position: int, name: str) -> str:
+    """What an event says that is not in the ledger yet."""
+    if not name.startswith(TAG):
+        return str(columns[_COLUMNS[name].partition(".")[2]][position])
+    begin = f"{name.removeprefix(TAG)}="
+    tags = columns["tags"][position].split(",")
+    return next((tag[len(begin) :] for tag in tags if tag.startswith(begin)), "")
 
 
 def spent_by_value(

@@ -9,6 +9,7 @@ import pytest
 
 from fastgate._core.arena import Arena
 from fastgate.budgets.periods import period_of
+from fastgate.budgets.templates import made_of
 from fastgate.control.thresholds import Thresholds
 from fastgate.ledger import alerts
 from fastgate.ledger.alerts import Alert
@@ -133,6 +134,95 @@ def test_an_edit_is_followed_in_the_window_that_is_open(host: Host) -> None:
     host.thresholds.forget()
     assert host.batch((1, 2)) == [60, 75]
     assert [alert.limit for alert in host.kept()] == [400, 400]
+
+
+class Shared:
+    """Requests of one key with thresholds for each user and each project."""
+
+    def __init__(self, folder: Path, **more: Any) -> None:
+        self.arena = Arena(str(folder / "arena.bin"), True)
+        self.ledger = Ledger(folder / "ledger.duckdb")
+        self.ledger.open()
+        self.templates = tuple(
+            BudgetRecord(1000, Window.DAY, 1, level, owner, f"{owner}/day/default", alerts=(50, 80), **more)
+            for level, owner in (("user", "user:ide/*"), ("tag", "tag:ide/project=*"))
+        )
+        self.sequence = 0
+        self.begin()
+
+    def begin(self) -> None:
+        self.thresholds = Thresholds(self.arena, self.ledger)
+
+    def use(self, value: str, at_us: int) -> None:
+        for template in self.templates:
+            cell, at_ns = self.arena.cell(made_of(template, value).id), (NOON + at_us) * 1000
+            self.arena.restore_cell(cell, period_of(template), at_ns, 0, at_ns)
+
+    def batch(self, *costs: tuple[str, int, int]) -> list[tuple[str, int]]:
+        """Requests by user, which is their project, too, cost, and microseconds after noon; what users reach."""
+        data = columns(len(costs), seed=self.sequence)
+        for position, (user, cost, at_us) in enumerate(costs):
+            data["cost_nano"][position], data["started_us"][position] = cost, NOON + at_us
+            data["key"][position], data["user"][position], data["settlement"][position] = "ide", user, "exact"
+            data["tags"][position] = f"a=1,project={user},z=x" if user else "projects=x"
+        found = self.thresholds.of_batch(data, (), lambda owner: self.templates if owner == "each:ide" else ())
+        self.sequence += 1
+        self.ledger.inserts.add(data, {"a": self.sequence}, (), found)
+        self.thresholds.taken()
+        told = {level: [(each.budget.split("/")[1].split("=")[-1], each.percent) for each in found
+                        if each.budget.startswith(level)] for level in ("user:", "tag:")}  # fmt: skip
+        assert told["user:"] == told["tag:"]
+        return told["user:"]
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[Shared]:
+    shared = Shared(tmp_path, zone="UTC")
+    yield shared
+    shared.ledger.close()
+
+
+def test_each_value_of_a_template_has_its_own(shared: Shared) -> None:
+    for user in ("ann", "bob", "a/b", ""):
+        shared.use(user, -DAY)
+    assert shared.batch(("ann", 499, 0), ("bob", 500, 1), ("a/b", 799, 2), ("", 800, 3)) == [
+        ("bob", 50), ("a%2Fb", 50), ("-", 50), ("-", 80),
+    ]  # fmt: skip
+    assert shared.batch(("ann", 1, 4), ("bob", 299, 5)) == [("ann", 50)]
+    shared.begin()
+    assert shared.batch(("a/b", 1, 6), ("bob", 1, 7), ("bob", 500, DAY)) == [("a%2Fb", 80), ("bob", 80), ("bob", 50)]
+    with shared.ledger.cursor() as cursor:
+        [(_, first), *_] = alerts.page(cursor, None, 9, budget="user:ide/ann/day/default")
+        assert len(alerts.page(cursor, None, 9, owner="user:ide/bob")) == 3
+    assert (first.spent, first.limit, first.at_us) == (500, 1000, NOON + 4)
+    assert shared.thresholds.counts == {("user", "50"): 1, ("user", "80"): 2, ("tag", "50"): 1, ("tag", "80"): 2}
+
+
+def test_what_is_used_after_all_that_the_ledger_has_is_told_likewise(tmp_path: Path) -> None:
+    """The ledger is not asked for it; but where a window before may have left something, it is."""
+    shared = Shared(tmp_path, zone="UTC", rollover=True)
+    shared.use("old", 0)
+    shared.use("ann", 0)
+    assert shared.batch(("old", 1, 5)) == []
+    for user in ("new", "bob"):
+        shared.use(user, 10)
+    assert shared.batch(("new", 500, 11), ("bob", 999, DAY), ("ann", 600, 12)) == [("new", 50), ("ann", 50)]
+    assert shared.batch(("new", 300, 13), ("bob", 1, DAY + 1)) == [("new", 80), ("bob", 50)]
+    shared.ledger.close()
+
+
+def test_after_a_loss_of_the_arena_a_value_s_window_begins_with_its_first_request(tmp_path: Path) -> None:
+    """The ledger has the first use of the template only; what a batch has of it need not be in order."""
+    shared = Shared(tmp_path)
+    shared.ledger.inserts.note_first_uses({template.id: (NOON - DAY) * 1000 for template in shared.templates})
+    assert shared.batch(("ann", 300, 5), ("ann", 100, 0), ("bob", 400, 7)) == []
+    shared.begin()
+    assert shared.batch(("ann", 100, DAY - 1), ("ann", 499, DAY), ("bob", 100, DAY)) == [("ann", 50), ("bob", 50)]
+    with shared.ledger.cursor() as cursor:
+        ends = {alert.budget: alert.ends_us for _, alert in alerts.page(cursor, None, 9)}
+    assert ends["user:ide/ann/day/default"] == NOON + DAY
+    assert ends["user:ide/bob/day/default"] == NOON + 7 + DAY
+    shared.ledger.close()
 
 
 def test_pages_of_what_was_told(host: Host) -> None:
