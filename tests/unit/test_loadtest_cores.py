@@ -18,7 +18,10 @@ def test_the_time_of_a_process_is_what_the_process_itself_reads() -> None:
 
 
 def test_the_time_of_another_process_is_finer_than_a_tick() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    child = [sys.executable, "-c", "print(flush=True); input()"]
+    with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
         used = cpu_seconds(process.pid)
         process.communicate(b"\n")
     assert used * 100 % 1
