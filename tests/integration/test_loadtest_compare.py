@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
@@ -40,7 +41,9 @@ def test_a_tree_is_not_slower_than_itself(tmp_path: Path) -> None:
     for block in document["blocks"]:
         assert 10 < block["cpu"] < 1e4
         assert 10 < block["rate"] < 1e6
-        assert block["idle"] < 0.1
+    assert median(block["idle"] for block in document["blocks"]) < 0.1, (
+        "a housekeeping falls into few of such short blocks"
+    )
     assert [bound["met"] for bound in document["bounds"]] == [True, True]
 
 
