@@ -74,9 +74,9 @@ def _error(bytes data, str code, str message, Py_ssize_t offset, field=None):
 cdef class Fields:
     """Names of the fields that a scan notes: ``model``, ``stream_options.include_usage``, ``tools.*.type``.
 
-    A field is then known by its position. ``tools.*.type="custom"`` counts only values that are written so. With
-    ``unique`` (requests), a name that comes twice in the document or in an object on the way to a field without ``*``
-    is an error; without it (answers) the last value that is not null wins.
+    A field is then known by its position. ``tools.*.type="custom"`` counts only strings that say so, however they are
+    escaped. With ``unique`` (requests), a name that comes twice in the document or in an object on the way to a field
+    without ``*`` is an error; without it (answers) the last value that is not null wins.
     """
 
     def __init__(self, names, *, bint unique=True):

@@ -11,6 +11,7 @@ cdef enum:
 cdef class Paths:
     """Paths such as ``("a.b", None)`` and ``("items.*.type", b'"image"')``; ``*`` is any element of an array.
 
+    What a path is said to equal is a string in quotes, without escapes in it; it is wanted however it is escaped.
     With ``unique``, names must not come twice in the document and in the objects that paths without ``*`` go through.
     """
 
@@ -78,7 +79,9 @@ cdef class Paths:
         rule.next = self.table.nodes[node].rule
         rule.equals = NULL
         if equals is not None:
-            text = bytes(equals)
+            text = bytes(equals)[1 : len(equals) - 1]
+            if equals != b'"%b"' % text or b"\\" in text or len(text) > LONGEST_NAME:
+                raise ValueError(f"no short string in quotes: {equals}")
             self._texts.append(text)
             rule.equals = text
             rule.size = len(text)

@@ -54,7 +54,7 @@ cdef struct Node:               # of the tree of paths; 0 is the document
     bint unique                 # whether a name that comes twice is a fault
 
 cdef struct Rule:
-    const char *equals          # the only value wanted, as JSON text; NULL: any
+    const char *equals          # the only string wanted, unescaped, at most LONGEST_NAME bytes; NULL: any value
     Py_ssize_t size
     int16_t next
 

@@ -187,6 +187,19 @@ cdef inline const uint8_t *_word(Walk *w, const uint8_t *p, const char *word, Py
     return _fail(w, FAULT_VALUE, p)
 
 
+cdef bint _wanted(Walk *w, const Rule *rule, int kind, const uint8_t *start, const uint8_t *end) noexcept nogil:
+    """Whether a rule wants a value: any, or the string that it names, however that is escaped."""
+    cdef uint8_t plain[LONGEST_NAME * 6]
+    if rule.equals == NULL:
+        return True
+    if kind != KIND_STRING or w.length != rule.size:
+        return False
+    if not w.escaped:
+        return memcmp(rule.equals, start + 1, rule.size) == 0
+    # No escape is longer than six times the text it stands for, and no rule's text than LONGEST_NAME.
+    return unescape(start + 1, end - start - 2, plain) == rule.size and memcmp(rule.equals, plain, rule.size) == 0
+
+
 cdef void _record(
     Walk *w, int kind, Py_ssize_t member, const uint8_t *start, const uint8_t *end, int node, bint empty
 ) noexcept nogil:
@@ -194,9 +207,7 @@ cdef void _record(
     cdef int16_t at = w.table.nodes[node].rule
     cdef Hit *hit
     while at >= 0:
-        if w.table.rules[at].equals == NULL or (
-            w.table.rules[at].size == end - start and memcmp(w.table.rules[at].equals, start, end - start) == 0
-        ):
+        if _wanted(w, &w.table.rules[at], kind, start, end):
             hit = &w.hits[at]
             hit.count += 1
             if kind == KIND_STRING:

@@ -60,6 +60,24 @@ def test_a_condition_counts_only_its_value() -> None:
     assert (found.count(0), found.count(1)) == (3, 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("custom", 1), ("c\\u0075stom", 1), ("\\u0063\\u0075\\u0073\\u0074\\u006F\\u006d", 1), ("cust\\u00f6m", 0),
+     ("cust\\nm", 0), ("c\\u0055stom", 0), ("custo\\u006d\\u006d", 0),
+     ("cus\\ud83d", 0), ("\\u0063" * 400, 0), ("", 0)],
+)  # fmt: skip
+def test_a_condition_is_met_however_it_is_escaped(text: str, count: int) -> None:
+    fields = Fields(['tools.*.type="custom"'])
+    assert scan(f'{{"tools":[{{"type":"{text}"}}]}}'.encode(), fields).count(0) == count
+    assert scan(b'{"tools":[{"type":["custom"]},{"type":true}]}', fields).count(0) == 0
+
+
+@pytest.mark.parametrize("condition", ["true", "'custom'", '"', '"a\\u0062"', f'"{"x" * 65}"'])
+def test_a_condition_is_a_short_string_in_quotes(condition: str) -> None:
+    with pytest.raises(ValueError, match="no short string"):
+        Fields([f"tools.*.type={condition}"])
+
+
 def test_string_bytes_are_those_of_the_unescaped_text() -> None:
     document = {"k\n": ["aé模😀", "\ud800", '"\\/\t'], "n": [1, None]}
     for ascii_only in (True, False):

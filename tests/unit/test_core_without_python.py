@@ -14,9 +14,8 @@ EVENTS = {
     "_give_rebuilt", "_give", "_put", "_count", "_look",
 }  # fmt: skip
 WALK = {
-    "walk", "_document", "_close", "_open", "_next", "_name", "_find", "_scalar", "_record", "_word", "_number",
-    "_digits", "_string", "_wide", "_escape", "_hex4", "_space", "_fail", "_closes",
-    "_name_fault",
+    "walk", "_document", "_close", "_open", "_next", "_name", "_find", "_scalar", "_record", "_wanted", "_word",
+    "_number", "_digits", "_string", "_wide", "_escape", "_hex4", "_space", "_fail", "_closes", "_name_fault",
 }  # fmt: skip
 NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", "_hash", "_put", "_hex4", "_digit",
          "_short_escape"}  # fmt: skip
