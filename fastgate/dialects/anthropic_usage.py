@@ -15,7 +15,8 @@ BILLED_REFUSALS: Final = ("bio", "frontier_llm", "reasoning_extraction")
 
 # Tuples, since what a provider sends need not be hashable.
 _ATTEMPTS: Final = ("message", "fallback_message")
-_SEPARATE: Final = ("compaction", "advisor_message")
+_ADVISOR: Final = "advisor_message"
+_SEPARATE: Final = ("compaction", _ADVISOR)
 _WEB_SEARCH: Final = 9
 _REQUEST: Final = 10
 
@@ -32,20 +33,23 @@ def charges(
     if count(source, "output_tokens") is None or count(source, "input_tokens") is None:
         return None
     tier, geo = _tier(source), _geo(source)
-    if refused and category not in BILLED_REFUSALS:
-        return [Charge(None, Usage(tier=tier, geo=geo))]
     listed = source.get("iterations")
     iterations = [mapping(item) for item in listed] if isinstance(listed, list) else []
-    top = _bucketed(source, tier, geo)
+    free, top = refused and category not in BILLED_REFUSALS, _bucketed(source, tier, geo)
     if any(item.get("type") == "fallback_message" for item in iterations):
         found = _attempts(iterations, declined, tier, geo)
     else:
-        found = [Charge(None, top)]
+        found = [Charge(None, Usage(tier=tier, geo=geo) if free else top)]
         _check_sum(iterations, source)
-    found += [Charge(_model(item), _bucketed(item, tier, geo)) for item in iterations if item.get("type") in _SEPARATE]
-    # Fees are per answer, and only the top level has them.
-    found[0].usage[_WEB_SEARCH] = top[_WEB_SEARCH]
-    found[0].usage[_REQUEST] = 1
+    if not free:  # fees are per answer, and only the top level has them
+        found[0].usage[_WEB_SEARCH] = top[_WEB_SEARCH]
+        found[0].usage[_REQUEST] = 1
+    # A compaction is the work of the model that was called, whatever it names; an advisor is a model of its own.
+    found += [
+        Charge(_model(item) if item.get("type") == _ADVISOR else None, _bucketed(item, tier, geo))
+        for item in iterations
+        if item.get("type") in _SEPARATE
+    ]
     return found
 
 

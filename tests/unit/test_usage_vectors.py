@@ -254,6 +254,27 @@ def test_compaction_is_charged_beside_the_message() -> None:
     ]
 
 
+def test_compaction_is_the_work_of_the_model_that_was_called_whatever_it_names() -> None:
+    steps = [{"type": "compaction", "model": "claude-opus", "input_tokens": 180000, "output_tokens": 3500}]
+    charges = message({"input_tokens": 23000, "output_tokens": 1000, "iterations": steps})
+    assert charges is not None
+    assert charges[1] == (None, Usage(input=180000, output=3500))
+
+
+def test_what_ran_before_a_free_refusal_is_charged() -> None:
+    steps = [
+        {"type": "compaction", "input_tokens": 180000, "output_tokens": 3500},
+        {"type": "message", "input_tokens": 23000, "output_tokens": 1},
+        {"type": "advisor_message", "model": "claude-opus", "input_tokens": 7, "output_tokens": 2},
+    ]
+    usage = {"input_tokens": 23000, "output_tokens": 1, "iterations": steps}
+    assert message(usage, content=[], stop_reason="refusal", stop_details={"category": "cyber"}) == [
+        (None, Usage()),
+        (None, Usage(input=180000, output=3500)),
+        ("claude-opus", Usage(input=7, output=2)),
+    ]
+
+
 def test_an_advisor_is_charged_at_its_own_model() -> None:
     steps = [{"type": "advisor_message", "model": "claude-opus", "input_tokens": 7, "output_tokens": 2}]
     assert message({"input_tokens": 1, "output_tokens": 1, "iterations": steps}) == [
