@@ -19,7 +19,7 @@ from fastgate._core.events import (
     EventTable,
 )
 from fastgate._core.price import Usage
-from fastgate.dialects import anthropic_usage, base
+from fastgate.dialects import anthropic_models, anthropic_usage, base
 from fastgate.dialects.base import (
     Charge,
     Dialect,
@@ -48,6 +48,7 @@ _REQUEST: Final = (
     "tools",
     "tools.*.type",
     'tools.*.type="custom"',
+    "tools.*.model",
     "mcp_servers",
     "metadata.user_id",
     'messages.*.content.*.type="image"',
@@ -60,7 +61,10 @@ _REQUEST: Final = (
     'messages.*.content.*.source.type="text"',
     "messages.*.content.*.content.*.source.type",
     'messages.*.content.*.content.*.source.type="text"',
+    "messages.*.content.*.content.content.source.type",
+    'messages.*.content.*.content.content.source.type="text"',
     'messages.*.content.*.type="container_upload"',
+    'messages.*.content.*.content.*.type="container_upload"',
     "container",
     "thread.previous_message_id",
     "fallbacks",
@@ -83,6 +87,7 @@ _REQUEST: Final = (
     TOOLS,
     TOOL_TYPE,
     CUSTOM_TOOL,
+    TOOL_MODEL,
     MCP_SERVERS,
     USER_ID,
     IMAGE,
@@ -95,7 +100,10 @@ _REQUEST: Final = (
     TEXT_SOURCE,
     INNER_SOURCE,
     INNER_TEXT_SOURCE,
+    FETCHED_SOURCE,
+    FETCHED_TEXT_SOURCE,
     UPLOAD,
+    INNER_UPLOAD,
     CONTAINER,
     EARLIER_TURN,
     FALLBACKS,
@@ -104,6 +112,9 @@ _REQUEST: Final = (
     CLEAR_THINKING,
     CLEAR_TOOL_USES,
 ) = range(len(_REQUEST))
+
+_OTHERS: Final = 1 << FALLBACKS | 1 << TOOL_MODEL
+"""Fields, as bits, that name models beside the request's own."""
 
 _ANSWER: Final = (
     "usage",
@@ -206,7 +217,7 @@ class Anthropic(Dialect):
         user, session = identity(optional_text(found, USER_ID))
         cap = not_negative(found, MAX_TOKENS)
         budget = not_negative(found, BUDGET_TOKENS)
-        return ChatRequest(
+        request = ChatRequest(
             model=base.required_model(found, MODEL),
             stream=found.boolean(STREAM) or False,
             output_cap=cap,
@@ -216,7 +227,7 @@ class Anthropic(Dialect):
             service_tier=found.text(SERVICE_TIER),
             fast=found.text(SPEED) == "fast",
             geo=found.text(INFERENCE_GEO),
-            has_tools=found.filled(TOOLS),
+            has_tools=found.kind(TOOLS) > base.NULL,
             has_hosted_tools=found.count(TOOL_TYPE) > found.count(CUSTOM_TOOL) or found.filled(MCP_SERVERS),
             unseen=self._unseen(found),
             beside=self._beside(found),
@@ -226,16 +237,32 @@ class Anthropic(Dialect):
             user=user,
             session=session,
         )
+        return self._with_others(found, request) if found.has_any(_OTHERS) else request
+
+    def _with_others(self, found: Scan, request: ChatRequest) -> ChatRequest:
+        """The request with what the other models may do that it names: bounds hold for each of them."""
+        attempts = anthropic_models.fallbacks(found.raw(FALLBACKS))
+        advisors = anthropic_models.advisors(found.raw(TOOLS)) if found.count(TOOL_MODEL) else []
+        caps = [0, *(each.max_tokens or 0 for each in attempts)]
+        budgets = [request.thinking_budget, *(each.thinking_budget for each in attempts)]
+        return msgspec.structs.replace(
+            request,
+            other_models=(*(each.model for each in attempts), *advisors),
+            output_cap=None if request.output_cap is None else max(request.output_cap, *caps),
+            thinking_budget=max((budget for budget in budgets if budget is not None), default=None),
+            reasons=request.reasons or any(each.thinking is not None for each in attempts) or None,
+            fast=request.fast or any(each.speed == "fast" for each in attempts),
+        )
 
     def _unseen(self, found: Scan) -> str:
         """Documents but plain text: those by address or id, and PDF, whose text is packed."""
         documents = found.count(DOCUMENT) + found.count(INNER_DOCUMENT)
-        packed = found.count(SOURCE) + found.count(INNER_SOURCE) > found.count(TEXT_SOURCE) + found.count(
-            INNER_TEXT_SOURCE
-        )
-        if documents and packed:
+        plain = found.count(TEXT_SOURCE) + found.count(INNER_TEXT_SOURCE)
+        if documents and found.count(SOURCE) + found.count(INNER_SOURCE) > plain:
             return "a document"
-        if found.count(UPLOAD):
+        if found.count(FETCHED_SOURCE) > found.count(FETCHED_TEXT_SOURCE):
+            return "a fetched document"
+        if found.count(UPLOAD) or found.count(INNER_UPLOAD):
             return "an uploaded file"
         if found.kind(EARLIER_TURN) > base.NULL:
             return "the earlier turns of a thread"
@@ -275,11 +302,12 @@ class Anthropic(Dialect):
         if model is not None:
             edits.append((*found.span(MODEL), msgspec.json.encode(model)))
         if output_cap is not None:
-            value = b"%d" % output_cap
             if found.kind(MAX_TOKENS):
-                edits.append((*found.span(MAX_TOKENS), value))
+                edits.append(base.capped(found, MAX_TOKENS, output_cap))
             else:
-                edits.append(insert_members(found, [(cap_field or "max_tokens", value)]))
+                edits.append(insert_members(found, [(cap_field or "max_tokens", b"%d" % output_cap)]))
+            if found.count(FALLBACKS):
+                edits += anthropic_models.lowered(found, FALLBACKS, output_cap)
         edits.sort()
         return edits
 

@@ -92,7 +92,8 @@ class Dialect(ABC):
     ) -> list[Edit]:
         """The splices towards the provider, sorted: another model, a cap on output, usage in streams.
 
-        ``output_cap`` replaces each bound that the client gave, or is added as ``cap_field`` (``None``: the API's own).
+        ``output_cap`` is the most that is left of each bound that the client gave, or is added as ``cap_field``
+        (``None``: the API's own).
         """
 
     def hides_usage(self, request: ChatRequest) -> bool:
@@ -310,6 +311,12 @@ def not_negative(found: Scan, field: int) -> int | None:
         name = found.fields.names[field]
         raise Failure.invalid(f"'{name}' must not be negative, and is {value}.", name)
     return value
+
+
+def capped(found: Scan, field: int, cap: int) -> Edit:
+    """The splice that leaves at most ``cap`` of a bound, or puts it in place of a null."""
+    own = found.integer(field)
+    return (*found.span(field), b"%d" % (cap if own is None else min(own, cap)))
 
 
 def required_model(found: Scan, field: int) -> str:

@@ -24,6 +24,9 @@ _REQUEST: Final = (
     "stream_options.include_usage",
     "service_tier",
     "tools",
+    "tools.*.type",
+    'tools.*.type="function"',
+    'tools.*.type="custom"',
     "functions",
     "web_search_options",
     "audio",
@@ -31,10 +34,14 @@ _REQUEST: Final = (
     "safety_identifier",
     "prompt_cache_key",
     "metadata",
+    'messages.*.content.*.type="image_url"',
+    "messages.*.content.*.image_url",
     "messages.*.content.*.image_url.url",
     "prediction.content",
     "prediction.content.*.text",
+    'messages.*.content.*.type="file"',
     "messages.*.content.*.file",
+    'messages.*.content.*.type="video_url"',
     "messages.*.content.*.video_url",
     "messages.*.audio.id",
     "plugins",
@@ -53,6 +60,9 @@ _REQUEST: Final = (
     INCLUDE_USAGE,
     SERVICE_TIER,
     TOOLS,
+    TOOL_TYPE,
+    FUNCTION_TOOL,
+    CUSTOM_TOOL,
     FUNCTIONS,
     WEB_SEARCH,
     AUDIO,
@@ -60,11 +70,15 @@ _REQUEST: Final = (
     SAFETY_IDENTIFIER,
     PROMPT_CACHE_KEY,
     METADATA,
+    IMAGE,
     IMAGE_URL,
+    IMAGE_ADDRESS,
     PREDICTION_TEXT,
     PREDICTION_PARTS,
     FILE,
+    FILE_MEMBER,
     VIDEO,
+    VIDEO_MEMBER,
     EARLIER_AUDIO,
     PLUGINS,
     SEARCH_PARAMETERS,
@@ -75,7 +89,13 @@ _REQUEST: Final = (
 
 _FURTHER: Final = sum(1 << field for field in range(N, len(_REQUEST)))
 """Fields, as bits, that most requests have none of: all but the model, the stream and the cap."""
-_UNSEEN: Final = ((FILE, "a file"), (VIDEO, "a video"), (EARLIER_AUDIO, "the audio of an earlier answer"))
+_UNSEEN: Final = (
+    (FILE, "a file"),
+    (FILE_MEMBER, "a file"),
+    (VIDEO, "a video"),
+    (VIDEO_MEMBER, "a video"),
+    (EARLIER_AUDIO, "the audio of an earlier answer"),
+)
 """What has more tokens than bytes in the body: an id or address stands for it, or it is packed."""
 
 _OUTPUT: Final = (
@@ -166,7 +186,7 @@ class OpenAIChat(Dialect):
         choices = not_negative(found, N)
         if choices == 0:
             raise Failure.invalid("'n' must be at least 1.", "n")
-        image_bytes = found.total(IMAGE_URL)
+        image_bytes = found.total(IMAGE_URL) + found.total(IMAGE_ADDRESS)
         return ChatRequest(
             model=base.required_model(found, MODEL),
             stream=found.boolean(STREAM) or False,
@@ -176,14 +196,13 @@ class OpenAIChat(Dialect):
             include_usage=found.boolean(INCLUDE_USAGE),
             service_tier=found.text(SERVICE_TIER),
             fast=False,
-            has_tools=found.filled(TOOLS) or found.filled(FUNCTIONS),
-            has_hosted_tools=found.kind(WEB_SEARCH) == base.OBJECT
-            or found.kind(SEARCH_PARAMETERS) == base.OBJECT
-            or found.filled(PLUGINS),
+            has_tools=found.kind(TOOLS) > base.NULL or found.kind(FUNCTIONS) > base.NULL,
+            has_hosted_tools=self._has_hosted_tools(found),
             unseen=next((what for field, what in _UNSEEN if found.count(field)), ""),
             has_audio_output=found.kind(AUDIO) == base.OBJECT,
             text_bytes=found.string_bytes - image_bytes,
-            images=found.count(IMAGE_URL),
+            # By its type or by its member: which of them a server goes by is not known.
+            images=max(found.count(IMAGE), found.count(IMAGE_URL)),
             image_bytes=image_bytes,
             prediction_bytes=found.total(PREDICTION_TEXT) + found.total(PREDICTION_PARTS),
             reasons=self._reasons(found),
@@ -192,6 +211,12 @@ class OpenAIChat(Dialect):
             metadata=found.raw(METADATA) if found.kind(METADATA) == base.OBJECT else None,
         )
 
+    def _has_hosted_tools(self, found: Scan) -> bool:
+        """Tools of any type but those that clients run, and searches by members of their own."""
+        hosted = found.count(TOOL_TYPE) > found.count(FUNCTION_TOOL) + found.count(CUSTOM_TOOL)
+        searches = found.kind(WEB_SEARCH) == base.OBJECT or found.kind(SEARCH_PARAMETERS) == base.OBJECT
+        return hosted or searches or found.filled(PLUGINS)
+
     def _reasons(self, found: Scan) -> bool | None:
         effort = optional_text(found, REASONING_EFFORT)
         if found.kind(REASONING) == base.OBJECT or found.kind(ENABLE_THINKING) == base.TRUE:
@@ -199,11 +224,14 @@ class OpenAIChat(Dialect):
         return None if effort is None else effort != "none"
 
     def _cap(self, found: Scan) -> tuple[int | None, str | None]:
-        """The larger of the two members that bound the output: which one a server obeys is not known."""
+        """The larger of the two members that bound the output, as which one a server obeys is not known.
+
+        The member is the older one where it is given, since every server knows that.
+        """
         cap = not_negative(found, MAX_COMPLETION_TOKENS)
         old = not_negative(found, MAX_TOKENS)
-        if old is not None and (cap is None or old > cap):
-            return old, "max_tokens"
+        if old is not None:
+            return max(old, cap or 0), "max_tokens"
         return cap, None if cap is None else "max_completion_tokens"
 
     def edits(
@@ -217,7 +245,8 @@ class OpenAIChat(Dialect):
     ) -> list[Edit]:
         """The splices towards the provider, sorted; a stream is asked for its usage where the client did not.
 
-        ``cap_field`` is ``max_completion_tokens`` where not given; some servers only know ``max_tokens``.
+        ``cap_field`` is ``max_completion_tokens`` where not given. Where it is ``max_tokens``, which is all that some
+        servers know, that is put beside the other one too.
         """
         edits: list[Edit] = []
         added: list[tuple[str, bytes]] = []
@@ -239,14 +268,12 @@ class OpenAIChat(Dialect):
     def _edit_cap(
         self, found: Scan, cap: int, cap_field: str, edits: list[Edit], added: list[tuple[str, bytes]]
     ) -> None:
-        value = b"%d" % cap
-        fields = (MAX_COMPLETION_TOKENS, MAX_TOKENS)
-        given = [field for field in fields if found.kind(field) > 1]
-        if not given:
-            given = [field for field in fields if found.kind(field) == 1 and _REQUEST[field] == cap_field]
-        edits.extend((*found.span(field), value) for field in given)
-        if not given:
-            added.append((cap_field, value))
+        wanted = MAX_TOKENS if cap_field == "max_tokens" else MAX_COMPLETION_TOKENS
+        fields = [field for field in (MAX_COMPLETION_TOKENS, MAX_TOKENS) if found.kind(field) > base.NULL]
+        if wanted not in fields and (wanted == MAX_TOKENS or not fields):  # OpenAI takes either, and never both
+            fields.append(wanted)
+        edits.extend(base.capped(found, field, cap) for field in fields if found.kind(field))
+        added.extend((_REQUEST[field], b"%d" % cap) for field in fields if not found.kind(field))
 
     def _edit_stream_options(self, found: Scan, edits: list[Edit], added: list[tuple[str, bytes]]) -> None:
         if found.kind(INCLUDE_USAGE):

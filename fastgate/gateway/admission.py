@@ -25,15 +25,22 @@ _CLAMPS: Final = 8
 """How often a cap is lowered, as another budget may have less room than the first, or others may be quicker."""
 
 
-def bind(call: Call, leg: Leg) -> Leg:
-    """``leg`` with what binds the request's own user, tags and so on. Raises Failure where there is no more of that."""
+def bind(call: Call, leg: Leg, request: ChatRequest) -> Leg:
+    """``leg`` with what binds the request's own user, tags and so on, and with the prices of the other models it names.
+
+    Raises Failure where there is no more of that, or the key may not use one of those.
+    """
     try:
-        return leg.bound(call.attributes, call.now_ns, free=call.free)
+        leg = leg.bound(call.attributes, call.now_ns, free=call.free)
     except TooManyValues as full:
         call.refused_by = f"{full.kind}:{full.level}"
         raise Failure(FailureCode.OVERLOADED, f"No {full.kind} for this request: {full}.", final=True) from full
     except ArenaFull as full:
         raise Failure.no_space(full) from full
+    if call.free or not request.other_models:
+        return leg
+    assert call.grant is not None
+    return call.grant.with_others(leg, request.other_models)
 
 
 def prepare(call: Call, leg: Leg, request: ChatRequest, size: int) -> None:
@@ -182,7 +189,7 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
     assert isinstance(budget, BudgetRecord)
     for way in call.grant.downgrades(call.dialect.name, call.model, budget):
         try:
-            other = bind(call, way)
+            other = bind(call, way, request)
             prepare(call, other, request, size)
         except Failure:  # its own terms do not allow such a request
             continue

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from fastgate.wire.snapshot import (
     OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
+    ProviderRecord,
     TargetRecord,
     Unpriced,
     matches,
@@ -45,7 +47,7 @@ _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 class Grant:
     """A virtual key in the snapshot that is in force, with what its team and its customer add."""
 
-    __slots__ = ("_routes", "_state", "budgets", "customer", "environment", "limits", "networks", "record")
+    __slots__ = ("_others", "_routes", "_state", "budgets", "customer", "environment", "limits", "networks", "record")
 
     def __init__(self, state: "State", record: KeyRecord, team: OwnerRecord, customer: OwnerRecord) -> None:
         self.record = record
@@ -59,6 +61,8 @@ class Grant:
         """Where clients of the key may be; None: anywhere."""
         self._state = state
         self._routes: dict[tuple[str, ...], Weighted[Leg]] = {}
+        self._others: dict[tuple[str, ...], tuple[int, ...]] = {}
+        """Prices of models that requests name beside their own, by the provider and those."""
 
     def leg(self, dialect: str, model: str) -> Leg:
         """A way to serve ``model`` to a client of ``dialect``. Raises Failure where there is none."""
@@ -86,6 +90,33 @@ class Grant:
                 self._keep(name, route)
                 yield route.choose()
 
+    def with_others(self, leg: Leg, models: tuple[str, ...]) -> Leg:
+        """``leg`` for requests that let its provider run these models of its own as well, by the provider's names.
+
+        Raises Failure where the key may not use one of them, or rejects what has no price.
+        """
+        provider = leg.upstream.record
+        found = self._others.get((provider.name, *models))
+        if found is None:
+            found = tuple(self._price_beside(provider, model) for model in models)
+            if len(self._others) >= _MOST_ROUTES:
+                self._others.clear()
+            self._others[provider.name, *models] = found
+        priced = [self._state.head.prices[price] if price >= 0 else _NOT_TOKENS for price in found]
+        return replace(leg, terms=leg.terms.tried_with(leg.model, zip(models, found, priced, strict=True)))
+
+    def _price_beside(self, provider: ProviderRecord, model: str) -> int:
+        head, name = self._state.head, f"{provider.name}/{model}"
+        public = [
+            alias
+            for alias, record in head.models.items()
+            for target in record.targets
+            if target.model == model and head.providers[target.provider] is provider
+        ]
+        if not _is_sound(model) or not any(map(self.allows, (name, *public))):
+            raise Failure.model_not_allowed(name, self.record.id)
+        return self._price(name, provider.price_of(model))
+
     def _keep(self, name: tuple[str, ...], route: Weighted[Leg]) -> None:
         if len(self._routes) >= _MOST_ROUTES:
             self._routes.clear()
@@ -112,9 +143,7 @@ class Grant:
         return providers is None or self._state.head.providers[provider].name in providers
 
     def _route(self, dialect: str, model: str) -> Weighted[Leg]:
-        # A name goes into headers and journals: one that could not be a model's does not get that far.
-        sound = len(model) <= _LONGEST_NAME and model.isascii() and model.isprintable()
-        targets = resolve(self._state.head, model) if sound else ()
+        targets = resolve(self._state.head, model) if _is_sound(model) else ()
         if not targets:
             raise Failure.model_not_found(model)
         if not self.allows(model):
@@ -198,7 +227,8 @@ class Grant:
     def _terms(self, model: str, target: TargetRecord, provider: str) -> Terms:
         """Raises Failure where nothing prices the model, or nobody knows yet what its budgets have spent."""
         state = self._state
-        price = self._price(model, target)
+        upstream = state.upstreams[target.provider]
+        price = self._price(model, target.price)
         priced = state.head.prices[price] if price >= 0 else _NOT_TOKENS
         bound_by = (*self._bound_at(provider, model), *chain.from_iterable(self._each_at(model).values()))
         budgets = [record for record in bound_by if isinstance(record, BudgetRecord)]
@@ -217,7 +247,8 @@ class Grant:
             default_cap=state.head.output_cap,
             max_output=priced.max_output,
             context_window=priced.context_window,
-            geo=state.upstreams[target.provider].record.geo,
+            cap_fields=upstream.kind.cap_fields,
+            geo=upstream.record.geo,
             instalments=bool(bound_by) and not strict,
             reasons=priced.reasons,
         )
@@ -235,9 +266,9 @@ class Grant:
         known = head.prices[price].model if price >= 0 else target.model if model in head.models else "*"
         return f"{provider}/{known}"[:128]
 
-    def _price(self, model: str, target: TargetRecord) -> int:
-        if target.price != NO_PRICE:
-            return target.price
+    def _price(self, model: str, price: int) -> int:
+        if price != NO_PRICE:
+            return price
         policy = self.record.unpriced
         if policy == Unpriced.REJECT or (policy == Unpriced.DEFAULT and self._is_bound()):
             raise Failure(
@@ -272,3 +303,8 @@ class Grant:
 def _limits_on(model: str, limits: tuple[LimitRecord, ...]) -> tuple[LimitRecord, ...]:
     """Those that are for a public name."""
     return tuple(limit for limit in limits if matches(limit.models, model))
+
+
+def _is_sound(model: str) -> bool:
+    """Whether a name can be a model's: only such a one goes into headers and journals."""
+    return len(model) <= _LONGEST_NAME and model.isascii() and model.isprintable()

@@ -29,14 +29,14 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.attributes = attributes_of(headers, request)
     leg = call.leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
-    if leg.templates is not None:
-        leg = call.leg = bind(call, leg)
+    if leg.templates is not None or request.other_models:
+        leg = call.leg = bind(call, leg, request)
     prepare(call, leg, request, len(body))
     held = take(call, leg, request)
     if not isinstance(held, Hold):
         leg, held = await find_room(call, leg, request, len(body), held)
     edits = call.dialect.edits(
-        found, request, model=leg.rename, output_cap=call.bound.cap, cap_field=leg.upstream.kind.cap_field
+        found, request, model=leg.rename, output_cap=call.bound.cap, cap_field=leg.upstream.kind.cap_fields[0]
     )
     payload = splice(body, edits) if edits else body
     call.body_size = len(body) - request.image_bytes

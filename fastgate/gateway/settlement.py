@@ -137,7 +137,12 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
 
 
 def _price_of(leg: Leg, model: str | None) -> int:
-    index = -1 if model is None or model == leg.model else leg.upstream.record.price_of(model)
+    if model is None or model == leg.model:
+        return leg.terms.price
+    attempts = dict(leg.terms.attempts)
+    if model in attempts:  # where nothing prices it, that is what the key says
+        return attempts[model].price
+    index = leg.upstream.record.price_of(model)
     return leg.terms.price if index < 0 else index
 
 

@@ -30,8 +30,8 @@ class ProviderKind:
     """By dialect: the header that carries the key, and what stands before the key in it."""
     forward: dict[str, tuple[str, ...]]
     """By dialect: request headers handed on."""
-    cap_field: str = "max_tokens"
-    """Member that caps the output of a chat completion that came without a cap."""
+    cap_fields: tuple[str, ...] = ("max_tokens",)
+    """Members by which its servers are known to take a cap on output; the first is put in where none of them is."""
     defaults: tuple[tuple[str, str], ...] = ()
     """Headers sent where the client gave none."""
 
@@ -41,7 +41,12 @@ _BEARER: Final = ("authorization", "Bearer ")
 KINDS: Final[dict[str, ProviderKind]] = {
     kind.name: kind
     for kind in (
-        ProviderKind("openai", {"openai-chat": _BEARER}, {"openai-chat": _OPENAI}, cap_field="max_completion_tokens"),
+        ProviderKind(
+            "openai",
+            {"openai-chat": _BEARER},
+            {"openai-chat": _OPENAI},
+            cap_fields=("max_completion_tokens", "max_tokens"),
+        ),
         ProviderKind("openai-compatible", {"openai-chat": _BEARER}, {"openai-chat": _OPENAI}),
         ProviderKind(
             "anthropic",

@@ -85,7 +85,7 @@ def _read(asked: _Body) -> Ask:
     if not asked.messages:
         raise Refusal(400, "messages: at least one message is required")
     tools = raw_text(asked.tools)
-    prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
+    prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=tools not in {"", "null"})
     if asked.system is not None:
         prompt.messages += 1
         _add(prompt, asked.system)

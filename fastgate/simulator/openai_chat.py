@@ -77,7 +77,7 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
     if (cap is not None and cap < 1) or not 1 <= choices <= 128:
         raise Refusal(400, "Invalid value: the output cap should be at least 1, and n should lie between 1 and 128.")
     tools = raw_text(asked.tools)
-    prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=bool(tools))
+    prompt = Prompt([tools] if tools else [], [], messages=len(asked.messages), has_tools=tools not in {"", "null"})
     for message in asked.messages:
         _add(prompt, message)
     script, turn = find_script((message.role, _texts(message.content)) for message in reversed(asked.messages))

@@ -5,7 +5,7 @@ tokenizer prompt                               images, each            an output
 ========= ==================================== ======================= ======================
 quarter   a token per 4 characters             85                      4 characters
 byte      a token per UTF-8 byte               765                     1 byte
-hostile   byte, and a token for each byte of   1,600                   1 byte; and the whole
+hostile   byte, and a token for each byte of   48,169                  1 byte; and the whole
           roles, names and ids; 4 a message;                           cap is used up by
           16 a request; 350 when tools are                             reasoning nobody sees
           given
@@ -74,7 +74,7 @@ def _bytes(texts: Sequence[str]) -> int:
 TOKENIZERS: Final = {
     "quarter": Tokenizer("quarter", 4, 85),
     "byte": Tokenizer("byte", 1, 765),
-    "hostile": Tokenizer("hostile", 1, 1600, uses_the_cap=True),
+    "hostile": Tokenizer("hostile", 1, 48_169, uses_the_cap=True),
 }
 
 # The words of every made-up answer: ASCII without quotes or escapes, so that a character is a byte in JSON too.

@@ -33,6 +33,8 @@ class ChatRequest(msgspec.Struct, frozen=True, gc=False):
     """What the body names and does not show, such as a file by its id: its tokens are known to the provider only."""
     beside: str = ""
     """What the provider may bill beside the answer, such as another model's attempt; empty: nothing."""
+    other_models: tuple[str, ...] = ()
+    """Models of the provider's, by its own names, that the request lets it run beside the one that it is for."""
     has_audio_output: bool = False
     text_bytes: int = 0
     """UTF-8 bytes of all strings of the body but images' data: no tokenizer makes more tokens than bytes of it."""

@@ -165,7 +165,8 @@ def test_a_stream_is_asked_for_its_usage_and_a_hard_budget_for_its_cap(
         (b'{"model":"openai", "max_completion_tokens" : null}',
          b'{"model":"upstream-name", "max_completion_tokens" : 16384}'),
         (b'{"model":"compatible","max_completion_tokens":5,"stream_options":{"include_usage":false},"stream":true}',
-         b'{"model":"upstream-name","max_completion_tokens":5,"stream_options":{"include_usage":true},"stream":true}'),
+         b'{"max_tokens":5,"model":"upstream-name","max_completion_tokens":5,"stream_options":{"include_usage":true},'
+         b'"stream":true}'),
         (b'{"model":"compatible","max_tokens":5,"stream_options":{ "x":1},"stream":true}',
          b'{"model":"upstream-name","max_tokens":5,"stream_options":{"include_usage":true, "x":1},"stream":true}'),
         (b'{"model":"compatible","max_tokens":5,"stream_options":{"include_usage":true},"stream":true}',

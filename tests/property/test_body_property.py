@@ -170,7 +170,7 @@ def wanted(dialect: Dialect, document: dict[str, Any], model: str | None, cap: i
     names = ["max_completion_tokens", "max_tokens"] if dialect is OPENAI_CHAT else ["max_tokens"]
     if cap is not None:
         given_caps = [name for name in names if result.get(name) is not None] or names[:1]
-        result |= dict.fromkeys(given_caps, cap)
+        result |= {name: cap if result.get(name) is None else min(result[name], cap) for name in given_caps}
     if dialect is OPENAI_CHAT and result.get("stream"):
         result["stream_options"] = {**(result.get("stream_options") or {}), "include_usage": True}
     return result

@@ -60,7 +60,7 @@ def test_what_no_provider_could_take_is_refused(dialect: Dialect, body: bytes, m
         ({"max_tokens": 5}, ("m", False, 5, "max_tokens", 1, None)),
         ({"max_completion_tokens": 5}, ("m", False, 5, "max_completion_tokens", 1, None)),
         ({"max_tokens": 9, "max_completion_tokens": 5}, ("m", False, 9, "max_tokens", 1, None)),
-        ({"max_tokens": 5, "max_completion_tokens": 9}, ("m", False, 9, "max_completion_tokens", 1, None)),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, ("m", False, 9, "max_tokens", 1, None)),
         ({"stream_options": {"include_usage": False}}, ("m", False, None, None, 1, False)),
     ],
 )
@@ -94,8 +94,38 @@ def test_chat_what_costs_besides_text() -> None:
     assert found.has_audio_output
     assert (found.prediction_bytes, found.service_tier) == (5, "flex")
     assert read(OPENAI_CHAT, prediction={"content": "123"}).prediction_bytes == 3
-    assert not read(OPENAI_CHAT, tools=[], functions=[]).has_tools
+    assert not read(OPENAI_CHAT, tools=None, functions=None).has_tools
+    assert read(OPENAI_CHAT, tools=[]).has_tools  # for some, a prompt that declares none is one that declares tools
     assert read(OPENAI_CHAT, functions=[{}]).has_tools
+
+
+@pytest.mark.parametrize(
+    ("part", "images", "image_bytes"),
+    [
+        ({"type": "image_url", "image_url": "http://x"}, 1, 8),
+        ({"type": "image_url", "image_url": {"url": None}}, 1, 0),
+        ({"type": "image_url"}, 1, 0),
+        ({"image_url": {"url": "http://x"}}, 1, 8),
+        ({"type": "text", "text": "image_url"}, 0, 0),
+    ],
+)
+def test_chat_images_by_their_type_and_by_their_member(part: Any, images: int, image_bytes: int) -> None:
+    found = read(OPENAI_CHAT, messages=[{"role": "user", "content": [part, part]}])
+    assert (found.images, found.image_bytes) == (2 * images, 2 * image_bytes)
+
+
+@pytest.mark.parametrize(
+    ("tool", "hosted"),
+    [
+        ({"type": "function", "function": {"name": "f"}}, False),
+        ({"type": "custom", "custom": {"name": "c"}}, False),
+        ({"function": {"name": "f"}}, False),
+        *(({"type": kind}, True) for kind in ("web_search", "browser_search", "code_interpreter", "mcp")),
+        ({"type": "builtin_function", "function": {"name": "$web_search"}}, True),
+    ],
+)
+def test_chat_tools_that_the_provider_runs(tool: Any, hosted: bool) -> None:
+    assert read(OPENAI_CHAT, tools=[{"type": "function"}, tool]).has_hosted_tools is hosted
 
 
 def test_text_bytes_are_all_strings_but_images() -> None:
@@ -131,6 +161,12 @@ def edited(dialect: Dialect, body: bytes, **wanted: Any) -> bytes:
         (b'{"max_tokens":9,"model":"m","max_completion_tokens":8}', {"model": "n", "output_cap": 7},
          b'{"max_tokens":7,"model":"n","max_completion_tokens":7}'),
         (b'{"model":"m","max_completion_tokens":null}', {"output_cap": 7}, b'{"model":"m","max_completion_tokens":7}'),
+        (b'{"model":"m","max_tokens":9}', {"output_cap": 9, "cap_field": "max_completion_tokens"},
+         b'{"model":"m","max_tokens":9}'),
+        (b'{"model":"m","max_completion_tokens":9}', {"output_cap": 9, "cap_field": "max_tokens"},
+         b'{"max_tokens":9,"model":"m","max_completion_tokens":9}'),
+        (b'{"model":"m","max_completion_tokens":9,"max_tokens":null}', {"output_cap": 7, "cap_field": "max_tokens"},
+         b'{"model":"m","max_completion_tokens":7,"max_tokens":7}'),
         (b'{"model":"m","stream":true}', {}, b'{"stream_options":{"include_usage":true},"model":"m","stream":true}'),
         (b'{"model":"m","stream":true,"stream_options":{}}', {},
          b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}'),
@@ -173,7 +209,8 @@ def test_messages_bounds() -> None:
 
 
 def test_messages_tools() -> None:
-    assert not read(ANTHROPIC, tools=[]).has_tools
+    assert not read(ANTHROPIC, tools=None).has_tools
+    assert read(ANTHROPIC, tools=[]).has_tools
     own = read(ANTHROPIC, tools=[{"name": "a"}, {"type": "custom", "name": "b"}])
     assert (own.has_tools, own.has_hosted_tools) == (True, False)
     assert read(ANTHROPIC, tools=[{"type": "web_search_20250305"}]).has_hosted_tools
@@ -192,6 +229,42 @@ def test_messages_that_are_billed_for_more_than_the_answer() -> None:
     assert read(ANTHROPIC, thread={"type": "create"}).unseen == ""
     continued = read(ANTHROPIC, thread={"type": "continue", "previous_message_id": "msg_1"})
     assert continued.unseen == "the earlier turns of a thread"
+
+
+def test_messages_whose_provider_may_run_other_models() -> None:
+    """The bounds are those of the attempt that may cost most."""
+    thinking = {"type": "enabled", "budget_tokens": 1500}
+    own = {"max_tokens": 1000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    found = read(
+        ANTHROPIC,
+        **own,
+        fallbacks=[{"model": "a"}, {"model": "b", "max_tokens": 2000, "thinking": thinking, "speed": "fast"}],
+        tools=[{"name": "mine"}, {"type": "advisor_20260301", "name": "advisor", "model": "c"}],
+    )
+    assert found.other_models == ("a", "b", "c")
+    assert (found.output_cap, found.thinking_budget, found.fast) == (2000, 1500, True)
+    found = read(ANTHROPIC, **own, fallbacks=[{"model": "a", "max_tokens": 5, "thinking": None}])
+    assert (found.output_cap, found.thinking_budget, found.fast) == (1000, 1024, False)
+    assert read(ANTHROPIC, fallbacks="default").other_models == ("default",)
+    assert read(ANTHROPIC, fallbacks=None).other_models == ()
+
+
+@pytest.mark.parametrize(
+    ("member", "message"),
+    [
+        (b'"fallbacks":"others"', "'fallbacks' cannot be read: Invalid enum value 'others'."),
+        (b'"fallbacks":"\\n%b"' % (b"x" * 1000), "xxx...."),
+        (b'"fallbacks":[{}]', "'fallbacks' cannot be read: Object missing required field `model`"),
+        (b'"fallbacks":[{"model":"a","max_tokens":-1}]', "'fallbacks' cannot be read: Expected `int` >= 0"),
+        (b'"fallbacks":[{"model":"a","mod\\u0065l":"b"}]', "'fallbacks' cannot be read: a member's name comes twice"),
+        (b'"fallbacks":[%b]' % b",".join([b'{"model":"a"}'] * 17),
+         "'fallbacks' cannot be read: Expected `array` of length <= 16"),
+        (b'"tools":[%b]' % b",".join([b'{"model":"a"}'] * 17), "'tools' names 17 models, and may name 16."),
+        (b'"tools":[{"model":1}]', "'tools' cannot be read: Expected `str | null`, got `int`"),
+    ],
+)  # fmt: skip
+def test_other_models_have_to_be_told_for_sure(member: bytes, message: str) -> None:
+    assert message in refusal(ANTHROPIC, b'{"model":"m",' + member + b"}").message
 
 
 def image(data: str, kind: str = "image") -> dict[str, Any]:
@@ -220,6 +293,13 @@ def test_messages_splices() -> None:
     assert edited(ANTHROPIC, b'{"model":"m","stream":true}', model="n") == b'{"model":"n","stream":true}'
     assert edited(ANTHROPIC, b'{"model":"m"}', output_cap=7) == b'{"max_tokens":7,"model":"m"}'
     assert edited(ANTHROPIC, b'{"max_tokens":null,"model":"m"}', output_cap=7) == b'{"max_tokens":7,"model":"m"}'
+    body = b'{"model":"m","max_tokens":5,"fallbacks":[{"model":"n","max_tokens":9},{"model":"o","max_tokens":6}]}'
+    assert edited(ANTHROPIC, body, output_cap=9) == body
+    assert json.loads(edited(ANTHROPIC, body, output_cap=7)) == {
+        "model": "m",
+        "max_tokens": 5,
+        "fallbacks": [{"model": "n", "max_tokens": 7}, {"model": "o", "max_tokens": 6}],
+    }
 
 
 @pytest.mark.parametrize(
