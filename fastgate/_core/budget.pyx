@@ -11,7 +11,7 @@ in the windows in which it was admitted.
 from time import time_ns
 
 cimport cython
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
@@ -89,10 +89,18 @@ cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, uint32_t wi
 
 
 cdef int64_t _room(Standing *level, Cell *cell, uint32_t window) noexcept nogil:
-    """What is left in ``window``; of one that time has left, without what rolled over into it: nobody knows that any more."""
+    """What a hold may grow by in the ``window`` in which it was admitted.
+
+    Of money nothing, ever, once nobody counts that window any more, or once what it left has moved on into the next one. A
+    rate is not money: in a window that is long gone it has no bound.
+    """
     cdef fg_word *word = word_of(cell, window)
-    cdef int64_t used = fg_load_word(word).amount if word != NULL else 0
-    return fg_plus(limit_of(level, cell) if word == &cell.used and window == level.window else level.limit, -used)
+    if word == NULL:
+        return INT64_MIN if level.unit == USD else INT64_MAX
+    cdef int64_t used = fg_load_word(word).amount
+    if word == &cell.used and window == level.window:
+        return fg_plus(limit_of(level, cell), -used)
+    return INT64_MIN if level.rolls else fg_plus(level.limit, -used)
 
 
 cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t now_ns) noexcept nogil:
@@ -167,13 +175,14 @@ cdef bint _grow_level(Owner owner, Levels levels, Record *record, int i) noexcep
     cdef fg_word seen, wanted
     while True:
         word = word_of(cell, window)
-        if word == NULL:
-            return True  # that window is long gone: the amount will be in the ledger alone
-        seen = fg_load_word(word)
-        if window_of(seen) != window:
-            continue  # it has just turned
+        if word != NULL:
+            seen = fg_load_word(word)
+            if window_of(seen) != window:
+                continue  # it has just turned
         if not level.soft and more > _room(level, cell, window):
             return False
+        if word == NULL:
+            return True  # that window is long gone, and nobody counts it any more
         wanted.amount = fg_plus(seen.amount, more)
         wanted.tag = make_tag(window, owner.slot, next_sequence(owner))
         put_progress(owner, record, GROWING, i, owner.me.sequence & SEQUENCES)
@@ -322,6 +331,35 @@ cdef class Hold:
         if verdict != TAKEN:
             return verdict
         return None
+
+    def bind(self, Levels levels not None):
+        """From here on it grows by these levels: the same counters, by other limits. Raises ValueError where they are others."""
+        cdef Record *record = self.record()
+        cdef uint32_t i
+        if <uint32_t>levels.count != record.levels:
+            raise ValueError("a hold keeps its levels")
+        for i in range(record.levels):
+            if levels.at[i].cell != record.cells[i] or levels.at[i].unit != record.units[i]:
+                raise ValueError("a hold keeps its counters")
+        self.levels = levels
+
+    def spare(self, int level):
+        """What ``level`` would have for it to grow by, in the level's unit, if all others gave back what they hold.
+
+        Of a window that has turned nobody knows what is settled in it: then it is all that others may give back at most.
+        """
+        cdef Standing *standing = self.levels.at + level
+        cdef Cell *cell = cell_at(self.owner.arena, standing.cell)
+        cdef Record *record = self.record()
+        cdef uint32_t window = record.windows[level]
+        cdef fg_word *word = word_of(cell, window)
+        cdef fg_word spent = fg_load_word(&cell.spent)
+        cdef int64_t others = -held_of(record)[standing.unit]
+        if word != NULL:
+            others = fg_plus(others, fg_load_word(word).amount)
+        if window_of(spent) == window:
+            others = fg_plus(others, -spent.amount)
+        return fg_plus(_room(standing, cell, window), others)
 
     def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, *, int64_t duration_us=0,
                int64_t upstream_us=0, int64_t ttft_us=0, int64_t overhead_us=0, str error=""):

@@ -21,6 +21,12 @@ def levels_of(arena: Arena, rules: Iterable[Rule]) -> Levels:
     return Levels(arena, [level for _, level in rules])
 
 
+def rewritten(levels: Levels, records: Iterable[BudgetRecord | LimitRecord | None]) -> Levels:
+    """``levels`` on the same counters, by what is written of each of them now; None: nothing, so it stays as it was."""
+    pairs = zip(levels.rules, records, strict=True)
+    return Levels(levels.arena, [rule if record is None else level_at(rule.cell, record) for rule, record in pairs])
+
+
 def level_at(cell: int, record: BudgetRecord | LimitRecord) -> Level:
     """The level of one of them, which is counted in that cell."""
     if isinstance(record, LimitRecord):

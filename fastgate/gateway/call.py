@@ -106,6 +106,13 @@ class Call:
                 raise Failure.ip_not_allowed(grant.record.id, address)
         return grant
 
+    def grant_by_now(self) -> Grant | None:
+        """The key as the worker knows it by now; None: it is gone."""
+        try:
+            return self.worker.state().grant(credential(self.headers, self.query), self.now_ns)
+        except Failure:
+            return None
+
     def take(self, size: int) -> None:
         """Room in the worker's memory for ``size`` bytes of this request's body. Raises Failure where there is none."""
         self.worker.take(size)

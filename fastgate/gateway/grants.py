@@ -11,7 +11,7 @@ from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate, TokenRate
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import rules_of
-from fastgate.budgets.templates import LEVELS, TAG
+from fastgate.budgets.templates import LEVELS, TAG, called
 from fastgate.gateway.attribution import merged
 from fastgate.gateway.binding import Binding
 from fastgate.gateway.legs import Leg
@@ -132,6 +132,18 @@ class Grant:
                 with suppress(Failure, ArenaFull):  # nothing prices it for this key, or there is no room for a counter
                     legs += self._legs(dialect, model, target, _DOWNGRADE)
         return Weighted(legs)
+
+    def written(self, id_: str) -> BudgetRecord | LimitRecord | None:
+        """The budget or limit of this id, on whatever way; None: there is none."""
+        record = self.record
+        budgets = chain(self.budgets, *(record.providers or {}).values())
+        limits = chain(self.limits, *record.provider_limits.values())
+        everywhere: Iterator[BudgetRecord | LimitRecord] = chain(budgets, limits)
+        for each in everywhere:
+            if each.id == id_:
+                return each
+        made = called(chain.from_iterable(record.each.values()), id_)
+        return made or called(chain.from_iterable(record.each_limits.values()), id_)
 
     def allows(self, model: str) -> bool:
         """Whether the key's list of models has this public name."""

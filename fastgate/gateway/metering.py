@@ -10,8 +10,9 @@ from typing import Final
 
 from fastgate._core.budget import CONTENDED, Hold
 from fastgate._core.events import EventScanner
-from fastgate._core.levels import OUTPUT, TOKENS, USD
+from fastgate._core.levels import USD
 from fastgate.budgets.instalments import LEAST, NEVER
+from fastgate.budgets.levels import rewritten
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.wire.failure import FailureCode
@@ -39,8 +40,8 @@ class Purse:
     """What one stream is held for. The relay asks it for more whenever its scanner says that more is ``due``."""
 
     __slots__ = (
-        "_call", "_held", "_leg", "_nap", "_pace", "_patience", "_plan", "_refused", "_request", "_scanner", "_seen_at",
-        "_seen_used", "_waiting_since",
+        "_call", "_grant", "_held", "_leg", "_levels", "_nap", "_pace", "_patience", "_plan", "_refused", "_request",
+        "_scanner", "_seen_at", "_seen_used", "_waiting_since",
     )  # fmt: skip
 
     def __init__(self, call: Call, leg: Leg, held: Hold, request: ChatRequest, scanner: EventScanner) -> None:
@@ -48,6 +49,7 @@ class Purse:
         assert plan is not None
         self._call, self._leg, self._held, self._request = call, leg, held, request
         self._scanner, self._plan, self._refused = scanner, plan, 0
+        self._grant, self._levels = call.grant, leg.binding.levels
         self._seen_at, self._seen_used, self._pace = monotonic(), 0, 0.0
         self._waiting_since, self._patience, self._nap = 0.0, 0.0, 0.0
         scanner.watch(*plan.due(held.output_tokens, plan.low))
@@ -60,6 +62,7 @@ class Purse:
             return GO_ON
         used = plan.used(scanner.output_bytes, scanner.reported)
         self._note_pace(used)
+        self._follow()
         reserve = self._reserve(used)
         refused = self._grow(used, reserve)
         ahead = held.output_tokens - used
@@ -76,8 +79,17 @@ class Purse:
     @property
     def code(self) -> FailureCode:
         """Why it had to end."""
-        money = self._leg.binding.levels.rules[self._refused].unit == USD
+        money = self._levels.rules[self._refused].unit == USD
         return FailureCode.BUDGET_EXCEEDED if money else FailureCode.RATE_LIMITED
+
+    def _follow(self) -> None:
+        """What was written meanwhile of the budgets and limits that it is held for binds from here on."""
+        grant = self._call.grant_by_now()
+        if grant is None or grant is self._grant:
+            return
+        self._grant = grant
+        self._levels = rewritten(self._levels, [grant.written(each.id) for each in self._leg.binding.records])
+        self._held.bind(self._levels)
 
     def _reserve(self, used: int) -> int:
         """What has to be ahead for the stream to flow on: what the provider may write until it hears of its end.
@@ -89,8 +101,8 @@ class Purse:
 
     def _instalment(self, used: int, reserve: int) -> int:
         """Tokens to hold more: to a slice ahead, but a share of what is left, near the limit not before it must be."""
-        held, levels = self._held.output_tokens, self._leg.binding.levels
-        wanted, left = self._plan.wanted(used, held), levels.left(self._call.passed_ns)
+        held = self._held.output_tokens
+        wanted, left = self._plan.wanted(used, held), self._levels.left(self._call.passed_ns)
         if wanted <= LEAST or left is None:
             return wanted
         share, cost = max(0, left) // _SHARE, self._price_of(wanted)
@@ -119,13 +131,8 @@ class Purse:
 
     def _never_fits(self, level: int) -> bool:
         """Whether a level would have no room for the smallest instalment even when all others gave back their holds."""
-        held, input_tokens, levels = self._held, self._call.bound.input_tokens, self._leg.binding.levels
-        mine, more = {
-            USD: (held.amount, self._price_of(LEAST)),
-            OUTPUT: (held.output_tokens, LEAST),
-            TOKENS: (input_tokens + held.output_tokens, LEAST),
-        }[levels.rules[level].unit]
-        return levels.unspent(level, self._call.passed_ns) - mine < more
+        money = self._levels.rules[level].unit == USD
+        return self._held.spare(level) < (self._price_of(LEAST) if money else LEAST)
 
     def _note_pace(self, used: int) -> None:
         now = monotonic()

@@ -133,13 +133,18 @@ class Place:
     begin: float
 
     def grows(self, more: int) -> bool:
-        """In a window that has turned since, by the limit alone; in one that is long gone, without limit."""
+        """In a window that has turned since, by the limit alone, and not at all once what it left has rolled over.
+
+        In one that is long gone not at all.
+        """
         opened = self.cell.opened
-        if self.soft or self.window not in opened[-2:]:
+        if self.soft:
             return True
+        if self.window not in opened[-2:] or (self.rolls and self.window != opened[-1]):
+            return False
         limit = self.limit
         at = opened.index(self.window)
-        if self.rolls and at and at == len(opened) - 1:
+        if self.rolls and at:
             unused = opened[at - 1] < second_of(self.begin)
             limit += self.own if unused else max(0, self.own - self.cell.used(opened[at - 1]))
         return self.cell.used(self.window) + more <= limit

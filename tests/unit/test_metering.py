@@ -24,7 +24,7 @@ from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import GO_ON, SPENT, Purse
 from fastgate.pricing import simulated
 from fastgate.pricing.table import build_table
-from fastgate.wire.failure import FailureCode
+from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.snapshot import BudgetRecord, Window
 
@@ -35,6 +35,16 @@ NOBODY = cast(Any, None)
 MODEL = simulated.find("sim-small")
 assert MODEL is not None
 PRICES = PriceTable(build_table([MODEL]))
+
+
+class House:
+    """A worker that knows the key of the stream no more: so what was written when it came goes on to bind it."""
+
+    def state(self) -> "House":
+        return self
+
+    def grant(self, _secret: str | None, _now_ns: int) -> Any:
+        raise Failure.invalid_key("is unknown")
 
 
 class Stream:
@@ -59,7 +69,7 @@ class Stream:
             default_cap=1,
             instalments=True,
         )
-        call = Call(NOBODY, OPENAI_CHAT, NOBODY, NOBODY, NOBODY, {}, "", NOW, bytes(16))
+        call = Call(cast(Any, House()), OPENAI_CHAT, NOBODY, NOBODY, NOBODY, {}, "", NOW, bytes(16))
         call.bound, call.passed_ns = terms.bound(REQUEST, 0), NOW
         call.instalments = plan = Instalments.of(terms, call.bound, REQUEST)
         leg = Leg(NOBODY, b"", b"", "m", None, terms, self.binding, Draft(key="k"), {}, ())
