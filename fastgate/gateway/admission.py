@@ -91,8 +91,7 @@ def take(call: Call, leg: Leg, request: ChatRequest) -> Hold | int:
     binding = leg.binding
     levels = binding.free_levels if call.free else binding.levels
     draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
-    if binding.gauges:  # a limit counts when a request passes, not when its head came
-        call.passed_ns = time_ns()
+    call.passed_ns = time_ns()  # it counts when it passes, not when its head came: its body may have been held back
     try:
         held = hold(
             worker.owner,

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,20 +15,22 @@ import pytest
 from tests.support import by_api
 from tests.support.exact import HOLD, budget, request, usd
 from tests.support.house import House, key, secret, wait_for
-from tests.support.wire import Answer, parallel
+from tests.support.wire import Answer, Line, head, parallel
 
 INCREASED_SECONDS = 20
 PERCENTS = [10, 50, 80, 100]
+TWO_SECONDS = 2
 
 
 def settings() -> dict[str, Any]:
     soft = {"limit_usd": usd(2 * HOLD), "window": "day", "mode": "soft"}
-    two_seconds = {"every": 2, "unit": "second"}
+    two_seconds = {"every": TWO_SECONDS, "unit": "second"}
     return {
         "teams": [{"id": "watched", "budgets": [budget(40, alerts_percent=PERCENTS, window="lifetime")]}],
         "keys": [
             key("aligned", budgets=[budget(3, window=two_seconds, calendar=True, timezone="Asia/Kolkata")]),
             key("rolling", budgets=[budget(3, window=two_seconds, calendar=True, rollover=True)]),
+            key("slow", budgets=[budget(1, window=two_seconds)]),
             key("soft", budgets=[soft]),
             key("both", budgets=[soft, budget(4, name="hard")]),
             key("watched", team="watched"),
@@ -212,3 +215,25 @@ def test_the_api_takes_what_the_file_takes(house: House) -> None:
         increased = {"increases": [{"add_usd": "7", "until": "2100-01-01T00:00:00Z"}]}
         assert client.patch("/keys/made", json=increased).status_code == 200
         assert house.budget("key:made/day/default")["limit_in_force_usd"] == "12.000000000"
+
+
+async def held_back(port: int, name: str, count: int) -> tuple[float, list[int]]:
+    """Heads of requests with a window between them, then all bodies at once: when those were sent, and the statuses."""
+    path, headers, body = request(name, latency_ms=0)
+    async with AsyncExitStack() as stack:
+        lines = [await stack.enter_async_context(Line(port)) for _ in range(count)]
+        for line in lines:
+            line.writer.write(head(path, headers, length=len(body)))
+            await asyncio.sleep(1.05 * TWO_SECONDS)
+        sent = time.time()
+        for line in lines:
+            line.writer.write(body)
+        return sent, [int((await line.reader.readuntil(b"\r\n")).split()[1]) for line in lines]
+
+
+def test_bodies_that_are_held_back_count_when_they_come(house: House) -> None:
+    sent, statuses = asyncio.run(held_back(house.port, "slow", 3))
+    assert sorted(statuses) == [200, 402, 402]
+    house.settled()
+    [row] = [row for row in house.requests(key="slow") if row["status"] == 200]
+    assert datetime.fromisoformat(row["started_at"]).timestamp() >= sent
