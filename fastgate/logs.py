@@ -12,6 +12,7 @@ alone, ``request_id`` where a line is about one request. A line about an excepti
 Only the standard library is imported: the supervisor and every worker load this.
 """
 
+import faulthandler
 import io
 import json
 import logging
@@ -47,6 +48,8 @@ def set_up(process: str, *, text: str, worker: int | None = None, form: Form | N
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter(text))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    # What ends a process without Python's doing (the arena was cut off under it) at least says so, and where.
+    faulthandler.enable(STDERR, all_threads=False)
     # An HTTP client tells of every call, and the server of every process of its own.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     logging.getLogger("_granian").setLevel(logging.ERROR)

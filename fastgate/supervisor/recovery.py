@@ -88,11 +88,16 @@ def _open(folder: Path) -> "Arena":
 
 
 def _set_aside(path: Path) -> Path:
-    """Renames the arena. Its owners' journals are sealed: what they committed is good and goes to the ledger."""
+    """Renames the arena. Its owners' journals are sealed: what they committed is good and goes to the ledger.
+
+    The last one is kept for whoever asks what became of it; all of them would fill the memory that most lie in.
+    """
     from fastgate._core.journal import open_segments, segments_of
 
     for segment in open_segments(segments_of(str(path.parent))):
         segment.seal()
+    for older in path.parent.glob("arena-*.damaged"):
+        older.unlink()
     aside = path.with_name(f"arena-{time.time_ns()}.damaged")
     path.rename(aside)
     return aside

@@ -157,7 +157,7 @@ def command_of(house: House, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=house.folder, capture_output=True, text=True, check=False, timeout=60)
 
 
-LATER = ("…: set aside as …", "the ledger is not available", "the state folder was written")
+LATER = ("…: set aside as …", "the ledger is not available", "the state folder was written", "Fatal Python error")
 
 
 def test_what_is_damaged_is_said_as_on_the_page(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -181,6 +181,9 @@ def test_what_is_damaged_is_said_as_on_the_page(tmp_path_factory: pytest.TempPat
         os.utime(house.state_dir / "admin-token", (ahead, ahead))
         findings = command_of(house, "doctor", "--state-dir", str(house.state_dir)).stdout.splitlines()
         said += [line for line in findings if "after now" in line]
+        (house.arena_dir / "arena.bin").write_bytes(b"")
+        house.ends()
+        said.append(next(line for line in house.log.read_text().splitlines() if "Bus error" in line))
     assert [quoted(line).startswith(begins) for line, begins in zip(said, LATER, strict=True)] == [True] * len(LATER)
 
 

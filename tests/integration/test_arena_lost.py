@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from signal import SIGBUS
 from typing import Any
 
 import httpx
@@ -107,6 +108,26 @@ def test_what_was_spent_survives(tmp_path: Path, damage: Callable[[Path], None])
         assert Decimal(standing(house)[team]["spent_usd"]) == Decimal(before[team]["spent_usd"]) + cost
         rows = house.requests()
         assert len({row["id"] for row in rows}) == len(rows) == len(answers) + 4
+
+
+def test_an_arena_that_is_cut_off_while_it_serves_ends_everything_with_a_word(tmp_path: Path) -> None:
+    """What is mapped and not there is fatal; the next start has it all again, and keeps one of what it sets aside."""
+    with House(tmp_path, SETTINGS, workers=2, simulator={}) as house:
+        ask(house, "ide")
+        house.settled()
+        before = standing(house)
+        empty(house.arena_dir / "arena.bin")
+        assert house.ends() == -SIGBUS
+        assert house.log.read_text().count("Fatal Python error: Bus error") >= 2, "of a worker and of the supervisor"
+        house.start()
+        assert standing(house) == before
+        assert ask(house, "ide").status_code == 200
+        house.settled()
+        house.kill_everything()
+        alter_layout(house.arena_dir / "arena.bin")
+        house.start()
+        [kept] = house.arena_dir.glob("arena-*.damaged")
+        assert kept.stat().st_size > 0, "the last one"
 
 
 def test_what_was_in_the_journals_only_is_not_lost_with_the_arena(tmp_path: Path) -> None:

@@ -149,6 +149,13 @@ class House:
             raise
         return process.returncode
 
+    def ends(self) -> int:
+        """Wait until it has ended by itself; returns the exit code."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.communicate(timeout=30)
+        return process.returncode
+
     def kill_everything(self) -> None:
         """SIGKILL for the supervisor and all its children at once."""
         process, self.process = self.process, None
