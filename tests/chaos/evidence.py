@@ -25,7 +25,7 @@ class Row:
     stream: bool
     cost: int
     what: tuple[str, int, int]
-    """Upstream model, prompt tokens and output tokens: no two requests of the traffic have the same."""
+    """Upstream model, prompt tokens and visible tokens of output: no two requests of the traffic have the same."""
 
 
 @dataclass
@@ -128,7 +128,7 @@ def rows_of(path: Path) -> list[Row]:
     with ledger.cursor() as cursor:
         found = cursor.execute(
             "SELECT id_high, id_low, key, team, customer, provider, settlement, stream, cost_nano, upstream_model, "
-            "input_tokens, output_tokens FROM requests"
+            "input_tokens, output_tokens - reasoning_tokens FROM requests"
         ).fetchall()
     ledger.close()
     return [_row(*values) for values in found]

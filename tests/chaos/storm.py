@@ -1,4 +1,4 @@
-"""Load that does all that clients do: both dialects, streamed and not, some who leave at any piece."""
+"""Load that does all that clients do: both dialects, streamed and not, hidden reasoning, some leave at any piece."""
 
 import asyncio
 import random
@@ -10,8 +10,12 @@ from decimal import Decimal
 
 from tests.chaos.traffic import PATIENCE_SECONDS, Answer, Book, read_head, request
 
-MODEL = "sim-small"
-"""A public name: each key has it from a provider of its own."""
+MODEL, REASONING = "sim-small", "sim-reasoning"
+"""Public names: keys have the first, each from a provider of its own; the second is for ``LEARNED``."""
+LEARNED = "roomy"
+"""The key that is held for by experience."""
+_CHUNKS = (2, 4, 4, 16)
+"""Of streams, in turn; there are a few pieces more."""
 _LEAVES = 0.12
 _ENOUGH = 256 << 10
 """Bytes of an answer after which a client leaves: no model says as much."""
@@ -19,6 +23,17 @@ ERRORS = frozenset({402, 429, 500, 502, 503, 504})
 """What may be answered in place of 200: a spent budget, the provider's failures, and what became of a request to it."""
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+def request_of(number: int, keys: Sequence[str]) -> tuple[bytes, bool, int]:
+    """A request, whether it is streamed, and the most pieces of its answer."""
+    turn = number // (4 * len(keys))  # each kind of request of each key comes once in a turn
+    chunks = _CHUNKS[turn % len(_CHUNKS)]
+    if keys[number // 4 % len(keys)] == LEARNED:
+        raw, stream = request(number, keys, REASONING, chunks=chunks, thoughts=2)
+    else:
+        raw, stream = request(number, keys, MODEL, chunks=chunks, thoughts=int(turn % 5 == 0))
+    return raw, stream, chunks + 4
 
 
 @dataclass
@@ -77,8 +92,8 @@ class Storm:
 
     async def _ask(self, connection: Streams, number: int) -> bool:
         """One request; what became of it is noted. False: the connection is of no further use."""
-        raw, stream = request(number, self._keys, MODEL)
-        leaves_after = self._chance.randrange(6) if stream and self._chance.random() < _LEAVES else None
+        raw, stream, pieces = request_of(number, self._keys)
+        leaves_after = self._chance.randrange(pieces) if stream and self._chance.random() < _LEAVES else None
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 connection[1].write(raw)

@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,31 +13,36 @@ import pytest
 from tests.chaos.arena_images import rewrite
 from tests.chaos.evidence import UNSURE, Evidence, collect
 from tests.chaos.killer import Killer, schedule
-from tests.chaos.storm import MODEL, Storm
+from tests.chaos.storm import LEARNED, MODEL, REASONING, Storm
 from tests.support.house import House, key, wait_for
 
 REQUESTS = int(os.environ.get("FASTGATE_STORM_REQUESTS", "16000"))
 KILLS = int(os.environ.get("FASTGATE_STORM_KILLS", "10"))
 CONNECTIONS = 64
 WORKERS = 4
-COST = 130_000
-"""nano-USD, about, of a request."""
+COST = 155_000
+"""nano-USD, about, of a request of a key whose budgets are strict."""
 FAILURES = {
     "429": 0.006, "500": 0.006, "503": 0.006, "cut": 0.008, "stall": 0.003, "hang": 0.003, "noheaders": 0.005,
     "early": 0.004, "garbage": 0.004, "gzip": 0.003, "slow": 0.001, "bighead": 0.0005, "endless": 0.0005,
 }  # fmt: skip
 SILENT = ("hang", "noheaders", "early", "garbage", "bighead")
 """After which the provider may have billed, and has not said what."""
-KEYS = ("free", "small", "first", "second")
+STRICT = ("free", "small", "first", "second")
+KEYS = (*STRICT, LEARNED)
+FAR = 1000
+"""Times what it will spend: the limit of the key that is held for by experience."""
 
 
-def budget(requests: float) -> dict[str, Any]:
+def budget(requests: float, bound: str = "strict") -> dict[str, Any]:
     limit = f"{Decimal(round(requests * COST)) / 10**9:f}"
-    return {"limit_usd": limit, "window": "lifetime", "bound": "strict"}
+    return {"limit_usd": limit, "window": "lifetime", "bound": bound}
 
 
 def settings(requests: int, url: str) -> dict[str, Any]:
-    """A customer for three quarters of it all, a team for half of its two keys' share, a key for a third of its own."""
+    """Strict and near their limits: a customer for three quarters of what its keys ask for, a team for half, a key for
+    a third. Beside them a key that is held for by experience, far from its limit.
+    """
     each = requests / len(KEYS)
     times = {"connect": 2, "first_byte": 1.5, "idle": 1.5, "total": 6}
     return {
@@ -50,26 +55,33 @@ def settings(requests: int, url: str) -> dict[str, Any]:
             }
             for name in KEYS
         },
-        "disconnect": {"read_seconds": 0.5},
-        "customers": [{"id": "acme", "budgets": [budget(requests * 0.75)]}],
+        "disconnect": {"read_seconds": 0.05},  # so that most streams of those who leave are cancelled
+        "customers": [{"id": "acme", "budgets": [budget(len(STRICT) * each * 0.75)]}],
         "teams": [{"id": "open", "customer": "acme"}, {"id": "tight", "customer": "acme", "budgets": [budget(each)]}],
-        "models": {MODEL: {"targets": [{"provider": f"at-{name}", "model": MODEL} for name in KEYS]}},
+        "models": {
+            MODEL: {"targets": [{"provider": f"at-{name}", "model": MODEL} for name in STRICT]},
+            REASONING: {"targets": [{"provider": f"at-{LEARNED}", "model": REASONING}]},
+        },
         "keys": [
-            key(
-                name,
-                team="tight" if name in ("first", "second") else "open",
-                budgets=[budget(each / 3)] if name == "small" else [],
-                providers=[{"provider": f"at-{name}"}],
-            )
-            for name in KEYS
+            *(
+                key(
+                    name,
+                    team="tight" if name in ("first", "second") else "open",
+                    budgets=[budget(each / 3)] if name == "small" else [],
+                    providers=[{"provider": f"at-{name}"}],
+                )
+                for name in STRICT
+            ),
+            key(LEARNED, budgets=[budget(FAR * each, "learned")], providers=[{"provider": f"at-{LEARNED}"}]),
         ],
     }
 
 
 BUDGETS: Mapping[str, Sequence[str]] = {
-    "customer:acme": KEYS,
+    "customer:acme": STRICT,
     "team:tight": ("first", "second"),
     "key:small": ("small",),
+    f"key:{LEARNED}": (LEARNED,),
 }
 """Whose requests each budget pays for."""
 
@@ -138,17 +150,28 @@ def findings(house: House, storm: Storm, auditor: Auditor, kills: int) -> tuple[
     """What is known at the end, and everything that is wrong."""
     house.settled()
     auditor.look()
-    overruns = [each["id"] for each in house.admin("budgets")["items"] if Decimal(each["overrun_usd"])]
+    budgets = house.admin("budgets")["items"]
+    overruns = [each["id"] for each in budgets if each["owner"] != f"key:{LEARNED}" and Decimal(each["overrun_usd"])]
     unbilled = house.bill()["unbilled"]
     cut = sum(charge["outcome"] != "complete" for charge in house.simulator.charges())
     in_flight = CONNECTIONS * kills
     silent = sum(unbilled.get(kind, 0) for kind in SILENT)
     evidence = collect(house, storm.book, in_flight + silent + cut + storm.book.left, free=True)
     wrong = [*auditor.found, *(f"{each} has overrun" for each in overruns), *evidence.findings()]
+    wrong += uncovered(house, evidence)
     unsettled = sum(row.settlement == "unsettled" for row in evidence.rows)
     if unsettled > in_flight + silent + cut:
         wrong.append(f"{unsettled} are unsettled; {in_flight} in the air, {silent} without an answer, {cut} cut")
     return evidence, wrong
+
+
+def uncovered(house: House, evidence: Evidence) -> Iterator[str]:
+    """Keys that are billed more than is booked of theirs: each alone, so that no key's caution hides another's want."""
+    for group in house.bill()["by_key"]:
+        name = group["key"].removeprefix("upstream-")
+        booked = sum(row.cost for row in evidence.rows if f"key:{name}" in row.owners)
+        if Decimal(group["usd"]).scaleb(9) > booked:
+            yield f"{name} is billed {group['usd']}, and booked are {booked} nano-USD"
 
 
 @pytest.mark.timeout(900)
@@ -170,7 +193,7 @@ def test_no_budget_is_ever_above_its_limit(tmp_path: Path, capsys: pytest.Captur
             print("\n" + figures(evidence, storm, auditor, len(kinds), seconds))
     assert wrong == []
     assert storm.book.statuses[402] > REQUESTS // 50, "no budget came to its end"
-    assert auditor.fullest > Decimal("0.9")
+    assert auditor.fullest > Decimal("0.85"), "what is unsure counts in budgets, and is on no bill"
 
 
 def figures(evidence: Evidence, storm: Storm, auditor: Auditor, kills: int, seconds: float) -> str:

@@ -33,15 +33,22 @@ class Book:
     """Answered with something else than 200: there should be none."""
 
 
-def request(number: int, keys: Sequence[str], model: str = "sim/sim-small") -> tuple[bytes, bool]:
-    """A request that no other number makes: its numbers of prompt and output tokens, taken together, are its own."""
+def request(
+    number: int, keys: Sequence[str], model: str = "sim/sim-small", *, chunks: int = 4, thoughts: int = 0
+) -> tuple[bytes, bool]:
+    """A request that no other number makes: its numbers of prompt and output tokens, taken together, are its own.
+
+    ``thoughts``: tokens of hidden reasoning for each token of output. What ``chunks`` and ``thoughts`` are of a number
+    has to repeat after ``_TOKENS`` others.
+    """
     stream, anthropic = number % 2 == 1, number % 4 >= 2
     tokens, length = 1 + number % _TOKENS, number // _TOKENS * 4
-    pace = {"chunks": 4, "ttft_ms": 20, "chunk_ms": 15} if stream else {"latency_ms": 20 + number % 40}
-    text = f"sim: {json.dumps({'tokens': tokens, **pace})}"
+    pace = {"chunks": chunks, "ttft_ms": 20, "chunk_ms": 60 / chunks} if stream else {"latency_ms": 20 + number % 40}
+    hidden = {"reasoning": thoughts * tokens} if thoughts else {}
+    text = f"sim: {json.dumps({'tokens': tokens, **pace, **hidden})}"
     body = {
         "model": model,
-        "max_tokens": _TOKENS + 1,
+        "max_tokens": (1 + thoughts) * _TOKENS + 1,
         "stream": stream,
         "messages": [{"role": "user", "content": text}],
     }
