@@ -108,7 +108,7 @@ class Exchange:
 class Pool:
     """The provider's end."""
 
-    async def request(self, head: bytes, body: bytes, *, within_ns: int = 0) -> Exchange:
+    async def request(self, head: bytes, body: bytes) -> Exchange:
         return Exchange()
 
 

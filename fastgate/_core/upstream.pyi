@@ -36,14 +36,13 @@ class Pool(Keeper):
         max_head_bytes: int = 65536,
     ) -> None:
         """Connects nowhere yet. Sets ALPN ``http/1.1`` on ``ssl``; ValueError for a timeout that is not above zero."""
-    async def request(self, head: bytes, body: bytes, *, buffer_limit: int = 0, within_ns: int = 0) -> Exchange:
+    async def request(self, head: bytes, body: bytes, *, buffer_limit: int = 0) -> Exchange:
         """Sends a request and waits for its answer: the head alone with ``buffer_limit`` 0, else the whole answer
         unless its body is longer than ``buffer_limit`` bytes (then as soon as that is known).
 
         ``head`` is the request's head as it goes out, blank line included; its content-length is the caller's affair.
-        ``within_ns`` bounds this request more tightly than ``total_timeout`` does; 0: it does not. A reused connection
-        that turns out stale is replaced, once, by a fresh one, where no byte of an answer came. Raises an
-        ``UpstreamError``. Cancelling the request ends its connection.
+        A reused connection that turns out stale is replaced, once, by a fresh one, where no byte of an answer came.
+        Raises an ``UpstreamError``. Cancelling the request ends its connection.
         """
     def retire(self) -> None:
         """Keeps no connection from now on: idle ones end now, busy ones with their exchange."""

@@ -83,13 +83,12 @@ cdef class Pool(Keeper):
         self.idle = {}
         self.waiting = OrderedDict()
 
-    async def request(self, bytes head, bytes body, *, Py_ssize_t buffer_limit=0, int64_t within_ns=0):
+    async def request(self, bytes head, bytes body, *, Py_ssize_t buffer_limit=0):
         """Sends a request and waits for its answer: the head alone with ``buffer_limit`` 0, else the whole answer
         unless its body is longer than ``buffer_limit`` bytes (then as soon as that is known).
 
         ``head`` is the request's head as it goes out, blank line included; its content-length is the caller's affair.
-        ``within_ns`` bounds this request more tightly than ``total_timeout`` does; 0: it does not. Cancelling the
-        request ends its connection.
+        Cancelling the request ends its connection.
         """
         cdef Exchange exchange = Exchange.__new__(Exchange)
         if self.closed:
@@ -100,7 +99,7 @@ cdef class Pool(Keeper):
         exchange.bodiless = head.startswith(b"HEAD ")
         exchange.started_ns = monotonic_ns()
         exchange.connect_by_ns = exchange.started_ns + self.connect_ns
-        exchange.total_by_ns = exchange.started_ns + (min(within_ns, self.total_ns) if within_ns > 0 else self.total_ns)
+        exchange.total_by_ns = exchange.started_ns + self.total_ns
         arrived = exchange.wait(buffer_limit)
         self.open.add(exchange)
         self.watch()

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from fastgate._core.budget import Hold
 from fastgate._core.upstream_errors import UpstreamError
 from fastgate.gateway.call import Call
+from fastgate.gateway.departure import finish, set_deadline
 from fastgate.gateway.faults import unanswered
 from fastgate.gateway.inbound import query_to_forward
 from fastgate.gateway.legs import Leg
@@ -25,28 +26,32 @@ _URL_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 async def attempt(call: Call, leg: Leg, held: Hold, request: ChatRequest, payload: bytes) -> None:
     """Send the request to the provider of ``leg`` and relay what it answers."""
     head = compose(call, leg, len(payload))
+    exchange = None
     began = time_ns()
-    waiting = call.worker.patience.answers
-    waiting[call.task] = (began, call.protocol, call.state.head.disconnect_ms / 1000)
+    call.worker.patience.wait(call, began)
+    if call.within_ns:
+        set_deadline(call, leg)
     held.sent()
     try:
-        exchange = await leg.upstream.pool.request(head, payload, within_ns=call.within_ns)
+        exchange = await leg.upstream.pool.request(head, payload)
+        call.upstream_ns = time_ns() - began
+        call.first_byte_ns = exchange.answered_ns - exchange.started_ns
+        if exchange.status != 200:
+            await relay_refusal(call, leg, held, exchange)
+        elif request.stream and is_event_stream(exchange):
+            await relay_stream(call, leg, held, request, exchange)
+        else:
+            await relay_answer(call, leg, held, exchange)
     except UpstreamError as error:
         call.upstream_ns = time_ns() - began
         raise unanswered(call, leg, held, error) from error
-    except asyncio.CancelledError:  # the client left, and the time to read on for it is over
+    except asyncio.CancelledError:  # nobody waits for the answer, and the time to read on is over
         settle(call, held, Outcome.abandoned(), CLIENT_CLOSED)
+        if exchange is not None:
+            exchange.abort()
         raise
     finally:
-        del waiting[call.task]
-    call.upstream_ns = time_ns() - began
-    call.first_byte_ns = exchange.answered_ns - exchange.started_ns
-    if exchange.status != 200:
-        await relay_refusal(call, leg, held, exchange)
-    elif request.stream and is_event_stream(exchange):
-        await relay_stream(call, leg, held, request, exchange)
-    else:
-        await relay_answer(call, leg, held, exchange)
+        finish(call)
 
 
 def compose(call: Call, leg: Leg, length: int) -> bytes:

@@ -1,9 +1,10 @@
 """One request on its way: who asks, when it began, and what may still have to be said about it."""
 
+import asyncio
 from dataclasses import dataclass
 from enum import IntEnum
 from time import time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
@@ -20,6 +21,9 @@ from fastgate.gateway.state import State
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier
+
+if TYPE_CHECKING:
+    from fastgate.gateway.relay import StreamRelay
 
 _SHOWN_MODEL: Final = 200
 
@@ -73,6 +77,17 @@ class Call:
     notes: tuple[tuple[str, str], ...] = ()
     """Headers of its answer that say what was made of the request."""
     within_ns: int = 0
+    """How long its client lets the answer take; 0: it does not say."""
+    departed: bool = False
+    """Nobody waits for the answer any more."""
+    relay: "StreamRelay | None" = None
+    """That hands the answer on, once it has begun to come and is not kept to be whole."""
+    timer: asyncio.TimerHandle | None = None
+    """That ends the client's time, or the time to read on without one."""
+    status: int = 0
+    """What its client was answered before the provider was; 0: nothing."""
+    error: str = ""
+    """The code of a failure that its client was told before the provider was done."""
     refused_by: str = ""
     logged: bool = False
     arrival: Arrival = Arrival.NONE

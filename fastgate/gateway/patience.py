@@ -5,9 +5,13 @@ Requests only note that they wait; a look a few times a second does the rest, so
 
 import asyncio
 from time import time_ns
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from fastgate.gateway.departure import depart
 from fastgate.gateway.window import LEAST_OUTSTANDING, ClientWindow
+
+if TYPE_CHECKING:
+    from fastgate.gateway.call import Call
 
 UPLOAD_SECONDS: Final = 60.0
 """A request whose body takes longer to arrive is refused."""
@@ -15,8 +19,6 @@ STALLED_SECONDS: Final = 60.0
 """How long a client may take nothing while its answer waits, before it is cut."""
 WATCH_AFTER: Final = 1.0
 """Seconds after which it is worth to ask whether the client of an answer is still there."""
-
-
 LINGER_LOOK_NS: Final = 1_000_000_000
 """How often clients are looked at that have not taken the end of their answers."""
 
@@ -28,13 +30,23 @@ class Patience:
         self.stalled_seconds = stalled_seconds
         self.uploads: dict[asyncio.Task[Any], int] = {}
         """Since when (Unix ns) each waits for its body."""
-        self.answers: dict[asyncio.Task[Any], tuple[int, Any, float]] = {}
-        """Since when each waits for its answer, the server's protocol, and how long (s) to read on without a client."""
         self.lingering: dict[ClientWindow, tuple[int, int]] = {}
         """Long answers that may not be taken yet to their end: bytes taken, and since when (ns) no more were."""
         self._lingers_looked = 0
         self._upload_ns = int(upload_seconds * 1e9)
-        self._watches: dict[asyncio.Task[Any], asyncio.Task[None]] = {}
+        self._answers: dict[Call, int] = {}  # since when (ns), oldest first; those that nobody watches yet
+        self._watches: dict[Call, asyncio.Task[None]] = {}
+
+    def wait(self, call: "Call", since: int) -> None:
+        """An answer is on its way, since then (Unix ns): its client may leave, silent as long as nothing comes."""
+        self._answers[call] = since
+
+    def answered(self, call: "Call") -> None:
+        """It has come, or its client is gone."""
+        if self._answers.pop(call, None) is None:
+            watch = self._watches.pop(call, None)
+            if watch is not None:
+                watch.cancel()
 
     def look(self) -> None:
         """End what has waited too long; cancelled tasks know by what they waited for what it means."""
@@ -42,12 +54,7 @@ class Patience:
         for task, since in list(self.uploads.items()):
             if now - since > self._upload_ns:
                 task.cancel()
-        for task in [task for task in self._watches if task not in self.answers]:
-            self._watches.pop(task).cancel()
-        for task, (since, protocol, seconds) in self.answers.items():
-            if task not in self._watches and now - since > WATCH_AFTER * 1e9:
-                self._watches[task] = asyncio.create_task(self._watch(task, protocol, seconds))
-
+        self._look_at_answers(now)
         if self.lingering and now - self._lingers_looked > LINGER_LOOK_NS:
             self._lingers_looked = now
             self._look_at_lingering(now)
@@ -56,6 +63,16 @@ class Patience:
         """An answer has been handed over; while it is not taken it uses memory, so its client must not sleep on it."""
         if window.sent > LEAST_OUTSTANDING:
             self.lingering[window] = (-1, time_ns())
+
+    def _look_at_answers(self, now: int) -> None:
+        due = []
+        for call, since in self._answers.items():
+            if now - since <= WATCH_AFTER * 1e9:
+                break
+            due.append(call)
+        for call in due:
+            del self._answers[call]
+            self._watches[call] = asyncio.create_task(self._watch(call))
 
     def _look_at_lingering(self, now: int) -> None:
         for window, (before, since) in list(self.lingering.items()):
@@ -68,8 +85,7 @@ class Patience:
                 window.cut()
                 del self.lingering[window]
 
-    async def _watch(self, task: asyncio.Task[Any], protocol: Any, seconds: float) -> None:
-        await protocol.client_disconnect()
-        await asyncio.sleep(seconds)
-        if task in self.answers:
-            task.cancel()
+    async def _watch(self, call: "Call") -> None:
+        await call.protocol.client_disconnect()
+        if call in self._watches:
+            depart(call)

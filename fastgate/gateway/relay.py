@@ -1,6 +1,7 @@
 """Relaying a stream: metered on the way, never waiting for the client, never piling up for it."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from granian._granian import RSGIProtocolClosed
@@ -16,7 +17,7 @@ _LOOK_EVERY: Final = 0.02
 _PIECE: Final = 64 << 10
 
 
-ABANDONED_BYTES: Final = 32 << 20
+UNHEARD_BYTES: Final = 32 << 20
 """Of an answer that are read on for the bill when its client has left; no model writes as much in that time."""
 
 
@@ -70,9 +71,8 @@ class StreamRelay:
     """
 
     __slots__ = (
-        "_abandoned",
         "_accepting",
-        "_disconnect_seconds",
+        "_depart",
         "_exchange",
         "_gauge",
         "_loop",
@@ -83,8 +83,10 @@ class StreamRelay:
         "_send",
         "_stalled_seconds",
         "_timer",
+        "_unheard",
         "_waiting",
         "client_gone",
+        "events",
         "spent",
         "window",
     )
@@ -96,22 +98,24 @@ class StreamRelay:
         transport: Any,
         window: ClientWindow,
         *,
-        disconnect_seconds: float,
+        depart: Callable[[], None],
         stalled_seconds: float,
     ) -> None:
         self.client_gone = False
+        self.events = False
+        """Whether it is a stream of events, in which an error can be told."""
         self.spent = False
         """Whether it was ended because there is no money for more of it."""
         self._exchange = exchange
         self._meter = meter
         self._send: Any = transport.send_bytes
         self.window = window
-        self._disconnect_seconds = disconnect_seconds
+        self._depart = depart
         self._stalled_seconds = stalled_seconds
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._moved_at = 0.0
-        self._abandoned = 0
+        self._unheard = 0
         self._accepting: type | None = None
         self._waiting = 0
         self._gauge: EventScanner | _Unpaid = UNPAID
@@ -142,7 +146,7 @@ class StreamRelay:
         handed = self._send(piece)
         if type(handed) is not self._accepting:  # the first piece, or the client is gone
             if not _accepted(handed):
-                self.leave()
+                self._depart()
                 return
             self._accepting = type(handed)
         window = self.window
@@ -156,22 +160,26 @@ class StreamRelay:
         self._send = None
 
     def leave(self) -> None:
-        """The client is gone: the provider is read on, for what it bills, but not for ever."""
+        """The client is gone, or its time is over: its stream ends, and the provider is read on for what it bills."""
         if not self.client_gone:
-            self.client_gone = True
+            self.close()
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_later(self._disconnect_seconds, self._exchange.abort)
+                self._timer = None
             if self._nap is None:
                 self._exchange.resume()
+
+    def abandon(self) -> None:
+        """It is read on no longer; it is settled by what was seen of it."""
+        self._exchange.abort()
 
     def _piece(self, piece: bytes) -> None:
         self.send(self._meter.feed(piece))
         if self._gauge.due:
             self._top_up()
         if self.client_gone:
-            self._abandoned += len(piece)
-            if self._abandoned > ABANDONED_BYTES:
+            self._unheard += len(piece)
+            if self._unheard > UNHEARD_BYTES:
                 self._exchange.abort()
 
     def _top_up(self) -> None:
@@ -186,7 +194,7 @@ class StreamRelay:
             self._nap = self._loop.call_later(seconds, self._top_up)
         elif self._nap is not None:
             self._nap = None
-            if self._timer is None or self.client_gone:
+            if self._timer is None:
                 self._exchange.resume()
 
     def _pause(self) -> None:
@@ -204,6 +212,6 @@ class StreamRelay:
                 self._exchange.resume()
         elif self._loop.time() - self._moved_at > self._stalled_seconds:
             self.window.cut()
-            self.leave()
+            self._depart()
         else:
             self._timer = self._loop.call_later(_LOOK_EVERY, self._look)

@@ -179,11 +179,11 @@ def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
         outcome.usage,
         outcome.settlement,
         outcome.outcome,
-        status,
+        call.status or status,
         duration_us=elapsed // 1000,
         upstream_us=call.upstream_ns // 1000,
         ttft_us=call.first_byte_ns // 1000,
         overhead_us=(elapsed - call.upstream_ns) // 1000,
-        error=outcome.error,
+        error=outcome.error or call.error,
     )
     return cost

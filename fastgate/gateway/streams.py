@@ -1,5 +1,6 @@
 """Answers that are streamed: relayed piece by piece, metered and paid for on the way, settled at their end."""
 
+from functools import partial
 from time import time_ns
 
 from fastgate._core.budget import Hold
@@ -8,6 +9,7 @@ from fastgate._core.exchange import Exchange
 from fastgate._core.upstream_errors import ClosedEarly, UpstreamError
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
+from fastgate.gateway.departure import depart
 from fastgate.gateway.faults import broken
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import Feeds, Inflater
@@ -28,9 +30,10 @@ def is_event_stream(exchange: Exchange) -> bool:
 async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, exchange: Exchange) -> None:
     """To its end, or to the end of the money."""
     dialect, pays = call.dialect, call.instalments is not None
-    scanner = EventScanner(dialect.table, dialect.hides_usage(request), whole=pays)
+    scanner = EventScanner(dialect.table, dialect.hides_usage(request), whole=pays or call.within_ns > 0)
     purse = Purse(call, leg, held, request, scanner) if pays else None
     relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(scanner))
+    relay.events = True
     if purse is not None:
         relay.pay(purse, scanner)
     try:
@@ -71,14 +74,17 @@ def outcome_of(
 def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> StreamRelay:
     """Begin an answer whose end is not known."""
     transport = call.protocol.response_stream(200, headers_of(call, leg, provider_headers(exchange.headers)))
-    return StreamRelay(
+    relay = call.relay = StreamRelay(
         exchange,
         meter,
         transport,
         window_of(call),
-        disconnect_seconds=call.state.head.disconnect_ms / 1000,
+        depart=partial(depart, call),
         stalled_seconds=call.worker.patience.stalled_seconds,
     )
+    if call.departed:
+        relay.leave()
+    return relay
 
 
 def window_of(call: Call) -> ClientWindow:

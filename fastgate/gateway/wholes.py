@@ -9,6 +9,7 @@ from fastgate._core.upstream_errors import BodyTooLarge, UpstreamError
 from fastgate.dialects.base import Charge
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
+from fastgate.gateway.departure import finish
 from fastgate.gateway.faults import unanswered
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import MOST as INFLATED
@@ -37,12 +38,13 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> 
     except UpstreamError as error:
         raise unanswered(call, leg, held, error) from error
     charges, output = metered(call, body)
-    outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output)
+    outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output, client_gone=call.departed)
     cost = settle(call, held, outcome, 200)
     headers = headers_of(call, leg, provider_headers(exchange.headers), cost)
     if len(body) <= LEAST_OUTSTANDING:
         call.protocol.response_bytes(200, headers, body)
     else:
+        finish(call)
         transport = call.protocol.response_stream(200, [*headers, ("content-length", str(len(body)))])
         window = window_of(call)
         await deliver(body, transport, window, call.worker.patience.stalled_seconds)

@@ -183,19 +183,6 @@ def test_a_stream_that_stops_without_its_end_is_no_complete_answer(house: House,
 
 
 @BOTH
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_client_says_how_long_it_waits(house: House, path: str, stream: bool) -> None:
-    """Shorter than the provider's own bounds; what it was sent may be billed."""
-    lines = request(path, {"latency_ms": 400}, stream=stream).split(b"\r\n", 1)
-    for patience, status in ((5000, 200), (100, 504)):
-        raw = lines[0] + b"\r\nx-fastgate-timeout-ms: %d\r\n" % patience + lines[1]
-        answer = exchange(house.port, raw)
-        assert answer.status == status, answer.body
-    assert_error(answer, path, 504, "upstream_timeout", "timeout_error")
-    assert row(house, answer)["settlement"] == "unsettled"
-
-
-@BOTH
 def test_a_provider_that_repeats_our_credential(house: House, path: str) -> None:
     """The one change to an error of the provider's own: it is not for the client to see."""
     script = {
