@@ -124,7 +124,7 @@ async def find_room(call: Call, leg: Leg, request: ChatRequest, size: int, verdi
         if on_limit == OnLimit.DOWNGRADE:
             return await downgrade(call, leg, request, size, held)
         if on_limit == OnLimit.REJECT or not clamp(call, leg, request, held):
-            raise refused(call, leg, held)
+            raise refused(call, leg, request, held)
         held = await take_soon(call, leg, request, take(call, leg, request))
     raise Failure(FailureCode.OVERLOADED, "Other requests are changing the same budgets.", retry_after=1)
 
@@ -182,7 +182,8 @@ def affordable(call: Call, leg: Leg, request: ChatRequest, room: int) -> int:
 
 async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level: int) -> tuple[Leg, Hold]:
     """The first other way, of those that the budget of ``level`` names, with room for it. Raises Failure."""
-    failure = refused(call, leg, level)
+    failure = refused(call, leg, request, level)
+    call.notes = ()  # a cap that was lowered for this way is none of another
     assert call.grant is not None
     budget = leg.binding.records[level]
     assert isinstance(budget, BudgetRecord)
@@ -198,8 +199,19 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
     raise failure
 
 
-def refused(call: Call, leg: Leg, level: int) -> Failure:
-    """The limit that is reached, or the budget that is spent, in full."""
+def least_amount(call: Call, leg: Leg, request: ChatRequest, level: int) -> int:
+    """nano-USD without which the request cannot be served: streams can begin with less, a lowered cap costs less."""
+    tokens = call.held_tokens
+    if call.instalments is not None:
+        tokens = min(tokens, call.instalments.first(HALVINGS))
+    if leg.on_limit(level) == OnLimit.CLAMP:
+        least_cap = (request.thinking_budget or 0) + LEAST_CAP
+        tokens = min(tokens, least_cap * request.n + request.prediction_bytes)
+    return leg.terms.amount(call.bound, tokens, request, call.tier, call.now_ns)
+
+
+def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
+    """The limit that is reached, or the budget that is spent, or that others hold, in full."""
     budget, levels = leg.binding.records[level], leg.binding.levels
     if isinstance(budget, LimitRecord):
         call.refused_by = f"limit:{budget.level}"
@@ -216,4 +228,5 @@ def refused(call: Call, leg: Leg, level: int) -> Failure:
         held=held,
         need=call.amount,
         resets_at_ns=resets_at or (0 if budget.window == Window.LIFETIME else None),
+        others_hold=levels.unspent(level, call.passed_ns) >= least_amount(call, leg, request, level),
     )

@@ -107,14 +107,13 @@ class Failure(Exception):
     @property
     def transient(self) -> bool:
         """Whether retrying the same request can help."""
-        return self.code in TRANSIENT and not self.final
+        return (self.code in TRANSIENT or self.retry_after is not None) and not self.final
 
     def sentence(self, request_id: str) -> str:
         """The message, whether retrying helps, and the request's id."""
-        if self.code is FailureCode.BUDGET_EXCEEDED:
-            advice = "Retrying does not help before it resets or is raised."
-        elif not self.transient:
-            advice = "Retrying does not help."
+        if not self.transient:
+            until = " before it resets or is raised" if self.code is FailureCode.BUDGET_EXCEEDED else ""
+            advice = f"Retrying does not help{until}."
         elif self.retry_after is not None:
             advice = f"Retry after {self.retry_after} s."
         else:
@@ -140,11 +139,21 @@ class Failure(Exception):
 
     @classmethod
     def budget(
-        cls, *, level: str, budget: str, limit: int, spent: int, held: int, need: int, resets_at_ns: int | None
+        cls,
+        *,
+        level: str,
+        budget: str,
+        limit: int,
+        spent: int,
+        held: int,
+        need: int,
+        resets_at_ns: int | None,
+        others_hold: bool = False,
     ) -> Failure:
         """A hard budget does not cover the request. Amounts in nano-USD.
 
         ``resets_at_ns`` 0: it never resets; None: nothing was ever held of it, so that its window has not begun.
+        ``others_hold``: what is spent leaves room for the request, so that it may pass when others have ended.
         """
         if resets_at_ns is None:
             reset = "Its window begins with the first request that it covers."
@@ -156,7 +165,12 @@ class Failure(Exception):
             f"The {level} budget '{budget}' does not cover this request: limit {usd(limit)}, spent {usd(spent)}, "
             f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
         )
-        return cls(FailureCode.BUDGET_EXCEEDED, message)
+        if not others_hold:
+            return cls(FailureCode.BUDGET_EXCEEDED, message)
+        message += (
+            " What is spent leaves room for it, and open requests hold the rest: it may pass when they have ended."
+        )
+        return cls(FailureCode.BUDGET_EXCEEDED, message, retry_after=1)
 
     @classmethod
     def rate_limited(

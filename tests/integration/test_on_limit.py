@@ -1,13 +1,14 @@
 """What becomes of a request that a budget has no room for: refused, answered shorter, or by a cheaper model."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
-from tests.support.house import House, key, secret
+from tests.support.house import House, key, secret, wait_for
 
 DEAR, CHEAP = "sim/sim-large", "sim-small"
 TO_CHEAP = {
@@ -29,7 +30,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         provider = {"base_url": url, "keys": [{"name": "k", "value": "upstream-key"}]}
         settings = {
             "providers": {"sim": {"type": "sim", **provider}, "other": {"type": "anthropic", **provider}},
-            "teams": [{"id": "team", "budgets": budget("0.02", **TO_OTHER)}],
+            "teams": [
+                {"id": "team", "budgets": budget("0.02", **TO_OTHER)},
+                {"id": "small", "budgets": budget("0.004", **TO_CHEAP)},
+            ],
             "keys": [
                 key("clamped", budgets=budget("0.002", on_limit="clamp")),
                 key("thinks", budgets=budget("0.02", on_limit="clamp")),
@@ -37,6 +41,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
                 key("cheaper", budgets=budget("0.003", **TO_CHEAP)),
                 key("narrow", team="team", providers=[{"provider": "sim"}]),
                 key("wide", team="team"),
+                key("both", team="small", budgets=budget("0.02", on_limit="clamp")),
+                key("waits", budgets=budget("0.0125")),
+                key("clamps", budgets=budget("0.0105", on_limit="clamp")),
             ],
         }
         with House(tmp_path_factory.mktemp("house"), settings, workers=2, simulator=first.simulator) as house:
@@ -117,3 +124,40 @@ def test_a_team_s_target_has_to_be_allowed_for_the_key(house: House) -> None:
             else:
                 raw = client.messages.with_raw_response.create(model=DEAR, max_tokens=3000, messages=QUESTION)
                 assert (raw.headers["x-fastgate-provider"], raw.headers["x-fastgate-route"]) == (found, "downgrade")
+
+
+def test_a_lowered_cap_is_not_told_of_the_way_that_is_taken_instead(house: House) -> None:
+    """The key lowers the cap, for which its team has no room either, and goes elsewhere, where the cap is its own."""
+    raw = ask(house, "both", 4000)
+    assert [raw.headers[f"x-fastgate-{name}"] for name in ("route", "model")] == ["downgrade", CHEAP]
+    assert "x-fastgate-output-cap" not in raw.headers
+
+
+@pytest.mark.parametrize("name", ["waits", "clamps"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_budget_that_others_only_hold_has_room_again(house: House, name: str, stream: bool) -> None:
+    """Retrying helps when they have ended, and the refusal says so."""
+    slow: Any = [{"role": "user", "content": 'sim: {"latency_ms": 3000, "tokens": 10}'}]
+    with openai.OpenAI(base_url=house.openai_url, api_key=secret(name), max_retries=0) as client:
+
+        def create(messages: Any, stream: bool) -> Any:
+            return client.chat.completions.with_raw_response.create(
+                model=DEAR, messages=messages, max_completion_tokens=1000, stream=stream
+            )
+
+        with ThreadPoolExecutor(1) as other:
+            first = other.submit(create, slow, False)
+            wait_for(lambda: house.holds() == 1, 10, "the budget is held")
+            with pytest.raises(openai.APIStatusError) as caught:
+                create(QUESTION, stream)
+            assert not first.done()
+            assert first.result().status_code == 200
+        assert caught.value.status_code == 402
+        headers = caught.value.response.headers
+        assert (headers["x-fastgate-error"], headers["retry-after"]) == ("budget_exceeded", "1")
+        assert "x-should-retry" not in headers
+        assert "open requests hold the rest" in caught.value.message
+        assert "Retry after 1 s." in caught.value.message
+        house.settled()
+        assert create(QUESTION, stream).status_code == 200
+        house.settled()

@@ -80,7 +80,7 @@ def test_headers_say_whether_to_retry(dialect: Dialect) -> None:
     def headers(failure: Failure) -> dict[str, str]:
         return dict(dialect.error(failure, "r")[1])
 
-    spent = headers(Failure(FailureCode.BUDGET_EXCEEDED, "Spent.", retry_after=5))
+    spent = headers(Failure(FailureCode.BUDGET_EXCEEDED, "Spent."))
     assert "retry-after" not in spent
     assert spent["x-should-retry"] == "false"
     assert headers(Failure.invalid_key("is unknown"))["x-should-retry"] == "false"
@@ -105,6 +105,13 @@ def test_headers_say_whether_to_retry(dialect: Dialect) -> None:
             "The team budget 'team:a/month/main' does not cover this request: limit $2.00, spent $1.50, held by open "
             "requests $0.000000001, and this request may cost up to $0.60. It resets at 2027-01-01T00:00:00Z. Retrying "
             "does not help before it resets or is raised. (request id r)",
+        ),
+        (
+            Failure.budget(level="key", budget="k", limit=2 * 10**9, spent=0, held=2 * 10**9, need=1, resets_at_ns=0,
+                           others_hold=True),
+            "The key budget 'k' does not cover this request: limit $2.00, spent $0.00, held by open requests $2.00, "
+            "and this request may cost up to $0.000000001. It does not reset. What is spent leaves room for it, and "
+            "open requests hold the rest: it may pass when they have ended. Retry after 1 s. (request id r)",
         ),
         (Failure.model_not_found("x\ny"), "The model 'x\N{REPLACEMENT CHARACTER}y' is neither a configured name nor "
          "'provider/model' of a known provider. Retrying does not help. (request id r)"),
