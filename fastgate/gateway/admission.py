@@ -11,6 +11,7 @@ from fastgate.budgets.instalments import HALVINGS, Instalments
 from fastgate.budgets.periods import period_of
 from fastgate.gateway.attribution import NOTHING_SAID
 from fastgate.gateway.call import Call
+from fastgate.gateway.identity import check_claims
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import need_of, over_limit
 from fastgate.gateway.templates import TooManyValues
@@ -30,6 +31,8 @@ def bind(call: Call, leg: Leg, request: ChatRequest) -> Leg:
 
     Raises Failure where there is no more of that, or the key may not use one of those.
     """
+    if leg.templates is not None and leg.templates.claims:
+        check_claims(call.scope.headers, call.attributes, leg.templates.claims)
     try:
         leg = leg.bound(call.attributes, call.now_ns, free=call.free)
     except TooManyValues as full:

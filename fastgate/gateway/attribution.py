@@ -32,10 +32,12 @@ _OURS: Final = "fastgate."
 DROPPED: Final = _OURS + "dropped"
 """The tag that counts tags which could not be kept."""
 
+USER: Final = "x-fastgate-user"
+TAGS: Final = "x-fastgate-tags"
 # Claude Code, Codex, opencode; each sends one of them.
-_SESSIONS: Final = ("x-fastgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
-_AGENTS: Final = ("x-claude-code-agent-id", "x-openai-subagent")
-_HEADERS: Final = frozenset({"x-fastgate-user", "x-fastgate-operation", "x-fastgate-tags", *_SESSIONS, *_AGENTS})
+SESSIONS: Final = ("x-fastgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
+AGENTS: Final = ("x-claude-code-agent-id", "x-openai-subagent")
+_HEADERS: Final = frozenset({USER, "x-fastgate-operation", TAGS, *SESSIONS, *AGENTS})
 _TAG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 
 Tags = tuple[tuple[str, str], ...]
@@ -60,12 +62,12 @@ def attributes_of(headers: Mapping[str, str], request: ChatRequest | None) -> At
     ):
         return NOTHING_SAID
     get = headers.get
-    user = get("x-fastgate-user")
-    session = next((found for name in _SESSIONS if (found := get(name))), None)
-    operation, said, metadata = get("x-fastgate-operation"), get("x-fastgate-tags"), None
+    user = get(USER)
+    session = next((found for name in SESSIONS if (found := get(name))), None)
+    operation, said, metadata = get("x-fastgate-operation"), get(TAGS), None
     if request is not None:
         user, session, metadata = user or request.user, session or request.session, request.metadata
-    agent = next((found for name in _AGENTS if (found := get(name))), None)
+    agent = next((found for name in AGENTS if (found := get(name))), None)
     tags = _tags_of_header(said) if said else _tags_of_metadata(metadata) if metadata else ()
     if agent and (shown := clean(agent)):
         tags = (*((name, value) for name, value in tags if name != AGENT), (AGENT, shown))

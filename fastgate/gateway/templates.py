@@ -35,7 +35,7 @@ class Templates:
     ``known``: values that no client has a say in, by the name of a template (``model``, ``tag:product``).
     """
 
-    __slots__ = ("_arena", "_form", "_places", "_values", "bind_free")
+    __slots__ = ("_arena", "_form", "_places", "_values", "bind_free", "claims")
 
     def __init__(
         self,
@@ -53,6 +53,8 @@ class Templates:
         self._values = tuple(_reader(name, known) for name in templates)
         self.bind_free = any(map(is_per_request, written))
         """Whether they bind requests that are not billed, too."""
+        self.claims = tuple(name for name in templates if name not in known)
+        """Templates whose values clients say."""
 
     def values(self, said: Attributes) -> tuple[str, ...]:
         """What the request is for each of the templates; empty: it says nothing."""
