@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fastgate.control.drain import Drain
 from fastgate.control.limit_book import LimitBook
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
+from fastgate.control.overruns import Overruns
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
@@ -36,7 +37,7 @@ from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
-from fastgate.wire.snapshot import NO_PRICE
+from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 HOUSEKEEPING_SECONDS = 30.0
 LEDGER_MARK = "ledger.born"
@@ -72,6 +73,7 @@ class ControlPlane:
         self.recount = Recount(self.arena, self.ledger, self.drain.flush, options.state_dir / LEDGER_MARK)
         self._first_uses = FirstUses(self.arena, self.ledger)
         self._thresholds = Thresholds(self.arena, self.ledger)
+        self._overruns = Overruns()
         self._origins: dict[int, Origin] = {}
         self._due, self._ending = threading.Event(), threading.Event()
         self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
@@ -193,9 +195,12 @@ class ControlPlane:
 
     def _coming(self, columns: Columns, resets: Sequence[Reset]) -> Sequence[Alert]:
         """A batch is about to go into the ledger; the thresholds that it reaches go with it."""
-        of_owner = self.recount.book.of_owner if self.recount.book else lambda _: ()
+        of_owner = self._of_owner
         self._first_uses.note_batch(columns, of_owner, arena_is_new=not self.arena.counted)
         return self._thresholds.of_batch(columns, resets, of_owner)
+
+    def _of_owner(self, owner: str) -> Iterable[BudgetRecord]:
+        return self.recount.book.of_owner(owner) if self.recount.book else ()
 
     def _taken(self, batch: Batch) -> None:
         """A batch is in the ledger."""
@@ -203,6 +208,7 @@ class ControlPlane:
         if not len(batch):
             return  # it had resets only
         self.tally.add(batch.columns, batch.origins, lambda number: self._origin(number, batch))
+        self._overruns.note_batch(batch.columns, self._of_owner)
         self.news()
 
     def _origin(self, number: int, batch: Batch) -> Origin:
@@ -253,6 +259,7 @@ class ControlPlane:
         return Gauges(
             budgets=lines,
             alerts=dict(self._thresholds.counts),
+            overruns=dict(self._overruns.by_level),
             budgets_left_out=max(0, self.budgets.count() - MOST_BUDGETS),
             open_holds=sum(owner["open_holds"] for owner in found),
             journal_lag_events=self.drain.lag()[2],

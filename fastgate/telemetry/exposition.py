@@ -49,6 +49,8 @@ class Gauges:
     budgets: Iterable[BudgetLine] = ()
     alerts: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """Thresholds told, by level and percent."""
+    overruns: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests that cost more than was held for them, and by how much (nano-USD), by level."""
     budgets_left_out: int = 0
     open_holds: int = 0
     journal_lag_events: int = 0
@@ -108,7 +110,12 @@ class Exposition(Collector):
         for reached, count in gauges.alerts.items():
             alerts.add_metric(reached, count)
         yield alerts
-        yield _counter("fastgate_unpriced", "Requests for models without a price", tally.unpriced)
+        yield from _overruns(gauges.overruns)
+        yield _counter(
+            "fastgate_unpriced",
+            "Requests for models without a price, refused for that or answered; what the provider refused is free",
+            tally.unpriced,
+        )
         yield _counter(
             "fastgate_unlisted_tiers",
             "Requests served in a tier whose price is not listed; charged as standard",
@@ -132,6 +139,19 @@ class Exposition(Collector):
                     buckets.append((bound, running))
                 family.add_metric(labels, buckets, histogram.total_us / 1e6)
             yield family
+
+
+def _overruns(by_level: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:
+    requests = CounterMetricFamily(
+        "fastgate_overruns",
+        "Requests that cost more than was held for them, at each level with a budget",
+        labels=("level",),
+    )
+    usd = CounterMetricFamily("fastgate_overrun_usd", "By how much, likewise", labels=("level",))
+    for level, (count, nano) in by_level.items():
+        requests.add_metric((level,), count)
+        usd.add_metric((level,), nano / _NANO)
+    yield from (requests, usd)
 
 
 def _gauges(gauges: Gauges) -> Iterator[Metric]:

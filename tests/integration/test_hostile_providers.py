@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -28,11 +29,14 @@ MADE_UP = 60
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     lifetime = {"limit_usd": "0.05", "window": "lifetime"}
     settings = {
+        "customers": [{"id": "acme", "budgets": [{"limit_usd": "1000", "window": "lifetime"}]}],
+        "teams": [{"id": "crew", "customer": "acme"}],
         "keys": [
             key("open"),
             key("ten", budgets=[{"limit_usd": "1000000", "window": "lifetime"}]),
             key("strict", budgets=[{**lifetime, "bound": "strict"}]),
             key("learned", budgets=[lifetime]),
+            key("of-team", team="crew"),
         ],
     }
     environment = {"FASTGATE_STALLED_SECONDS": str(STALLED_SECONDS)}
@@ -173,6 +177,30 @@ def test_usage_that_was_reported_is_owed_even_above_the_hold(house: House) -> No
     found = row(house, exchange(house.port, request(cut_after(partial), stream=True)))
     assert (found["settlement"], found["cost_usd"]) == ("estimated", "11.000000000")
     assert Decimal(found["overrun_usd"]) == Decimal(found["cost_usd"]) - Decimal(found["hold_usd"])
+
+
+def test_overruns_are_counted_by_level(house: House) -> None:
+    """Each that has a budget: here the customer, and not the team."""
+    before = overruns(house)
+    for completion in (10, 1_000_000):  # the first keeps to its cap
+        usage = {"usage": {"prompt_tokens": 1, "completion_tokens": completion}}
+        found = row(house, exchange(house.port, request({"body": json.dumps(usage)}, name="of-team")))
+    assert float(found["overrun_usd"]) > 9
+    assert overruns(house) == {**before, "customer": (1, pytest.approx(float(found["overrun_usd"])))}
+
+
+def overruns(house: House) -> dict[str, tuple[float, float]]:
+    """Requests and USD by level, as the metrics have them."""
+    with urlopen(f"{house.admin_url}/metrics", timeout=30) as answer:
+        lines = answer.read().decode().splitlines()
+    named = {"fastgate_overruns_total": 0, "fastgate_overrun_usd_total": 1}
+    found: dict[str, list[float]] = {}
+    for line in lines:
+        name, _, rest = line.partition('{level="')
+        if name in named:
+            level, _, value = rest.partition('"} ')
+            found.setdefault(level, [0.0, 0.0])[named[name]] = float(value)
+    return {level: (requests, usd) for level, (requests, usd) in found.items()}
 
 
 @pytest.mark.parametrize("kind", ["Text/Event-Stream; charset=utf-8", "TEXT/EVENT-STREAM"])

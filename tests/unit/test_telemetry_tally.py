@@ -101,7 +101,7 @@ def test_the_exposition_has_the_names_of_the_contract_and_parses() -> None:
         "fastgate_upstream_seconds", "fastgate_overhead_seconds", "fastgate_ttft_seconds", "fastgate_budget_limit_usd",
         "fastgate_budget_spent_usd", "fastgate_budget_held_usd", "fastgate_rejections_total", "fastgate_unpriced_total",
         "fastgate_upstream_attempts_total", "fastgate_open_holds", "fastgate_journal_lag_events",
-        "fastgate_journal_dropped_total",
+        "fastgate_journal_dropped_total", "fastgate_overruns_total", "fastgate_overrun_usd_total",
     } <= names  # fmt: skip
     assert 'fastgate_rejections_total{level="",reason="invalid_api_key"} 3.0' in text
     assert 'fastgate_budget_limit_usd{budget="team:a/day/default",level="team",owner="team:a"} 20.0' in text
