@@ -35,8 +35,18 @@ def list_(level: str | None, owner: str | None, as_document: bool, client: Admin
     click.echo(as_json(budgets) if as_document else as_table(COLUMNS, budgets))
 
 
+def _id(_context: click.Context, _parameter: click.Parameter, text: str) -> str:
+    """Owners of some levels have a slash of their own."""
+    if text.count("/") not in (2, 3):
+        raise click.BadParameter(
+            f"'{text}' is no budget's id, which is owner/window/name, as team:platform/month/default:"
+            " fastgate budgets list has them"
+        )
+    return text
+
+
 @command.command("reset")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @json_option
 @admin_options
 def reset(id_: str, as_document: bool, client: AdminClient) -> None:

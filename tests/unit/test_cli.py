@@ -229,6 +229,13 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text, NOW)
 
 
+@pytest.mark.parametrize("text", ["nope", "team:platform", "team:platform/month", "a/b/c/d/e"])
+def test_what_is_no_budget_s_id_is_told_what_one_is(text: str) -> None:
+    said = CliRunner().invoke(cli, ["budgets", "reset", text])
+    assert said.exit_code == 2
+    assert "owner/window/name, as team:platform/month/default" in said.stderr
+
+
 def test_an_empty_table_has_its_head() -> None:
     assert as_table(["team", "cost_usd"], [], {"cost_usd": "0.000000000"}).splitlines()[0].split() == [
         "team",
