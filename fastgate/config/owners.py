@@ -24,6 +24,8 @@ from fastgate.config.upstreams import Weight
 
 Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
 Count = Annotated[int, Meta(ge=0, le=10**15)]
+MOST_EVERY: Final = 10_000
+"""Units of a window."""
 COUNTED: Final = ("requests", "tokens", "input_tokens", "output_tokens", "concurrent")
 """What limits count; ``tokens`` are those of input and output together."""
 DEFAULT_BUDGET: Final = "default"
@@ -33,7 +35,7 @@ DEFAULT_BUDGET: Final = "default"
 class Every(Section, frozen=True, kw_only=True):
     """A window of several units."""
 
-    every: Annotated[int, Meta(ge=1, le=10_000)]
+    every: Annotated[int, Meta(ge=1, le=MOST_EVERY)]
     unit: Unit
 
 

@@ -114,17 +114,25 @@ def _budgets(path: Path, budgets: tuple[Budget, ...], known: Known) -> Iterator[
             yield Finding((*path, "budgets", index), f"a second budget {budget.name} with this window", hint)
         seen.add((budget.period, budget.name))
         yield from window_findings((*path, "budgets", index), budget)
-        yield from _downgrade((*path, "budgets", index), budget, known)
+        yield from _on_limit((*path, "budgets", index), budget, known)
+        if len(set(budget.alerts_percent)) < len(budget.alerts_percent):
+            at = (*path, "budgets", index, "alerts_percent")
+            yield Finding(at, "a threshold stands there twice", "each is told once in a window", alone=True)
 
 
-def _downgrade(path: Path, budget: Budget, known: Known) -> Iterator[Finding]:
-    """Targets and the wish for them come together."""
-    if budget.on_limit == "downgrade" and not budget.downgrade_to:
+def _on_limit(path: Path, budget: Budget, known: Known) -> Iterator[Finding]:
+    """Targets and the wish for them come together, and something becomes of what a budget refuses only."""
+    if budget.mode == "soft" and budget.on_limit != "reject":
+        hint = "leave it out, or write mode: hard"
         yield Finding(
-            (*path, "on_limit"), "downgrade needs to know where to", "write downgrade_to: [{provider, model}]"
+            (*path, "on_limit"), f"a soft budget refuses nothing that it could {budget.on_limit}", hint, alone=True
         )
+    elif budget.on_limit == "downgrade" and not budget.downgrade_to:
+        hint = "write downgrade_to: [{provider, model}]"
+        yield Finding((*path, "on_limit"), "downgrade needs to know where to", hint, alone=True)
     if budget.on_limit != "downgrade" and budget.downgrade_to:
-        yield Finding((*path, "downgrade_to"), "has no effect", "write on_limit: downgrade, or leave it out")
+        hint = "write on_limit: downgrade, or leave it out"
+        yield Finding((*path, "downgrade_to"), "has no effect", hint, alone=True)
     for index, target in enumerate(budget.downgrade_to):
         if target.provider not in known.providers:
             yield _absent((*path, "downgrade_to", index, "provider"), "provider", target.provider, known.providers)
@@ -139,11 +147,11 @@ def _limits(path: Path, limits: tuple[Limit, ...], known: Known) -> Iterator[Fin
         at = (*path, "limits", index)
         if len(limit.counted) != 1:
             found = "nothing" if not limit.counted else f"{' and '.join(limit.counted)} at once"
-            yield Finding(at, f"a limit on {found}", f"write exactly one of {', '.join(COUNTED)}")
+            yield Finding(at, f"a limit on {found}", f"write exactly one of {', '.join(COUNTED)}", alone=True)
         elif limit.counted == ("concurrent",) and limit.window is not None:
-            yield Finding((*at, "window"), "what is open at once has no window", "leave it out")
+            yield Finding((*at, "window"), "what is open at once has no window", "leave it out", alone=True)
         elif limit.counted != ("concurrent",) and limit.window is None:
-            yield Finding(at, f"a limit on {limit.counted[0]} needs a window", "such as window: minute")
+            yield Finding(at, f"a limit on {limit.counted[0]} needs a window", "such as window: minute", alone=True)
         identity = (limit.counted, limit.period, frozenset(limit.only_models))
         if identity in seen:
             yield Finding(at, f"a second limit on {' and '.join(limit.counted)} with this window and these models")
@@ -183,7 +191,7 @@ def _key_providers(path: Path, key: Key, known: Known) -> Iterator[Finding]:
     if key.providers is None:
         return
     if not key.providers:
-        yield Finding((*path, "providers"), "an empty list allows no provider", "leave it out to allow all")
+        yield Finding((*path, "providers"), "an empty list allows no provider", "leave it out to allow all", alone=True)
     seen: set[str] = set()
     for index, each in enumerate(key.providers):
         at = (*path, "providers", index)

@@ -60,11 +60,15 @@ def dotted(path: Path) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake found in a configuration's values: where in the settings, not yet where in a file."""
+    """A mistake found in a configuration's values: where in the settings, not yet where in a file.
+
+    ``alone``: it could never be right, whatever else there is.
+    """
 
     path: Path
     message: str
     hint: str = ""
+    alone: bool = False
 
 
 Lost = Mapping[Path, Set[str]]

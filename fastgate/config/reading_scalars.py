@@ -12,7 +12,9 @@ from fastgate.config.scalars import Secret
 from fastgate.config.variables import VariableError, Variables
 
 MAX_PROBLEMS: Final = 200
-_INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
+_INTEGER = re.compile(r"[-+]?[0-9]{1,400}")
+_MOST_INTEGER: Final = 10**18 - 1
+"""Where a setting has no bound of its own: 64 bits hold it."""
 _NUMBER = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
@@ -101,7 +103,11 @@ class ScalarReader:
     def integer(self, type_: inspect.IntType, node: Node, path: Path) -> Any:
         """An integer within its bounds."""
         text = self._number(node, path, _INTEGER, "an integer")
-        return FAILED if text is None else self._bounded(type_, int(text), node, path)
+        if text is None:
+            return FAILED
+        if type_.le is None and abs(int(text)) > _MOST_INTEGER:
+            return self.note(node, path, f"has to be at most {_MOST_INTEGER}")
+        return self._bounded(type_, int(text), node, path)
 
     def float(self, type_: inspect.FloatType, node: Node, path: Path) -> Any:
         """A finite number within its bounds."""

@@ -18,17 +18,20 @@ def window_findings(path: Path, budget: Budget) -> Iterator[Finding]:
     if unit == "lifetime":
         for setting in ("calendar", "rollover"):
             if getattr(budget, setting):
-                yield Finding((*path, setting), "a lifetime is one window, without an end", f"leave {setting} out")
+                hint = f"leave {setting} out"
+                yield Finding((*path, setting), "a lifetime is one window, without an end", hint, alone=True)
     elif budget.calendar and every > MOST_ALIGNED.get(unit, every):
         yield Finding(
             (*path, "window"),
             f"a window of a calendar lasts at most {MOST_ALIGNED[unit]} {unit}s",
             "write it in a larger unit, or leave calendar out",
+            alone=True,
         )
     if budget.timezone is not None:
         yield from _zone(path, budget)
     if budget.mode == "soft" and budget.bound == "strict":
-        yield Finding((*path, "bound"), "a soft budget refuses nothing, so that it has no use for a strict bound")
+        message = "a soft budget refuses nothing, so that it has no use for a strict bound"
+        yield Finding((*path, "bound"), message, alone=True)
 
 
 def increase_findings(path: Path, key: Key) -> Iterator[Finding]:
@@ -42,10 +45,11 @@ def _zone(path: Path, budget: Budget) -> Iterator[Finding]:
     name = budget.timezone or ""
     if not budget.calendar:
         hint = "add calendar: true, or leave timezone out"
-        yield Finding((*path, "timezone"), "only windows that are aligned to a calendar have a time zone", hint)
+        message = "only windows that are aligned to a calendar have a time zone"
+        yield Finding((*path, "timezone"), message, hint, alone=True)
     if name not in _zones():
         hint = did_you_mean(name, sorted(_zones())) or "write a name of the IANA database, such as Europe/Paris"
-        yield Finding((*path, "timezone"), f"no time zone {name[:64]}", hint)
+        yield Finding((*path, "timezone"), f"no time zone {name[:64]}", hint, alone=True)
 
 
 @lru_cache(maxsize=1)

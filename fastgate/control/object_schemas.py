@@ -10,6 +10,7 @@ from fastgate.config.owners import OwnedBudget
 from fastgate.config.rendering import object_schema
 from fastgate.config.upstreams import DEFAULT_URLS
 from fastgate.control.collections import TYPES
+from fastgate.control.part_schemas import with_alternatives
 
 _FIXED: Final = frozenset({"id", "secret", "secret_sha256"})
 _SECRET: Final = {"anyOf": [{"type": "string", "pattern": "^[!-~]{8,4096}$", "writeOnly": True}, {"type": "null"}]}
@@ -35,12 +36,15 @@ _PARTS_OF_ID: Final = {"prices": ("provider", "model"), "budgets": ("owner", "wi
 def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> type[Operation]:
     """An operation that takes an object of a collection as JSON, or a merge patch for one."""
     schema = object_schema(OwnedBudget if collection == "budgets" else TYPES[collection])
+    if (collection, method) != ("budgets", "patch"):  # a patch of a budget has to go together with what it says already
+        schema = with_alternatives(schema)
     if collection in _MODEL_IN_ID:
         schema["properties"][_MODEL_IN_ID[collection]] = _ADDRESSED
     if collection == "providers":
         schema = _of_provider(schema, method)
     if collection == "keys":  # one without an id gets one
         narrower = {"secret": _SECRET, "expires": _EXPIRES, "allowed_ips": _ADDRESSES}
+        narrower["providers"] = _at_least_one(schema["properties"]["providers"])
         schema = {**schema, "properties": {**schema["properties"], **narrower}, "required": []}
     if method == "patch":  # ids never change, and secrets by `rotate` alone
         fixed = _FIXED.union(_PARTS_OF_ID.get(collection, ()))
@@ -56,6 +60,11 @@ def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> 
             self.request_body = RequestBody({media: OpenAPIMediaType(schema=_Plain(schema))}, required=True)
 
     return WithBody
+
+
+def _at_least_one(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a list, where there is one."""
+    return {"anyOf": [{**each, "minItems": 1} if each["type"] == "array" else each for each in schema["anyOf"]]}
 
 
 def _of_provider(schema: dict[str, Any], method: str) -> dict[str, Any]:
@@ -85,13 +94,14 @@ def _partial(schema: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
     if "properties" in schema:
         required = schema.get("required", ())
         changed["properties"] = {
-            name: _partial(each) if name in required else _or_null(_partial(each))
+            name: changes if name in required else _or_null(changes)
             for name, each in schema["properties"].items()
+            for changes in (_partial(each, whole=whole),)
         }
     if isinstance(schema.get("additionalProperties"), dict):
         changed["additionalProperties"] = _or_null(_partial(schema["additionalProperties"], whole=True))
     if "anyOf" in schema:
-        changed["anyOf"] = [_partial(each) for each in schema["anyOf"]]
+        changed["anyOf"] = [_partial(each, whole=True) for each in schema["anyOf"]]  # another one may be there
     return changed
 
 

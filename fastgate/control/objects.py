@@ -235,9 +235,11 @@ class Objects:
         return found
 
     def _check(self, db: Connection, thing: Thing) -> None:
-        """Raises Conflict where it does not go together with what is there."""
+        """Raises ConfigErrors for what could never be, Conflict where it does not go together with what is there."""
         found = object_checks.findings(db, thing, self._names.known(db), self._folder)
         if errors := list(islice(found, MAX_PROBLEMS)):
+            if any(each.alone for each in errors):
+                raise problems_of(errors)
             problems = [{"message": each.message, "hint": each.hint} for each in problems_of(errors).problems]
             raise Conflict("; ".join(each["message"] for each in problems[:3]), problems=problems)
 
