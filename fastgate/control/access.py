@@ -24,6 +24,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.params import ParameterKwarg
 from litestar.typing import FieldDefinition
 
+from fastgate.control.arrivals import welcome
 from fastgate.control.problems import BadParameter, Forbidden, Unauthorized
 
 COOKIE: Final = "fastgate_session"
@@ -92,6 +93,7 @@ class Access:
             raise Unauthorized(f"the header `Authorization: Bearer` with {what} is missing")
         if scheme.lower() != "bearer" or not same(given.strip(), expected):
             raise Unauthorized(f"that is not {what}")
+        welcome(connection.scope)
 
     # ---- the page
 
@@ -117,7 +119,10 @@ class Access:
     def has_session(self, connection: Connection) -> bool:
         """Whether the request bears the cookie of a session that has not ended."""
         until = self._sessions.get(connection.cookies.get(COOKIE, ""))
-        return until is not None and until > time.monotonic()
+        known = until is not None and until > time.monotonic()
+        if known:
+            welcome(connection.scope)
+        return known
 
     def sign_out(self, connection: Connection) -> None:
         """Ends the request's session."""

@@ -8,8 +8,10 @@
         ├── Forbidden       403
         ├── BadParameter    400
         ├── NotFound        404
+        ├── TooSlow         408
         ├── Conflict        409
         ├── PreconditionFailed  412
+        ├── ClientLeft      nobody hears the answer
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -79,6 +81,20 @@ class NotFound(Problem):
 
     status = 404
     type = "not_found"
+
+
+class TooSlow(Problem):
+    """The body does not arrive."""
+
+    status = 408
+    type = "too_slow"
+
+
+class ClientLeft(Problem):
+    """Its connection is gone while we read from it: no fault of ours, and nobody to tell."""
+
+    status = 400
+    type = "client_left"
 
 
 class Conflict(Problem):

@@ -13,14 +13,16 @@ from typing import Final
 
 import uvloop
 from granian._granian import SocketHolder
+from granian.constants import HTTPModes
 from granian.http import HTTP1Settings
 from granian.server.embed import Server
-from litestar import Litestar
+from litestar.types import ASGIApp
 
 from fastgate import logs
 from fastgate._core.arena import ArenaError
 from fastgate.control.access import Access, admin_token
 from fastgate.control.app import application
+from fastgate.control.arrivals import HEAD_SECONDS, Arrivals, most_connections
 from fastgate.control.configuration import ReloadFailed
 from fastgate.control.live import Live
 from fastgate.control.options import Options, parse
@@ -41,17 +43,21 @@ log = logging.getLogger("fastgate.control")
 
 
 class AdminServer(Server):
-    """Granian in this process on a socket that listens already: who connects from now on is answered."""
+    """Granian in this process on a socket that listens already: who connects from now on is answered.
 
-    def __init__(self, app: Litestar, listener: socket.socket) -> None:
+    HTTP/1.1 alone: where HTTP/2 is spoken too, a connection that says nothing is waited for without end.
+    """
+
+    def __init__(self, app: ASGIApp, listener: socket.socket) -> None:
         super().__init__(
             app,
             interface="asginl",  # type: ignore[arg-type]
             log_enabled=False,
             websockets=False,
             backlog=BACKLOG,
-            backpressure=BACKLOG,
-            http1_settings=HTTP1Settings(header_read_timeout=30_000),
+            backpressure=most_connections(),
+            http=HTTPModes.http1,
+            http1_settings=HTTP1Settings(header_read_timeout=round(1000 * HEAD_SECONDS)),
         )
         self._descriptor = listener.fileno()
 
@@ -69,7 +75,8 @@ async def live(options: Options, listener: socket.socket) -> None:
     streams = Live(queries)
     plane.news = streams.ring
     token = admin_token(options.state_dir, plane.configuration.current.config.admin.token.reveal())
-    server = AdminServer(application(plane, Access(options.state_dir, token), queries, streams), listener)
+    app = application(plane, Access(options.state_dir, token), queries, streams)
+    server = AdminServer(Arrivals(app), listener)
     serving = asyncio.create_task(server.serve())
     loop.add_signal_handler(signal.SIGTERM, _end, server, serving, streams)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides

@@ -23,6 +23,8 @@ from fastgate.ledger.errors import LedgerError
 from fastgate.telemetry.exposition import CONTENT_TYPE
 
 _SHOWN: Final = {"Model": "model", "Key": "key", "Team": "team"}
+MOST_SIGN_IN: Final = 4_096
+"""Bytes; nobody who signs in has a token yet, and a body is held in memory."""
 _MONTH_US: Final = 30 * 86_400 * 1_000_000
 
 
@@ -38,7 +40,7 @@ async def page(request: Request[Any, Any, Any], state: State, token: str | None 
     return _html(await _render(state))
 
 
-@post("/sign-in", include_in_schema=False, guards=[known_parameters])
+@post("/sign-in", include_in_schema=False, guards=[known_parameters], request_max_body_size=MOST_SIGN_IN)
 async def sign_in(
     state: State, data: Annotated[dict[str, str], Body(media_type=RequestEncodingType.URL_ENCODED)]
 ) -> Response[Any]:
