@@ -1,11 +1,14 @@
 """A small client of the admin API."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import IO, Any, Final, TypeVar
+
+import click
 
 from fastgate.cli.exits import Failed, Unreachable
 from fastgate.cli.options import STATE_DIR, option, state_dir_option
@@ -20,7 +23,12 @@ def admin_options(function: Function) -> Function:
 
     @wraps(function)
     def run(*, admin_url: str, admin_token: str, state_dir: Path | None, **arguments: Any) -> Any:
-        return function(client=AdminClient(admin_url, admin_token, state_dir or Path(STATE_DIR)), **arguments)
+        client = AdminClient(admin_url, admin_token, state_dir or Path(STATE_DIR))
+        try:
+            return function(client=client, **arguments)
+        except UnicodeEncodeError as error:  # bytes of the command line that are no text, in what is sent
+            part = error.object[error.start : error.end]
+            raise click.UsageError(f"{part!a} in an argument is not text in UTF-8: nothing was asked") from None
 
     decorators = (
         option(
@@ -32,8 +40,8 @@ def admin_options(function: Function) -> Function:
         option(
             "--admin-token",
             default="",
-            show_default="the one kept in the state folder",
-            help="Bearer token of the admin API.",
+            show_default="that of the configuration which is served, else the one kept in the state folder",
+            help="Bearer token of the admin API. On a command line it shows in `ps`: the variable does not.",
         ),
         state_dir_option(),
     )
@@ -45,7 +53,7 @@ def admin_options(function: Function) -> Function:
 class AdminClient:
     """Asks the control plane of a running fastgate.
 
-    ``url`` and ``token`` are used when given, else what the state folder says.
+    ``url`` and ``token`` are used when given, else what the state folder and the configuration served from it say.
     """
 
     def __init__(self, url: str, token: str, state_dir: Path) -> None:
@@ -59,11 +67,14 @@ class AdminClient:
 
     @cached_property
     def _url(self) -> str:
-        return (self._given[0] or _kept_url(self.state_dir)).rstrip("/")
+        return (self._given[0] or _said(self.state_dir, "admin") or ADMIN_URL).rstrip("/")
 
     @cached_property
     def _token(self) -> str:
-        return self._given[1] or _kept_token(self.state_dir)
+        token = self._given[1] or _kept_token(self.state_dir)
+        if not (token.isascii() and token.isprintable()):
+            raise Failed("the admin token has characters that no header may have: only visible ASCII can be one")
+        return token
 
     def get(self, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
         """The JSON document under ``/api/v1``; raises as :meth:`send` does."""
@@ -126,29 +137,41 @@ class AdminClient:
             ) from error
 
 
-def _kept_url(state_dir: Path) -> str:
-    """Where the fastgate with this state folder said that its admin API is."""
+def _said(state_dir: Path, name: str) -> str | None:
+    """What the fastgate with this state folder said of itself; None: none ever ran there."""
     try:
-        document = json.loads((state_dir / "supervisor.json").read_bytes())
-        return str(document["admin"])
+        return str(json.loads((state_dir / "supervisor.json").read_bytes())[name])
     except (OSError, ValueError, TypeError, KeyError):
-        return ADMIN_URL
+        return None
 
 
 def _kept_token(state_dir: Path) -> str:
-    path = state_dir / "admin-token"
+    """The token that the configuration says, else the one that the state folder keeps."""
+    from fastgate.config.documents import admin_token
+    from fastgate.config.problems import ConfigErrors
+    from fastgate.config.variables import VariableError
+
+    config, path, unknown = _said(state_dir, "config"), state_dir / "admin-token", ""
+    try:
+        if config is not None and (token := admin_token(Path(config), os.environ)):
+            return token
+    except (ConfigErrors, VariableError) as error:
+        unknown = f"admin.token of {config}: {error}"
     try:
         return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = unknown or f"{path} cannot be read ({getattr(error, 'strerror', 'it is not text')})"
         raise Unreachable(
-            f"no admin token: {path} cannot be read ({error.strerror}); give --admin-token or the --state-dir of the "
-            "running fastgate"
+            f"no admin token: {why}; set FASTGATE_ADMIN_TOKEN or give the --state-dir of the running fastgate"
         ) from error
 
 
 def _detail(answer: Any) -> str:
+    """What an error says of itself, and what it advises."""
     try:
         problem = answer.json()
     except ValueError:
         return str(answer.text[:200])
-    return str(problem.get("detail") or problem.get("title") or problem)
+    detail = str(problem.get("detail") or problem.get("title") or problem)
+    hints = dict.fromkeys(each["hint"] for each in problem.get("problems", ()) if each.get("hint"))
+    return f"{detail} ({'; '.join(hints)})" if hints else detail

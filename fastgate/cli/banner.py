@@ -56,6 +56,8 @@ class Screen:
     state_dir: Path
     providers: Sequence[ProviderLine]
     access: Access | None
+    token_configured: bool = False
+    """The admin token is the configuration's, and in no file of ours."""
 
     def lines(self, terminal: bool) -> list[str]:
         """The screen's lines; ``terminal`` decides whether secrets may be among them."""
@@ -65,7 +67,7 @@ class Screen:
         tail = [
             f"  API          {self.api_url}",
             f"  dashboard    {self.admin_url}/{link}",
-            f"  admin token  in {self.state_dir / 'admin-token'}",
+            f"  admin token  in {'the configuration' if self.token_configured else self.state_dir / 'admin-token'}",
             *self._call(terminal),
         ]
         return head + _provider_lines(self.providers, LINES - len(head) - len(tail)) + tail

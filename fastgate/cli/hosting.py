@@ -4,9 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fastgate.supervisor")
 
+_SETTINGS: Final = {
+    "host": "server.host",
+    "port": "server.port",
+    "admin_host": "admin.host",
+    "admin_port": "server.admin_port",
+    "workers": "server.workers",
+    "log_format": "logging.format",
+    "state_dir": "state_dir",
+}
+"""The settings of options."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -39,6 +50,10 @@ class Asked:
     workers: int | None
     log_format: Form | None
     state_dir: Path | None
+
+    def settings(self) -> set[str]:
+        """The configuration's names of what is given here, which what it says of them does not change."""
+        return {_SETTINGS[each.name] for each in fields(self) if getattr(self, each.name) is not None}
 
 
 @dataclass(frozen=True)
@@ -110,6 +125,7 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
 
 def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> ServeOptions:
     from fastgate.config.certificates import tls_files
+    from fastgate.config.fixed import host_settings
 
     server = config.server
     return ServeOptions(
@@ -123,9 +139,10 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
         workers=asked.workers if asked.workers is not None else server.workers,
         drain_seconds=server.drain_seconds,
         tls=tls_files(plan.config.resolve().parent, server.tls) if server.tls else None,
-        admin_token=config.admin.token.reveal(),
+        has_admin_token=bool(config.admin.token),
         programs=plan.programs,
         log_format=asked.log_format or config.logging.format,
+        started_with=host_settings(config, asked.settings()),
     )
 
 
@@ -142,6 +159,7 @@ def _announce(options: ServeOptions, plan: Plan, config: "Config") -> None:
         state_dir=options.state_dir,
         providers=[*_providers(plan, config), *plan.unsupported],
         access=_access(options.state_dir, config),
+        token_configured=options.has_admin_token,
     )
     if options.log_format == "json":
         log.info("fastgate serves at %s", options.api_url, extra={"facts": screen.facts()})

@@ -7,15 +7,20 @@ from pathlib import Path as FilePath
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from fastgate.config import nodes
 from fastgate.config.nodes import Node
 from fastgate.config.problems import ConfigErrors, Finding, Path, Problem, dotted
 from fastgate.config.reading import FAILED, Reader
-from fastgate.config.reading_scalars import MAX_PROBLEMS
+from fastgate.config.reading_scalars import MAX_PROBLEMS, is_null
 from fastgate.config.references import findings
 from fastgate.config.root import Config
-from fastgate.config.variables import Variables
+from fastgate.config.scalars import Secret
+from fastgate.config.variables import VariableError, Variables
+
+ADMIN_TOKEN: Final = "${FASTGATE_ADMIN_TOKEN:-}"
+"""What `admin.token` says where the file says nothing."""
 
 _TYPE: Final = msgspec.inspect.type_info(Config)
 
@@ -50,12 +55,34 @@ def read_document(text: str, file: str, variables: Variables) -> Document:
     values = reader.read(_TYPE, root, ())
     if values is FAILED:
         raise ConfigErrors(reader.problems)
-    config = msgspec.convert(values, Config)
+    config = _with_token(msgspec.convert(values, Config), file, variables)
     found = _remaining(findings(config, variables.folder, reader.lost), reader)
     problems = reader.problems + [place(finding, file, root) for finding in islice(found, MAX_PROBLEMS)]
     if problems:
         raise ConfigErrors(problems)
     return Document(config, file, root)
+
+
+def admin_token(path: FilePath, env: Mapping[str, str]) -> str:
+    """`admin.token` of the file at ``path``, whatever else is in it; empty: it has none.
+
+    Raises :class:`ConfigErrors`, and :class:`~fastgate.config.variables.VariableError` where ``env`` does not have what
+    it refers to.
+    """
+    node = _at(nodes.parse(text_of(path), str(path)), ("admin", "token"))
+    variables = Variables(env, path.parent)
+    said = "" if not isinstance(node, nodes.Scalar) or is_null(node) else variables.expand(node.text)[0]
+    return said or variables.expand(ADMIN_TOKEN)[0]
+
+
+def _with_token(config: Config, file: str, variables: Variables) -> Config:
+    if config.admin.token:
+        return config
+    try:
+        token, _ = variables.expand(ADMIN_TOKEN)
+    except VariableError as error:
+        raise ConfigErrors([Problem(file, 1, 1, f"admin.token: {error.message}", error.hint)]) from None
+    return replace(config, admin=replace(config.admin, token=Secret(token)))
 
 
 def _remaining(found: Iterable[Finding], reader: Reader) -> Iterator[Finding]:
@@ -75,13 +102,26 @@ def place(finding: Finding, file: str, root: Node) -> Problem:
 
 def _nearest(node: Node, path: Path) -> Node:
     for step in path:
-        if isinstance(node, nodes.Mapping) and step in node.items:
-            node = node.items[str(step)][1]
-        elif isinstance(node, nodes.Sequence) and isinstance(step, int) and step < len(node.items):
-            node = node.items[step]
-        else:
+        below = _below(node, step)
+        if below is None:
             break
+        node = below
     return node
+
+
+def _at(node: Node, path: Path) -> Node | None:
+    found: Node | None = node
+    for step in path:
+        found = _below(found, step) if found is not None else None
+    return found
+
+
+def _below(node: Node, step: str | int) -> Node | None:
+    if isinstance(node, nodes.Mapping) and step in node.items:
+        return node.items[str(step)][1]
+    if isinstance(node, nodes.Sequence) and isinstance(step, int) and step < len(node.items):
+        return node.items[step]
+    return None
 
 
 def text_of(path: FilePath) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
+from fastgate.config.scalars import Secret
 from fastgate.config.templates_check import template_findings
 from fastgate.config.windows_check import increase_findings, window_findings
 from fastgate.wire.snapshot import matches
@@ -167,7 +168,7 @@ def _secret(path: Path, key: Key, seen: dict[bytes, str]) -> Iterator[Finding]:
         hint = "to have one issued, create the key by the API: fastgate keys create"
         yield Finding(path, "a key in the file needs secret or secret_sha256", hint)
         return
-    unfit = secret_finding(path, key)
+    unfit = secret_finding((*path, "secret"), key.secret)
     if unfit is not None:
         yield unfit
         return
@@ -177,13 +178,15 @@ def _secret(path: Path, key: Key, seen: dict[bytes, str]) -> Iterator[Finding]:
     seen.setdefault(digest, key.id)
 
 
-def secret_finding(path: Path, key: Key) -> Finding | None:
-    """Whether a secret is one that clients can send."""
-    text = "" if key.secret is None else key.secret.reveal()
-    if key.secret is not None and not MIN_SECRET <= len(text) <= MAX_SECRET:
-        return Finding((*path, "secret"), f"has to be {MIN_SECRET} to {MAX_SECRET} characters long")
+def secret_finding(path: Path, secret: Secret | None) -> Finding | None:
+    """Whether a secret is one that clients can send; None: there is none, and nothing wrong."""
+    if secret is None:
+        return None
+    text = secret.reveal()
+    if not MIN_SECRET <= len(text) <= MAX_SECRET:
+        return Finding(path, f"has to be {MIN_SECRET} to {MAX_SECRET} characters long")
     if not all("!" <= character <= "~" for character in text):
-        return Finding((*path, "secret"), "may hold visible ASCII characters only: clients send it in a header")
+        return Finding(path, "may hold visible ASCII characters only: clients send it in a header")
     return None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.certificates import tls_findings
-from fastgate.config.owners_check import Known, owner_findings
+from fastgate.config.owners_check import Known, owner_findings, secret_finding
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.proxies import parse_proxy
 from fastgate.config.root import Config
@@ -34,6 +34,10 @@ def _server(config: Config, folder: FilePath) -> Iterator[Finding]:
         yield from tls_findings(("server", "tls"), folder, config.server.tls)
     if config.server.port == config.server.admin_port:
         yield Finding(("server", "admin_port"), f"{config.server.admin_port} is the port of the data plane, too")
+    for name in ("token", "metrics_token"):
+        unfit = secret_finding(("admin", name), getattr(config.admin, name) or None)  # an empty one is none
+        if unfit is not None:
+            yield unfit
     if "*" in config.server.cors_origins and len(config.server.cors_origins) > 1:
         yield Finding(("server", "cors_origins"), "* is every origin: the others would be ignored")
     if not config.providers:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.price import PriceTable
@@ -17,6 +17,7 @@ from fastgate.config import Config, ConfigErrors, Problem
 from fastgate.config.additions import Additions
 from fastgate.config.certificates import date_warning
 from fastgate.config.documents import read_document, text_of
+from fastgate.config.fixed import host_settings, process_settings
 from fastgate.config.references import model_findings
 from fastgate.config.variables import Variables
 from fastgate.control.check import price_findings, proxy_findings
@@ -31,20 +32,6 @@ from fastgate.state.store import Store
 from fastgate.wire.sealing import SealError
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 from fastgate.wire.usage import Tier
-
-FIXED: Final[Mapping[str, Callable[[Config], object]]] = {
-    "server.host": lambda config: config.server.host,
-    "server.port": lambda config: config.server.port,
-    "server.admin_port": lambda config: config.server.admin_port,
-    "server.workers": lambda config: config.server.workers,
-    "server.tls": lambda config: config.server.tls,
-    "server.cors_origins": lambda config: config.server.cors_origins,
-    "state_dir": lambda config: config.state_dir,
-    "arena_dir": lambda config: config.arena_dir,
-    "admin.host": lambda config: config.admin.host,
-    "admin.token": lambda config: config.admin.token,
-}
-"""Settings that a running host does not take up."""
 
 log = logging.getLogger("fastgate.control")
 
@@ -122,7 +109,8 @@ class Configuration:
     """Reads the file at ``path``; what comes of it goes to the workers together with the objects of the store.
 
     Its text is kept at ``kept`` when it is in force, for a start amid the service that finds mistakes in it: sealed, as
-    there may be secrets in it.
+    there may be secrets in it. ``started_with``: settings that the host took up when it started, as
+    :func:`~fastgate.config.fixed.host_settings` gives them; the rest of what is fixed is as the first load finds it.
     """
 
     def __init__(
@@ -134,6 +122,7 @@ class Configuration:
         *,
         kept: Path,
         environment: Mapping[str, str] = os.environ,
+        started_with: Mapping[str, Any] | None = None,
     ) -> None:
         self.path = path
         self._kept = kept
@@ -145,6 +134,8 @@ class Configuration:
         self._store = store
         self._publisher = publisher
         self._environment = environment
+        self._started_with = started_with
+        self._fixed: Mapping[str, Any] = {}
         self._lock = threading.RLock()
 
     @property
@@ -297,11 +288,12 @@ class Configuration:
         return document.config
 
     def _restart_needed(self, config: Config) -> tuple[str, ...]:
+        """What the processes that run have otherwise than the file says now."""
+        of_host, of_processes = host_settings(config), process_settings(config)
         if self.latest is None:
-            return ()
-        old = self.latest.config
-        changed = {name for name, get in FIXED.items() if get(old) != get(config)}
-        return tuple(sorted(changed.union(self.latest.restart_needed)))
+            self._fixed = {**(of_host if self._started_with is None else self._started_with), **of_processes}
+        found = {**of_host, **of_processes}
+        return tuple(sorted(name for name, value in self._fixed.items() if found[name] != value))
 
     def _failed(self, failure: ReloadFailed) -> ReloadFailed:
         self.error, self.failed_at = failure, time.time()

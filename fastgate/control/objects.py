@@ -95,7 +95,7 @@ class Objects:
         if collection == "keys":
             values = {"id": f"key-{issued_secret()[-12:]}", **values}
         thing = read_object(TYPES[collection], values)
-        unfit = secret_finding((), thing) if isinstance(thing, Key) else None
+        unfit = secret_finding(("secret",), thing.secret) if isinstance(thing, Key) else None
         if unfit is not None:
             raise problems_of([unfit])
         return self._write(lambda db: self._create(db, Wish(collection, thing.id, "create", actor), thing))

@@ -46,7 +46,7 @@ def sign_in_page(failed: bool = False) -> str:
         "<label for='token'>Admin token</label>"
         "<input id='token' name='token' type='password' autocomplete='current-password' required autofocus> "
         "<button>Sign in</button></form>"
-        "<p>It lies in the file <code>admin-token</code> of the state folder.</p>",
+        "<p>It stands in the configuration, else in the file <code>admin-token</code> of the state folder.</p>",
     )
 
 

@@ -58,7 +58,12 @@ class ControlPlane:
         self.store = Store(options.state_dir / "state.db")
         self.publisher = Publisher(options.arena_dir, self.arena)
         self.configuration = Configuration(
-            options.config, self.arena, self.store, self.publisher, kept=options.state_dir / LAST_GOOD
+            options.config,
+            self.arena,
+            self.store,
+            self.publisher,
+            kept=options.state_dir / LAST_GOOD,
+            started_with=options.started_with,
         )
         self.budgets = BudgetBook(self.store, lambda: self.configuration.current)
         self.all_budgets = ValuePages(self.arena, self.budgets, BUDGETS)

@@ -1,5 +1,6 @@
 """Snapshots and changes on their way to the workers: written beside the arena, announced in it."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -11,6 +12,8 @@ from fastgate.wire.changes import Change, ChangeLog, log_path
 
 COMPACT_BYTES = 16 << 20
 """Of changes, after which a new snapshot is worth its work: workers hold in memory what changed."""
+
+log = logging.getLogger("fastgate.control")
 
 
 class Publisher:
@@ -43,6 +46,7 @@ class Publisher:
         with self._lock:
             old, self._logs = self._logs[:-1], (fresh,)
         self._retire(old, fresh)
+        self._tell_supervisor(compiled.head.drain_ms)
         return count
 
     def change(self, changes: Iterable[Change]) -> None:
@@ -62,6 +66,15 @@ class Publisher:
     def is_long(self) -> bool:
         """Whether so much changed that a new snapshot is due."""
         return bool(self._logs) and self._logs[-1].size > COMPACT_BYTES
+
+    def _tell_supervisor(self, drain_ms: int) -> None:
+        path = self._folder / "drain-seconds"
+        draft = path.with_suffix(".tmp")
+        try:
+            draft.write_text(f"{drain_ms / 1000}", encoding="ascii")
+            draft.replace(path)
+        except OSError as error:
+            log.warning("the supervisor is not told of server.drain_seconds: %s", error)
 
     def _retire(self, old: Iterable[ChangeLog], fresh: ChangeLog) -> None:
         """Ends old logs. The last one stays, since a worker may be about to open it; those before it go."""

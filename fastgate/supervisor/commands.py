@@ -4,6 +4,7 @@ Children are told what the supervisor decided under the names of the command lin
 ...), and where something is inherited, the number of its descriptor.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -16,11 +17,12 @@ PYTHON = (sys.executable, "-P", "-m")
 
 
 def control(options: ServeOptions, arena_dir: Path, stale: int = 0) -> Command:
-    """The control process; it finds the admin token in the state folder.
+    """The control process; it finds the admin token in the configuration or in the state folder.
 
     A snapshot behind generation ``stale`` is one that this host serves already.
     """
-    return Command((*PYTHON, "fastgate.control.process", "--stale", str(stale)), _common(options, arena_dir))
+    told = {**_common(options, arena_dir), "FASTGATE_STARTED_WITH": json.dumps(options.started_with)}
+    return Command((*PYTHON, "fastgate.control.process", "--stale", str(stale)), told)
 
 
 def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, stale: int = 0) -> Command:

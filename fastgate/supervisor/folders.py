@@ -6,7 +6,7 @@
 ``supervisor.lock`` 0600   one flock per state folder; holds the supervisor's pid
 ``children.lock``   0600   held by every child too, see :class:`KinLock`
 ``supervisor.json`` 0600   the children's health, see :mod:`fastgate.supervisor.health`
-``admin-token``     0600   bearer token of the admin API
+``admin-token``     0600   bearer token of the admin API, where no configuration says it
 ==================  =====  ==========================================================
 """
 

@@ -3,7 +3,7 @@
 ``<state_dir>/supervisor.json``::
 
     {"pid": 1, "version": "0.1.0", "phase": "serving", "started_at": 1767225600.0, "listen": "127.0.0.1:8080",
-     "api": "http://127.0.0.1:8080", "admin": "http://127.0.0.1:8081",
+     "api": "http://127.0.0.1:8080", "admin": "http://127.0.0.1:8081", "config": "/etc/fastgate/fastgate.yaml",
      "children": [{"name": "worker 0", "pid": 2, "state": "ready", "restarts": 0, "since": 1767225600.0,
                    "last_end": null, "error": null}]}
 
@@ -15,9 +15,9 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from pathlib import Path
 
 from fastgate.supervisor.folders import write_private
+from fastgate.supervisor.options import ServeOptions
 from fastgate.version import __version__
 
 
@@ -52,12 +52,10 @@ class ChildHealth:
 class HealthFile:
     """Writes the health of all children whenever one of them changes."""
 
-    def __init__(self, state_dir: Path, listen: str, api: str, admin: str) -> None:
-        self.path = state_dir / "supervisor.json"
+    def __init__(self, options: ServeOptions) -> None:
+        self.path = options.state_dir / "supervisor.json"
         self.children: list[ChildHealth] = []
-        self._listen = listen
-        self._api = api
-        self._admin = admin
+        self._options = options
         self.phase = "starting"
         self._started_at = time.time()
 
@@ -75,9 +73,10 @@ class HealthFile:
             "version": __version__,
             "phase": self.phase,
             "started_at": self._started_at,
-            "listen": self._listen,
-            "api": self._api,
-            "admin": self._admin,
+            "listen": f"{self._options.host}:{self._options.port}",
+            "api": self._options.api_url,
+            "admin": self._options.admin_url,
+            "config": str(self._options.config),
             "children": [asdict(child) for child in self.children],
         }
         try:

@@ -1,8 +1,10 @@
 """What the supervisor is told: addresses, folders, numbers."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from fastgate.logs import Form
 
@@ -27,7 +29,8 @@ class ServeOptions:
     """Everything `fastgate serve` decided before the first process starts; paths are absolute.
 
     ``workers`` 0 means one per core that this process may use. ``arena_dir`` None means chosen by
-    :func:`fastgate.supervisor.folders.choose_arena_dir`. ``admin_token`` empty means generated once and kept.
+    :func:`fastgate.supervisor.folders.choose_arena_dir`. ``has_admin_token``: the configuration says it, so that none
+    is made and kept.
     """
 
     config: Path
@@ -41,9 +44,11 @@ class ServeOptions:
     drain_seconds: float = 30.0
     tls: tuple[Path, Path] | None = None
     """Certificate and key of the data plane; None: plain HTTP."""
-    admin_token: str = field(default="", repr=False)
+    has_admin_token: bool = False
     programs: tuple[Program, ...] = ()
     log_format: Form = "text"
+    started_with: Mapping[str, Any] = field(default_factory=dict)
+    """Settings as the configuration had them, less what the command line said in their place; no secret."""
 
     @property
     def api_url(self) -> str:

@@ -25,7 +25,7 @@ class RenewalStopped(Exception):
 class Renewal:
     """Renews ``control`` and ``workers``; ``another`` makes the keeper of the next worker number so and so.
 
-    ``workers`` always holds those that are in charge; ``gone`` is called with one that has left. ``leave_seconds`` is
+    ``workers`` always holds those that are in charge; ``gone`` is called with one that has left. ``leave_seconds`` says
     how long a worker that leaves may take. ``mistakes`` says why a next control process would not start; empty: it
     would.
     """
@@ -36,7 +36,7 @@ class Renewal:
         workers: Sequence[Keeper],
         another: Callable[[int], Keeper],
         gone: Callable[[Keeper], None],
-        leave_seconds: float,
+        leave_seconds: Callable[[], float],
         *,
         mistakes: Callable[[], Awaitable[str]],
     ) -> None:
@@ -107,6 +107,6 @@ class Renewal:
 
     async def _see_off(self, keeper: Keeper) -> None:
         keeper.health.name += ", leaving"  # the name is another one's now
-        await keeper.stop(self._leave_seconds, signal.SIGUSR2)
+        await keeper.stop(self._leave_seconds(), signal.SIGUSR2)
         self._leaving.pop(keeper, None)
         self._gone(keeper)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fastgate.supervisor import commands, notify, sockets
+from fastgate.supervisor import commands, notify, patience, sockets
 from fastgate.supervisor.child import Command
 from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, make_private
 from fastgate.supervisor.health import HealthFile
@@ -25,8 +25,6 @@ from fastgate.supervisor.renewal import Renewal
 from fastgate.supervisor.restored import take_up
 from fastgate.supervisor.watch import Watch
 
-DRAIN_MARGIN = 2.0
-"""Seconds beyond the drain bound that a worker has to cut and settle what is still open."""
 CONTROL_SECONDS = 10.0
 PROGRAM_SECONDS = 2.0
 
@@ -44,7 +42,10 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
     """
     arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
     make_private(arena_dir)
-    keep_secret(options.state_dir / "admin-token", options.admin_token)
+    if options.has_admin_token:  # then nobody looks here: none from before may stay
+        (options.state_dir / "admin-token").unlink(missing_ok=True)
+    else:
+        keep_secret(options.state_dir / "admin-token")
     kin = KinLock(options.state_dir)
     try:
         take_up(options.state_dir, arena_dir)
@@ -90,8 +91,7 @@ class Host:
         self._stale = recovery.generation
         self._listeners = list(listeners)
         self._kin = kin
-        listen = f"{options.host}:{options.port}"
-        self._health = HealthFile(options.state_dir, listen, options.api_url, options.admin_url)
+        self._health = HealthFile(options)
         programs = [
             (wanted.essential, self._keeper(wanted.name, commands.program(options, arena_dir, wanted)))
             for wanted in options.programs
@@ -100,9 +100,8 @@ class Host:
         self._further = [keeper for essential, keeper in programs if not essential]
         self._control = self._keeper("control", commands.control(options, arena_dir, self._stale), self._recover)
         workers = [self._worker(index) for index in range(len(listeners))]
-        leave_seconds = options.drain_seconds + DRAIN_MARGIN
         self._renewal = Renewal(
-            self._control, workers, self._worker, self._forget, leave_seconds, mistakes=self._mistakes
+            self._control, workers, self._worker, self._forget, self._leave_seconds, mistakes=self._mistakes
         )
         self._watch = Watch(recovery.beats, lambda: self._renewal.keepers)
         self._ending = asyncio.Event()
@@ -143,7 +142,7 @@ class Host:
         sockets.close(self._listeners)
         await self._renewal.stop()
         await _stop(self._further, PROGRAM_SECONDS)
-        await _stop(self._renewal.keepers, self._options.drain_seconds + DRAIN_MARGIN)
+        await _stop(self._renewal.keepers, self._leave_seconds())
         await _stop([self._control], CONTROL_SECONDS)
         await _stop(self._essential, PROGRAM_SECONDS)
         self._health.enter("stopped")
@@ -176,12 +175,18 @@ class Host:
 
     def _on_end(self) -> None:
         if not self._ending.is_set():
-            log.info("draining: waiting up to %g s for open requests", self._options.drain_seconds)
+            log.info("draining: waiting up to %g s for open requests", self._drain_seconds())
             self._ending.set()
             return
         log.warning("second signal: ending at once")
         for keeper in (*self._further, *self._renewal.keepers, self._control, *self._essential):
             keeper.kill()
+
+    def _drain_seconds(self) -> float:
+        return patience.drain_seconds(self._arena_dir, self._options.drain_seconds)
+
+    def _leave_seconds(self) -> float:
+        return self._drain_seconds() + patience.MARGIN
 
     def _worker(self, index: int) -> Keeper:
         """Of the next run of a worker; it has the socket in common with the run before."""

@@ -341,18 +341,20 @@ def test_a_reload_publishes_and_a_bad_one_keeps_what_is(own_host: ControlHost) -
     answer = own_host.client.post("/api/v1/config/reload").json()
     assert answer == {"generation": 2, "keys": 2, "budgets": 3, "restart_needed": ["server.port"]}
     assert own_host.arena.snapshot_generation == 2
+    own_host.config.write_text(good.replace('limit_usd: "20"', 'limit_usd: "30"'))
+    assert own_host.client.post("/api/v1/config/reload").json()["restart_needed"] == []
     assert own_host.get("budgets", ("level", "team"))["items"][0]["limit_usd"] == "30.000000000"
     own_host.config.write_text(good + "nonsense: 1\nkeys: []\n")
     document = problem(own_host.client.post("/api/v1/config/reload"), 422, "bad_configuration")
     assert document["problems"]
     assert all({"file", "line", "column", "message"} <= set(each) for each in document["problems"])
     found = own_host.get("status")["config"]
-    assert found["generation"] == own_host.arena.snapshot_generation == 2
+    assert found["generation"] == own_host.arena.snapshot_generation == 3
     assert found["error"]
     assert found["problems"]
     assert "stays in force" in own_host.log.read_text()
     own_host.config.write_text(good)
-    assert own_host.client.post("/api/v1/config/reload").json()["generation"] == 3
+    assert own_host.client.post("/api/v1/config/reload").json()["generation"] == 4
     assert own_host.get("status")["config"]["error"] is None
 
 
@@ -457,11 +459,11 @@ class LockedHost(ControlHost):
 def test_metrics_with_a_token_of_their_own(tmp_path: Path) -> None:
     from tests.support.control_host import CONFIG
 
-    host = ControlHost(tmp_path, CONFIG.replace(f'token: "{TOKEN}"', f'token: "{TOKEN}", metrics_token: scraper'))
+    host = ControlHost(tmp_path, CONFIG.replace(f'token: "{TOKEN}"', f'token: "{TOKEN}", metrics_token: scraper-token'))
     try:
         problem(httpx.get(f"{host.client.base_url}/metrics"), 401, "unauthorized")
         problem(host.client.get("/metrics"), 401, "unauthorized")
-        answer = httpx.get(f"{host.client.base_url}/metrics", headers={"authorization": "Bearer scraper"})
+        answer = httpx.get(f"{host.client.base_url}/metrics", headers={"authorization": "Bearer scraper-token"})
         assert answer.status_code == 200
     finally:
         host.close()

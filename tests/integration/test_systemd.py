@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from fastgate.config.settings import Server
-from fastgate.supervisor.serve import CONTROL_SECONDS, DRAIN_MARGIN, PROGRAM_SECONDS
+from fastgate.supervisor.patience import MARGIN
+from fastgate.supervisor.serve import CONTROL_SECONDS, PROGRAM_SECONDS
 from tests.support.house import House, free_port
 
 UNIT = Path(__file__).parents[2] / "packaging" / "fastgate.service"
@@ -65,7 +66,7 @@ def test_the_user_is_made(tmp_path: Path) -> None:
 def test_systemd_waits_for_the_longest_drain() -> None:
     [bound] = settings()["TimeoutStopSec"]
     assert (
-        float(bound.removesuffix("s")) > Server().drain_seconds + DRAIN_MARGIN + CONTROL_SECONDS + 2 * PROGRAM_SECONDS
+        float(bound.removesuffix("s")) > Server().drain_seconds + MARGIN + CONTROL_SECONDS + 2 * PROGRAM_SECONDS
     )
 
 

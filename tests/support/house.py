@@ -199,7 +199,8 @@ class House:
     @property
     def admin_token(self) -> str:
         """What opens the admin API."""
-        return (self.state_dir / "admin-token").read_text().strip()
+        configured: str = self.settings.get("admin", {}).get("token", "")
+        return configured or (self.state_dir / "admin-token").read_text().strip()
 
     def admin(self, path: str, method: str = "GET", **parameters: Any) -> Any:
         """The JSON of an admin endpoint (``spend``, ``requests``, ...)."""

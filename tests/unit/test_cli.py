@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -199,6 +200,41 @@ def test_what_cannot_be_done_is_said_with_its_exit_code(
     assert not isinstance(result.exception, OSError)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("keys", "create", "a\udcff", "--admin-token", "t"), r"'\udcff' in an argument is not text"),
+        (("keys", "show", "a\udcff", "--admin-token", "t"), r"'\udcff' in an argument is not text"),
+        (("report", "--where", "user=\udcff", "--admin-token", "t"), r"'\udcff' in an argument is not text"),
+        (("keys", "show", "", "--admin-token", "t"), "'' is no id"),
+        (("keys", "show", "..", "--admin-token", "t"), "'..' is no id"),
+        (("keys", "create", "", "--admin-token", "t"), "'' is no id"),
+        (("keys", "create", "--tag", "a=1", "--tag", "a=2", "--admin-token", "t"), "a name is given twice"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_mistake_of_the_command_line(
+    admin: str, arguments: tuple[str, ...], words: str
+) -> None:
+    result = run(*arguments, "--admin-url", admin)
+    assert (result.exit_code, Admin.asked) == (2, [])
+    assert words in result.stderr
+
+
+@pytest.mark.parametrize("token", ["ü", "a\nb", "t\udcff"])
+def test_a_token_that_no_header_may_have_is_said_to_be_one(admin: str, token: str) -> None:
+    result = run("keys", "list", "--admin-url", admin, "--admin-token", token)
+    assert (result.exit_code, Admin.asked) == (1, [])
+    assert "only visible ASCII" in result.stderr
+    assert token not in result.stderr
+
+
+def test_what_the_admin_api_advises_is_shown(admin: str) -> None:
+    problems = [{"message": "'fortnight' is not a possible value", "hint": "one of day, week"}]
+    Admin.answer = (422, {"detail": "budgets[0].window: 'fortnight' is not a possible value", "problems": problems})
+    result = run("report", "--admin-url", admin, "--admin-token", "t")
+    assert "is not a possible value (one of day, week)" in result.stderr
+
+
 def test_nothing_to_ask_ends_with_four(tmp_path: Path) -> None:
     unreachable = run("report", "--admin-url", "http://127.0.0.1:1", "--admin-token", "t")
     assert unreachable.exit_code == 4
@@ -244,6 +280,11 @@ def test_an_empty_table_has_its_head() -> None:
     assert as_csv(["a", "b"], []) == "a,b"
 
 
+def test_a_spreadsheet_calculates_nothing_that_a_client_said() -> None:
+    rows = [{"user": "=1+1", "n": "-1.5"}, {"user": "@x", "n": -2}, {"user": "+a", "n": 3}, {"user": "a=1", "n": "0"}]
+    assert as_csv(["user", "n"], rows).split("\r\n") == ["user,n", "'=1+1,-1.5", "'@x,-2", "'+a,3", "a=1,0"]
+
+
 # The first screen
 
 
@@ -274,6 +315,10 @@ def test_secrets_are_shown_on_a_terminal_only() -> None:
     assert "/state/quickstart-key" in piped
     assert "/state/dashboard-token" in piped
     assert "/state/admin-token" in piped
+
+
+def test_the_screen_names_no_file_that_has_no_token() -> None:
+    assert "  admin token  in the configuration" in replace(screen(), token_configured=True).lines(False)
 
 
 def test_a_key_known_by_its_digest_alone_is_left_to_the_operator() -> None:

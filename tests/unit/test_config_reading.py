@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fastgate.config import Config, ConfigErrors, Problem, Secret, load, plain
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.demo import demo
-from fastgate.config.documents import read_document
+from fastgate.config.documents import admin_token, read_document
 from fastgate.config.nodes import MAX_BYTES
 from fastgate.config.scalars import INSTANT_SCHEMA, MAX_USD, NANO, parse_instant, parse_usd, show_instant, show_usd
 from fastgate.config.variables import VariableError, Variables
@@ -111,6 +111,36 @@ def test_a_file_reference_starts_at_the_folder_of_the_configuration(tmp_path: Pa
     (tmp_path / "token").write_bytes(b"sk-from-file\r\n")
     (tmp_path / "fastgate.yaml").write_text(PROVIDER + 'admin: {token: "${file:token}"}\n')
     assert load(tmp_path / "fastgate.yaml", {}).admin.token.reveal() == "sk-from-file"
+
+
+def test_the_admin_token_has_a_variable_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "fastgate.yaml"
+    env = {"FASTGATE_ADMIN_TOKEN": "of-the-environment", "OURS": "of-a-reference"}
+    for said, expected in (
+        ("", "of-the-environment"),
+        ("token: ''", "of-the-environment"),
+        ("token: ${OURS}", "of-a-reference"),
+    ):
+        path.write_text(f"{PROVIDER}admin:\n  {said}\n")
+        assert load(path, env).admin.token.reveal() == admin_token(path, env) == expected
+    path.write_text("admin: {token: of-the-file}\nproviders: ${NONE}\n")
+    assert admin_token(path, {}) == "of-the-file"
+    path.write_text("nothing: of that kind\n")
+    assert admin_token(path, {}) == ""
+
+
+@pytest.mark.parametrize("name", ["token", "metrics_token"])
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("a", "8 to 4096 characters"), ("two\nlines", "visible ASCII"), ("schl\u00fcssel", "visible ASCII")],
+)
+def test_a_token_is_one_that_a_header_can_carry(tmp_path: Path, name: str, text: str, words: str) -> None:
+    path = tmp_path / "fastgate.yaml"
+    path.write_text(f"{PROVIDER}admin:\n  {name}: ${{OURS}}\n")
+    with pytest.raises(ConfigErrors, match=words) as raised:
+        load(path, {"OURS": text})
+    assert f"admin.{name}" in str(raised.value)
+    assert len(text) < 3 or text not in str(raised.value)
 
 
 @pytest.mark.parametrize("kind", ["folder", "fifo", "large", "binary", "nul"])
