@@ -33,7 +33,16 @@ def _tags(_: click.Context, parameter: click.Parameter, values: tuple[str, ...])
     pairs = [value.partition("=") for value in values]
     if any(not equals for _, equals, _ in pairs):
         raise click.BadParameter("a tag is of the form NAME=VALUE", param=parameter)
+    if len({name for name, _, _ in pairs}) < len(pairs):
+        raise click.BadParameter("a name is given twice: a key has one value of each tag", param=parameter)
     return {name: value for name, _, value in pairs}
+
+
+def _id(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An id that addresses one key: an empty one, ``.`` and ``..`` would address something else."""
+    if value in {"", ".", ".."}:
+        raise click.BadParameter(f"{value!r} is no id of a key", param=parameter)
+    return value
 
 
 def _seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> int:
@@ -46,7 +55,7 @@ def _seconds(_: click.Context, parameter: click.Parameter, value: str | None) ->
 
 
 @command.command("create")
-@click.argument("id_", metavar="[ID]", required=False)
+@click.argument("id_", metavar="[ID]", required=False, callback=_id)
 @option("--team", default=None, help="Its team.")
 @option("--model", "models", multiple=True, help="A model or pattern it may use; may be repeated.")
 @option(
@@ -90,7 +99,7 @@ def list_(team: str | None, as_document: bool, client: AdminClient) -> None:
 
 
 @command.command("show")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @admin_options
 def show(id_: str, client: AdminClient) -> None:
     """Print one key as JSON, without its secret.
@@ -102,7 +111,7 @@ def show(id_: str, client: AdminClient) -> None:
 
 
 @command.command("revoke")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @json_option
 @admin_options
 def revoke(id_: str, as_document: bool, client: AdminClient) -> None:
@@ -119,7 +128,7 @@ def revoke(id_: str, as_document: bool, client: AdminClient) -> None:
 
 
 @command.command("rotate")
-@click.argument("id_", metavar="ID")
+@click.argument("id_", metavar="ID", callback=_id)
 @option(
     "--overlap", "overlap", default=None, callback=_seconds, metavar="SPAN", show_default="none",
     help="How long the old secret works on, such as 24h.",

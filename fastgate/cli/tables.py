@@ -15,12 +15,18 @@ def as_json(document: Any) -> str:
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """RFC 4180 with a header line, without the last line end."""
+    """RFC 4180 with a header line, without the last line end. Text that a spreadsheet would calculate follows a `'`."""
     out = io.StringIO()
     writer = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\r\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     return out.getvalue().removesuffix("\r\n")
+
+
+def _inert(value: Any) -> Any:
+    """Names that clients chose may be formulas; amounts and counts never begin like one."""
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula and not _is_number(value) else value
 
 
 def as_table(columns: Sequence[str], rows: Sequence[Row], total: Row | None = None) -> str:
