@@ -1,5 +1,6 @@
-"""No secret that a whole run uses is anywhere but where it belongs: logs, answers, errors, state, process listings."""
+"""No secret of a whole run is where it does not belong: logs, answers, errors, state, process listings, providers."""
 
+import base64
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ import pytest
 from tests.support import by_api
 from tests.support.by_api import created, soon, status
 from tests.support.house import House, compact, wait_for
+from tests.support.recorder import Recorder, whole
 from tests.support.wire import exchange, head
 
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -25,39 +27,69 @@ OF_FILE: Final = "sk-virtual-of-the-file-77d0"
 UPSTREAM: Final = "upstream-credential-of-the-file-1b6e"
 UPSTREAM_BY_API: Final = "upstream-credential-by-the-api-c40d"
 UPSTREAM_LATER: Final = "upstream-credential-changed-9e21"
+SEEN: Final = "upstream-credential-of-a-provider-that-tells-0d4c"
 WRONG: Final = "sk-fg-a-key-that-nobody-ever-issued-5d13"
 WRONG_TOKEN: Final = "an-admin-token-that-is-a-guess-e02f"
 BROUGHT: Final = "a-secret-that-its-creator-brought-6a4b"
 PROXY_PASSWORD: Final = "password-of-the-proxy-b8f3"
 
-WHERE_IT_BELONGS: Final = {"admin-token": TOKEN, "quickstart-key": OF_FILE}
-"""Files of the state folder that are there to hold a secret: the second for the `curl` of the first screen."""
+WHERE_IT_BELONGS: Final = {
+    "admin-token": "made: admin-token",
+    "state.key": "made: state.key",
+    "dashboard-token": "made: dashboard-token",
+    "quickstart-key": "OF_FILE",
+}
+"""Files of the state folder that are there to hold a secret: the last for the `curl` of the first screen."""
+
+ANSWER: Final = whole(
+    compact(
+        {
+            "object": "chat.completion",
+            "model": "sim-small",
+            "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+            "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+        }
+    )
+)
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    environment = {"UPSTREAM_KEY": UPSTREAM, "FASTGATE_STATE_KEY": STATE_KEY}
+def provider() -> Iterator[Recorder]:
+    """A provider that keeps what it is sent."""
+    with Recorder(lambda _: ANSWER) as one:
+        yield one
+
+
+@pytest.fixture(scope="module", params=["given", "made"])
+def house(
+    request: pytest.FixtureRequest, provider: Recorder, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[House]:
+    """The operator gives the gateway its own secrets, and its log is JSON; or it makes them, and its log is text."""
+    given = request.param == "given"
+    environment = {"UPSTREAM_KEY": UPSTREAM, **({"FASTGATE_STATE_KEY": STATE_KEY} if given else {})}
     house = House(tmp_path_factory.mktemp("house"), {}, workers=1, environment=environment)
     with house.simulator as running:
         house.owns_simulator = False
         sim = {"type": "sim", "base_url": running.url, "keys": [{"name": "main", "value": "${UPSTREAM_KEY}"}]}
         nowhere = {**sim, "base_url": "https://127.0.0.2:9", "proxy": f"http://user:{PROXY_PASSWORD}@127.0.0.2:9"}
+        telling = {**sim, "base_url": provider.url, "keys": [{"name": "main", "value": SEEN}]}
         house.settings = {
-            "admin": {"token": TOKEN, "metrics_token": METRICS_TOKEN},
-            "providers": {"sim": sim, "nowhere": nowhere},
+            "admin": {"metrics_token": METRICS_TOKEN, **({"token": TOKEN} if given else {})},
+            "providers": {"sim": sim, "nowhere": nowhere, "seen": telling},
             "models": {"small": {"targets": [{"provider": "sim", "model": "sim-small"}]}},
             "keys": [{"id": "of-file", "secret": OF_FILE}],
-            "logging": {"format": "json"},
+            "logging": {"format": "json" if given else "text"},
         }
         with house:
             yield house
 
 
-def ask(house: House, secret: str, path: str = CHAT, **more: Any) -> str:
-    """All that the client of one request is told."""
+def ask(house: House, secret: str, path: str = CHAT, place: str = "authorization", **more: Any) -> str:
+    """All that the client of one request is told; ``place``: the header of its secret."""
     document = {"model": "small", "max_tokens": 8, "messages": [{"role": "user", "content": "hello"}], **more}
     body = compact(document)
-    headers = {"authorization": f"Bearer {secret}", "content-type": "application/json"}
+    value = f"Bearer {secret}" if place == "authorization" else secret
+    headers = {place: value, "content-type": "application/json"}
     answer = exchange(house.port, head(path, headers, length=len(body)) + body)
     return f"{answer.status} {answer.headers} {answer.body!r}"
 
@@ -78,6 +110,9 @@ def traffic(house: House) -> Iterator[str]:
         yield ask(house, OF_FILE, path, model="nowhere/sim-small")
         yield ask(house, OF_FILE, path, messages=script(status=401, body=json.dumps({"error": {"message": echo}})))
         yield ask(house, OF_FILE, f"{path}?key={WRONG}", nonsense={"a": [1]})
+    for place in ("authorization", "x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key"):
+        yield ask(house, OF_FILE, place=place, model="seen/sim-small")
+    yield ask(house, "", f"{CHAT}?key={OF_FILE}", place="x-nothing", model="seen/sim-small")
 
 
 def changes(house: House, api: httpx.Client) -> tuple[list[str], list[str]]:
@@ -112,17 +147,21 @@ def everything_shown(house: House, api: httpx.Client) -> Iterator[str]:
     for row in house.requests()[:50]:
         yield api.get(f"/requests/{row['id']}").text
     with httpx.Client(base_url=house.admin_url, trust_env=False, follow_redirects=True) as browser:
-        page = browser.post("/sign-in", data={"token": TOKEN})
+        page = browser.post("/sign-in", data={"token": house.admin_token})
         assert page.status_code == 200
         yield page.text
         yield browser.get("/metrics", headers={"authorization": f"Bearer {METRICS_TOKEN}"}).text
 
 
 def command(house: House, *arguments: str) -> str:
-    """What a command of an operator prints."""
+    """What a command of an operator prints, and how it stands in the process listing."""
     line = [sys.executable, "-m", "fastgate.cli.main", *arguments]
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=house.folder, env=house.environment)
-    return done.stdout + done.stderr
+    with subprocess.Popen(
+        line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=house.folder, env=house.environment
+    ) as running:
+        listed = Path(f"/proc/{running.pid}/cmdline").read_bytes().decode(errors="replace")
+        printed, _ = running.communicate()
+    return printed + listed
 
 
 def processes(house: House) -> Iterator[str]:
@@ -149,11 +188,44 @@ def members(path: Path) -> Iterator[tuple[str, bytes]]:
                 yield Path(member.name).name, file.read()
 
 
+def forms(secret: str) -> Iterator[bytes]:
+    """As it is, in base64 and, where it stands for bytes, as these and in their base64."""
+    plain = [secret.encode()]
+    if len(secret) == 64:
+        plain.append(bytes.fromhex(secret))
+    for each in plain:
+        yield each
+        yield base64.b64encode(each).rstrip(b"=")
+        yield base64.urlsafe_b64encode(each).rstrip(b"=")
+
+
 def found_in(text: bytes, secrets: Mapping[str, str]) -> set[str]:
-    return {name for name, secret in secrets.items() if secret.encode() in text}
+    return {name for name, secret in secrets.items() if any(form in text for form in forms(secret))}
 
 
-def test_no_secret_is_anywhere_but_where_it_belongs(house: House) -> None:
+def secrets_of(house: House, issued: list[str]) -> dict[str, str]:
+    """All that were used, by name."""
+    found = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
+    found |= {f"issued {number}": secret for number, secret in enumerate(issued)}
+    for name in ("admin-token", "state.key", "dashboard-token"):
+        if (path := house.state_dir / name).exists():
+            found[f"made: {name}"] = path.read_text().strip()
+    return {name: value for name, value in found.items() if value not in {CHAT, MESSAGES}}
+
+
+def seen_by(provider: Recorder) -> bytes:
+    """All that a provider was sent, but for the credential that it gave itself."""
+    sent = []
+    for each in provider.requests:
+        assert each.header("authorization") == f"Bearer {SEEN}"
+        others = [pair for pair in each.headers if pair[0] != "authorization"]
+        sent.append(b"%b %b %b" % (each.target, repr(others).encode(), each.body))
+    provider.requests.clear()
+    assert len(sent) == 7
+    return b"\n".join(sent)
+
+
+def test_no_secret_is_anywhere_but_where_it_belongs(house: House, provider: Recorder) -> None:
     with by_api.client(house) as api:
         told = list(traffic(house))
         issued, said = changes(house, api)
@@ -177,19 +249,18 @@ def test_no_secret_is_anywhere_but_where_it_belongs(house: House) -> None:
         wait_for(lambda: status(house, OF_FILE, "small") == by_api.OK, 30, f"worker {number} is back")
     house.stop()
 
-    secrets = {name: value for name, value in globals().items() if name.isupper() and isinstance(value, str)}
-    secrets = {name: value for name, value in secrets.items() if value not in {CHAT, MESSAGES}}
-    secrets |= {f"issued {number}": secret for number, secret in enumerate(issued)}
-    assert len(secrets) == 13
+    secrets = secrets_of(house, issued)
+    assert len(secrets) >= 15
+    assert not found_in(seen_by(provider), secrets)
     texts = {"clients": told, "admin API": shown, "commands": printed, "process listing": listed}
     for where, some in texts.items():
         assert not found_in("\n".join(some).encode(), secrets), where
     log = house.log.read_bytes()
     assert not found_in(log, secrets)
-    assert all(json.loads(line) for line in log.splitlines())
+    if house.settings["logging"]["format"] == "json":
+        assert all(json.loads(line) for line in log.splitlines())
     assert any(b"request" in line for line in log.splitlines()), "nothing that could have told was logged"
     kept = [*files(house.state_dir, house.arena_dir), *members(house.folder / "backup.tar.gz")]
     assert len(kept) > 10
     for name, data in kept:
-        allowed = {label for label, secret in secrets.items() if WHERE_IT_BELONGS.get(name) == secret}
-        assert found_in(data, secrets) <= allowed, name
+        assert found_in(data, secrets) <= {WHERE_IT_BELONGS.get(name)}, name
