@@ -99,8 +99,8 @@ async def live_requests(
 ) -> Stream:
     """From now on, or behind the request whose id `Last-Event-ID` names; each event is an item of `GET requests`."""
     live: Live = state.live
-    place = await live.start(last_event_id)
-    return Stream(live.read(which(None, None, conditions), place), headers={"cache-control": "no-store"})
+    seat, place = await live.start(last_event_id)
+    return Stream(live.read(which(None, None, conditions), seat, place), headers={"cache-control": "no-store"})
 
 
 @get("/requests/{request_id:str}", summary="One request, with how its cost came about")

@@ -31,6 +31,17 @@ Page = tuple[bytes, int]
 """Events, and the place of the last one of them."""
 
 
+class Seat:
+    """A reader's leave to listen; given back when nothing refers to it any more, whether it was ever used or not."""
+
+    def __init__(self, live: "Live") -> None:
+        self._live = live
+        live.readers += 1
+
+    def __del__(self) -> None:
+        self._live.readers -= 1
+
+
 class Live:
     """Belongs to one event loop; ``ring`` alone may be called from any thread."""
 
@@ -38,7 +49,7 @@ class Live:
         self._queries = queries
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
-        self._readers = 0
+        self.readers = 0
         self._ending = False
         self._pages: dict[tuple[Filter, int], asyncio.Task[Page]] = {}
 
@@ -51,37 +62,34 @@ class Live:
         self._ending = True
         self._wake()
 
-    async def start(self, last_seen: str | None) -> int:
-        """The place to read from: behind the request of that id, or behind all that are there now.
+    async def start(self, last_seen: str | None) -> tuple[Seat, int]:
+        """A seat, and the place to read from: behind the request of that id, or behind all that are there now.
 
         Raises NotFound, BadQuery for what is not an id, Busy where too many read already.
         """
-        if self._readers >= MOST_READERS:
-            raise Busy(f"{self._readers} readers listen already: end one of them, or ask `GET requests` now and then")
+        if self.readers >= MOST_READERS:
+            raise Busy(f"{self.readers} readers listen already: end one of them, or ask `GET requests` now and then")
+        seat = Seat(self)
         if last_seen is None:
-            return await self._queries.run(requests.last_place)
+            return seat, await self._queries.run(requests.last_place)
         place = await self._queries.run(lambda db: requests.place_of(db, last_seen))
         if place is None:
             raise NotFound(
                 f"there is no request {last_seen} in the ledger: leave out Last-Event-ID to begin with the next"
             )
-        return place
+        return seat, place
 
-    async def read(self, which: Filter, place: int) -> AsyncIterator[bytes]:
-        """Events without end, from a place on."""
-        self._readers += 1
-        try:
-            yield _FIRST
-            while not self._ending:
-                news = self._news  # taken first: what comes while the ledger is asked must wake us again
-                try:
-                    events, place = await self._page(which, place)
-                except (LedgerError, Busy):
-                    await asyncio.sleep(RETRY_SECONDS)
-                    continue
-                yield events or await self._wait(news)
-        finally:
-            self._readers -= 1
+    async def read(self, which: Filter, _seat: Seat, place: int) -> AsyncIterator[bytes]:
+        """Events without end, from a place on, as long as the seat is held by this."""
+        yield _FIRST
+        while not self._ending:
+            news = self._news  # taken first: what comes while the ledger is asked must wake us again
+            try:
+                events, place = await self._page(which, place)
+            except (LedgerError, Busy):
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            yield events or await self._wait(news)
 
     async def _wait(self, news: asyncio.Event) -> bytes:
         """Returns when there is news; where there is none for long, a comment, so that a dead connection is noticed."""
