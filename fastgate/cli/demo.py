@@ -44,5 +44,5 @@ def _prepare(state_dir: Path) -> "hosting.Plan":
         config=path,
         source="sample organisation",
         programs=(hosting.simulator(port), Program("traffic", "fastgate.cli.traffic")),
-        found={"sim": "simulator"},
+        found={"sim": f"simulator at {quickstart.simulator_url(port)}"},
     )

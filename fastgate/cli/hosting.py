@@ -115,6 +115,8 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
             plan = prepare(state_dir)
             config = load(plan.config)
             options = _options(asked, state_dir, plan, config)
+            if options.port == options.admin_port:
+                raise click.UsageError(f"{options.port} is to be the port of the API and of the admin API: change one")
             _log_as(options.log_format)
             code = serve(options, lambda settled: _announce(settled, plan, config))
     except SupervisorError as error:

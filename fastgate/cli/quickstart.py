@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fastgate.supervisor.folders import keep_secret, write_private
 
+KEY_FILE = "quickstart-key"
 OLLAMA = ("127.0.0.1", 11434)
 PROBE_SECONDS = 0.3
 
@@ -60,8 +61,7 @@ def write(state_dir: Path, found: list[Found], simulator_port: int | None) -> Pa
 
     ``simulator_port`` adds the provider ``sim``. The key survives restarts.
     """
-    key_path = state_dir / "quickstart-key"
-    keep_secret(key_path, prefix="sk-fg-")
+    keep_secret(state_dir / KEY_FILE, prefix="sk-fg-")
     lines = [
         "# Written by `fastgate serve` at each start without a configuration; edits are lost.",
         "# `fastgate config init` writes one to keep.",
@@ -76,11 +76,16 @@ def write(state_dir: Path, found: list[Found], simulator_port: int | None) -> Pa
         "teams:",
         "  - {id: quickstart}",
         "keys:",
-        f'  - {{id: quickstart, team: quickstart, secret: "${{file:{key_path}}}"}}',
+        f'  - {{id: quickstart, team: quickstart, secret: "${{file:{KEY_FILE}}}"}}',  # beside the file
     ]
     path = state_dir / "quickstart.yaml"
     write_private(path, "\n".join(lines) + "\n")
     return path
+
+
+def simulator_url(port: int) -> str:
+    """Where the simulator answers."""
+    return f"http://127.0.0.1:{port}"
 
 
 def free_port(preferred: int) -> int:
@@ -115,7 +120,7 @@ def _simulator(port: int) -> list[str]:
     return [
         "  sim:",
         "    type: sim",
-        f"    base_url: http://127.0.0.1:{port}",
+        f"    base_url: {simulator_url(port)}",
         "    keys: [{name: sim, value: sim}]",
     ]
 

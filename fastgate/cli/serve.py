@@ -64,13 +64,14 @@ def _quickstart(state_dir: Path, with_simulator: bool) -> "hosting.Plan":
     found = quickstart.find_providers(os.environ)
     usable = {one.provider: one.where for one in found if one.supported}
     port = quickstart.free_port(SIMULATOR_PORT) if with_simulator or not usable else None
+    simulated = {} if port is None else {"sim": f"simulator at {quickstart.simulator_url(port)}"}
     return hosting.Plan(
         config=quickstart.write(state_dir, found, port),
         source="provider keys in the environment"
         if usable
         else "none; no provider key in the environment, so simulated",
         programs=() if port is None else (hosting.simulator(port),),
-        found={**usable, "sim": "simulator"},
+        found={**usable, **simulated},
         unsupported=tuple(
             ProviderLine(one.provider, one.provider, one.where, None) for one in found if not one.supported
         ),

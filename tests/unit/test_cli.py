@@ -20,6 +20,7 @@ from fastgate.cli import banner, quickstart
 from fastgate.cli.duration import parse_time
 from fastgate.cli.main import COMMANDS, cli
 from fastgate.cli.tables import as_csv, as_table
+from fastgate.config import load
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -242,6 +243,22 @@ def test_nothing_to_ask_ends_with_four(tmp_path: Path) -> None:
     no_token = run("report", "--state-dir", str(tmp_path))
     assert no_token.exit_code == 4
     assert "admin-token" in no_token.stderr
+
+
+def test_one_port_cannot_be_both(tmp_path: Path) -> None:
+    state = {"FASTGATE_STATE_DIR": str(tmp_path / "state")}
+    result = run("serve", "--port", "18640", "--admin-port", "18640", env=state)
+    assert result.exit_code == 2
+    assert "18640 is to be the port of the API and of the admin API" in result.stderr
+
+
+@pytest.mark.parametrize("name", ['we"ird', "br}ace", "back\\slash", "d$ollar", "plain"])
+def test_a_state_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    config = load(quickstart.write(folder, [], 9000), {})
+    assert config.keys[0].secret is not None
+    assert config.keys[0].secret.reveal() == (folder / "quickstart-key").read_text().strip()
 
 
 @pytest.mark.parametrize(
