@@ -17,6 +17,8 @@ MOST_BUDGETS: Final = 4
 """Of one owner: a request is bound by those of four owners, and by sixteen budgets at most."""
 MOST_LIMITS: Final = 8
 """Of one owner, likewise."""
+OUR_TAGS: Final = "fastgate."
+"""How the names of tags begin that the gateway itself writes."""
 MIN_SECRET: Final = 8
 MAX_SECRET: Final = 4_096
 
@@ -83,6 +85,9 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
         yield from _budgets((*path, "each", name), template.budgets, known)
         yield from _limits((*path, "each", name), template.limits, known)
     yield from template_findings(path, key)
+    for name in key.tags:
+        if name.startswith(OUR_TAGS):
+            yield Finding((*path, "tags", name), f"tags whose names begin with {OUR_TAGS} are the gateway's own")
 
 
 def digest_of(key: Key) -> bytes:

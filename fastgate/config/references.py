@@ -57,6 +57,9 @@ def provider_findings(path: Path, provider: Provider, folder: FilePath) -> Itera
         text = key.value.reveal()
         if not text:
             yield Finding((*path, "keys", index, "value"), "is empty")
+        elif text == str(key.value):
+            hint = "write the credential; a PATCH keeps the one that it has where `value` is left out"
+            yield Finding((*path, "keys", index, "value"), "is what stands for a credential where it is shown", hint)
         elif not _is_token(text):
             yield Finding((*path, "keys", index, "value"), "holds characters that no HTTP header may have")
     if provider.keys and not any(key.weight for key in provider.keys):

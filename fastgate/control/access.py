@@ -3,7 +3,7 @@
 =================  ===========================================================================
 ``/api/v1/...``    ``Authorization: Bearer <admin token>``
 ``/``              a session cookie, from a one-time link or from the sign-in form
-``/metrics``       ``Authorization: Bearer <metrics token>``; without one: the loopback address
+``/metrics``       ``Authorization: Bearer <metrics token>``; without one: the loopback address, by its name
 ``/healthz``       everybody
 =================  ===========================================================================
 """
@@ -84,8 +84,10 @@ class Access:
         """Raises Unauthorized or Forbidden where the request may not see metrics."""
         if token:
             self._check(connection, token, "admin.metrics_token")
-        elif not _is_loopback(connection):
+        elif not _is_loopback(connection.client.host if connection.client else ""):
             raise Forbidden("metrics are open to this host only: set admin.metrics_token to read them from elsewhere")
+        elif not _is_own_name(connection.headers.get("host", "")):
+            raise Forbidden("metrics are open under an address of this host only: set admin.metrics_token to read them")
 
     def _check(self, connection: Connection, expected: str, what: str) -> None:
         scheme, _, given = connection.headers.get("authorization", "").partition(" ")
@@ -186,10 +188,15 @@ def _numbers(handler: BaseRouteHandler) -> frozenset[str]:
     return frozenset(name for name, field in fields if any(each.annotation is int for each in field.inner_types))
 
 
-def _is_loopback(connection: Connection) -> bool:
-    client = connection.client
+def _is_own_name(host: str) -> bool:
+    """Whether a request was meant for this host: a page in its browser could have any other name point here."""
+    name = host.rpartition(":")[0] if re.search(r":[0-9]*\Z", host) else host
+    return name.lower() == "localhost" or _is_loopback(name.removeprefix("[").removesuffix("]"))
+
+
+def _is_loopback(host: str) -> bool:
     try:
-        address = ipaddress.ip_address(client.host if client else "")
+        address = ipaddress.ip_address(host)
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)

@@ -41,6 +41,14 @@ def wish_for(owner: str, actor: str, version: int | None = None) -> Wish:
     return Wish(_OWNERS[level_of(owner)], name, "update", actor, version)
 
 
+def version_of(objects: Objects, owner: str) -> int | None:
+    """What a change of an owner's budgets asks for in ``If-Match``; None: they cannot be changed by the API."""
+    if level_of(owner) in LEVELS:
+        return None
+    wish = wish_for(owner, "")
+    return objects.version(wish.collection, wish.id)
+
+
 def create(objects: Objects, values: dict[str, Any], actor: str) -> tuple[str, Future[Done]]:
     """The id of the new budget, and the change that brings it."""
     owned = read_object(OwnedBudget, values)

@@ -1,7 +1,7 @@
 """The admin API's operations on budgets."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Final
 
 from litestar import Response, Router, delete, get, patch, post
@@ -52,13 +52,19 @@ async def _find(state: State, owner: str, provider: str | None, window: str, nam
     return record
 
 
-async def _shown(state: State, id_: str) -> answers.BudgetAnswer:
+async def _shown(
+    state: State, id_: str, status: int = 200, headers: Mapping[str, str] = {}
+) -> Response[answers.BudgetAnswer]:
+    """A budget, with its owner's ETag where it can be changed."""
     plane = _plane(state)
     record = await asyncio.to_thread(_record, plane, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_} any more")
     spent = await _burns(state, [record])
-    return answers.budget(standing(plane.arena, record), spent.get(record.owner))
+    version = await asyncio.to_thread(budget_objects.version_of, plane.objects, record.owner)
+    tag = {} if version is None else {"etag": f'"{version}"'}
+    answer = answers.budget(standing(plane.arena, record), spent.get(record.owner))
+    return Response(answer, status_code=status, headers={**headers, **tag})
 
 
 @get("/budgets", summary="Budgets and how they stand")
@@ -83,21 +89,21 @@ async def create_budget(request: AnyRequest, state: State) -> Response[answers.B
     """It becomes a part of its `owner`'s document: `team:platform`, say."""
     id_, done = budget_objects.create(_plane(state).objects, parse_object(await request.body()), ACTOR)
     await asyncio.wrap_future(done)
-    return Response(await _shown(state, id_), status_code=201, headers={"location": f"/api/v1/budgets/{id_}"})
+    return await _shown(state, id_, 201, {"location": f"/api/v1/budgets/{id_}"})
 
 
 @get(_ONE, summary="One budget and how it stands")
 async def get_budget(
     state: State, owner: str, window: str, name: str, provider: str | None = None
-) -> answers.BudgetAnswer:
-    """By its id."""
+) -> Response[answers.BudgetAnswer]:
+    """By its id; the ``ETag`` is its owner's."""
     return await _shown(state, (await _find(state, owner, provider, window, name)).id)
 
 
 @patch(_ONE, summary="Change a budget", operation_class=operation_of("budgets", "patch"))
 async def change_budget(
     request: AnyRequest, state: State, *, owner: str, window: str, name: str, provider: str | None = None
-) -> answers.BudgetAnswer:
+) -> Response[answers.BudgetAnswer]:
     """A JSON merge patch (RFC 7396); what was spent stays. `If-Match` is of its owner."""
     record = await _find(state, owner, provider, window, name)
     wish = budget_objects.wish_for(record.owner, ACTOR, version_asked(request))
@@ -119,7 +125,7 @@ async def delete_budget(
 @post([f"{path}/reset" for path in _ONE], summary="Begin a budget anew", status_code=200)
 async def reset_budget(
     state: State, owner: str, window: str, name: str, provider: str | None = None
-) -> answers.BudgetAnswer:
+) -> Response[answers.BudgetAnswer]:
     """What was spent in its window no longer counts in it; what is held does. The requests stay in the ledger."""
     record = await _find(state, owner, provider, window, name)
     plane = _plane(state)

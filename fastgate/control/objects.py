@@ -127,6 +127,14 @@ class Objects:
         wish = Wish("keys", id_, "rotate", actor)
         return self._write(lambda db: self._rotate(db, wish, issued_secret(), overlap_seconds))
 
+    def version(self, collection: Collection, id_: str) -> int | None:
+        """Of an object that can be changed here; None: it is the file's, or there is none."""
+        if self._names.in_file(collection, id_):
+            return None
+        with self.store.read() as db:
+            found = objects.find(db, collection, id_)
+        return None if found is None else found.version
+
     def sweep(self) -> None:
         """Forgets secrets whose overlap is over."""
 

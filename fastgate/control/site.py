@@ -3,7 +3,7 @@
 import time
 from typing import Annotated, Any, Final
 
-from litestar import MediaType, Request, Response, get, post
+from litestar import MediaType, Request, Response, get, head, post
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie, State
 from litestar.enums import RequestEncodingType
@@ -81,6 +81,11 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
+@head("/healthz", include_in_schema=False, guards=[known_parameters])
+async def healthz_head() -> None:
+    """The same for a probe that looks at nothing but the status."""
+
+
 async def _render(state: State) -> str:
     plane: ControlPlane = state.plane
     since = Filter(since_us=round(time.time() * 1_000_000) - _MONTH_US)
@@ -116,4 +121,4 @@ def _leave() -> Redirect:
     return Redirect("/", status_code=303, cookies=[cookie], headers=HEADERS)
 
 
-HANDLERS: Final = (page, sign_in, sign_out, metrics, healthz)
+HANDLERS: Final = (page, sign_in, sign_out, metrics, healthz, healthz_head)

@@ -9,7 +9,7 @@ from typing import Final, Generic, Protocol
 from fastgate._core.arena import Arena
 from fastgate.budgets.hierarchy import level_of
 from fastgate.budgets.templates import LEVELS, Record, called, owner_in, said
-from fastgate.control.problems import BadParameter
+from fastgate.ledger.errors import BadQuery
 
 _MARK: Final = "@"
 """How a cursor begins that is a place among the arena's cells; no id does."""
@@ -46,7 +46,7 @@ class ValuePages(Generic[Record]):
     def page(self, cursor: str, most: int, level: str | None, owner: str | None) -> tuple[list[Record], str | None]:
         """Those that are written down in the order of their ids, then templates' as they came.
 
-        Returns at most ``most``, and the cursor of the next page. Raises BadParameter where ``cursor`` is none.
+        Returns at most ``most``, and the cursor of the next page. Raises BadQuery where ``cursor`` is none.
         """
         level = level or (level_of(owner) if owner else None)
         found: list[Record] = []
@@ -85,5 +85,5 @@ class ValuePages(Generic[Record]):
 def _place(cursor: str) -> int:
     digits = cursor.removeprefix(_MARK)
     if not (digits.isascii() and digits.isdigit() and len(digits) < 12):
-        raise BadParameter("cursor", "it is not the `next` of a page")
+        raise BadQuery("cursor", "not a cursor of this list: take it from the answer's `next`")
     return int(digits)

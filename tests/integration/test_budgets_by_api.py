@@ -158,6 +158,17 @@ def test_what_cannot_be_is_refused(
     assert (answer.status_code, words in answer.text) == (code, True), answer.text
 
 
+def test_a_budget_has_its_owners_tag(api: httpx.Client) -> None:
+    budget = {"limit_usd": "1", "window": "day"}
+    tag = api.post("/teams", json={"id": "tagged", "budgets": [budget]}).headers["etag"]
+    path = "/budgets/team:tagged/day/default"
+    assert api.get(path).headers["etag"] == tag
+    changed = api.patch(path, json={"limit_usd": "2"}, headers={"if-match": tag})
+    assert changed.headers["etag"] == api.get("/teams/tagged").headers["etag"] != tag
+    assert api.patch(path, json={"limit_usd": "3"}, headers={"if-match": tag}).status_code == 412
+    assert "etag" not in api.get("/budgets/key:of-file/month/default").headers, "the file's cannot be changed here"
+
+
 def test_a_budget_of_the_file_can_be_begun_anew_too(house: House, api: httpx.Client) -> None:
     spend(house, secret("of-file"), 1)
     assert Decimal(house.budget("key:of-file/month/default")["spent_usd"]) > 0

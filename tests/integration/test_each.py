@@ -175,7 +175,7 @@ def test_what_is_free_begins_no_budget(house: House) -> None:
     [
         ("GET", "budgets/user:ide/nobody/day/default", 404, "no budget"),
         ("GET", "budgets/user:ide/*/day/default", 404, "no budget"),
-        ("GET", "budgets?cursor=@none", 400, "not the `next`"),
+        ("GET", "budgets?cursor=@none", 404, "not a cursor"),
         ("PATCH", "budgets/user:ide/-/day/default", 422, "has its budgets from a template"),
         ("DELETE", "budgets/user:ide/-/day/default", 422, "change each of the key ide"),
         ("POST", "budgets", 422, "an owner of budgets"),

@@ -191,6 +191,11 @@ def test_what_is_no_object_is_refused(api: httpx.Client, body: bytes) -> None:
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
 
 
+def test_tags_of_the_gateway_itself_are_no_keys_own(api: httpx.Client) -> None:
+    answer = api.post("/keys", json={"id": "tagged", "tags": {"fastgate.dropped": "7"}})
+    assert (answer.status_code, "the gateway's own" in answer.json()["detail"]) == (409, True)
+
+
 def test_two_who_change_the_same_do_not_overwrite_each_other(api: httpx.Client) -> None:
     made = api.post("/teams", json={"id": "shared"})
     tag = made.headers["etag"]

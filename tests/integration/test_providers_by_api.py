@@ -131,6 +131,12 @@ BAD = [
     ("providers", {"id": "p", "type": "openai"}, 422, "needs at least one key"),
     ("providers", {"id": "p", "type": "openai", "keys": [{"name": "a"}]}, 422, "value is missing"),
     ("providers", {"id": "p", "type": "sim", "base_url": "ftp://x"}, 422, "http"),
+    (
+        "providers",
+        {"id": "p", "type": "openai", "keys": [{"name": "a", "value": "***"}]},
+        422,
+        "is what stands for a credential",
+    ),
     ("providers", {"id": "p", "type": "bedrock"}, 422, "not supported yet"),
     ("providers", {"id": "sim", "type": "sim", "base_url": "http://127.0.0.1:9"}, 409, "already"),
     ("providers", {"id": "p", "type": "sim", "base_url": "http://127.0.0.1:9", "kees": []}, 422, "kees"),
