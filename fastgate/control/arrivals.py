@@ -21,7 +21,8 @@ from fastgate.control.problems import ClientLeft, TooSlow
 
 HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 10.0
-MOST_CONNECTIONS: Final = 16_384
+MOST_CONNECTIONS: Final = 8_192
+"""One that lets its body wait takes some 25 KB."""
 _OTHER_FILES: Final = 512
 """Descriptors that the stores need, whatever clients do."""
 _WELCOME: Final = "fastgate.welcome"
