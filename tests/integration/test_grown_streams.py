@@ -39,6 +39,7 @@ def request(script: dict[str, Any]) -> bytes:
         "model": "sim/sim-small",
         "stream": True,
         "max_completion_tokens": CAP,
+        "reasoning_effort": "none",  # else what it may have reasoned unseen is charged, its whole cap
         "messages": [{"role": "user", "content": f"sim: {compact(script).decode()}"}],
     }
     body = compact(document)
