@@ -246,7 +246,7 @@ def test_what_the_body_does_not_show_is_held_in_full_or_refused(house: House, pa
 @pytest.mark.parametrize(
     "more",
     [
-        {"fallbacks": "default"},
+        {"fallbacks": [{"model": "sim-small"}]},
         {"compaction": {"type": "summarize"}},
         {"context_management": {"edits": [{"type": "compact_20260112"}]}},
     ],
