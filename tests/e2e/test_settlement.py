@@ -95,6 +95,9 @@ ASKED: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "the client left; the provider was read": {"script": {"chunk_ms": 30}, "stream": True, "leaves": True},
     "the client left a stream that took": {"script": {"chunks": 99, "chunk_ms": 60}, "stream": True, "leaves": True},
     "the client left before an answer": {"script": {"latency_ms": 5000}, "leaves": True},
+    "the client's time was over (": {"script": {"latency_ms": 300}, "patience": 50, "on_bill": True},
+    "the client's time was over in": {"script": {"chunks": 99, "chunk_ms": 60}, "stream": True, "patience": 50},
+    "the client's time was over, and": {"script": {"latency_ms": 5000}, "patience": 50},
     "a stream ended here": {"script": {"tokens": 4000, "chunks": 200, "chunk_ms": 5}, "stream": True, "name": "poor"},
     "a stream broke off, or ended": {"script": cut_after(PIECE), "stream": True},
     "a stream broke off after": {"script": cut_after(PIECE, LAST, USAGE), "stream": True},
@@ -141,11 +144,14 @@ def request(
     model: str = "sim/sim-small",
     stream: bool = False,
     name: str = "one",
+    patience: int | None = None,
 ) -> bytes:
     message = {"role": "user", "content": f"sim: {json.dumps(script)}"}
     document = {"model": model, "messages": [message]}
     body = compact(document if path == COUNT else {**document, "stream": stream, "max_tokens": CAP})
     headers = {"x-api-key": secret(name), "anthropic-version": "2023-06-01", "content-type": "application/json"}
+    if patience is not None:
+        headers["x-fastgate-timeout-ms"] = str(patience)
     return head(path, headers, length=len(body)) + body
 
 
