@@ -4,14 +4,13 @@ import asyncio
 import logging
 from typing import Any, Final
 
-from granian._granian import RSGIProtocolClosed, RSGIProtocolError
-
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.base import Dialect, Operation
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.gateway import listing
 from fastgate.gateway.answers import send_failure
 from fastgate.gateway.call import Arrival, Call
+from fastgate.gateway.gone import GONE
 from fastgate.gateway.inbound import discard_body
 from fastgate.gateway.leaving import CLOSE
 from fastgate.gateway.limits import limit_headers
@@ -75,7 +74,7 @@ class Gateway:
                 await self._other(call)
         except Failure as failure:
             await self._refuse(call, failure)
-        except (RSGIProtocolClosed, RSGIProtocolError):
+        except GONE:
             self._fail(call, Failure(FailureCode.INVALID_REQUEST, "The request ended before its body was whole."))
         except asyncio.CancelledError:
             self._fail(call, Failure(FailureCode.REQUEST_TIMEOUT, "The request's body did not arrive in time."))

@@ -1,19 +1,17 @@
-"""What accepts a worker's connections: Granian, in this process, on the socket that the supervisor keeps."""
+"""What accepts a worker's connections over TLS: Granian, in this process, on the socket that the supervisor keeps."""
 
 import asyncio
 import logging
 import os
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from granian._granian import SocketHolder
 from granian.constants import SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
-from fastgate.gateway.app import Gateway
-from fastgate.gateway.cross_origin import CrossOrigin
-from fastgate.gateway.leaving import silence
+from fastgate.gateway.leaving import Doorway, silence
 from fastgate.wire.snapshot import certificate_digest
 
 BACKLOG: Final = 16_384
@@ -21,6 +19,13 @@ MOST_HEADERS: Final = 256 << 10
 """Bytes of headers in one HTTP/2 request; the server by itself would take 16 MB."""
 
 log = logging.getLogger("fastgate.gateway")
+
+
+class Application(Protocol):
+    """What serves requests: the gateway, or a layer around it."""
+
+    async def __rsgi__(self, scope: Any, protocol: Any) -> None:
+        """One request. Raises nothing."""
 
 
 class Pair(NamedTuple):
@@ -36,7 +41,7 @@ class WorkerServer(Server):
     Raises ``OSError`` (``ssl.SSLError`` is one) where the pair cannot be used.
     """
 
-    def __init__(self, application: Gateway | CrossOrigin, descriptor: int, pair: Pair | None) -> None:
+    def __init__(self, application: Application, descriptor: int, pair: Pair | None) -> None:
         super().__init__(
             application,
             interface="rsgi",  # type: ignore[arg-type]
@@ -58,19 +63,20 @@ class WorkerServer(Server):
 
 
 class Front:
-    """Serves an application, over TLS where it has a pair, whose renewal takes effect without a connection lost.
+    """Serves an application over TLS with a pair whose renewal takes effect without a connection lost.
 
     The server cannot change its certificate. So another one takes over the listening socket, and the one before goes on
     with the connections that it has; it ends with the next renewal.
     """
 
-    def __init__(self, application: Gateway | CrossOrigin, descriptor: int, pair: Pair | None) -> None:
+    def __init__(self, application: Application, descriptor: int, pair: Pair) -> None:
         self._application = application
         self._pair = pair
-        self._shown = certificate_digest(pair.cert) if pair else ""
+        self._shown = certificate_digest(pair.cert)
         self._heard = self._shown
         self._server = WorkerServer(application, descriptor, pair)
         self._before: WorkerServer | None = None
+        self._doorway = Doorway(descriptor)
         self._serving: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -86,9 +92,17 @@ class Front:
             if server is not None:
                 server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
 
+    def leave(self) -> None:
+        """Accept no more, but serve on who is connected."""
+        self._doorway.leave()
+
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return self._doorway.connections()
+
     def follow(self, certificate: str) -> None:
         """``certificate``: the digest of the one that was found good last; another than before is taken up."""
-        if self._pair is None or certificate == self._heard:
+        if certificate == self._heard:
             return
         self._heard = certificate
         try:

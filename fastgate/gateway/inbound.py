@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote_plus
 
-from granian._granian import RSGIProtocolClosed, RSGIProtocolError
-
+from fastgate.gateway.gone import GONE
 from fastgate.gateway.inflate import Members
 from fastgate.wire.failure import Failure, shown
 
@@ -108,7 +107,7 @@ async def discard_body(protocol: Any, headers: Mapping[str, str]) -> bool:
     try:
         async with asyncio.timeout(_DISCARD_SECONDS):
             await protocol()
-    except (TimeoutError, RSGIProtocolClosed, RSGIProtocolError):
+    except (TimeoutError, *GONE):
         return False
     return True
 

@@ -18,8 +18,8 @@ from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.cross_origin import CrossOrigin
 from fastgate.gateway.front import Front, Pair
-from fastgate.gateway.leaving import Doorway
 from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
+from fastgate.gateway.plain_front import PlainFront
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 from fastgate.wire.sealing import Sealer, SealError
 
@@ -40,8 +40,7 @@ class Process:
         self._gateway = Gateway(self._worker)
         origins = self._worker.state().head.cors_origins
         application = CrossOrigin(self._gateway, origins) if origins else self._gateway
-        self._front = Front(application, descriptor, pair)
-        self._doorway = Doorway(descriptor)
+        self._front = Front(application, descriptor, pair) if pair else PlainFront(application, descriptor)
 
     async def run(self) -> None:
         """Serve until told to stop."""
@@ -77,9 +76,9 @@ class Process:
     async def _leave(self) -> None:
         """Another worker accepts on the same socket: serve the connections that are open until none is left."""
         self._gateway.leaving = True
-        self._doorway.leave()
+        self._front.leave()
         deadline = self._deadline()
-        while (self._worker.open or self._doorway.connections()) and self._loop.time() < deadline:
+        while (self._worker.open or self._front.connections()) and self._loop.time() < deadline:
             await asyncio.sleep(LEAVING_POLL)
         await self._cut()
         self._front.stop()

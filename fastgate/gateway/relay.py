@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
-from granian._granian import RSGIProtocolClosed
-
 from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
 from fastgate._core.upstream_errors import UpstreamError
+from fastgate.gateway.gone import GONE
 from fastgate.gateway.inflate import Feeds
 from fastgate.gateway.metering import GO_ON, SPENT, Purse
 from fastgate.gateway.window import ClientWindow
@@ -27,7 +26,7 @@ def _accepted(handed: Any) -> bool:
         next(handed.__await__())
     except StopIteration:
         return True
-    except RSGIProtocolClosed:
+    except GONE:
         return False
     raise AssertionError("the server's send_bytes has begun to wait")
 

@@ -14,7 +14,7 @@ import pytest
 from tests.support.house import House, compact, key, private_mb, secret, wait_for
 from tests.support.wire import Answer, Reader, exchange, head, read_answer
 
-UPLOAD_SECONDS = 1.0
+UPLOAD_SECONDS = 2.0
 MEMORY_MB = 60
 """That a worker may come to take beyond what it took at the start, whatever it is sent."""
 CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
@@ -260,7 +260,7 @@ def test_ten_thousand_headers(house: House) -> None:
         ("POST", "/v1/nothing", 404, "not_found"),
         ("GET", "/admin", 404, "not_found"),
         ("GET", CHAT, 405, "method_not_allowed"),
-        ("BREW", CHAT, 405, "method_not_allowed"),
+        ("PURGE", CHAT, 405, "method_not_allowed"),
         ("DELETE", MESSAGES, 405, "method_not_allowed"),
         ("POST", "/v1/models", 405, "method_not_allowed"),
         ("POST", "/v1/embeddings", 400, "dialect_not_supported"),
@@ -275,6 +275,11 @@ def test_an_unknown_path_or_method(house: House, method: str, path: str, status:
     kind = "not_found_error" if status == 404 else None
     shape = "messages" if path.startswith(("/anthropic", MESSAGES)) else path
     assert_error(answer, shape, status, code, kind)
+
+
+def test_a_method_that_is_none(house: House) -> None:
+    answer = ask(house, CHAT, b"", method="BREW")
+    assert (answer.status, answer.headers["connection"], answer.body) == (501, "close", b"")
 
 
 @pytest.mark.parametrize("path", [CHAT, MESSAGES])

@@ -1,0 +1,41 @@
+"""One request of a client over HTTP/1.1, and the answer to it, as the application sees them."""
+
+cdef class Headers:
+    cdef list pairs
+
+cdef class Line:
+    """A client's connection, as its requests need it."""
+    cdef int send(self, bytes data) except -1
+    cdef int regulate(self) except -1
+
+cdef class Request:
+    # what is asked
+    cdef readonly str method, path, query_string, http_version, client
+    cdef readonly Headers headers
+
+    # the connection, None when it is gone
+    cdef Line line
+    cdef bint persistent                    # another request may follow on it
+
+    # the body between the connection and the application
+    cdef object loop, waiter, departure
+    cdef bytes piece                        # the first piece as it came,
+    cdef bytearray rest                     # or, from the second on, all of them
+    cdef Py_ssize_t buffered
+    cdef bint complete, broken, wanted, expects
+
+    # the answer
+    cdef bint answered, chunked
+    cdef Py_ssize_t left                    # bytes that were announced and have not come yet; -1: nobody said
+
+    cdef int add(self, bytes piece) except -1
+    cdef int finish(self) except -1
+    cdef int end(self) except -1
+    cdef int leave(self) except -1
+    cdef bint full(self)
+    cdef object wait(self)
+    cdef int wake(self) except -1
+    cdef bytes drain(self)
+    cdef int put(self, bytes data) except -1
+    cdef bytes compose(self, int status, object headers, Py_ssize_t length)
+    cdef int conclude(self) except -1

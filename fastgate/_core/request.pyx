@@ -1,0 +1,270 @@
+"""One request of a client over HTTP/1.1, and the answer to it, as the application sees them.
+
+It is both of what RSGI hands to an application: the scope (what is asked) and the protocol (the body, the answer). The
+connection pushes the body in (``add``, ``finish`` or ``leave``); the application takes it out, whole or in pieces, and
+answers once.
+
+Bounds: at most ``HIGH`` bytes of a body wait for an application that has not asked for all of it; then no more is read
+from the socket.
+"""
+
+cimport cython
+
+from fastgate._core.head cimport date_line, header_line, status_line
+
+from fastgate._core.client_errors import ClientLeft
+
+cdef Py_ssize_t HIGH = 64 * 1024
+cdef Py_ssize_t UNSAID = -1
+
+cdef frozenset BODILESS = frozenset({204, 304})      # statuses of answers without a body
+cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+cdef bytes LAST_CHUNK = b"0\r\n\r\n"
+
+
+cdef class Headers:
+    """Of a request: names in lower case, values as text. Those whose value is not ASCII are left out."""
+
+    def items(self):
+        """All of them, in the order in which they came."""
+        return self.pairs
+
+    def get(self, str name, default=None):
+        """The first value of a header, else ``default``."""
+        cdef tuple pair
+        for pair in self.pairs:
+            if pair[0] == name:
+                return pair[1]
+        return default
+
+    def get_all(self, str name):
+        """All values of a header."""
+        return [value for known, value in self.pairs if known == name]
+
+    def __contains__(self, str name):
+        return any([known == name for known, _ in self.pairs])
+
+
+cdef class Line:
+    """A client's connection, as its requests need it. ``Client`` is the one that there is."""
+
+    cdef int send(self, bytes data) except -1:
+        """Hand bytes to the client; what it does not take yet waits."""
+        raise NotImplementedError
+
+    cdef int regulate(self) except -1:
+        """Stop or start reading from the socket."""
+        raise NotImplementedError
+
+
+cdef class Taken:
+    """What ``send_bytes`` says of bytes that were taken: an awaitable that never waits."""
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        raise StopIteration
+
+
+cdef class Refused:
+    """What it says of bytes that nobody takes any more: awaiting it raises ClientLeft."""
+
+    def __await__(self):
+        return self
+
+    def __next__(self):
+        raise ClientLeft("the client has left")
+
+
+cdef Taken TAKEN = Taken()
+cdef Refused REFUSED = Refused()
+
+
+@cython.freelist(256)
+cdef class Request:
+    """What a client asks, its body, and the way to answer it. Made by its connection."""
+
+    def __cinit__(self):
+        self.left = UNSAID
+
+    # The body
+
+    def __call__(self):
+        """The whole body. Raises ClientLeft where it does not come to its end."""
+        return self.whole()
+
+    async def whole(self):
+        """See ``__call__``."""
+        while not self.complete:
+            self.wanted = True
+            await self.wait()
+        return self.drain()
+
+    def __aiter__(self):
+        return self
+
+    def __anext__(self):
+        """The body, piece by piece. Raises ClientLeft where it does not come to its end."""
+        return self.next_piece()
+
+    async def next_piece(self):
+        """See ``__anext__``."""
+        while self.buffered == 0:
+            if self.complete:
+                raise StopAsyncIteration
+            await self.wait()
+        piece = self.drain()
+        if self.line is not None:
+            self.line.regulate()
+        return piece
+
+    async def client_disconnect(self):
+        """Returns when the client has left."""
+        if self.line is not None:
+            if self.departure is None:
+                self.departure = self.loop.create_future()
+            await self.departure
+
+    # The answer, which is given once
+
+    def response_empty(self, int status, headers):
+        """Answer without a body."""
+        self.response_bytes(status, headers, b"")
+
+    def response_bytes(self, int status, headers, bytes body):
+        """The whole answer. Raises ValueError for a header that cannot be one."""
+        if self.answered:
+            return
+        head = self.compose(status, headers, 0 if status in BODILESS else len(body))
+        self.answered = True
+        self.put(head if self.method == "HEAD" or status in BODILESS else head + body)
+
+    def response_stream(self, int status, headers):
+        """The beginning of an answer, which ends with the application's call. Raises ValueError as above."""
+        head = self.compose(status, headers, UNSAID)
+        self.answered = True
+        self.put(head)
+        return self
+
+    def send_bytes(self, bytes data not None):
+        """A piece of the answer. Never waits; awaiting it raises ClientLeft where the client has left."""
+        cdef Py_ssize_t size = len(data)
+        if self.line is None:
+            return REFUSED
+        if size and self.method != "HEAD":
+            if self.chunked:
+                self.line.send(b"%x\r\n%b\r\n" % (size, data))
+            else:
+                self.line.send(data)
+                self.left -= size if self.left > 0 else 0
+        return TAKEN
+
+    # From the connection
+
+    cdef int add(self, bytes piece) except -1:
+        """A piece of the body."""
+        if self.buffered == 0:
+            self.piece = piece
+        else:
+            if self.rest is None:
+                self.rest = bytearray(self.piece)
+                self.piece = None
+            self.rest += piece
+        self.buffered += len(piece)
+        if not self.wanted:
+            self.wake()
+        return 0
+
+    cdef int finish(self) except -1:
+        """The body is whole."""
+        self.complete = True
+        return self.wake()
+
+    cdef int end(self) except -1:
+        """No more of the body comes."""
+        self.broken = not self.complete
+        return self.wake()
+
+    cdef int leave(self) except -1:
+        """The connection is gone."""
+        self.line = None
+        if self.departure is not None and not self.departure.done():
+            self.departure.set_result(None)
+        return self.end()
+
+    cdef bint full(self):
+        """Whether no more of the body should be read now."""
+        return self.buffered > HIGH and not self.wanted
+
+    cdef int conclude(self) except -1:
+        """The application is done: whatever it left open of its answer is ended."""
+        if not self.answered:
+            self.response_bytes(500, (("connection", "close"),), b"")
+        elif self.chunked and self.method != "HEAD":
+            self.put(LAST_CHUNK)
+        elif self.left > 0:                 # fewer bytes than were announced: only the connection's end tells
+            self.persistent = False
+        return 0
+
+    # Between the two
+
+    cdef object wait(self):
+        """The future of the next piece, or of the end."""
+        if self.broken:
+            raise ClientLeft("the request ended before its body was whole")
+        if self.expects:
+            self.expects = False
+            self.put(CONTINUE)
+        self.waiter = self.loop.create_future()
+        self.line.regulate()
+        return self.waiter
+
+    cdef int wake(self) except -1:
+        cdef object waiter = self.waiter
+        self.waiter = None
+        if waiter is not None and not waiter.done():    # done: cancelled
+            waiter.set_result(None)
+        return 0
+
+    cdef bytes drain(self):
+        """What waits of the body, in one piece."""
+        cdef bytes body = self.piece if self.buffered else b""
+        if self.rest is not None:
+            body = bytes(self.rest)
+        self.piece = self.rest = None
+        self.buffered = 0
+        return body
+
+    cdef int put(self, bytes data) except -1:
+        if self.line is not None:
+            self.line.send(data)
+        return 0
+
+    cdef bytes compose(self, int status, object headers, Py_ssize_t length):
+        """The head of an answer whose body has ``length`` bytes; UNSAID: the headers say it, or it goes out in chunks."""
+        cdef list parts = [status_line(status), date_line()]
+        cdef str name, value
+        for name, value in headers:
+            if name == "connection":        # said below
+                self.persistent = self.persistent and value != "close"
+                continue
+            if name == "content-length":
+                self.left = int(value)
+            parts.append(header_line(name, value))
+        if length != UNSAID:
+            parts.append(b"content-length: %d\r\n" % length)
+        elif self.left == UNSAID:
+            self.chunked = self.http_version == "1.1"
+            if self.chunked:
+                parts.append(b"transfer-encoding: chunked\r\n")
+            else:
+                self.persistent = False
+        if not self.complete:               # the rest of the body cannot be told from a next request
+            self.persistent = False
+        if not self.persistent:
+            parts.append(b"connection: close\r\n")
+        elif self.http_version == "1.0":
+            parts.append(b"connection: keep-alive\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)

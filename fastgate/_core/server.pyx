@@ -1,0 +1,92 @@
+"""An HTTP/1.1 server for one RSGI application: connections on one loop, in its thread, a task per request and no timer.
+
+One sweeper looks at all connections once a second, only while there are any.
+"""
+
+from libc.stdint cimport int64_t
+
+from fastgate._core.client cimport Client, Host
+from fastgate._core.exchange cimport monotonic_ns
+
+cdef double LOOK_SECONDS = 1.0
+
+
+cdef class Server(Host):
+    """Serves ``application(scope, protocol)``, which raises nothing, to at most ``most`` clients at once.
+
+    ``relay(transport, address, data)``: the protocol that goes on with a connection on which ``data`` came, the
+    beginning of HTTP/2; ``address``: the client's, as ``host:port``. A request's head has to be whole within
+    ``head_seconds``; a connection without one is closed after ``idle_seconds``, which should be longer than load balancers
+    keep theirs, as a request may be on its way when it closes. Belongs to one event loop and its thread.
+    """
+
+    def __init__(self, object loop, object application, object relay, *, Py_ssize_t most=16_384,
+                 double head_seconds=30, double idle_seconds=120):
+        self.loop = loop
+        self.application = application
+        self.relay = relay
+        self.most = most
+        self.head_ns = <int64_t>(head_seconds * 1e9)
+        self.idle_ns = <int64_t>(idle_seconds * 1e9)
+        self.clients = set()
+
+    @property
+    def connections(self):
+        """How many clients are connected."""
+        return len(self.clients)
+
+    async def listen(self, object sock, int backlog):
+        """Accept on a socket that is bound; it is the server's own from then on."""
+        self.listener = await self.loop.create_server(lambda: Client(self), sock=sock, backlog=backlog)
+
+    def turn_away(self):
+        """Accept no more; those who are connected are served on. Others may accept on the same socket."""
+        if self.listener is not None:
+            self.listener.close()
+            self.listener = None
+
+    async def close(self, double seconds):
+        """Accept no more; idle connections end now, others with their answers, after ``seconds`` at the latest."""
+        cdef Client client
+        self.turn_away()
+        self.leaving = True
+        for client in list(self.clients):
+            client.dismiss()
+        if self.clients:
+            self.emptied = self.loop.create_future()
+            end = self.loop.call_later(seconds, self.abort)
+            await self.emptied
+            end.cancel()
+
+    def abort(self):
+        """The callback of ``close``: whoever is still connected has had the time."""
+        cdef Client client
+        for client in list(self.clients):
+            client.transport.abort()
+
+    def sweep(self):
+        """The timer's callback: ends what waits for too long."""
+        cdef Client client
+        cdef object now = monotonic_ns()
+        for client in list(self.clients):
+            client.inspect(now)
+        self.timer = self.loop.call_later(LOOK_SECONDS, self.sweep) if self.clients else None
+
+    # From connections
+
+    cdef int came(self, Client client) except -1:
+        self.clients.add(client)
+        if len(self.clients) > self.most or self.leaving:
+            client.transport.abort()
+        elif self.timer is None:
+            self.timer = self.loop.call_later(LOOK_SECONDS, self.sweep)
+        return 0
+
+    cdef int left(self, Client client) except -1:
+        self.clients.discard(client)
+        if self.emptied is not None and not self.clients and not self.emptied.done():
+            self.emptied.set_result(None)
+        return 0
+
+    cdef object hand_over(self, Client client, bytes data):
+        return self.relay(client.transport, client.address, data)

@@ -1,0 +1,344 @@
+"""The HTTP/1.1 server, asked by hand: framing, pipelining, bounds, clients that leave or send anything at all."""
+
+import asyncio
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import pytest
+
+from fastgate._core.client_errors import ClientLeft
+from fastgate._core.server import Server
+
+Application = Callable[[Any, Any], Awaitable[None]]
+ONE = b"POST /a%20b?c=d HTTP/1.1\r\nHost: x\r\nX-One: 1 \r\nX-One: 2\r\nX-Two: \xff\r\nContent-Length: 5\r\n\r\nhello"
+CHUNKED = b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+async def echo(scope: Any, protocol: Any) -> None:
+    """Answers with what it was asked."""
+    try:
+        body = await protocol()
+    except ClientLeft:
+        protocol.response_bytes(400, [("connection", "close")], b"not whole")
+        return
+    said = f"{scope.method} {scope.path} {scope.query_string} {scope.http_version} {scope.headers.items()} "
+    protocol.response_bytes(200, [("content-type", "text/plain")], said.encode() + body)
+
+
+def nothing(transport: Any, address: str, data: bytes) -> asyncio.Protocol:
+    transport.abort()
+    return asyncio.Protocol()
+
+
+@asynccontextmanager
+async def serving(application: Application = echo, **settings: float) -> AsyncIterator[tuple[Server, int]]:
+    """The server and its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    server = Server(asyncio.get_running_loop(), application, nothing, **settings)  # type: ignore[arg-type]
+    await server.listen(listener, 100)
+    try:
+        yield server, port
+    finally:
+        await server.close(1)
+        assert server.connections == 0
+
+
+class Line:
+    """A client's connection."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+
+    async def __aenter__(self) -> "Line":
+        self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self._port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.writer.close()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
+
+    def send(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def answer(self) -> tuple[bytes, bytes]:
+        """Head without its date, and body, of one answer with a length."""
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        lines = [line for line in head.split(b"\r\n") if not line.startswith(b"date: ")]
+        length = next((int(line[16:]) for line in lines if line.startswith(b"content-length: ")), 0)
+        return b"\r\n".join(lines), await self.reader.readexactly(length)
+
+    async def rest(self) -> bytes:
+        """Everything until the server closes."""
+        try:
+            return await self.reader.read()
+        except ConnectionError:
+            return b""
+
+
+async def test_what_the_application_sees() -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(ONE)
+        head, body = await line.answer()
+        assert head.startswith(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ")
+        pairs = "[('host', 'x'), ('x-one', '1'), ('x-one', '2'), ('content-length', '5')]"
+        assert body.decode() == f"POST /a b c=d 1.1 {pairs} hello"
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+async def test_requests_sent_ahead_are_answered_in_order_however_they_are_split(size: int) -> None:
+    asked = b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n + ONE for n in range(100))
+    async with serving() as (_, port), Line(port) as line:
+        for start in range(0, len(asked), size):
+            line.send(asked[start : start + size])
+            if size == 1 and start % 50 == 0:
+                await asyncio.sleep(0)
+        for n in range(100):
+            assert (await line.answer())[1] == b"GET /%d  1.1 [] " % n
+            assert (await line.answer())[1].endswith(b" hello")
+
+
+async def test_more_requests_ahead_than_can_wait() -> None:
+    """What is too much is not answered, and the connection ends; nothing is answered twice or out of order."""
+    asked = b"".join(b"GET /%d HTTP/1.1\r\n\r\n" % n for n in range(3000))
+    async with serving() as (_, port), Line(port) as line:
+        line.send(asked)
+        told = await line.rest()
+        assert [n for n in range(3000) if b"GET /%d " % n in told] == list(range(told.count(b"HTTP/1.1 200")))
+        assert told.count(b"HTTP/1.1 200") >= 1024
+
+
+@pytest.mark.parametrize(
+    ("asked", "persists"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", True),
+        (b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n", False),
+        (b"GET / HTTP/1.0\r\n\r\n", False),
+        (b"GET / HTTP/1.0\r\nconnection: keep-alive\r\n\r\n", True),
+    ],
+)
+async def test_whether_a_connection_goes_on(asked: bytes, persists: bool) -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(asked)
+        head, _ = await line.answer()
+        assert (b"connection: close" in head) is not persists
+        if persists:
+            line.send(asked)
+            await line.answer()
+        else:
+            assert await line.rest() == b""
+
+
+async def test_a_body_is_invited_when_it_is_wanted() -> None:
+    wanted = asyncio.Event()
+
+    async def hesitant(scope: Any, protocol: Any) -> None:
+        await wanted.wait()
+        await echo(scope, protocol)
+
+    async with serving(hesitant) as (_, port), Line(port) as line:
+        line.send(b"POST / HTTP/1.1\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(line.reader.read(1), 0.05)
+        wanted.set()
+        assert await line.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        line.send(b"hello")
+        assert (await line.answer())[1].endswith(b" hello")
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+async def test_an_answer_in_pieces(version: bytes) -> None:
+    async def pieces(scope: Any, protocol: Any) -> None:
+        transport = protocol.response_stream(200, [])
+        for piece in (b"one", b"", b"two"):
+            await transport.send_bytes(piece)
+
+    async with serving(pieces) as (_, port), Line(port) as line:
+        line.send(b"GET / HTTP/%b\r\nconnection: close\r\n\r\n" % version)
+        head, _, body = (await line.rest()).partition(b"\r\n\r\n")
+        assert (b"transfer-encoding: chunked" in head) is (version == b"1.1")
+        assert body == (b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n" if version == b"1.1" else b"onetwo")
+
+
+async def test_an_answer_shorter_than_announced_ends_the_connection() -> None:
+    async def short(scope: Any, protocol: Any) -> None:
+        await protocol.response_stream(200, [("content-length", "9")]).send_bytes(b"12345")
+
+    async with serving(short) as (_, port), Line(port) as line:
+        line.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await line.rest()).endswith(b"\r\n\r\n12345")
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 204), (b"GET", 304)])
+async def test_answers_without_a_body(method: bytes, status: int) -> None:
+    async def answer(scope: Any, protocol: Any) -> None:
+        protocol.response_bytes(status, [], b"body")
+
+    async with serving(answer) as (_, port), Line(port) as line:
+        line.send((method + b" / HTTP/1.1\r\n\r\n") * 2)
+        for _ in range(2):
+            assert (await line.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 %d " % status)
+
+
+@pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "\x00", "\u20ac"])
+async def test_no_header_of_an_answer_can_become_two(value: str) -> None:
+    async def careless(scope: Any, protocol: Any) -> None:
+        with pytest.raises(ValueError, match="the header 'x'"):
+            protocol.response_bytes(200, [("x", value)], b"")
+
+    async with serving(careless) as (_, port), Line(port) as line:
+        line.send(b"GET / HTTP/1.1\r\n\r\n")
+        assert (await line.answer())[0].startswith(b"HTTP/1.1 500 ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 101 + b"\r\n", b"431"),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000, b"431"),
+        (b"BREW / HTTP/1.1\r\n\r\n", b"501"),
+        (b"GET / HTTP/1.1\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx : y\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx: y\r\n z\r\n\r\n", b"400"),
+        (CHUNKED + b"5;" + b"x" * 600_000, b"400"),
+        (CHUNKED + b"0\r\n" + b"x: y\r\n" * 100_000, b"400"),
+        (CHUNKED + b"-1\r\n", b"400"),
+    ],
+)
+async def test_what_is_no_request(asked: bytes, status: bytes) -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(asked)
+        told = await line.rest()
+        assert told[9:12] == status, told
+        assert told.count(b"HTTP/1.1 ") == 1
+
+
+async def test_garbage_after_a_request_comes_after_its_answer() -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(ONE + b"\x00\x01\x02")
+        assert (await line.answer())[1].endswith(b" hello")
+        assert await line.rest() == b""
+
+
+async def test_a_body_that_nobody_takes_is_not_read() -> None:
+    done = asyncio.Event()
+
+    async def absent(scope: Any, protocol: Any) -> None:
+        await done.wait()
+        protocol.response_empty(200, [])
+
+    async with serving(absent) as (_, port), Line(port) as line:
+        line.send(b"POST / HTTP/1.1\r\ncontent-length: %d\r\n\r\n" % (64 << 20))
+        line.send(bytes(64 << 20))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(line.writer.drain(), 0.3)
+        done.set()
+        assert b"connection: close" in (await line.answer())[0]
+        assert await line.rest() == b""
+
+
+@pytest.mark.parametrize("pieces", [False, True])
+async def test_a_client_that_leaves_before_its_body_is_whole(pieces: bool) -> None:
+    seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def reading(scope: Any, protocol: Any) -> None:
+        try:
+            if pieces:
+                async for _ in protocol:
+                    pass
+            else:
+                await protocol()
+        except ClientLeft as left:
+            seen.put_nowait(str(left))
+
+    async with serving(reading) as (_, port):
+        async with Line(port) as line:
+            line.send(ONE[:-1])
+            await line.writer.drain()
+        assert await seen.get() == "the request ended before its body was whole"
+
+
+async def test_a_client_that_leaves_before_its_answer() -> None:
+    seen: asyncio.Queue[str] = asyncio.Queue()
+
+    async def slow(scope: Any, protocol: Any) -> None:
+        transport = protocol.response_stream(200, [])
+        await transport.send_bytes(b"begun")
+        await protocol.client_disconnect()
+        with pytest.raises(ClientLeft):
+            await transport.send_bytes(b"more")
+        seen.put_nowait("gone")
+
+    async with serving(slow) as (_, port):
+        async with Line(port) as line:
+            line.send(b"GET / HTTP/1.1\r\n\r\n")
+            await line.reader.readuntil(b"begun")
+        assert await seen.get() == "gone"
+
+
+async def test_what_waits_for_too_long_is_closed() -> None:
+    """A head that does not end, a connection that says nothing, and one between two requests."""
+    settings = {"head_seconds": 0.2, "idle_seconds": 2.5}
+    async with serving(**settings) as (_, port), Line(port) as half, Line(port) as silent, Line(port) as idle:
+        half.send(b"GET / HTTP/1.1\r\n")
+        idle.send(ONE)
+        await idle.answer()
+        assert await asyncio.wait_for(half.rest(), 20) == b""
+        assert await asyncio.wait_for(silent.rest(), 20) == b""
+        assert await asyncio.wait_for(idle.rest(), 20) == b""
+
+
+async def test_more_clients_than_there_may_be() -> None:
+    async with serving(most=2) as (_, port), Line(port) as one, Line(port) as two, Line(port) as three:
+        for line in (one, two):
+            line.send(ONE)
+            await line.answer()
+        assert await three.rest() == b""
+
+
+async def test_the_end_waits_for_answers() -> None:
+    going = asyncio.Event()
+
+    async def slow(scope: Any, protocol: Any) -> None:
+        await going.wait()
+        protocol.response_bytes(200, [], b"done")
+
+    async with serving(slow) as (server, port), Line(port) as busy, Line(port) as idle:
+        busy.send(b"GET / HTTP/1.1\r\n\r\n")
+        while server.connections < 2:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        closing = asyncio.create_task(server.close(10))
+        assert await idle.rest() == b""
+        going.set()
+        head, body = await busy.answer()
+        assert (b"connection: close" in head, body) == (True, b"done")
+        await asyncio.wait_for(closing, 5)
+
+
+async def test_anything_at_all_is_answered_or_closed() -> None:
+    """Requests with bytes changed, cut out or put in, split anywhere; the server serves on."""
+    rng = random.Random(11)
+    async with serving() as (server, port):
+        for _ in range(300):
+            data = bytearray(rng.choice([ONE, CHUNKED + b"5\r\nhello\r\n0\r\n\r\n", ONE * 2]))
+            for _ in range(rng.randrange(1, 4)):
+                at = rng.randrange(len(data))
+                data[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+            cut = rng.randrange(len(data))
+            async with Line(port) as line:
+                line.send(bytes(data[:cut]))
+                await asyncio.sleep(0)
+                line.send(bytes(data[cut:]))
+                line.writer.write_eof()
+                told = await asyncio.wait_for(line.rest(), 5)
+                assert told == b"" or told.startswith(b"HTTP/1.1 ")
+        async with Line(port) as line:
+            line.send(ONE)
+            assert (await line.answer())[1].endswith(b" hello")
+        assert server.connections <= 1
