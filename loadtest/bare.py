@@ -1,7 +1,7 @@
 """The bare relay: ``python -m loadtest.bare PORT UPSTREAM_PORT SOURCE_PORT``.
 
-Granian, as fastgate's workers have it for TLS and HTTP/2, and their upstream client, and nothing between the two: what a
-gateway costs on such a server when all that makes it a gateway is taken away.
+Granian, as fastgate's workers have it for TLS and HTTP/2, and their upstream client, and nothing between the two: what
+a gateway costs on such a server when all that makes it a gateway is taken away.
 """
 
 import asyncio

@@ -2,11 +2,13 @@
 
 from libc.stdint cimport int64_t
 
+from fastgate._core.outbox cimport Outbox
 from fastgate._core.request cimport Line, Request
 
 cdef class Host:
     """Whose clients they are."""
     cdef object loop, application
+    cdef Outbox outbox
     cdef set clients
     cdef int64_t head_ns, idle_ns           # how long a request's head may take, and how long none need come
     cdef bint leaving                       # no connection outlives the answer that is on its way on it

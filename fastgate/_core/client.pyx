@@ -110,6 +110,7 @@ cdef class Client(Line):
     def eof_received(self):
         """The client sends no more. Where a request is not whole it is told so; else it has left."""
         cdef Request request = self.arriving
+        self.host.outbox.empty()
         if request is None or self.closing:
             return False
         self.deaf = self.closing = True
@@ -196,7 +197,7 @@ cdef class Client(Line):
             self.arriving = None
         elif self.serving is None and not self.waiting:
             nothing = Request.__new__(Request)
-            self.transport.write(nothing.compose(status, (), 0))
+            self.send(nothing.compose(status, (), 0))
             self.close()
         return 0
 
@@ -231,6 +232,7 @@ cdef class Client(Line):
         for request in self.waiting:            # sent ahead of an answer that said that it is the last
             request.line = None
         self.waiting.clear()
+        self.host.outbox.empty()
         if self.closing or self.arriving is None and not self.stopped and not self.deaf:
             self.transport.close()
             return 0
@@ -243,6 +245,7 @@ cdef class Client(Line):
         """No further request on this connection: it ends now, or with the answer that is on its way."""
         cdef Request request
         if self.serving is None:
+            self.host.outbox.empty()
             self.transport.close()
             return 0
         for request in (self.serving, *self.waiting):
@@ -250,8 +253,7 @@ cdef class Client(Line):
         return 0
 
     cdef int send(self, bytes data) except -1:
-        self.transport.write(data)
-        return 0
+        return self.host.outbox.put(self.transport, data)
 
     cdef int regulate(self) except -1:
         cdef bint stop = not self.closing and (len(self.waiting) > 0 or self.arriving is not None and self.arriving.full())

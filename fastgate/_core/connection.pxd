@@ -3,11 +3,13 @@
 from libc.stdint cimport int64_t
 
 from fastgate._core.exchange cimport Exchange
+from fastgate._core.outbox cimport Outbox
 
 cdef class Keeper:
     """Who owns connections."""
     cdef str address                        # for messages
     cdef Py_ssize_t max_head_bytes
+    cdef Outbox outbox
     cdef int released(self, Connection connection, Exchange exchange, bint reusable) except -1
     cdef int lost(self, Connection connection, Exchange exchange, object reason) except -1
 

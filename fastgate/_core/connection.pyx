@@ -41,7 +41,7 @@ cdef class Connection:
         self.uses += 1
         exchange.begin(self.transport)
         if len(exchange.head) + len(exchange.request_body) <= JOIN:
-            self.transport.write(exchange.head + exchange.request_body)
+            self.keeper.outbox.put(self.transport, exchange.head + exchange.request_body)
         else:
             self.transport.writelines((exchange.head, exchange.request_body))
         return 0
