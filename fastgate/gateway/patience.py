@@ -77,7 +77,7 @@ class Patience:
     def _look_at_lingering(self, now: int) -> None:
         for window, (before, since) in list(self.lingering.items()):
             found = window.progress()
-            if found is None or found[1] == 0:
+            if found is None or (found[1] == 0 and before >= 0):  # at the first look it may not be the kernel's yet
                 del self.lingering[window]
             elif found[0] != before:
                 self.lingering[window] = (found[0], now)
