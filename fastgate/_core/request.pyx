@@ -122,7 +122,7 @@ cdef class Request:
     async def client_disconnect(self):
         """Returns when the client has left."""
         if self.line is not None:
-            if self.departure is None:
+            if self.departure is None or self.departure.done():     # done: who waited was cancelled
                 self.departure = self.loop.create_future()
             await self.departure
 
