@@ -35,7 +35,6 @@ cdef class Client(Line):
     cdef int take(self, bytes data) except -1
     cdef int refuse(self, int status) except -1
     cdef int serve_next(self) except -1
-    cdef int served(self, Request request) except -1
     cdef int close(self) except -1
     cdef int dismiss(self) except -1
     cdef int inspect(self, int64_t now) except -1

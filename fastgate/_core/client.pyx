@@ -211,14 +211,10 @@ cdef class Client(Line):
         try:
             await self.host.application(request, request)
         finally:
-            self.served(request)
+            request.conclude()
 
-    cdef int served(self, Request request) except -1:
-        """The application is done with it."""
-        request.conclude()
+    cdef int answered(self, Request request) except -1:
         self.serving = None
-        if self.transport is None:
-            return 0
         self.since_ns = monotonic_ns()
         if not request.persistent or not request.complete or self.deaf and not self.waiting:
             return self.close()

@@ -3,10 +3,13 @@
 cdef class Headers:
     cdef list pairs
 
+cdef class Request
+
 cdef class Line:
     """A client's connection, as its requests need it."""
     cdef int send(self, bytes data) except -1
     cdef int regulate(self) except -1
+    cdef int answered(self, Request request) except -1
 
 cdef class Request:
     # what is asked
@@ -25,7 +28,7 @@ cdef class Request:
     cdef bint complete, broken, wanted, expects
 
     # the answer
-    cdef bint answered, chunked
+    cdef bint begun, over, chunked
     cdef Py_ssize_t left                    # bytes that were announced and have not come yet; -1: nobody said
 
     cdef int add(self, bytes piece) except -1
@@ -38,4 +41,8 @@ cdef class Request:
     cdef bytes drain(self)
     cdef int put(self, bytes data) except -1
     cdef bytes compose(self, int status, object headers, Py_ssize_t length)
+    cdef int complete_answer(self) except -1
     cdef int conclude(self) except -1
+
+cdef class Answer:
+    cdef Request request

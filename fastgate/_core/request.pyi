@@ -40,7 +40,12 @@ class Request:
         """Answer without a body."""
     def response_bytes(self, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
         """The whole answer. Raises ValueError for a header that cannot be one. A second answer is none."""
-    def response_stream(self, status: int, headers: Iterable[tuple[str, str]]) -> Self:
-        """The beginning of an answer, which ends with the application's call. Raises ValueError as above."""
+    def response_stream(self, status: int, headers: Iterable[tuple[str, str]]) -> Answer:
+        """The beginning of an answer, to be given in pieces. Raises ValueError as above."""
+
+@final
+class Answer:
+    """An answer that is given in pieces. It ends when this is dropped, or with the application's call."""
+
     def send_bytes(self, data: bytes) -> Awaitable[None]:
         """A piece of the answer. Never waits; awaiting it raises ClientLeft where the client has left."""

@@ -56,6 +56,10 @@ cdef class Line:
         """Stop or start reading from the socket."""
         raise NotImplementedError
 
+    cdef int answered(self, Request request) except -1:
+        """The answer is whole, though the application may still be at work."""
+        raise NotImplementedError
+
 
 cdef class Taken:
     """What ``send_bytes`` says of bytes that were taken: an awaitable that never waits."""
@@ -134,31 +138,21 @@ cdef class Request:
 
     def response_bytes(self, int status, headers, bytes body):
         """The whole answer. Raises ValueError for a header that cannot be one."""
-        if self.answered:
+        if self.begun:
             return
         head = self.compose(status, headers, 0 if status in BODILESS else len(body))
-        self.answered = True
+        self.begun = True
         self.put(head if self.method == "HEAD" or status in BODILESS else head + body)
+        self.complete_answer()
 
     def response_stream(self, int status, headers):
-        """The beginning of an answer, which ends with the application's call. Raises ValueError as above."""
+        """The beginning of an answer, to be given in pieces. Raises ValueError as above."""
+        cdef Answer answer = Answer.__new__(Answer)
         head = self.compose(status, headers, UNSAID)
-        self.answered = True
+        self.begun = True
         self.put(head)
-        return self
-
-    def send_bytes(self, bytes data not None):
-        """A piece of the answer. Never waits; awaiting it raises ClientLeft where the client has left."""
-        cdef Py_ssize_t size = len(data)
-        if self.line is None:
-            return REFUSED
-        if size and self.method != "HEAD":
-            if self.chunked:
-                self.line.send(b"%x\r\n%b\r\n" % (size, data))
-            else:
-                self.line.send(data)
-                self.left -= size if self.left > 0 else 0
-        return TAKEN
+        answer.request = self
+        return answer
 
     # From the connection
 
@@ -197,15 +191,22 @@ cdef class Request:
         """Whether no more of the body should be read now."""
         return self.buffered > HIGH and not self.wanted
 
+    cdef int complete_answer(self) except -1:
+        """No more of the answer comes."""
+        if self.over:
+            return 0
+        self.over = True
+        if self.chunked and self.method != "HEAD":
+            self.put(LAST_CHUNK)
+        elif self.left > 0 and self.method != "HEAD":   # fewer than announced: only the end tells
+            self.persistent = False
+        return self.line.answered(self) if self.line is not None else 0
+
     cdef int conclude(self) except -1:
         """The application is done: whatever it left open of its answer is ended."""
-        if not self.answered:
+        if not self.begun:
             self.response_bytes(500, (("connection", "close"),), b"")
-        elif self.chunked and self.method != "HEAD":
-            self.put(LAST_CHUNK)
-        elif self.left > 0:                 # fewer bytes than were announced: only the connection's end tells
-            self.persistent = False
-        return 0
+        return self.complete_answer()
 
     # Between the two
 
@@ -268,3 +269,25 @@ cdef class Request:
             parts.append(b"connection: keep-alive\r\n")
         parts.append(b"\r\n")
         return b"".join(parts)
+
+
+@cython.no_gc  # it ends its answer when it is dropped: what it needs for that must not be cleared before
+cdef class Answer:
+    """An answer that is given in pieces. It ends when this is dropped, or with the application's call."""
+
+    def send_bytes(self, bytes data not None):
+        """A piece of the answer. Never waits; awaiting it raises ClientLeft where the client has left."""
+        cdef Request request = self.request
+        cdef Py_ssize_t size = len(data)
+        if request.line is None or request.over:
+            return REFUSED
+        if size and request.method != "HEAD":
+            if request.chunked:
+                request.line.send(b"%x\r\n%b\r\n" % (size, data))
+            else:
+                request.line.send(data)
+                request.left -= size if request.left > 0 else 0
+        return TAKEN
+
+    def __dealloc__(self):
+        self.request.complete_answer()
