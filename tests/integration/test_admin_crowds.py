@@ -1,4 +1,4 @@
-"""Whoever has no token cannot keep the admin API from those who have one, nor fill its log."""
+"""Whoever has no token cannot keep the admin API from those who have one, nor fill its log, nor see its metrics."""
 
 import resource
 import socket
@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from fastgate.control.arrivals import BODY_SECONDS, HEAD_SECONDS
@@ -90,3 +91,16 @@ def test_clients_that_leave_in_the_middle_are_no_lines_of_the_log(host: ControlH
 def test_no_memory_is_given_to_what_nobody_signs_in_with(host: ControlHost) -> None:
     answer = host.client.post("/sign-in", data={"token": "x" * 5_000})
     assert answer.status_code == 413, answer.text
+
+
+def test_metrics_are_for_whoever_means_this_host(host: ControlHost) -> None:
+    ours = ("127.0.0.1:8081", "LocalHost", "localhost:9", "[::1]:8081", "[::1]")
+    others = ("evil.example", "127.0.0.1.evil.example:8081", "192.0.2.1", "")
+    for name in (*ours, *others):
+        answer = httpx.get(f"{host.client.base_url}/metrics", headers={"host": name}, trust_env=False)
+        assert answer.status_code == (200 if name in ours else 403), name
+
+
+def test_a_probe_may_ask_for_the_head_alone(host: ControlHost) -> None:
+    answer = httpx.head(f"{host.client.base_url}/healthz", trust_env=False)
+    assert (answer.status_code, answer.content) == (200, b"")

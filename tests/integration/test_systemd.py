@@ -65,9 +65,7 @@ def test_the_user_is_made(tmp_path: Path) -> None:
 
 def test_systemd_waits_for_the_longest_drain() -> None:
     [bound] = settings()["TimeoutStopSec"]
-    assert (
-        float(bound.removesuffix("s")) > Server().drain_seconds + MARGIN + CONTROL_SECONDS + 2 * PROGRAM_SECONDS
-    )
+    assert float(bound.removesuffix("s")) > Server().drain_seconds + MARGIN + CONTROL_SECONDS + 2 * PROGRAM_SECONDS
 
 
 @pytest.fixture
