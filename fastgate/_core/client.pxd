@@ -19,6 +19,7 @@ cdef class Host:
 cdef class Client(Line):
     cdef Host host
     cdef object transport, parser, feed, waiting
+    cdef list unreadable                    # names of headers of the request that is arriving, None where there are none
     cdef str address
     cdef Request serving, arriving          # the one that is being served; the one whose body is not whole
     cdef bytes url, opening

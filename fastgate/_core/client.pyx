@@ -144,6 +144,7 @@ cdef class Client(Line):
     def on_message_begin(self):
         self.url = b""
         self.headers = []
+        self.unreadable = None
 
     def on_url(self, bytes piece):
         self.url += piece
@@ -151,12 +152,16 @@ cdef class Client(Line):
     def on_header(self, bytes name, bytes value):
         if self.arriving is not None:           # a trailer
             return
-        if len(self.headers) >= MOST_HEADERS:
+        if len(self.headers) + (0 if self.unreadable is None else len(self.unreadable)) >= MOST_HEADERS:
             self.excess = True
             raise OverflowError
         value = value.rstrip(b" \t")            # llhttp takes off only what leads
         if value.isascii():
             self.headers.append((header_name(name), value.decode("ascii")))
+        elif self.unreadable is None:
+            self.unreadable = [header_name(name)]
+        else:
+            self.unreadable.append(header_name(name))
 
     def on_headers_complete(self):
         cdef Request request = Request.__new__(Request)
@@ -170,6 +175,7 @@ cdef class Client(Line):
         request.persistent = self.parser.should_keep_alive() and not self.host.leaving
         request.headers = Headers.__new__(Headers)
         request.headers.pairs = self.headers
+        request.headers.unreadable = self.unreadable
         request.expects = request.headers.get("expect", "").lower() == "100-continue"
         self.fruitless = 0
         self.arriving = request

@@ -2,6 +2,7 @@
 
 cdef class Headers:
     cdef list pairs
+    cdef list unreadable                    # names, None where there are none
 
 cdef class Request
 

@@ -5,7 +5,7 @@ from fastgate._core.client_errors import ClientLeft as ClientLeft
 
 @final
 class Headers:
-    """Of a request: names in lower case, values as text. Those whose value is not ASCII are left out."""
+    """Of a request: names in lower case, values as text. Of those whose value is not ASCII only the name is known."""
 
     def items(self) -> list[tuple[str, str]]:
         """All of them, in the order in which they came."""
@@ -13,7 +13,8 @@ class Headers:
         """The first value of a header, else ``default``."""
     def get_all(self, name: str) -> list[str]:
         """All values of a header."""
-    def __contains__(self, name: str) -> bool: ...
+    def __contains__(self, name: str) -> bool:
+        """Whether a header came, readable or not."""
 
 @final
 class Request:

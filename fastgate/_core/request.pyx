@@ -23,7 +23,7 @@ cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 
 
 cdef class Headers:
-    """Of a request: names in lower case, values as text. Those whose value is not ASCII are left out."""
+    """Of a request: names in lower case, values as text. Of those whose value is not ASCII only the name is known."""
 
     def items(self):
         """All of them, in the order in which they came."""
@@ -42,6 +42,9 @@ cdef class Headers:
         return [value for known, value in self.pairs if known == name]
 
     def __contains__(self, str name):
+        """Whether a header came, readable or not."""
+        if self.unreadable is not None and name in self.unreadable:
+            return True
         return any([known == name for known, _ in self.pairs])
 
 
