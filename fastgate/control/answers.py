@@ -107,6 +107,27 @@ class LimitList(msgspec.Struct):
     next: str | None
 
 
+class AuditRow(msgspec.Struct):
+    """A change. ``before`` and ``after``: the document, null where there is none; ``hash`` covers the row before."""
+
+    seq: int
+    at: str
+    actor: str
+    action: str
+    collection: str
+    id: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    hash: str
+
+
+class AuditList(msgspec.Struct):
+    """A page; ``next`` is the ``cursor`` of the following one."""
+
+    items: list[AuditRow]
+    next: str | None
+
+
 class ReloadAnswer(msgspec.Struct):
     """``restart_needed``: settings that changed since the start and that only a restart takes up."""
 

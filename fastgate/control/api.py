@@ -15,6 +15,7 @@ from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.cost_lines import cost_lines
 from fastgate.control.live import Live
+from fastgate.control.operations import described
 from fastgate.control.parameters import Where, asked, bounded, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
@@ -70,7 +71,13 @@ async def get_spend(
     return answers.SpendAnswer(groups, answers.sums(found.total), found.truncated)
 
 
-@get("/requests", summary="Requests, newest first", opt={"tags": True}, dependencies={"conditions": Provide(asked)})
+@get(
+    "/requests",
+    summary="Requests, newest first",
+    opt={"tags": True},
+    operation_class=described("RequestList", tagged=True),
+    dependencies={"conditions": Provide(asked)},
+)
 async def list_requests(
     state: State,
     conditions: NamedDependency[list[str]],
@@ -92,6 +99,7 @@ async def list_requests(
     summary="Requests as they are settled, as server-sent events",
     media_type="text/event-stream",
     opt={"tags": True},
+    operation_class=described(None, tagged=True),
     dependencies={"conditions": Provide(asked)},
 )
 async def live_requests(
@@ -103,7 +111,11 @@ async def live_requests(
     return Stream(live.read(which(None, None, conditions), seat, place), headers={"cache-control": "no-store"})
 
 
-@get("/requests/{request_id:str}", summary="One request, with how its cost came about")
+@get(
+    "/requests/{request_id:str}",
+    summary="One request, with how its cost came about",
+    operation_class=described("RequestDetail"),
+)
 async def get_request(state: State, request_id: str) -> dict[str, Any]:
     """``cost_lines`` sum to ``cost_usd``; null where the prices in force do not give the amount that was booked."""
     row = await _queries(state).run(lambda db: requests.find(db, request_id))
@@ -112,7 +124,7 @@ async def get_request(state: State, request_id: str) -> dict[str, Any]:
     return {**answers.request(row), "cost_lines": cost_lines(row, _plane(state).configuration.current)}
 
 
-@get("/config", summary="The configuration in force, secrets masked")
+@get("/config", summary="The configuration in force, secrets masked", operation_class=described("ConfigAnswer"))
 async def get_config(state: State) -> dict[str, Any]:
     """As the file could say it, with defaults written out."""
     return plain(_plane(state).configuration.current.config)

@@ -15,10 +15,11 @@ from fastgate.budgets.templates import LEVELS
 from fastgate.config.objects import encode_document, merged, problem, read_object
 from fastgate.config.owners import Budget, OwnedBudget
 from fastgate.control.collections import Collection, Document
-from fastgate.control.objects import Done, Objects, Wish
+from fastgate.control.objects import Done, Objects, Wish, check_version
 from fastgate.control.problems import NotFound
 from fastgate.control.resets import Resets
 from fastgate.state import audit
+from fastgate.state import objects as stored
 from fastgate.state.store import Store
 from fastgate.wire.money import usd
 from fastgate.wire.snapshot import BudgetRecord
@@ -35,25 +36,29 @@ _FIXED: Final = ("window", "name")
 
 def wish_for(owner: str, actor: str, version: int | None = None) -> Wish:
     """The change of the document that an owner's budgets are in."""
-    name = owner.partition(":")[2].partition("/")[0]
+    collection, name = _place_of(owner)
     if level_of(owner) in LEVELS:
         raise problem(f"{owner} has its budgets from a template", f"change each of the key {name}")
-    return Wish(_OWNERS[level_of(owner)], name, "update", actor, version)
+    return Wish(collection, name, "update", actor, version)
 
 
 def version_of(objects: Objects, owner: str) -> int | None:
     """What a change of an owner's budgets asks for in ``If-Match``; None: they cannot be changed by the API."""
-    if level_of(owner) in LEVELS:
-        return None
-    wish = wish_for(owner, "")
-    return objects.version(wish.collection, wish.id)
+    return None if level_of(owner) in LEVELS else objects.version(*_place_of(owner))
 
 
-def create(objects: Objects, values: dict[str, Any], actor: str) -> tuple[str, Future[Done]]:
+def _place_of(owner: str) -> tuple[Collection, str]:
+    """Where the document is that says its budgets: those of templates are a key's."""
+    return _OWNERS.get(level_of(owner), "keys"), owner.partition(":")[2].partition("/")[0]
+
+
+def create(
+    objects: Objects, values: dict[str, Any], actor: str, version: int | None = None
+) -> tuple[str, Future[Done]]:
     """The id of the new budget, and the change that brings it."""
     owned = read_object(OwnedBudget, values)
     fresh = {name: value for name, value in values.items() if name != "owner"}
-    done = objects.edit(wish_for(owned.owner, actor), _edit(owned.owner, lambda budgets: [*budgets, fresh]))
+    done = objects.edit(wish_for(owned.owner, actor, version), _edit(owned.owner, lambda budgets: [*budgets, fresh]))
     return budget_id(owned.owner, owned), done
 
 
@@ -72,10 +77,11 @@ def delete(objects: Objects, record: BudgetRecord, wish: Wish) -> Future[Done]:
     return objects.edit(wish, _edit(record.owner, lambda budgets: _replaced(budgets, record, None)))
 
 
-def reset(store: Store, resets: Resets, record: BudgetRecord, actor: str) -> Future[None]:
+def reset(store: Store, resets: Resets, record: BudgetRecord, actor: str, version: int | None = None) -> Future[None]:
     """Begins the budget's window anew; what is held stays. In the ledger, and in the chain of changes."""
 
     def take_off(db: Connection) -> None:
+        check_version(version, stored.find(db, *_place_of(record.owner)))
         before, after = (encode_document({"spent_usd": usd(nano)}) for nano in (resets.take_off(record), 0))
         at_us = time.time_ns() // 1000
         audit.add(db, audit.Entry(0, at_us, actor, "reset", "budgets", record.id, before, after))

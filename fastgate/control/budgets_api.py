@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from litestar import Response, Router, delete, get, patch, post
 from litestar.datastructures import State
+from litestar.di import NamedDependency
 from litestar.params import Parameter
 
 from fastgate.budgets.hierarchy import level_of
@@ -17,10 +18,11 @@ from fastgate.control.burns import burns
 from fastgate.control.counters import standing
 from fastgate.control.object_lists import Cursor, Limit
 from fastgate.control.object_schemas import operation_of
-from fastgate.control.objects_api import ACTOR, AnyRequest, options_at, version_asked
+from fastgate.control.objects_api import ACTOR, AnyRequest, options_at
 from fastgate.control.parameters import Level, bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
+from fastgate.control.versions import ETAG, IF_MATCH, LOCATION
 from fastgate.ledger import alerts
 from fastgate.ledger.errors import LedgerError
 from fastgate.wire.snapshot import BudgetRecord
@@ -84,15 +86,23 @@ async def list_budgets(
     return answers.BudgetList(items, following)
 
 
-@post("/budgets", summary="Create a budget", operation_class=operation_of("budgets"))
-async def create_budget(request: AnyRequest, state: State) -> Response[answers.BudgetAnswer]:
-    """It becomes a part of its `owner`'s document: `team:platform`, say."""
-    id_, done = budget_objects.create(_plane(state).objects, parse_object(await request.body()), ACTOR)
+@post(
+    "/budgets",
+    summary="Create a budget",
+    operation_class=operation_of("budgets"),
+    dependencies=IF_MATCH,
+    response_headers=[ETAG, LOCATION],
+)
+async def create_budget(
+    request: AnyRequest, state: State, version: NamedDependency[int | None]
+) -> Response[answers.BudgetAnswer]:
+    """It becomes a part of its `owner`'s document: `team:platform`, say. `If-Match` is of its owner."""
+    id_, done = budget_objects.create(_plane(state).objects, parse_object(await request.body()), ACTOR, version)
     await asyncio.wrap_future(done)
     return await _shown(state, id_, 201, {"location": f"/api/v1/budgets/{id_}"})
 
 
-@get(_ONE, summary="One budget and how it stands")
+@get(_ONE, summary="One budget and how it stands", response_headers=[ETAG])
 async def get_budget(
     state: State, owner: str, window: str, name: str, provider: str | None = None
 ) -> Response[answers.BudgetAnswer]:
@@ -100,36 +110,70 @@ async def get_budget(
     return await _shown(state, (await _find(state, owner, provider, window, name)).id)
 
 
-@patch(_ONE, summary="Change a budget", operation_class=operation_of("budgets", "patch"))
+@patch(
+    _ONE,
+    summary="Change a budget",
+    operation_class=operation_of("budgets", "patch"),
+    dependencies=IF_MATCH,
+    response_headers=[ETAG],
+)
 async def change_budget(
-    request: AnyRequest, state: State, *, owner: str, window: str, name: str, provider: str | None = None
+    request: AnyRequest,
+    state: State,
+    version: NamedDependency[int | None],
+    *,
+    owner: str,
+    window: str,
+    name: str,
+    provider: str | None = None,
 ) -> Response[answers.BudgetAnswer]:
     """A JSON merge patch (RFC 7396); what was spent stays. `If-Match` is of its owner."""
     record = await _find(state, owner, provider, window, name)
-    wish = budget_objects.wish_for(record.owner, ACTOR, version_asked(request))
+    wish = budget_objects.wish_for(record.owner, ACTOR, version)
     values = parse_object(await request.body())
     await asyncio.wrap_future(budget_objects.update(_plane(state).objects, record, values, wish))
     return await _shown(state, record.id)
 
 
-@delete(_ONE, summary="Delete a budget")
+@delete(_ONE, summary="Delete a budget", dependencies=IF_MATCH)
 async def delete_budget(
-    request: AnyRequest, state: State, *, owner: str, window: str, name: str, provider: str | None = None
+    state: State,
+    version: NamedDependency[int | None],
+    *,
+    owner: str,
+    window: str,
+    name: str,
+    provider: str | None = None,
 ) -> None:
     """Its owner stays. `If-Match` is of its owner."""
     record = await _find(state, owner, provider, window, name)
-    wish = budget_objects.wish_for(record.owner, ACTOR, version_asked(request))
+    wish = budget_objects.wish_for(record.owner, ACTOR, version)
     await asyncio.wrap_future(budget_objects.delete(_plane(state).objects, record, wish))
 
 
-@post([f"{path}/reset" for path in _ONE], summary="Begin a budget anew", status_code=200)
+@post(
+    [f"{path}/reset" for path in _ONE],
+    summary="Begin a budget anew",
+    status_code=200,
+    dependencies=IF_MATCH,
+    response_headers=[ETAG],
+)
 async def reset_budget(
-    state: State, owner: str, window: str, name: str, provider: str | None = None
+    state: State,
+    version: NamedDependency[int | None],
+    *,
+    owner: str,
+    window: str,
+    name: str,
+    provider: str | None = None,
 ) -> Response[answers.BudgetAnswer]:
-    """What was spent in its window no longer counts in it; what is held does. The requests stay in the ledger."""
+    """What was spent in its window no longer counts in it; what is held does. The requests stay in the ledger.
+
+    `If-Match` is of its owner.
+    """
     record = await _find(state, owner, provider, window, name)
     plane = _plane(state)
-    await asyncio.wrap_future(budget_objects.reset(plane.store, plane.resets, record, ACTOR))
+    await asyncio.wrap_future(budget_objects.reset(plane.store, plane.resets, record, ACTOR, version))
     return await _shown(state, record.id)
 
 

@@ -8,9 +8,11 @@ from litestar import Request
 from litestar.openapi.plugins import JsonRenderPlugin
 
 from fastgate.config.scalars import INSTANT_SCHEMA
+from fastgate.control.answer_schemas import COMPONENTS
 from fastgate.control.objects import MOST_OVERLAP_SECONDS
 from fastgate.control.parameters import MOST_WHERE
 from fastgate.control.problems import MEDIA_TYPE
+from fastgate.control.versions import PATTERN as VERSION
 from fastgate.ledger.attributes import NAMES
 
 _PROBLEM: Final = {
@@ -28,12 +30,14 @@ _ANSWER: Final = {
     "description": "What went wrong, as problem details",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-_NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|tag:[A-Za-z0-9][A-Za-z0-9._-]{{0,31}})"
+_TAG: Final = "tag:[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+_BY: Final = f"({'|'.join(NAMES)}|{_TAG})"
+_NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|{_TAG})"
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 _FORMS: Final[dict[str, dict[str, Any]]] = {
     "since": INSTANT_SCHEMA,
     "until": INSTANT_SCHEMA,
-    "by": {"type": "string", "pattern": f"^({'|'.join(NAMES)})(,tag:[a-z]+)?$"},
+    "by": {"type": "string", "pattern": f"^{_BY}(,{_BY}){{0,7}}$"},
     "where": {
         "type": "array",
         "maxItems": MOST_WHERE,
@@ -42,6 +46,7 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     "status": {"type": "integer", "minimum": 0, "maximum": 999},
     "request_id": _ID,
     "last-event-id": _ID,
+    "if-match": {"type": "string", "pattern": f"^{VERSION}$"},
     # The framework leaves a minimum of nothing out.
     "overlap_seconds": {"type": ["integer", "null"], "minimum": 0, "maximum": MOST_OVERLAP_SECONDS},
 }
@@ -59,7 +64,7 @@ class Description(JsonRenderPlugin):
     @cached_property
     def _rendered(self) -> bytes:
         document = self._schema
-        document.setdefault("components", {}).setdefault("schemas", {})["Problem"] = _PROBLEM
+        document.setdefault("components", {}).setdefault("schemas", {}).update({**COMPONENTS, "Problem": _PROBLEM})
         for path, methods in document["paths"].items():
             for operation in methods.values():
                 if path.startswith("/api/v1/"):

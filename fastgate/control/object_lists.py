@@ -14,7 +14,9 @@ from litestar.datastructures import State
 from litestar.params import Parameter
 
 from fastgate.config.objects import Thing, object_document
+from fastgate.control.answer_schemas import list_of
 from fastgate.control.collections import Collection, of_file, refs_of
+from fastgate.control.operations import described
 from fastgate.control.parameters import bounded
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import NotFound
@@ -114,13 +116,13 @@ def _named(kind: str, id_: str | None) -> str | None:
     return None if id_ is None else f"{kind}:{id_}"
 
 
-@get("/customers", summary="All customers, by id")
+@get("/customers", summary="All customers, by id", operation_class=described(list_of("customers")))
 async def list_customers(state: State, cursor: Cursor = None, limit: Limit = None) -> ObjectList:
     """In the order of their ids."""
     return await _list(state, "customers", cursor, limit)
 
 
-@get("/teams", summary="All teams, by id")
+@get("/teams", summary="All teams, by id", operation_class=described(list_of("teams")))
 async def list_teams(
     state: State, customer: str | None = None, cursor: Cursor = None, limit: Limit = None
 ) -> ObjectList:
@@ -128,19 +130,19 @@ async def list_teams(
     return await _list(state, "teams", cursor, limit, _named("customer", customer))
 
 
-@get("/keys", summary="All keys, by id")
+@get("/keys", summary="All keys, by id", operation_class=described(list_of("keys")))
 async def list_keys(state: State, team: str | None = None, cursor: Cursor = None, limit: Limit = None) -> ObjectList:
     """Of one team, or all of them; without their secrets."""
     return await _list(state, "keys", cursor, limit, _named("team", team))
 
 
-@get("/providers", summary="All providers, by id")
+@get("/providers", summary="All providers, by id", operation_class=described(list_of("providers")))
 async def list_providers(state: State, cursor: Cursor = None, limit: Limit = None) -> ObjectList:
     """Without their secrets."""
     return await _list(state, "providers", cursor, limit)
 
 
-@get("/models", summary="All public models, by name")
+@get("/models", summary="All public models, by name", operation_class=described(list_of("models")))
 async def list_models(
     state: State, provider: str | None = None, cursor: Cursor = None, limit: Limit = None
 ) -> ObjectList:
@@ -148,7 +150,11 @@ async def list_models(
     return await _list(state, "models", cursor, limit, _named("provider", provider))
 
 
-@get("/prices", summary="All prices that operators state, by provider and model")
+@get(
+    "/prices",
+    summary="All prices that operators state, by provider and model",
+    operation_class=described(list_of("prices")),
+)
 async def list_prices(
     state: State, provider: str | None = None, cursor: Cursor = None, limit: Limit = None
 ) -> ObjectList:

@@ -1,15 +1,16 @@
 """What the bodies of changes look like, for the API's own description: the types of the configuration."""
 
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, Literal
 
-from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody, Schema
+from litestar.openapi.spec import Operation
 
 from fastgate.config.owners import OwnedBudget
 from fastgate.config.rendering import object_schema
 from fastgate.config.upstreams import DEFAULT_URLS
+from fastgate.control.answer_schemas import answer_of
 from fastgate.control.collections import TYPES
+from fastgate.control.operations import JSON, described
 from fastgate.control.part_schemas import with_alternatives
 
 _FIXED: Final = frozenset({"id", "secret", "secret_sha256"})
@@ -52,14 +53,10 @@ def operation_of(collection: str, method: Literal["post", "patch"] = "post") -> 
         schema = _partial({**schema, "properties": settings})
         media = "application/merge-patch+json"
     else:
-        media = "application/json"
+        media = JSON
 
-    @dataclass
-    class WithBody(Operation):
-        def __post_init__(self) -> None:
-            self.request_body = RequestBody({media: OpenAPIMediaType(schema=_Plain(schema))}, required=True)
-
-    return WithBody
+    answer = None if collection == "budgets" else answer_of(collection)
+    return described(answer, media=media, body=schema)
 
 
 def _at_least_one(schema: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +86,10 @@ def _of_provider(schema: dict[str, Any], method: str) -> dict[str, Any]:
 
 
 def _partial(schema: dict[str, Any], *, whole: bool = False) -> dict[str, Any]:
-    """What a merge patch for it may say: of mappings a part, of lists the whole, of what may be new the ``whole``."""
+    """What a merge patch for it may say: of mappings a part, of lists the whole, of what may be new the ``whole``.
+
+    What may be one thing or another, or nothing, may be new.
+    """
     changed = {name: each for name, each in schema.items() if whole or name != "required"}
     if "properties" in schema:
         required = schema.get("required", ())
@@ -109,14 +109,3 @@ def _or_null(schema: dict[str, Any]) -> dict[str, Any]:
     """Null takes away."""
     members = schema.get("anyOf", [schema])
     return schema if {"type": "null"} in members else {"anyOf": [*members, {"type": "null"}]}
-
-
-class _Plain(Schema):
-    """A schema that is JSON already."""
-
-    def __init__(self, document: dict[str, Any]) -> None:
-        super().__init__()
-        self._document = document
-
-    def to_schema(self) -> dict[str, Any]:
-        return self._document

@@ -117,14 +117,12 @@ class Objects:
         """An object that no other one names."""
         return self._write(lambda db: self._delete(db, wish))
 
-    def revoke(self, id_: str, actor: str) -> Future[Done]:
+    def revoke(self, wish: Wish) -> Future[Done]:
         """A key's secrets stop working; the key stays, to be seen and to be rotated back to life."""
-        wish = Wish("keys", id_, "revoke", actor)
         return self._write(lambda db: self._rotate(db, wish, None, 0))
 
-    def rotate(self, id_: str, overlap_seconds: int, actor: str) -> Future[Done]:
+    def rotate(self, wish: Wish, overlap_seconds: int) -> Future[Done]:
         """A new secret; the old one works for ``overlap_seconds`` more."""
-        wish = Wish("keys", id_, "rotate", actor)
         return self._write(lambda db: self._rotate(db, wish, issued_secret(), overlap_seconds))
 
     def version(self, collection: Collection, id_: str) -> int | None:
@@ -238,8 +236,7 @@ class Objects:
             raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
         if found is None:
             raise NotFound(f"there is no {wish.kind} {wish.id[:80]}")
-        if wish.version is not None and wish.version != found.version:
-            raise PreconditionFailed(f"it has changed: its version is {found.version}, not {wish.version}")
+        check_version(wish.version, found)
         return found
 
     def _check(self, db: Connection, thing: Thing) -> None:
@@ -253,6 +250,14 @@ class Objects:
 
     def _is_new_ceiling(self, key: Key) -> bool:
         return isinstance(key.unpriced, Ceiling) and not self._names.has_ceiling(ceiling_of(key))
+
+
+def check_version(asked: int | None, found: Stored | None) -> None:
+    """Raises PreconditionFailed where another version was asked for; what the file defines, or nobody, has none."""
+    if asked is not None and found is None:
+        raise PreconditionFailed(f"it has no version, so not {asked}: only what the API created has one")
+    if asked is not None and found is not None and asked != found.version:
+        raise PreconditionFailed(f"it has changed: its version is {found.version}, not {asked}")
 
 
 def _sha256(secret: str) -> bytes:

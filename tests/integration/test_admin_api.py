@@ -211,7 +211,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
     named = {each["name"] for each in paths["/api/v1/spend"]["get"]["parameters"]}
     assert named == {"by", "interval", "since", "until", "where", "limit"}
     named = {each["name"] for each in paths["/api/v1/requests"]["get"]["parameters"]}
-    assert named == {*NAMES, "since", "until", "where", "cursor", "limit"}
+    assert named == {*NAMES, "since", "until", "where", "cursor", "limit", "tags"}
 
 
 @pytest.mark.parametrize(
