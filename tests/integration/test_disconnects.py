@@ -36,7 +36,13 @@ def a_new_page(house: House) -> None:
 
 
 def request(
-    path: str, script: dict[str, Any], number: int = 0, *, stream: bool = True, model: str = "sim-reasoning"
+    path: str,
+    script: dict[str, Any],
+    number: int = 0,
+    *,
+    stream: bool = True,
+    model: str = "sim-reasoning",
+    members: dict[str, Any] | None = None,
 ) -> bytes:
     content = f"sim: {compact(script).decode()} {number}"
     document = {
@@ -44,6 +50,7 @@ def request(
         "stream": stream,
         "max_tokens": 4000,
         "messages": [{"role": "user", "content": content}],
+        **(members or {}),
     }
     body = compact(document)
     claude = {"x-api-key": secret("one"), "anthropic-version": "2023-06-01"}
@@ -105,9 +112,10 @@ def test_a_stream_that_takes_too_long_for_nobody_is_cut(house: House, path: str)
     """What was seen of it is charged, as estimated: never less than the provider bills for it."""
     script = {"chunks": 100, "tokens": 400, "chunk_ms": 60}
     count = 8
+    members = {CHAT: {"reasoning_effort": "none"}, MESSAGES: {"thinking": {"type": "disabled"}}}[path]
 
     async def all_of_them() -> None:
-        asked = [request(path, script, n, model="sim-small") for n in range(count)]
+        asked = [request(path, script, n, model="sim-small", members=members) for n in range(count)]
         await asyncio.gather(*(leave_in_the_middle(house.port, one, n + 2, reset=False) for n, one in enumerate(asked)))
 
     asyncio.run(all_of_them())
