@@ -80,7 +80,8 @@ class Failure(Exception):
 
     ``message`` says what and why, as whole sentences; ``retry_after`` is in whole seconds, at most 60, and so is
     ``retry_after_ms``, where the moment is known to the millisecond; ``param`` names the member of the body that is at
-    fault; ``final`` says that a client's retry is idle, as the gateway has tried elsewhere already, say.
+    fault; ``final`` says that a client's retry is idle, as the gateway has tried elsewhere already, say; ``passing`` that what
+    is in the way may go by itself, nobody knows when.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Failure(Exception):
         retry_after_ms: int | None = None,
         param: str | None = None,
         final: bool = False,
+        passing: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -103,11 +105,12 @@ class Failure(Exception):
         self.retry_after_ms = retry_after_ms
         self.param = param
         self.final = final
+        self.passing = passing
 
     @property
     def transient(self) -> bool:
         """Whether retrying the same request can help."""
-        return (self.code in TRANSIENT or self.retry_after is not None) and not self.final
+        return (self.passing or self.code in TRANSIENT or self.retry_after is not None) and not self.final
 
     def sentence(self, request_id: str) -> str:
         """The message, whether retrying helps, and the request's id."""
@@ -170,7 +173,7 @@ class Failure(Exception):
         message += (
             " What is spent leaves room for it, and open requests hold the rest: it may pass when they have ended."
         )
-        return cls(FailureCode.BUDGET_EXCEEDED, message, retry_after=1)
+        return cls(FailureCode.BUDGET_EXCEEDED, message, passing=True)
 
     @classmethod
     def rate_limited(

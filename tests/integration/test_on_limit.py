@@ -154,10 +154,10 @@ def test_a_budget_that_others_only_hold_has_room_again(house: House, name: str, 
             assert first.result().status_code == 200
         assert caught.value.status_code == 402
         headers = caught.value.response.headers
-        assert (headers["x-fastgate-error"], headers["retry-after"]) == ("budget_exceeded", "1")
-        assert "x-should-retry" not in headers
+        assert headers["x-fastgate-error"] == "budget_exceeded"
+        assert headers.keys().isdisjoint({"retry-after", "x-should-retry"})
         assert "open requests hold the rest" in caught.value.message
-        assert "Retry after 1 s." in caught.value.message
+        assert "Retrying may help." in caught.value.message
         house.settled()
         assert create(QUESTION, stream).status_code == 200
         house.settled()

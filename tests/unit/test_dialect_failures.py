@@ -111,7 +111,7 @@ def test_headers_say_whether_to_retry(dialect: Dialect) -> None:
                            others_hold=True),
             "The key budget 'k' does not cover this request: limit $2.00, spent $0.00, held by open requests $2.00, "
             "and this request may cost up to $0.000000001. It does not reset. What is spent leaves room for it, and "
-            "open requests hold the rest: it may pass when they have ended. Retry after 1 s. (request id r)",
+            "open requests hold the rest: it may pass when they have ended. Retrying may help. (request id r)",
         ),
         (Failure.model_not_found("x\ny"), "The model 'x\N{REPLACEMENT CHARACTER}y' is neither a configured name nor "
          "'provider/model' of a known provider. Retrying does not help. (request id r)"),
