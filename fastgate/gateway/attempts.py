@@ -20,6 +20,8 @@ from fastgate.wire.request import ChatRequest
 CLIENT_CLOSED: Final = 499
 """Status in the ledger of a request whose client did not wait for the answer."""
 _MOST_HEADS: Final = 64
+_LONGEST_HEAD: Final = 4096
+"""Bytes of one that is kept: a client may say what it likes."""
 _URL_SAFE: Final = "!#$%&'()*+,/:;=?@[]~"
 
 
@@ -61,9 +63,11 @@ def compose(call: Call, leg: Leg, length: int) -> bytes:
     values = (call.path, call.query, *map(headers.get, names))
     head = leg.heads.get(values)
     if head is None:
-        if len(leg.heads) >= _MOST_HEADS:
-            leg.heads.clear()
-        head = leg.heads[values] = first_lines(call, leg, dict(zip(names, values[2:], strict=True)))
+        head = first_lines(call, leg, dict(zip(names, values[2:], strict=True)))
+        if len(head) <= _LONGEST_HEAD:
+            if len(leg.heads) >= _MOST_HEADS:
+                leg.heads.clear()
+            leg.heads[values] = head
     return b"%bcontent-length: %d\r\n\r\n" % (head, length)
 
 

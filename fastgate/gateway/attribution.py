@@ -74,10 +74,14 @@ def attributes_of(headers: Mapping[str, str], request: ChatRequest | None) -> At
     return Attributes(clean(user or ""), clean(session or ""), clean(operation or ""), tags)
 
 
-@lru_cache(maxsize=1024)
 def clean(text: str) -> str:
     """Printable, without a comma, and not longer than a value may be."""
-    kept = "".join(c if c.isprintable() and c != "," else " " for c in text[:LONGEST_VALUE])
+    return _cleaned(text[:LONGEST_VALUE])
+
+
+@lru_cache(maxsize=1024)  # clients repeat themselves; what they send at length is cut before it is kept
+def _cleaned(text: str) -> str:
+    kept = "".join(c if c.isprintable() and c != "," else " " for c in text)
     return kept.encode("utf-8", "replace")[:LONGEST_VALUE].decode("utf-8", "ignore").strip()
 
 
@@ -86,10 +90,17 @@ def merged(own: Mapping[str, str], said: Tags) -> str:
     return ",".join(f"{name}={value}" for name, value in sorted({**dict(said), **own}.items()))
 
 
-@lru_cache(maxsize=1024)
 def _tags_of_header(said: str) -> Tags:
+    return _repeated_tags(said) if len(said) <= LONGEST_TAGS else _tags_of_pairs(said)
+
+
+def _tags_of_pairs(said: str) -> Tags:
     pairs = (part.partition("=") for part in said.split(",") if part.strip())
     return _bounded((name.strip(), value) for name, _, value in pairs)
+
+
+_repeated_tags: Final = lru_cache(maxsize=1024)(_tags_of_pairs)
+"""Of headers that are not longer than what is kept of them."""
 
 
 def _tags_of_metadata(raw: bytes) -> Tags:

@@ -80,8 +80,8 @@ class Failure(Exception):
 
     ``message`` says what and why, as whole sentences; ``retry_after`` is in whole seconds, at most 60, and so is
     ``retry_after_ms``, where the moment is known to the millisecond; ``param`` names the member of the body that is at
-    fault; ``final`` says that a client's retry is idle, as the gateway has tried elsewhere already, say; ``passing`` that what
-    is in the way may go by itself, nobody knows when.
+    fault; ``final`` says that a client's retry is idle, as the gateway has tried elsewhere already, say; ``passing``
+    that what is in the way may go by itself, nobody knows when.
     """
 
     def __init__(

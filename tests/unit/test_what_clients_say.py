@@ -1,6 +1,7 @@
 """What is kept of what clients say about themselves."""
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -107,3 +108,16 @@ def test_whatever_is_said_fits_a_journal_and_a_terminal(
     assert len(tags.encode()) <= LONGEST_TAGS + LONGEST_VALUE + 64
     assert tags.isprintable()
     assert all(part.partition("=")[1:] for part in tags.split(",") if tags)
+
+
+def test_what_is_said_at_length_is_not_kept() -> None:
+    """Whoever has a key could fill a worker's memory otherwise, with requests that cost nothing."""
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            long = f"{number:01000000}"
+            said = attributes_of({"x-fastgate-user": long, "x-fastgate-tags": f"job={long}"}, None)
+            assert (len(said.user), said.tags) == (LONGEST_VALUE, (("job", long[:LONGEST_VALUE]),))
+        assert tracemalloc.get_traced_memory()[0] < 4_000_000
+    finally:
+        tracemalloc.stop()
