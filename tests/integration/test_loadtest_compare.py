@@ -103,7 +103,8 @@ class Repository:
         self._git("commit", "--quiet", "--message", "A revision")
 
     def start(self, revision: str) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "loadtest.compare", revision]
+        heeding = ["env", "--default-signal=INT"]  # in the background the tests ignore it, and so would their children
+        command = [*heeding, sys.executable, "-m", "loadtest.compare", revision]
         return subprocess.Popen(command, cwd=self.root, env=self.environment, stderr=subprocess.PIPE, text=True)
 
     def left(self) -> list[str]:
