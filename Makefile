@@ -30,7 +30,7 @@ run: setup ## Serve (simulator included, when no provider key is in the environm
 
 test: setup $(VENV)/.agents ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
-	@$(PY) -m pytest $(ARGS)
+	@.ci/tests $(ARGS)
 
 lint: $(VENV)/.deps ## ruff, ruff format, mypy --strict
 	@$(VENV)/bin/ruff check --quiet .

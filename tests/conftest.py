@@ -10,6 +10,15 @@ import pytest
 
 from fastgate.supervisor.folders import SHARED_MEMORY
 
+_ALONE = ("tests/chaos/", "tests/e2e/", "tests/integration/test_loadtest_")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What kills on the clock, drives whole clients or measures has the machine for itself (``.ci/tests``)."""
+    for item in items:
+        if item.path.relative_to(config.rootpath).as_posix().startswith(_ALONE):
+            item.add_marker(pytest.mark.alone)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_arena_is_left_in_shared_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:

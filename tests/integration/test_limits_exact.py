@@ -13,6 +13,8 @@ from tests.support.by_api import CHAT
 from tests.support.house import House, compact, key, secret
 from tests.support.wire import Line
 
+pytestmark = pytest.mark.alone
+
 OFFERED = 1000
 """Requests a second."""
 SECONDS = 10

@@ -125,6 +125,7 @@ def test_the_version_is_printed_without_loading_the_house() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.alone
 def test_the_version_costs_less_than_150_ms() -> None:
     def once() -> float:
         began = time.monotonic()
