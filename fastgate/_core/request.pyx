@@ -150,10 +150,11 @@ cdef class Request:
 
     def response_stream(self, int status, headers):
         """The beginning of an answer, to be given in pieces. Raises ValueError as above."""
-        cdef Answer answer = Answer.__new__(Answer)
+        cdef Answer answer
         head = self.compose(status, headers, UNSAID)
         self.begun = True
         self.put(head)
+        answer = Answer.__new__(Answer)     # not before: one that has no request yet must not be dropped
         answer.request = self
         return answer
 

@@ -187,8 +187,9 @@ async def test_answers_without_a_body(method: bytes, status: int) -> None:
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "\x00", "\u20ac"])
 async def test_no_header_of_an_answer_can_become_two(value: str) -> None:
     async def careless(scope: Any, protocol: Any) -> None:
-        with pytest.raises(ValueError, match="the header 'x'"):
-            protocol.response_bytes(200, [("x", value)], b"")
+        for answer in (protocol.response_stream, protocol.response_empty):
+            with pytest.raises(ValueError, match="the header 'x'"):
+                answer(200, [("x", value)])
 
     async with serving(careless) as (_, port), Line(port) as line:
         line.send(b"GET / HTTP/1.1\r\n\r\n")
