@@ -30,10 +30,13 @@ cdef class Client(Line):
     cdef bint stopped                       # nothing is read
     cdef bint deaf                          # nothing that comes is a request any more
     cdef bint closing                       # it only remains to be seen that the client closes, too
-    cdef bint excess                        # what came breaks a bound
+    cdef bint choked                        # the client does not take what it is sent
+    cdef int fault                          # the status for what breaks a rule of ours; 0: nothing does
 
     cdef bint begin(self, bytes data) except -1
     cdef int take(self, bytes data) except -1
+    cdef int parse(self, object data) except -1
+    cdef int read_on(self, Request request) except -1
     cdef int refuse(self, int status) except -1
     cdef int serve_next(self) except -1
     cdef int close(self) except -1

@@ -1,7 +1,8 @@
 """One connection of a client: bytes to requests, and answers to bytes; HTTP/1.1, one request at a time.
 
 The protocol object of an asyncio or uvloop transport over llhttp's request parser. Requests that a client sends ahead wait
-in line, and while one waits no more is read. What begins with HTTP/2's preface is handed over as it is.
+in line, and while one waits no more is read; none is begun while the client does not take the answers before it. What begins
+with HTTP/2's preface is handed over as it is.
 """
 
 from collections import deque
@@ -19,6 +20,7 @@ cdef Py_ssize_t MOST_HEAD = 256 << 10
 cdef Py_ssize_t MOST_DISCARDED = 64 << 20       # after the last answer
 cdef int MOST_HEADERS = 100
 cdef int MOST_AHEAD = 1024                      # requests of one connection that wait: all of one read, unless they are tiny
+cdef frozenset FRAMING = frozenset({"content-length", "transfer-encoding"})
 cdef bytes PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 
@@ -92,20 +94,44 @@ cdef class Client(Line):
             self.since_ns = monotonic_ns()
         self.fruitless += len(data)
         try:
-            self.feed(data)
-        except HttpParserUpgrade:               # the request asked for another protocol, and gets an answer in this one
-            self.deaf = True
+            self.parse(data)
         except HttpParserInvalidMethodError:
             self.refuse(501)
         except HttpParserError as error:
-            if isinstance(error, HttpParserCallbackError) and not self.excess:
+            if isinstance(error, HttpParserCallbackError) and not self.fault:
                 raise                           # a fault of ours in a callback, not the client's
-            self.refuse(431 if self.excess else 400)
+            self.refuse(self.fault or 400)
         if self.fruitless > MOST_HEAD and not self.deaf:
             self.refuse(431)
-        if self.serving is None and self.waiting:
-            self.serve_next()
+        self.serve_next()
         return self.regulate()
+
+    cdef int parse(self, object data) except -1:
+        """Hand it to the parser, which stops after a head that asks for another protocol; the answer is given in this one."""
+        cdef Request request
+        while True:
+            try:
+                self.feed(data)
+                return 0
+            except HttpParserUpgrade as upgrade:
+                data = memoryview(data)[upgrade.args[0]:]
+            request = self.waiting[len(self.waiting) - 1]
+            if request.method == "CONNECT":     # what follows is for somebody else
+                self.deaf = True
+                return 0
+            self.read_on(request)
+
+    cdef int read_on(self, Request request) except -1:
+        """With another parser; it is told how the body is framed, which the one before left to the other protocol."""
+        cdef str name, value
+        self.parser = HttpRequestParser(self)
+        self.feed = self.parser.feed_data
+        framing = [f"{name}: {value}\r\n" for name, value in request.headers.pairs if name in FRAMING]
+        if framing:
+            request.complete = False
+            self.arriving = request
+            self.feed(f"POST / HTTP/1.1\r\n{''.join(framing)}\r\n".encode("ascii"))
+        return 0
 
     def eof_received(self):
         """The client sends no more. Where a request is not whole it is told so; else it has left."""
@@ -134,10 +160,16 @@ cdef class Client(Line):
         self.host.left(self)
 
     def pause_writing(self):
-        """Nothing to pause: who relays long answers looks at what waits."""
+        """No further request is begun; the one that is served goes on, as who relays long answers looks at what waits."""
+        self.choked = True
 
     def resume_writing(self):
-        """See ``pause_writing``."""
+        """The client has taken nearly all."""
+        self.choked = False
+        if self.serving is None and not self.closing:
+            self.since_ns = monotonic_ns()
+            self.serve_next()
+            self.regulate()
 
     # Called by the parser
 
@@ -153,7 +185,7 @@ cdef class Client(Line):
         if self.arriving is not None:           # a trailer
             return
         if len(self.headers) + (0 if self.unreadable is None else len(self.unreadable)) >= MOST_HEADERS:
-            self.excess = True
+            self.fault = 431
             raise OverflowError
         value = value.rstrip(b" \t")            # llhttp takes off only what leads
         if value.isascii():
@@ -164,10 +196,13 @@ cdef class Client(Line):
             self.unreadable.append(header_name(name))
 
     def on_headers_complete(self):
-        cdef Request request = Request.__new__(Request)
+        cdef Request request
+        if self.arriving is not None:           # see ``read_on``
+            return
         if len(self.waiting) >= MOST_AHEAD:
-            self.excess = True
+            self.fault = 431
             raise OverflowError
+        request = Request.__new__(Request)
         request.line, request.loop, request.client = self, self.host.loop, self.address
         request.method = method_name(self.parser.get_method())
         request.path, request.query_string = target(self.url)
@@ -176,7 +211,11 @@ cdef class Client(Line):
         request.headers = Headers.__new__(Headers)
         request.headers.pairs = self.headers
         request.headers.unreadable = self.unreadable
-        request.expects = request.headers.get("expect", "").lower() == "100-continue"
+        if request.http_version == "1.1":
+            request.expects = request.headers.get("expect", "").lower() == "100-continue"
+        elif request.http_version != "1.0" or "transfer-encoding" in request.headers:   # which is 1.1's
+            self.fault = 400
+            raise ValueError
         self.fruitless = 0
         self.arriving = request
         self.waiting.append(request)
@@ -208,8 +247,10 @@ cdef class Client(Line):
         return 0
 
     cdef int serve_next(self) except -1:
-        self.serving = self.waiting.popleft()
-        self.host.loop.create_task(self.serve(self.serving))
+        """Begin the next request, where one waits and can be begun."""
+        if self.serving is None and self.waiting and not self.choked:
+            self.serving = self.waiting.popleft()
+            self.host.loop.create_task(self.serve(self.serving))
         return 0
 
     async def serve(self, Request request):
@@ -224,8 +265,7 @@ cdef class Client(Line):
         self.since_ns = monotonic_ns()
         if not request.persistent or not request.complete or self.deaf and not self.waiting:
             return self.close()
-        if self.waiting:
-            self.serve_next()
+        self.serve_next()
         return self.regulate()
 
     cdef int close(self) except -1:
@@ -240,7 +280,10 @@ cdef class Client(Line):
             return 0
         self.closing = True
         self.since_ns = monotonic_ns()
-        self.transport.write_eof()
+        try:
+            self.transport.write_eof()
+        except OSError:                         # from asyncio's: the client is gone already
+            self.transport.abort()
         return self.regulate()
 
     cdef int dismiss(self) except -1:

@@ -218,7 +218,7 @@ cdef class Request:
         """The future of the next piece, or of the end."""
         if self.broken:
             raise ClientLeft("the request ended before its body was whole")
-        if self.expects:
+        if self.expects and not self.begun:
             self.expects = False
             self.put(CONTINUE)
         self.waiter = self.loop.create_future()
@@ -258,7 +258,8 @@ cdef class Request:
                 self.left = int(value)
             parts.append(header_line(name, value))
         if length != UNSAID:
-            parts.append(b"content-length: %d\r\n" % length)
+            if status not in BODILESS:
+                parts.append(b"content-length: %d\r\n" % length)
         elif self.left == UNSAID:
             self.chunked = self.http_version == "1.1"
             if self.chunked:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -112,6 +113,51 @@ async def test_more_requests_ahead_than_can_wait() -> None:
         assert told.count(b"HTTP/1.1 200") >= 1024
 
 
+async def test_answers_that_a_client_does_not_take_hold_up_its_further_requests() -> None:
+    """What waits for one client is bounded, whatever it sends ahead."""
+    served, size = 0, 2 << 20
+
+    async def answer(scope: Any, protocol: Any) -> None:
+        nonlocal served
+        served += 1
+        protocol.response_bytes(200, [], b"%d" % (served % 10) * size)
+
+    async with serving(answer) as (_, port), Line(port) as line:
+        line.send(b"GET / HTTP/1.1\r\n\r\n" * 30)
+        while not served:
+            await asyncio.sleep(0)
+        for _ in range(300):  # passes of the loop, of which each would begin one
+            await asyncio.sleep(0)
+        assert served < 20
+        for n in range(1, 31):
+            assert (await line.answer())[1] == b"%d" % (n % 10) * size
+        assert served == 30
+
+
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"content-length: 5", b"hello"), (b"transfer-encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"), (b"x: y", b"")],
+)
+async def test_a_request_that_asks_for_another_protocol(framing: bytes, body: bytes, *, split: bool) -> None:
+    """Java's HTTP client does, beside a body; it is answered in this one, and the connection goes on."""
+    head = b"POST / HTTP/1.1\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n" + framing + b"\r\n\r\n"
+    asked = (head + body) * 2 + ONE
+    async with serving() as (_, port), Line(port) as line:
+        for piece in [asked[n : n + 1] for n in range(len(asked))] if split else [asked]:
+            line.send(piece)
+            await asyncio.sleep(0)
+        for _ in range(2):
+            assert (await line.answer())[1].endswith(b")] hello" if body else b")] ")
+        assert (await line.answer())[1].endswith(b" hello")
+
+
+async def test_what_follows_connect_is_no_request() -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(b"CONNECT a:1 HTTP/1.1\r\n\r\n" + ONE)
+        assert (await line.rest()).count(b"HTTP/1.1 200") == 1
+
+
 @pytest.mark.parametrize(
     ("asked", "persists"),
     [
@@ -150,6 +196,31 @@ async def test_a_body_is_invited_when_it_is_wanted() -> None:
         assert (await line.answer())[1].endswith(b" hello")
 
 
+async def test_nobody_is_invited_who_could_not_know_it() -> None:
+    """A client of HTTP/1.0, and one whose answer has begun."""
+
+    begun = asyncio.Event()
+
+    async def answer(scope: Any, protocol: Any) -> None:
+        transport = protocol.response_stream(200, []) if scope.http_version == "1.1" else None
+        begun.set()
+        body = await protocol()
+        if transport is None:
+            protocol.response_bytes(200, [], body)
+        else:
+            await transport.send_bytes(body)
+
+    for version in (b"1.0", b"1.1"):
+        begun.clear()
+        async with serving(answer) as (_, port), Line(port) as line:
+            line.send(b"POST / HTTP/%b\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n" % version)
+            await begun.wait()
+            line.send(b"hello")
+            told = await line.rest()
+            assert b"hello" in told
+            assert b"100 Continue" not in told
+
+
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])
 async def test_an_answer_in_pieces(version: bytes) -> None:
     async def pieces(scope: Any, protocol: Any) -> None:
@@ -181,7 +252,9 @@ async def test_answers_without_a_body(method: bytes, status: int) -> None:
     async with serving(answer) as (_, port), Line(port) as line:
         line.send((method + b" / HTTP/1.1\r\n\r\n") * 2)
         for _ in range(2):
-            assert (await line.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 %d " % status)
+            head = await line.reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 %d " % status)
+            assert (b"content-length: 4" in head) is (method == b"HEAD")
 
 
 @pytest.mark.parametrize("value", ["a\r\nb: c", "a\nb", "\x00", "\u20ac"])
@@ -206,6 +279,22 @@ async def test_no_header_of_an_answer_can_become_two(value: str) -> None:
         (b"GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nx : y\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\nx: y\r\n z\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx: y\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx\0: y\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx: y\0\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\ncontent-length: +1\r\n\r\nx", b"400"),
+        (b"GET / HTTP/1.1\r\ncontent-length: 1, 1\r\n\r\nx", b"400"),
+        (b"GET / HTTP/1.1\r\ncontent-length: 18446744073709551617\r\n\r\nx", b"400"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.1\r\ntransfer-encoding: xchunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (b"GET /\r\n\r\n", b"400"),
+        (b"GET / HTTP/2.0\r\n\r\n", b"400"),
+        (CHUNKED + b"5\nhello\n0\n\n", b"400"),
+        (CHUNKED + b"5 \r\nhello\r\n0\r\n\r\n", b"400"),
+        (CHUNKED + b"5\r\nhello!\r\n0\r\n\r\n", b"400"),
+        (CHUNKED + b"10000000000000005\r\nhello\r\n0\r\n\r\n", b"400"),
         (CHUNKED + b"5;" + b"x" * 600_000, b"400"),
         (CHUNKED + b"0\r\n" + b"x: y\r\n" * 100_000, b"400"),
         (CHUNKED + b"-1\r\n", b"400"),
@@ -262,6 +351,40 @@ async def test_a_client_that_leaves_before_its_body_is_whole(pieces: bool) -> No
             line.send(ONE[:-1])
             await line.writer.drain()
         assert await seen.get() == "the request ended before its body was whole"
+
+
+async def test_clients_that_are_gone_at_any_moment() -> None:
+    """Reset or half closed, before, in and after what is answered: nothing is raised, and nothing is left."""
+    faults: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    rng = random.Random(5)
+
+    async def hasty(scope: Any, protocol: Any) -> None:
+        with suppress(ClientLeft):
+            for _ in range(rng.randrange(3)):
+                await asyncio.sleep(0)
+            if scope.path == "/stream":
+                transport = protocol.response_stream(200, [])
+                for _ in range(3):
+                    await transport.send_bytes(bytes(100_000))
+            else:
+                await echo(scope, protocol)
+
+    async with serving(hasty) as (server, port):
+        for _ in range(300):
+            asked = b"POST /stream HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello" * rng.randrange(2) + ONE * 2
+            client = socket.create_connection(("127.0.0.1", port))
+            client.send(asked[: rng.randrange(len(asked))])
+            for _ in range(rng.randrange(6)):
+                await asyncio.sleep(0)
+            if rng.random() < 0.5:
+                client.shutdown(socket.SHUT_WR)
+                await asyncio.sleep(0)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", rng.randrange(2), 0))
+            client.close()
+        while server.connections:
+            await asyncio.sleep(0.01)
+    assert not faults, faults[0]
 
 
 async def test_a_client_that_leaves_before_its_answer() -> None:
