@@ -69,7 +69,8 @@ image-replay: $(VENV)/.made ## The Dockerfile's steps carried out in a clean roo
 
 fuzz: setup ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another one each time)
 	@seed=$(or $(FUZZ_SEED),$$RANDOM); $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $$seed $(ARGS) \
-	  && printf "upstream: " && $(PY) -m tests.fuzz.fuzz_upstream $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$seed
+	  && for side in upstream server; do printf "$$side: "; \
+    $(PY) -m tests.fuzz.fuzz_$$side $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$seed; done
 
 fuzz-api: setup $(VENV)/.schemathesis ## The admin API against its own description, for FUZZ_SECONDS; 0: the fixed cases alone
 	@$(PY) -m tests.fuzz.fuzz_api $(FUZZ_SECONDS) $(or $(FUZZ_SEED),$$RANDOM) $(VENV)/schemathesis/bin/schemathesis
