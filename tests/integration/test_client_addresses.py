@@ -1,7 +1,10 @@
 """Keys that are bound to networks, called directly and through proxies. All of 127.0.0.0/8 is this host."""
 
 import json
+import os
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -67,6 +70,36 @@ def test_a_trusted_proxy_says_whom_it_speaks_for(house: House, forwarded: tuple[
 def test_nobody_else_does(house: House) -> None:
     assert ask(house, "bound", STRANGER, CLIENT).status == 403
     assert ask(house, "bound", CLIENT, STRANGER).status == 200
+
+
+def ask_by_http2(house: House, name: str, source: str) -> httpx.Response:
+    """Without TLS, by prior knowledge; ``bound`` may be used from where the worker hands such connections on."""
+    transport = httpx.HTTPTransport(http1=False, http2=True, local_address=source)
+    with httpx.Client(transport=transport, base_url=house.url) as client:
+        return client.post(CHAT, headers={"authorization": f"Bearer {secret(name)}"}, content=BODY)
+
+
+def listening(pid: int) -> set[int]:
+    """The ports of 127.0.0.1 on which a process accepts connections."""
+    held = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            held.add(os.readlink(path))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in held}
+
+
+def test_http2_without_tls_comes_from_its_client(house: House) -> None:
+    assert [ask_by_http2(house, "bound", source).status_code for source in (CLIENT, STRANGER)] == [200, 403]
+
+
+def test_nobody_else_is_served_where_http2_is_handed_on(house: House) -> None:
+    assert ask_by_http2(house, "free", STRANGER).status_code == 200
+    [worker] = house.pids("worker")
+    [port] = listening(worker) - {house.port}
+    headers = [("authorization", f"Bearer {secret('free')}")]
+    answer = exchange(port, head(CHAT, headers, length=len(BODY)) + BODY)
+    assert (answer.status, answer.body) == (403, b"")
 
 
 @pytest.mark.parametrize(("by", "value"), [("x-real-ip", CLIENT), ("forwarded", f"for={CLIENT}")])
