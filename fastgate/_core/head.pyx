@@ -47,10 +47,9 @@ cdef tuple target(bytes url):
     """Path, percent-encoding undone, and query of what a request asks for, which may name this host before the path."""
     cdef tuple found = TARGETS.get(url)
     if found is None:
-        if url[:1] != b"/" and b"://" in url:
-            path, _, query = (b"/" + url.partition(b"://")[2].partition(b"/")[2]).partition(b"?")
-        else:
-            path, _, query = url.partition(b"?")
+        path, _, query = url.partition(b"?")
+        if path[:1] != b"/" and b"://" in path:
+            path = b"/" + path.partition(b"://")[2].partition(b"/")[2]
         found = (unquote_to_bytes(path).decode("utf-8", "replace"), query.decode("latin-1"))
         keep(TARGETS, url, found)
     return found

@@ -81,6 +81,21 @@ class Line:
             return b""
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"http://host/a%2f?b", "/a/", "b"),
+        (b"http://host?b=/c", "/", "b=/c"),
+        (b"/a?b=http://host/c", "/a", "b=http://host/c"),
+        (b"*", "*", ""),
+    ],
+)
+async def test_what_is_asked_for(target: bytes, path: str, query: str) -> None:
+    async with serving() as (_, port), Line(port) as line:
+        line.send(b"OPTIONS " + target + b" HTTP/1.1\r\n\r\n")
+        assert (await line.answer())[1].decode() == f"OPTIONS {path} {query} 1.1 [] "
+
+
 async def test_what_the_application_sees() -> None:
     async with serving() as (_, port), Line(port) as line:
         line.send(ONE)
