@@ -25,6 +25,7 @@ cdef class Client(Line):
     cdef bytes url, opening
     cdef list headers
     cdef Py_ssize_t fruitless               # bytes since the last that completed a head or were of a body
+    cdef Py_ssize_t untaken                 # bytes that waited for the client at the last look, while it is choked
     cdef int64_t since_ns                   # of the last change between idle, asking, served, closing
     cdef bint known                         # it begins with HTTP/1
     cdef bint stopped                       # nothing is read

@@ -117,7 +117,7 @@ cdef class Client(Line):
                 data = memoryview(data)[upgrade.args[0]:]
             request = self.waiting[len(self.waiting) - 1]
             if request.method == "CONNECT":     # what follows is for somebody else
-                self.deaf = True
+                self.deaf, request.persistent = True, False
                 return 0
             self.read_on(request)
 
@@ -313,6 +313,10 @@ cdef class Client(Line):
     cdef int inspect(self, int64_t now) except -1:
         """End a connection that waits for too long. Requests that are served have bounds of their own."""
         cdef int64_t patience = CLOSING_NS
+        cdef Py_ssize_t untaken = self.transport.get_write_buffer_size() if self.choked else 0
+        if untaken < self.untaken:              # the client is reading
+            self.since_ns = now
+        self.untaken = untaken
         if not self.closing:
             patience = self.host.head_ns if self.fruitless or not self.known else self.host.idle_ns
         if (self.closing or self.serving is None) and now - self.since_ns > patience:

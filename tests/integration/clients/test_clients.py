@@ -170,7 +170,8 @@ async def test_a_request_that_asks_for_another_protocol(framing: bytes, body: by
 async def test_what_follows_connect_is_no_request() -> None:
     async with serving() as (_, port), Line(port) as line:
         line.send(b"CONNECT a:1 HTTP/1.1\r\n\r\n" + ONE)
-        assert (await line.rest()).count(b"HTTP/1.1 200") == 1
+        told = await line.rest()
+        assert (told.count(b"HTTP/1.1 200"), told.count(b"connection: close")) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -430,6 +431,22 @@ async def test_what_waits_for_too_long_is_closed() -> None:
         assert await asyncio.wait_for(half.rest(), 20) == b""
         assert await asyncio.wait_for(silent.rest(), 20) == b""
         assert await asyncio.wait_for(idle.rest(), 20) == b""
+
+
+async def test_who_reads_slowly_is_not_idle() -> None:
+    """The answer was given long ago, but the client still takes it."""
+    size, pieces = 32 << 20, 30
+
+    async def long(scope: Any, protocol: Any) -> None:
+        protocol.response_bytes(200, [], bytes(size))
+
+    async with serving(long, idle_seconds=1.5) as (_, port), Line(port) as line:
+        line.send(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n")
+        await line.reader.readuntil(b"\r\n\r\n")
+        for _ in range(pieces):
+            await line.reader.readexactly(size // pieces)
+            await asyncio.sleep(0.1)
+        assert len(await line.rest()) == size % pieces
 
 
 async def test_more_clients_than_there_may_be() -> None:
