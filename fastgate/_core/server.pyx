@@ -3,6 +3,8 @@
 One sweeper looks at all connections once a second, only while there are any.
 """
 
+from asyncio import sleep
+
 from libc.stdint cimport int64_t
 
 from fastgate._core.client cimport Client, Host
@@ -10,6 +12,7 @@ from fastgate._core.exchange cimport monotonic_ns
 from fastgate._core.outbox cimport Outbox
 
 cdef double LOOK_SECONDS = 1.0
+cdef int LAST_LOOKS = 2                         # passes of the loop in which a request that has come already is read
 
 
 cdef class Server(Host):
@@ -52,6 +55,8 @@ cdef class Server(Host):
         cdef Client client
         self.turn_away()
         self.leaving = True
+        for _ in range(LAST_LOOKS):
+            await sleep(0)
         for client in list(self.clients):
             client.dismiss()
         if self.clients:

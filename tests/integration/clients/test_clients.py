@@ -1,6 +1,7 @@
 """The HTTP/1.1 server, asked by hand: framing, pipelining, bounds, clients that leave or send anything at all."""
 
 import asyncio
+import os
 import random
 import socket
 import struct
@@ -475,6 +476,17 @@ async def test_the_end_waits_for_answers() -> None:
         head, body = await busy.answer()
         assert (b"connection: close" in head, body) == (True, b"done")
         await asyncio.wait_for(closing, 5)
+
+
+async def test_what_has_come_before_the_end_is_answered() -> None:
+    """Though nobody has read it yet."""
+    async with serving() as (server, port), Line(port) as line:
+        line.send(ONE)
+        await line.answer()
+        os.write(line.writer.get_extra_info("socket").fileno(), ONE)  # at once, not with the end of the pass
+        await server.close(5)
+        head, body = await line.answer()
+        assert (b"connection: close" in head, body[-6:]) == (True, b" hello")
 
 
 async def test_anything_at_all_is_answered_or_closed() -> None:
