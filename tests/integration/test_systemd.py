@@ -144,7 +144,8 @@ def test_nothing_that_the_unit_forbids_is_done(tmp_path: Path) -> None:
             process.kill()
     sockets, others = [], []
     for line in trace.read_text().splitlines():
-        (sockets if " socket(" in line else others).append(line)
+        if "<detached ...>" not in line:  # strace lost a process that ended, in a call without a name
+            (sockets if " socket(" in line else others).append(line)
     assert others == []
     families = {family for line in sockets for family in re.findall(r"socket\((\w+)", line)}
     assert families
