@@ -60,11 +60,11 @@ class Call:
     free: bool = False
     bound: Bound = NOTHING
     outputs: OutputRate | None = None
+    """What the traffic has taught of answers to such a request."""
     reasons: bool | None = None
     """Whether its answer may have reasoning that nobody sees; None: only the traffic can tell."""
     teaches: bool = True
     """Its body shows all that it is billed for, so that bytes and tokens can be compared."""
-    """What the traffic has taught of answers to such a request."""
     instalments: Instalments | None = None
     """How its hold follows its output; None: all that it may cost is held at once."""
     held_tokens: int = 0

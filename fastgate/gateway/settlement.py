@@ -5,7 +5,7 @@ what happened                                 charged                           
 ============================================  =====================================  ===========
 answered, usage reported                      the usage                              exact
 client gone, upstream read to its usage       the usage                              exact
-answered or cut, usage missing                the bounds of what was seen            estimated
+answered or cut, usage missing                the most that can have been produced   estimated
 ended here, as the money was spent            what was held of the output            estimated
 provider's own error, or nothing was sent     nothing                                none
 sent, and no answer came                      the hold                               unsettled

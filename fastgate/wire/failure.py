@@ -110,7 +110,7 @@ class Failure(Exception):
     @property
     def transient(self) -> bool:
         """Whether retrying the same request can help."""
-        return (self.passing or self.code in TRANSIENT or self.retry_after is not None) and not self.final
+        return (self.passing or self.code in TRANSIENT) and not self.final
 
     def sentence(self, request_id: str) -> str:
         """The message, whether retrying helps, and the request's id."""
