@@ -94,6 +94,7 @@ class Process:
             await asyncio.sleep(0.02)
 
     def _deadline(self) -> float:
+        self._worker.beat()  # a reload just before counts, though nobody has looked since
         return self._loop.time() + self._worker.state().head.drain_ms / 1000
 
     def _lifeline(self) -> None:
