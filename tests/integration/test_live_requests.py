@@ -65,6 +65,7 @@ def reading(host: ControlHost, query: str = "", last: str | None = None) -> Iter
         yield Reader(answer)
 
 
+@pytest.mark.alone
 def test_a_request_is_told_once_and_soon_after_it_is_settled(host: ControlHost) -> None:
     host.serve(USAGE)
     host.settled()

@@ -159,6 +159,7 @@ def test_what_is_asked_reaches_the_ledger_and_the_report(tmp_path: Path) -> None
         assert (group["key"], group["requests"], group["cost_usd"]) == ("quickstart", 1, cost)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["worker 0", "control", "simulator"])
 def test_service_is_back_within_three_seconds_of_a_kill(tmp_path: Path, name: str) -> None:
     with served(tmp_path) as one:

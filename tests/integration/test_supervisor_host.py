@@ -67,6 +67,7 @@ def gone(pid: int) -> bool:
         return True
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("name", ["worker 0", "worker 1", "control", "files"])
 def test_a_killed_child_is_back_within_three_seconds_and_the_others_do_not_notice(tmp_path: Path, name: str) -> None:
     with host(tmp_path / "state") as one:
