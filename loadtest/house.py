@@ -34,10 +34,12 @@ _PROVIDER: Final = """\
     keys: [{{name: main, value: upstream-secret}}]
     prices: {{{model}: {{input_usd_per_million: "{input}", output_usd_per_million: "{output}", source: load test}}}}
 """
-_CONFIGURATION: Final = """\
+_PLACE: Final = """\
 server: {{port: {port}, admin_port: {admin_port}, workers: 1, drain_seconds: 5}}
 state_dir: {state_dir}
 arena_dir: {arena_dir}
+"""
+_SETTINGS: Final = """\
 providers:
 {providers}customers: [{{id: customer, {budgets}}}]
 teams: [{{id: team, customer: customer, {budgets}}}]
@@ -75,27 +77,16 @@ def arena_folder() -> "tempfile.TemporaryDirectory[str]":
     return tempfile.TemporaryDirectory(prefix="fastgate-loadtest-", dir=where, ignore_cleanup_errors=True)
 
 
-class House:
-    """A running fastgate."""
+class Gateway:
+    """A running fastgate; ``settings``: its configuration, but for where it listens and keeps its state."""
 
-    def __init__(
-        self,
-        programs: Programs,
-        cores: Cores,
-        arena_dir: Path,
-        *,
-        upstream_port: int,
-        source_port: int,
-        key_settings: str = "",
-        tree: Tree = HERE,
-    ) -> None:
-        """``key_settings``: further lines of the key's entry in the configuration."""
+    def __init__(self, programs: Programs, cores: Cores, arena_dir: Path, settings: str, *, tree: Tree = HERE) -> None:
         self._programs = programs
         self.state_dir = programs.folder / "state"
-        self._arena_dir = arena_dir
         self.port, self.admin_port = free_ports(2)
         path = programs.folder / "fastgate.yaml"
-        path.write_text(self._configuration(upstream_port, source_port, key_settings))
+        place = _PLACE.format(port=self.port, admin_port=self.admin_port, state_dir=self.state_dir, arena_dir=arena_dir)
+        path.write_text(place + settings)
         self.supervisor = programs.start("fastgate", tree.serve(path), cores.load, environment=tree.environment())
         until(self._serving, "fastgate serves")
         children = {child["name"]: child["pid"] for child in self._health()["children"]}
@@ -150,23 +141,6 @@ class House:
         workers = self._admin("status")["workers"]
         return all(worker["generation"] >= generation for worker in workers if worker["alive"])
 
-    def _configuration(self, upstream_port: int, source_port: int, key_settings: str) -> str:
-        ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
-        providers = [
-            _PROVIDER.format(name=name, port=port, model=model, input=INPUT_USD, output=OUTPUT_USD)
-            for name, (port, model) in ports.items()
-        ]
-        return _CONFIGURATION.format(
-            port=self.port,
-            admin_port=self.admin_port,
-            state_dir=self.state_dir,
-            arena_dir=self._arena_dir,
-            providers="".join(providers),
-            budgets=_BUDGETS,
-            key=KEY,
-            key_settings=key_settings,
-        )
-
     def _serving(self) -> bool:
         self._programs.check()
         return (self.state_dir / "supervisor.json").exists() and self._health()["phase"] == "serving"
@@ -191,3 +165,27 @@ class House:
         with opener.open(request, timeout=LEDGER_SECONDS) as answer:
             found: dict[str, Any] = json.load(answer)
         return found
+
+
+class House(Gateway):
+    """One in front of the constant upstreams."""
+
+    def __init__(
+        self,
+        programs: Programs,
+        cores: Cores,
+        arena_dir: Path,
+        *,
+        upstream_port: int,
+        source_port: int,
+        key_settings: str = "",
+        tree: Tree = HERE,
+    ) -> None:
+        """``key_settings``: further lines of the key's entry in the configuration."""
+        ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
+        providers = [
+            _PROVIDER.format(name=name, port=port, model=model, input=INPUT_USD, output=OUTPUT_USD)
+            for name, (port, model) in ports.items()
+        ]
+        settings = _SETTINGS.format(providers="".join(providers), budgets=_BUDGETS, key=KEY, key_settings=key_settings)
+        super().__init__(programs, cores, arena_dir, settings, tree=tree)
