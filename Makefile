@@ -18,10 +18,10 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Further arguments in ARGS, as in: make test ARGS='-k budget'"
 
 setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
@@ -30,7 +30,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup $(VENV)/.agents ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@.ci/tests $(ARGS)
 
@@ -61,6 +61,15 @@ bench-users: setup ## A million budgets made by traffic: time per request, memor
 bench-keys: setup ## A million virtual keys: creation, look-up, memory, snapshots; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.keys $(ARGS)
+
+locust: setup $(VENV)/.locust ## Users' scenarios by locust at a gateway of their own: chats, streams, agents, a spent budget
+	@.ci/packages system
+	@$(PY) -m loadtest.rehearsal locust $(ARGS)
+
+k6: setup $(VENV)/.k6 ## The same by k6, which has to be installed; before it, whether the script has k6's types
+	@$(VENV)/k6/node_modules/.bin/tsc --project loadtest
+	@.ci/packages system
+	@$(PY) -m loadtest.rehearsal k6 $(ARGS)
 
 wheel: $(VENV)/.deps ## dist/fastgate-*.whl, checked for what it holds
 	@.ci/wheel build
@@ -112,6 +121,21 @@ $(VENV)/.schemathesis: $(VENV)/.made
 	@echo "schemathesis"
 	@$(PYTHON) -m venv $(VENV)/schemathesis
 	@$(VENV)/schemathesis/bin/pip install -qq "schemathesis>=4.32,<5"
+	@touch $@
+
+# In an environment of its own: it is no part of what is tested.
+$(VENV)/.locust: $(VENV)/.made
+	@echo "locust"
+	@$(PYTHON) -m venv $(VENV)/locust
+	@$(VENV)/locust/bin/pip install -qq "locust>=2.47,<3"
+	@touch $@
+
+# A package.json of its own keeps npm from looking for one in the folders above.
+$(VENV)/.k6: $(VENV)/.made
+	@echo "types of k6"
+	@mkdir -p $(VENV)/k6
+	@echo '{"private": true}' > $(VENV)/k6/package.json
+	@npm install --prefix $(VENV)/k6 --no-save --no-audit --no-fund --loglevel error --fetch-retries 5 "@types/k6@^2.3" "typescript@^7" > /dev/null
 	@touch $@
 
 $(VENV)/.core: $(VENV)/.linked setup.py $(CORE)
