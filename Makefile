@@ -11,6 +11,7 @@ PYTHON ?= $(if $(shell .ci/tools /usr/bin/python3 2>&1),python3,/usr/bin/python3
 VENV := .venv
 PY := $(VENV)/bin/python
 CORE := $(wildcard fastgate/_core/*.pyx fastgate/_core/*.pxd fastgate/_core/*.h)
+GENERATOR := $(wildcard loadtest/*.pyx loadtest/*.pxd)
 
 ARGS ?=
 FUZZ_SECONDS ?= 60
@@ -30,7 +31,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@.ci/tests $(ARGS)
 
@@ -78,7 +79,7 @@ image-replay: $(VENV)/.made ## The Dockerfile's steps carried out in a clean roo
 	@.ci/packages image
 	@$(PY) .ci/image/replay.py $(VENV)/image-base.tar
 
-fuzz: setup ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another one each time)
+fuzz: setup $(VENV)/.generator ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another one each time)
 	@seed=$(or $(FUZZ_SEED),$$RANDOM); $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $$seed $(ARGS) \
 	  && for side in upstream server; do printf "$$side: "; \
     $(PY) -m tests.fuzz.fuzz_$$side $$(( $(FUZZ_SECONDS) / 4 + 1 )) $$seed; done
@@ -92,7 +93,7 @@ chaos: setup ## kill -9 and renewal of everything under load, the long runs
 
 clean: ## Remove what was built; the virtual environment too
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	@rm -f fastgate/_core/*.c fastgate/_core/*.so fastgate/_core/*.html
+	@rm -f $(foreach folder,fastgate/_core loadtest,$(folder)/*.c $(folder)/*.so $(folder)/*.html)
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -141,4 +142,10 @@ $(VENV)/.k6: $(VENV)/.made
 $(VENV)/.core: $(VENV)/.linked setup.py $(CORE)
 	@echo "compiled core"
 	@$(PY) setup.py -q build_ext --inplace
+	@touch $@
+
+# The load generator is built where it is, and is no part of the package.
+$(VENV)/.generator: $(VENV)/.deps setup.py $(GENERATOR)
+	@echo "load generator"
+	@FASTGATE_BUILD_IN=loadtest $(PY) setup.py -q build_ext --inplace
 	@touch $@

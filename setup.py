@@ -1,4 +1,4 @@
-"""Builds the compiled core.
+"""Builds the compiled core, or the load generator, which is no part of the package.
 
 Environment variables:
 
@@ -6,6 +6,8 @@ Environment variables:
     AddressSanitizer and UndefinedBehaviorSanitizer (run Python with ``LD_PRELOAD=$(gcc -print-file-name=libasan.so)``).
 ``FASTGATE_LINETRACE=1``
     Cython line tracing, for coverage of the compiled units.
+``FASTGATE_BUILD_IN=loadtest``
+    The units of that folder instead of the core's.
 ``FASTGATE_BUILD_ONLY=name,name``
     Only these units.
 """
@@ -16,7 +18,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-CORE = Path("fastgate/_core")
+FOLDER = Path(os.environ.get("FASTGATE_BUILD_IN", "fastgate/_core"))
 SANITIZE = os.environ.get("FASTGATE_SANITIZE") == "1"
 LINETRACE = os.environ.get("FASTGATE_LINETRACE") == "1"
 ONLY = set(filter(None, os.environ.get("FASTGATE_BUILD_ONLY", "").split(",")))
@@ -46,15 +48,15 @@ def extensions() -> list[Extension]:
     macros = [("CYTHON_TRACE", "1"), ("CYTHON_TRACE_NOGIL", "1")] if LINETRACE else []
     return [
         Extension(
-            f"fastgate._core.{source.stem}",
+            ".".join((*FOLDER.parts, source.stem)),
             [str(source)],
-            include_dirs=[str(CORE)],
-            depends=[str(path) for path in (*sorted(CORE.glob("*.pxd")), *sorted(CORE.glob("*.h")))],
+            include_dirs=[str(FOLDER)],
+            depends=[str(path) for path in (*sorted(FOLDER.glob("*.pxd")), *sorted(FOLDER.glob("*.h")))],
             extra_compile_args=COMPILE,
             extra_link_args=LINK,
             define_macros=macros,
         )
-        for source in sorted(CORE.glob("*.pyx"))
+        for source in sorted(FOLDER.glob("*.pyx"))
         if not ONLY or source.stem in ONLY
     ]
 

@@ -5,7 +5,7 @@ this counts it out.
 """
 
 import asyncio
-import secrets
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ import uvloop
 
 from loadtest import nginx
 from loadtest.errors import RigError
-from loadtest.house import CONSTANT, KEY
+from loadtest.prompts import constant, numbered
 
 ANSWER: Final = nginx.ANSWER.encode()
 BLOCK_SECONDS: Final = 120.0
@@ -25,22 +25,9 @@ BLOCK_SECONDS: Final = 120.0
 
 def prompts(size: int) -> Iterator[bytes]:
     """Requests without end, each with a body of ``size`` bytes that was never sent before."""
-    before = (
-        f'{{"model":"{CONSTANT}/{nginx.MODEL}","max_tokens":100,"messages":[{{"role":"user","content":"'
-        f"{secrets.token_hex(8)} "
-    )
-    after = '"}]}'
-    padding = (" the quick brown fox jumps over" * (size // 30 + 1))[: size - len(before) - len(after) - 12]
-    head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n"
-        f"Accept: application/json\r\nContent-Type: application/json\r\nUser-Agent: loadtest\r\n"
-        f"Content-Length: {size}\r\n\r\n{before}"
-    ).encode()
-    tail = (padding + after).encode()
-    number = 0
-    while True:
-        number += 1
-        yield b"%b%012d%b" % (head, number, tail)
+    before, after = constant(size)
+    for number in itertools.count(1):
+        yield numbered(before, number, after)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from typing import Final, cast
 import httptools
 import uvloop
 
+from loadtest import prompts
+
 _STAMP: Final = re.compile(rb'"@(\d{20})"')
 _TAIL: Final = 23
 """A stamp cut by the end of a piece is at most so long."""
@@ -28,8 +30,6 @@ class Wanted:
 
     port: int
     path: str
-    model: str
-    key: str
     streams: int
     repeat: int
     chunks: int
@@ -37,20 +37,8 @@ class Wanted:
     include_usage: bool
 
     def request(self) -> bytes:
-        asked: dict[str, object] = {
-            "model": self.model,
-            "stream": True,
-            "max_tokens": self.chunks,
-            "messages": [{"role": "user", "content": "the quick brown fox jumps over the lazy dog " * 20}],
-        }
-        if self.include_usage:
-            asked["stream_options"] = {"include_usage": True}
-        body = json.dumps(asked).encode()
-        head = (
-            f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {self.key}\r\n"
-            f"Accept: text/event-stream\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
-        return head.encode() + body
+        before, after = prompts.stream(self.chunks, self.path, include_usage=self.include_usage)
+        return prompts.numbered(before, 0, after)
 
 
 @dataclass

@@ -180,8 +180,6 @@ class Rig:
         wanted = Wanted(
             port=subject.port,
             path=subject.path,
-            model=f"{house.SOURCE}/{source.MODEL}",
-            key=house.KEY,
             streams=plan.streams,
             repeat=plan.repeat(),
             chunks=plan.chunks,

@@ -1,7 +1,8 @@
 """The constant upstream of streams: ``python -m loadtest.source PORT CHUNKS CHUNK_MS``.
 
-Every request is answered with so many chat completion chunks, one each ``CHUNK_MS``; each bears the moment at which it
-was written, so that who reads it knows how long it was on its way. Streams are out of step with each other.
+Every request is answered with so many chat completion chunks: the first at once, the second within ``CHUNK_MS``, so
+that streams are out of step with each other, and then one each ``CHUNK_MS``. Each bears the moment at which it was
+written, so that who reads it knows how long it was on its way.
 """
 
 import asyncio
@@ -21,21 +22,26 @@ _EVENT: Final = (
     'data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"stream-1","choices":'
     '[{"index":0,"delta":{%s},"finish_reason":%s}]%s}\n\n'
 )
+_END: Final = b"0\r\n\r\n"
 _GOLDEN: Final = 0.618034
 """Multiples of it, fractions only, are spread evenly however many there are."""
 _numbers = itertools.count()
 
 
-def _framed(text: str) -> bytes:
-    data = text.encode()
-    return b"%x\r\n%b\r\n" % (len(data), data)
+def text(chunks: int, *, wants_usage: bool) -> tuple[str, str]:
+    """A stream, as who reads it can know it beforehand: so many times the first text, and then the second.
+
+    The digits behind the ``@`` of the first are its time.
+    """
+    return _event(0, wants_usage), "".join(_last(chunks, wants_usage))
 
 
-def _token(now_ns: int, usage: str) -> bytes:
-    return _framed(_EVENT % (f'"content":"@{now_ns:020d}"', "null", usage))
+def _event(now_ns: int, wants_usage: bool) -> str:
+    return _EVENT % (f'"content":"@{now_ns:020d}"', "null", ',"usage":null' if wants_usage else "")
 
 
-def _end(chunks: int, wants_usage: bool) -> bytes:
+def _last(chunks: int, wants_usage: bool) -> list[str]:
+    """The events behind the chunks."""
     pieces = [_EVENT % ("", '"stop"', ',"usage":null' if wants_usage else "")]
     if wants_usage:
         usage = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": chunks, "total_tokens": PROMPT_TOKENS + chunks}
@@ -43,7 +49,12 @@ def _end(chunks: int, wants_usage: bool) -> bytes:
             '{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"stream-1","choices":[],"usage":'
         )
         pieces.append(f"data: {head}{json.dumps(usage)}}}\n\n")
-    return b"".join(map(_framed, [*pieces, "data: [DONE]\n\n"])) + b"0\r\n\r\n"
+    return [*pieces, "data: [DONE]\n\n"]
+
+
+def _framed(text: str) -> bytes:
+    data = text.encode()
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 class Source(asyncio.Protocol):
@@ -74,16 +85,16 @@ class Source(asyncio.Protocol):
         asked: dict[str, Any] = json.loads(self._body)
         wants_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
         self._transport.write(_HEAD)
-        self._at = self._loop.time() + self._seconds * (next(_numbers) * _GOLDEN % 1.0)
-        self._loop.call_at(self._at, self._write, self._chunks, wants_usage)
+        self._at = self._loop.time() + self._seconds * (next(_numbers) * _GOLDEN % 1.0 - 1.0)
+        self._write(self._chunks, wants_usage)
 
     def _write(self, left: int, wants_usage: bool) -> None:
         if self._transport.is_closing():
             return
         if not left:
-            self._transport.write(_end(self._chunks, wants_usage))
+            self._transport.write(b"".join(map(_framed, _last(self._chunks, wants_usage))) + _END)
             return
-        self._transport.write(_token(time.monotonic_ns(), ',"usage":null' if wants_usage else ""))
+        self._transport.write(_framed(_event(time.monotonic_ns(), wants_usage)))
         self._at += self._seconds
         self._loop.call_at(self._at, self._write, left - 1, wants_usage)
 

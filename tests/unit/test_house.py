@@ -55,11 +55,11 @@ def test_the_coding_agents_that_are_installed_are_those_of_the_documents() -> No
     assert listed == installed.split()
 
 
-def test_every_compiled_unit_has_its_stub() -> None:
-    core = ROOT / "fastgate" / "_core"
-    units = {path.stem for path in core.glob("*.pyx")}
+@pytest.mark.parametrize("folder", ["fastgate/_core", "loadtest"])
+def test_every_compiled_unit_has_its_stub(folder: str) -> None:
+    units = set((ROOT / folder).glob("*.pyx"))
     assert units
-    assert not {unit for unit in units if not (core / f"{unit}.pyi").exists()}
+    assert not {unit for unit in units if not unit.with_suffix(".pyi").exists()}
 
 
 def test_the_command_lines_reference_is_what_the_program_says() -> None:
