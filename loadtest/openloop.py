@@ -36,7 +36,7 @@ class Phase(NamedTuple):
 
 @dataclass(frozen=True)
 class Times:
-    """How a kind of time was distributed, in microseconds; ``encoded``: all of it, as HdrHistogram has it (V2)."""
+    """How a kind of time was distributed, in microseconds; zeros where nothing was counted."""
 
     count: int
     mean: float
@@ -45,21 +45,22 @@ class Times:
     p99: float
     p999: float
     longest: float
-    encoded: str
 
     @classmethod
-    def of(cls, counts: "np.ndarray[Any, Any]") -> Self:
-        """Of one row of counters. Where nothing was counted, zeros."""
-        histogram = HdrHistogram(1, LONGEST_NS, DIGITS)
-        for bucket in np.flatnonzero(counts):
-            histogram.record_value(lowest(int(bucket)), int(counts[bucket]))
-
+    def of(cls, found: HdrHistogram) -> Self:
         def at(share: float) -> float:
-            microseconds: float = histogram.get_value_at_percentile(share) / 1000
+            microseconds: float = found.get_value_at_percentile(share) / 1000
             return microseconds
 
-        mean, encoded = histogram.get_mean_value() / 1000, histogram.encode().decode()
-        return cls(histogram.total_count, mean, at(50), at(90), at(99), at(99.9), at(100), encoded)
+        return cls(found.total_count, found.get_mean_value() / 1000, at(50), at(90), at(99), at(99.9), at(100))
+
+
+def histogram(counts: "np.ndarray[Any, Any]") -> HdrHistogram:
+    """One row of the loop's counters, as the library knows it; in nanoseconds."""
+    found = HdrHistogram(1, LONGEST_NS, DIGITS)
+    for bucket in np.flatnonzero(counts):
+        found.record_value(lowest(int(bucket)), int(counts[bucket]))
+    return found
 
 
 def lowest(bucket: int) -> int:
@@ -91,12 +92,16 @@ class Seen:
         which is the loop's own doing, or that of a line in which it waited for a connection. ``delay``: of each chunk,
         from its writing to its reading; ``gap``: between it and the one before it.
         """
+        return Times.of(self.histogram(kind, since, until))
+
+    def histogram(self, kind: str, since: float = 0.0, until: float | None = None) -> HdrHistogram:
+        """Likewise, all of it."""
         rows = self.counts[kind][self._row(since) : None if until is None else self._row(until)]
-        return Times.of(rows.sum(axis=0, dtype=np.int64))
+        return histogram(rows.sum(axis=0, dtype=np.int64))
 
     def by_row(self, kind: str) -> list[Times]:
-        """Likewise, of each row."""
-        return [Times.of(row) for row in self.counts[kind]]
+        """Of each row by itself."""
+        return [Times.of(histogram(row)) for row in self.counts[kind]]
 
     def check(self) -> None:
         """Raises RigError unless every request was answered as it had to be."""
@@ -114,7 +119,7 @@ class OpenLoop:
         self, port: int, offer: Offer, *, connections: int = 1024, seconds: float = 10.0, keeps: bool = True
     ) -> None:
         """``connections``: open at most; ``seconds``: for an answer; ``keeps`` False: a connection for each request."""
-        _allow_files(connections + OTHER_FILES)
+        allow_files(connections + OTHER_FILES)
         self._engine = Engine(
             port, offer.before, offer.after, offer.expected, connections=connections, seconds=seconds, keeps=keeps
         )
@@ -134,8 +139,8 @@ class OpenLoop:
         return Seen(requests=requests, row_seconds=row_seconds, **self._engine.run(phases, row_seconds))
 
 
-def _allow_files(count: int) -> None:
-    """Raises RigError where a process may not open so many."""
+def allow_files(count: int) -> None:
+    """Have this process, and those that it starts, open so many files. Raises RigError where they may not."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < count:
         raise RigError(f"{count} open files are needed, and a process may have {hard} (ulimit -Hn)")

@@ -1,0 +1,93 @@
+"""Charts of an open loop, as SVG: outputs like the figures, never committed."""
+
+import math
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, Final
+
+import pygal  # type: ignore[import-untyped]
+from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]
+from pygal.style import CleanStyle  # type: ignore[import-untyped]
+
+from loadtest.offered import REQUESTS, STREAMS, Found, Offered
+from loadtest.openloop import DIGITS, LONGEST_NS
+from loadtest.profiles import Profile
+
+NINES: Final = (0, 50, 75, 90, 95, 99, 99.5, 99.9, 99.95, 99.99, 99.995, 99.999)
+"""Percentiles that have a label; between them lines are straight."""
+
+
+def draw(found: Found, profile: Profile, folder: Path, name: str) -> list[Path]:
+    """One file for each chart that the profile is worth; their paths."""
+    stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for what, chart in _charts(found, profile):
+        paths.append(folder / f"load-{name}-{stamp}-{what}.svg")
+        chart.render_to_file(str(paths[-1]))
+        print(f"chart: {paths[-1]}", file=sys.stderr)
+    return paths
+
+
+def _charts(found: Found, profile: Profile) -> Iterable[tuple[str, Any]]:
+    if profile.climbs:
+        yield "p99-by-rate", _by_rate(found)
+    elif found.subjects(REQUESTS):
+        yield "latency", _by_percentile(found, REQUESTS, "latency", "latency of a request")
+    if profile.shows_time:
+        yield "time", _by_time(found, profile)
+    if found.subjects(STREAMS):
+        yield "first", _by_percentile(found, STREAMS, "first", "from due to the first chunk of a stream")
+        yield "delay", _by_percentile(found, STREAMS, "delay", "delay of a chunk")
+
+
+def _chart(title: str, x: str, **more: Any) -> Any:
+    """Lines over a number; times in microseconds, by powers of ten. It has no script that is loaded from elsewhere."""
+    return pygal.XY(
+        title=title, x_title=x, y_title="µs", logarithmic=True, style=CleanStyle, js=[], width=1000, height=560,
+        legend_at_bottom=True, show_dots=False, value_formatter=lambda value: f"{value:,.0f}", **more,
+    )  # fmt: skip
+
+
+def _by_percentile(found: Found, kind: str, of: str, title: str) -> Any:
+    """The rarer, the further to the right: each nine is as wide."""
+    labels = [{"label": f"{share:g}", "value": _nines(share)} for share in NINES]
+    chart = _chart(title, "percentile", x_labels=labels)
+    for subject in found.subjects(kind):
+        chart.add(subject, _curve(found.of(subject, kind), of))
+    return chart
+
+
+def _curve(runs: list[Offered], of: str) -> list[tuple[float, float]]:
+    """All rounds together."""
+    together = HdrHistogram(1, LONGEST_NS, DIGITS)
+    for run in runs:
+        together.decode_and_add(run.encoded[of])
+    shares = [100 * (1 - 10 ** -(step / 20)) for step in range(20 * 5 + 1)]
+    return [(_nines(share), together.get_value_at_percentile(share) / 1000) for share in shares]
+
+
+def _nines(share: float) -> float:
+    return -math.log10(1 - share / 100)
+
+
+def _by_rate(found: Found) -> Any:
+    chart = _chart("p99 of a request", "requests a second")
+    for subject in found.subjects(REQUESTS):
+        runs = found.of(subject, REQUESTS)
+        rates = sorted({run.rate for run in runs})
+        chart.add(
+            subject, [(rate, median(run.times["latency"].p99 for run in runs if run.rate == rate)) for rate in rates]
+        )
+    return chart
+
+
+def _by_time(found: Found, profile: Profile) -> Any:
+    chart = _chart(f"p90 of each {profile.row_seconds:g} s, the first round", "seconds")
+    for subject in found.subjects(REQUESTS):
+        rows = found.of(subject, REQUESTS)[0].rows
+        chart.add(subject, [(number * profile.row_seconds, row.p90) for number, row in enumerate(rows)])
+    return chart
