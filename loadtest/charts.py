@@ -1,6 +1,5 @@
 """Charts of an open loop, as SVG: outputs like the figures, never committed."""
 
-import math
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -44,18 +43,18 @@ def _charts(found: Found, profile: Profile) -> Iterable[tuple[str, Any]]:
         yield "delay", _by_percentile(found, STREAMS, "delay", "delay of a chunk")
 
 
-def _chart(title: str, x: str, **more: Any) -> Any:
-    """Lines over a number; times in microseconds, by powers of ten. It has no script that is loaded from elsewhere."""
-    return pygal.XY(
-        title=title, x_title=x, y_title="µs", logarithmic=True, style=CleanStyle, js=[], width=1000, height=560,
-        legend_at_bottom=True, show_dots=False, value_formatter=lambda value: f"{value:,.0f}", **more,
-    )  # fmt: skip
+def _style(title: str, x: str) -> dict[str, Any]:
+    """Times in microseconds, by powers of ten. There is no script, which a viewer would load from elsewhere."""
+    return {
+        "title": title, "x_title": x, "y_title": "µs", "logarithmic": True, "style": CleanStyle, "js": [],
+        "width": 1000, "height": 560, "legend_at_bottom": True, "value_formatter": lambda value: f"{value:,.0f}",
+    }  # fmt: skip
 
 
 def _by_percentile(found: Found, kind: str, of: str, title: str) -> Any:
     """The rarer, the further to the right: each nine is as wide."""
-    labels = [{"label": f"{share:g}", "value": _nines(share)} for share in NINES]
-    chart = _chart(title, "percentile", x_labels=labels)
+    labels = [{"label": f"{share:g}", "value": _one_in(share)} for share in NINES]
+    chart = pygal.XY(x_labels=labels, show_dots=False, **_style(title, "percentile"))
     for subject in found.subjects(kind):
         chart.add(subject, _curve(found.of(subject, kind), of))
     return chart
@@ -67,27 +66,30 @@ def _curve(runs: list[Offered], of: str) -> list[tuple[float, float]]:
     for run in runs:
         together.decode_and_add(run.encoded[of])
     shares = [100 * (1 - 10 ** -(step / 20)) for step in range(20 * 5 + 1)]
-    return [(_nines(share), together.get_value_at_percentile(share) / 1000) for share in shares]
+    return [(_one_in(share), together.get_value_at_percentile(share) / 1000) for share in shares]
 
 
-def _nines(share: float) -> float:
-    return -math.log10(1 - share / 100)
+def _one_in(share: float) -> float:
+    """How many requests there are for one that takes longer."""
+    return 100 / (100 - share)
 
 
 def _by_rate(found: Found) -> Any:
-    chart = _chart("p99 of a request", "requests a second")
+    rates = sorted({run.rate for run in found.runs})
+    labels = [{"label": f"{rate:,.0f}", "value": rate} for rate in rates]
+    chart = pygal.XY(x_labels=labels, **_style("p99 of a request", "requests a second"))
     for subject in found.subjects(REQUESTS):
-        runs = found.of(subject, REQUESTS)
-        rates = sorted({run.rate for run in runs})
-        chart.add(
-            subject, [(rate, median(run.times["latency"].p99 for run in runs if run.rate == rate)) for rate in rates]
-        )
+        by_rate = [(rate, [run for run in found.of(subject, REQUESTS) if run.rate == rate]) for rate in rates]
+        chart.add(subject, [(rate, median(run.times["latency"].p99 for run in runs)) for rate, runs in by_rate if runs])
     return chart
 
 
 def _by_time(found: Found, profile: Profile) -> Any:
-    chart = _chart(f"p90 of each {profile.row_seconds:g} s, the first round", "seconds")
+    title = f"p90 of each {profile.row_seconds:g} s, the first round"
+    chart = pygal.Line(show_dots=False, show_minor_x_labels=False, **_style(title, "seconds"))
     for subject in found.subjects(REQUESTS):
         rows = found.of(subject, REQUESTS)[0].rows
-        chart.add(subject, [(number * profile.row_seconds, row.p90) for number, row in enumerate(rows)])
+        chart.x_labels = [f"{number * profile.row_seconds:g}" for number in range(len(rows))]
+        chart.x_labels_major_every = max(1, len(rows) // 20)
+        chart.add(subject, [row.p90 for row in rows])
     return chart

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import charts, house, nginx, offers
-from loadtest.cores import Cores
+from loadtest.cores import Cores, give_way
 from loadtest.errors import RigError
 from loadtest.load_report import markdown
 from loadtest.machine import describe
@@ -125,6 +125,7 @@ def main() -> int:
         allow_files(FILES)
         streams = profile.streams or Streams()
         with Subjects(cores, folder, chunks=streams.chunks, chunk_ms=streams.chunk_ms) as subjects:
+            give_way(subjects.house.control)  # batches of the ledger would make the loop and the upstream late
             return Load(profile, cores, subjects).measure()
 
     found = attempted(measure, NEEDED)

@@ -36,7 +36,8 @@ def _method(found: Found, profile: Profile, cores: Cores) -> str:
     phases = ", ".join(f"{phase.rate:,.0f}/s for {phase.seconds:g} s" for phase in profile.phases)
     lines = [
         f"* method: the subject alone on core {cores.subject}; the open loop, the upstream, fastgate's supervisor and"
-        f" control plane on core {cores.load}; rounds in which all take turns: {profile.runs}; medians",
+        f" its control plane, which has what the others leave, on core {cores.load}",
+        f"* rounds in which all take turns: {profile.runs}; medians, differences within a round",
         *([f"* requests: unique prompts of {profile.prompt_kb} KB, {phases}"] if phases else []),
         "* a time begins when a request is due, sent or not; every answer was the right one to its last byte, and the"
         " ledger had all of them at their exact price",

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loadtest.cores import cpu_seconds
+from loadtest.cores import cpu_seconds, give_way
 from loadtest.errors import RigError
 
 
@@ -27,3 +27,10 @@ def test_the_time_of_another_process_is_finer_than_a_tick() -> None:
     assert used * 100 % 1
     with pytest.raises(RigError, match="has ended"):
         cpu_seconds(process.pid)
+
+
+def test_who_gives_way_has_what_nobody_else_wants() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        give_way(process.pid)
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+        process.communicate(b"\n")
