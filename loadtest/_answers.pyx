@@ -20,6 +20,7 @@ cdef enum:
     HEAD = 65536                    # bytes: heads that are longer are no heads
     MOST = 1_000_000_000            # bytes of a body: an answer is no larger
 
+cdef unsigned long long LATEST = 9_000_000_000_000_000_000      # ns: no clock has come so far
 cdef const char *SEPARATORS = b'"(),/:;<=>?@[\\]{}'
 
 NAMES = (
@@ -273,7 +274,7 @@ cdef bint _take_digits(Answer *self, const Wanted *wanted, const char *text, Py_
     if self.at == wanted.stamp:
         self.written = 0
     for i in range(size):
-        if not 48 <= text[i] <= 57:
+        if not 48 <= text[i] <= 57 or self.written > LATEST // 10:
             return False
         self.written = self.written * 10 + text[i] - 48
     return True

@@ -10,10 +10,10 @@ import numpy as np
 
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EAGAIN, EINPROGRESS, EINTR, ENOTCONN, errno
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_gettime, timespec
+from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, timespec
 from posix.unistd cimport close
 
 from loadtest._answers cimport (
@@ -21,43 +21,13 @@ from loadtest._answers cimport (
 )
 from loadtest._answers import NAMES
 from loadtest._arrivals cimport PHASES, Arrivals, add_phase, advance
-
-cdef extern from "<sys/epoll.h>" nogil:
-    enum: EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CLOEXEC
-    ctypedef union epoll_data_t:
-        uint32_t u32
-    struct epoll_event:
-        uint32_t events
-        epoll_data_t data
-    int epoll_create1(int)
-    int epoll_ctl(int, int, int, epoll_event *)
-    int epoll_pwait2(int, epoll_event *, int, const timespec *, const void *)
-
-cdef extern from "<netinet/in.h>" nogil:
-    enum: AF_INET, SOCK_STREAM, SOCK_NONBLOCK, SOCK_CLOEXEC, SOL_SOCKET, SO_ERROR, IPPROTO_TCP, INADDR_LOOPBACK, MSG_NOSIGNAL
-    struct in_addr:
-        uint32_t s_addr
-    struct sockaddr_in:
-        unsigned short sin_family, sin_port
-        in_addr sin_addr
-    uint32_t htonl(uint32_t)
-    unsigned short htons(unsigned short)
-    int make_socket "socket"(int, int, int)
-    int connect(int, const void *, unsigned int)
-    int setsockopt(int, int, int, const void *, unsigned int)
-    int getsockopt(int, int, int, void *, unsigned int *)
-    Py_ssize_t send(int, const void *, size_t, int)
-    Py_ssize_t recv(int, void *, size_t, int)
-
-cdef extern from "<netinet/tcp.h>" nogil:
-    enum: TCP_NODELAY
-
-cdef extern from "<sys/prctl.h>" nogil:
-    enum: PR_SET_TIMERSLACK
-    int prctl(int, unsigned long)
-
-cdef extern from *:
-    int __builtin_clzll(unsigned long long) nogil
+from loadtest._counters cimport COUNTERS, bucket
+from loadtest._system cimport (
+    AF_INET, EPOLLIN, EPOLLOUT, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, INADDR_LOOPBACK, IPPROTO_TCP, MSG_NOSIGNAL,
+    PR_SET_TIMERSLACK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_STREAM, SOL_SOCKET, SO_ERROR, TCP_NODELAY, clock, connect,
+    epoll_create1, epoll_ctl, epoll_event, epoll_pwait2, getsockopt, htonl, htons, make_socket, prctl, recv, send,
+    setsockopt, sockaddr_in,
+)
 
 cdef enum:                          # what is counted
     LATENCY
@@ -80,8 +50,6 @@ cdef enum:
     SAMPLE = 500                    # bytes kept of the first answer that was wrong
     LOOK = 100_000_000              # ns between two looks for what takes too long
     LEAD = 1_000_000                # ns until the first request is due
-    SUB = 1024                      # half of the steps that a power of two is divided into: three digits, as HDR histograms have
-    COUNTERS = 28 * SUB             # up to 137 s
 
 cdef struct Connection:
     int fd                          # -1: none yet, or no more
@@ -90,21 +58,6 @@ cdef struct Connection:
     Py_ssize_t row                  # where its times are counted
     Py_ssize_t sent                 # bytes
     Answer answer
-
-
-cdef inline int64_t clock(int which) noexcept nogil:
-    cdef timespec now
-    clock_gettime(which, &now)
-    return now.tv_sec * 1_000_000_000 + now.tv_nsec
-
-
-cdef inline Py_ssize_t bucket(int64_t ns) noexcept nogil:
-    """Which counter of a histogram a time belongs to."""
-    cdef int shift
-    if ns < 2 * SUB:
-        return max(ns, 0)
-    shift = 53 - __builtin_clzll(ns)
-    return min(shift * SUB + (ns >> shift), COUNTERS - 1)
 
 
 def bucket_of(int64_t ns):
@@ -193,8 +146,8 @@ cdef class Engine:
         memset(&self.arrivals, 0, sizeof(Arrivals))
         memset(self.outcomes, 0, sizeof(self.outcomes))
         self.sampled = 0
-        if len(phases) > PHASES:
-            raise ValueError(f"more than {PHASES} phases")
+        if not 0 < len(phases) <= PHASES or row_seconds <= 0 or any(rate <= 0 or seconds <= 0 for rate, seconds in phases):
+            raise ValueError(f"from 1 to {PHASES} phases, in each something, and rows of some length")
         for rate, seconds in phases:
             add_phase(&self.arrivals, rate, seconds)
         self.left = self.arrivals.total

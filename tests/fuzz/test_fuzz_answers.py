@@ -12,7 +12,7 @@ TAIL = b"data: [DONE]\n\n"
 STREAM = Expected(TAIL, event=EVENT, stamp=14, count=2)
 PLAIN = Expected(b"hello")
 HEAD = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Type: text/plain\r\n"
-EVENTS = EVENT.replace(b"@0", b"@1") + EVENT.replace(b"@0", b"@2")
+EVENTS = EVENT.replace(b"0" * 20, b"%020d" % 7) + EVENT.replace(b"0" * 20, b"%020d" % 12)
 PIECES = b"%x\r\n%b\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(EVENTS), EVENTS, len(TAIL), TAIL)
 TOKENS = [
     b"\r\n", b"\r\n\r\n", b"\n", b"\r", b"HTTP/1.1 200 ", b"Content-Length: 5\r\n", b"transfer-encoding: chunked\r\n",

@@ -85,6 +85,7 @@ def test_each_fault_has_its_name(fault: str, answer: bytes, size: int) -> None:
         ("body", [event(1), event(2), event(3), TAIL]),
         ("body", [event(1), event(2).replace(b"at", b"to"), TAIL]),
         ("body", [event(1), event(2).replace(b"2", b"x"), TAIL]),
+        ("body", [event(1), event(2**63), TAIL]),
         ("length", [event(1), event(2)]),
         ("length", [event(1), event(2), TAIL, b"\n"]),
     ],
