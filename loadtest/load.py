@@ -7,7 +7,7 @@ Every answer is compared with the one that it has to be, and the ledger with wha
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +28,15 @@ NEEDED: Final = ("nginx", "taskset", "setpriv")
 FILES: Final = 8192
 """That each process may open: a relay has two connections for each stream."""
 CONNECTIONS: Final = 1024
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was done, and where."""
+
+    name: str
+    profile: Profile
+    cores: Cores
 
 
 class Load:
@@ -118,24 +127,24 @@ def _share(text: str) -> float:
 def main() -> int:
     """Entry point; returns the exit code."""
     options = parser().parse_args()
-    profile, cores = PROFILES[options.profile].shortened(options.share), Cores.choose()
+    profile = PROFILES[options.profile].shortened(options.share)
     profile = replace(profile, runs=options.runs or profile.runs)
+    plan = Plan(options.profile, profile, Cores.choose())
 
     def measure(folder: Path) -> Found:
         allow_files(FILES)
         streams = profile.streams or Streams()
-        with Subjects(cores, folder, chunks=streams.chunks, chunk_ms=streams.chunk_ms) as subjects:
+        with Subjects(plan.cores, folder, chunks=streams.chunks, chunk_ms=streams.chunk_ms) as subjects:
             give_way(subjects.house.control)  # batches of the ledger would make the loop and the upstream late
-            return Load(profile, cores, subjects).measure()
+            return Load(profile, plan.cores, subjects).measure()
 
     found = attempted(measure, NEEDED)
     if found is None:
         return 1
-    print(markdown(found, options.profile, profile, cores, describe()))
-    charts.draw(found, profile, RESULTS, options.profile)
-    return keep(
-        f"load-{options.profile}", options.json, profile, found, list(found.bounds(profile)), strict=options.strict
-    )
+    print(markdown(found, plan.name, profile, plan.cores, describe()))
+    charts.draw(found, profile, RESULTS, plan.name)
+    bounds = list(found.bounds(profile))
+    return keep(f"load-{plan.name}", options.json, plan, found, bounds, strict=options.strict)
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from statistics import median
 
 from loadtest.cores import Cores
-from loadtest.figures import ALONE, BARE
+from loadtest.figures import ALONE, BARE, FASTGATE
 from loadtest.offered import BACK_ROWS, BROKEN_US, REQUESTS, STREAMS, Found, Offered, recovered, time
 from loadtest.profiles import Profile
-from loadtest.report import promises, table
+from loadtest.report import PROCESSES, promises, table
 
 
 def markdown(found: Found, name: str, profile: Profile, cores: Cores, machine: Mapping[str, str]) -> str:
@@ -23,6 +23,7 @@ def markdown(found: Found, name: str, profile: Profile, cores: Cores, machine: M
         parts.append(_recoveries(found, profile))
     if found.subjects(STREAMS):
         parts.append(_streams(found, profile))
+    parts += ["Microseconds of CPU per request, or chunk, of every process of fastgate's runs:", _processes(found)]
     bounds = list(found.bounds(profile))
     if bounds:
         parts += ["What is promised:", promises(bounds)]
@@ -48,6 +49,15 @@ def _method(found: Found, profile: Profile, cores: Cores) -> str:
     if cores.subject == cores.load:
         lines.append("* THERE IS ONLY ONE CORE: subject and load took it from each other, the figures say nothing")
     return "\n".join(lines)
+
+
+def _processes(found: Found) -> str:
+    rows = []
+    for kind in (REQUESTS, STREAMS):
+        runs = found.of(FASTGATE, kind)
+        if runs:
+            rows.append([kind, *(f"{median(run.cpu[process] for run in runs):.1f}" for process in PROCESSES)])
+    return table(["", "worker", "control plane", "supervisor", "open loop", "upstream"], rows)
 
 
 def _cpu(found: Found, subject: str, kind: str) -> str:

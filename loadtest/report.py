@@ -7,7 +7,8 @@ from loadtest.cores import Cores
 from loadtest.figures import FASTGATE, NGINX, Bound, Figures, bounds, cpu_of, rate
 from loadtest.rig import Plan
 
-_PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
+PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
+"""Of a run of fastgate, as they are printed."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -73,7 +74,7 @@ def _requests(figures: Figures) -> str:
 def _processes(figures: Figures) -> str:
     rows = []
     for size in figures.sizes():
-        cpu = [f"{figures.median(FASTGATE, size, cpu_of(process)):.1f}" for process in _PROCESSES]
+        cpu = [f"{figures.median(FASTGATE, size, cpu_of(process)):.1f}" for process in PROCESSES]
         rows.append([f"{size} KB", *cpu])
     return table(["prompt", "worker", "control plane", "supervisor", "wrk", "upstream"], rows)
 

@@ -30,6 +30,7 @@ def test_a_profile_offers_all_subjects_the_same_and_keeps_every_figure(tmp_path:
         assert all(0 < times["p50"] <= times["p99"] <= times["longest"] for times in run["times"].values())
         assert {"load", "upstream"} <= run["cpu"].keys()
     assert done.stdout.count(f"| {FASTGATE} |") == 2
+    assert {"name", "profile", "cores"} == json.loads(kept.read_text())["plan"].keys()
     charts = [Path(line.removeprefix("chart: ")) for line in done.stderr.splitlines() if line.startswith("chart: ")]
     assert len(charts) == 3
     for chart in charts:
