@@ -19,8 +19,8 @@ def markdown(found: Found, name: str, profile: Profile, cores: Cores, machine: M
     ]
     if found.subjects(REQUESTS):
         parts.append(_steps(found) if profile.climbs else _requests(found))
-    if len(profile.phases) == 3:
-        parts.append(_recoveries(found, profile))
+    if profile.shows_time:
+        parts.append(_recoveries(found, profile) if len(profile.phases) == 3 else _changes(found, profile))
     if found.subjects(STREAMS):
         parts.append(_streams(found, profile))
     parts += ["Microseconds of CPU per request, or chunk, of every process of fastgate's runs:", _processes(found)]
@@ -126,6 +126,19 @@ def _recoveries(found: Found, profile: Profile) -> str:
         f" of {BACK_ROWS} times {profile.row_seconds:g} s is within twice the usual one:"
     )
     return "\n".join([what, "", *lines])
+
+
+def _changes(found: Found, profile: Profile) -> str:
+    lines = []
+    for subject in found.subjects(REQUESTS):
+        for run in found.of(subject, REQUESTS):
+            first, last, worst = run.rows[0], run.rows[-1], max(run.rows, key=lambda row: row.p99)
+            lines.append(
+                f"* {subject}, round {run.round + 1}: in the first {profile.row_seconds:g} s p50 {first.p50:,.0f}, p99"
+                f" {first.p99:,.0f} µs; in the last {last.p50:,.0f} and {last.p99:,.0f} µs; the highest p99 of any"
+                f" {worst.p99:,.0f} µs; private memory grew by {run.grown_bytes / 1e6:.1f} MB"
+            )
+    return "\n".join(lines)
 
 
 def _streams(found: Found, profile: Profile) -> str:

@@ -34,6 +34,8 @@ class Offered:
     """Share of the subject's core that went to others."""
     private_bytes: int
     """Of the subject afterwards; 0 where there is none."""
+    grown_bytes: int
+    """By how much they grew."""
     times: dict[str, Times]
     """By what they are of, as in ``Seen.times``."""
     encoded: dict[str, str]

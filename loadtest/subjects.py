@@ -63,6 +63,7 @@ class Subjects:
             self._start(stack)
             for subject in self.constant:
                 probe(subject)
+            self.house.settled(house.CONSTANT, 1)  # so that no audit begins between an answer and its row
             self._stack = stack.pop_all()
         return self
 

@@ -24,7 +24,7 @@ class Turn:
 
     def measure(self, loop: OpenLoop, phases: Sequence[Phase], row_seconds: float, core: int) -> None:
         """Offer the phases; ``core`` is the subject's. Raises RigError where an answer was wrong."""
-        self._phases = phases
+        self._phases, self._before = phases, self._weight()
         self._clock = Clock(self._subject.pids, core)
         self.seen = loop.run(phases, row_seconds)
         self._busy = self._clock.busy()
@@ -36,17 +36,16 @@ class Turn:
         self._spent = self._clock.spent()
         self._ledger.compare(requests, output_tokens)
 
+    def _weight(self) -> int:
+        """Private bytes of the subject; 0 where there is none."""
+        pid = self._subject.pids.get("subject")
+        return private_bytes(pid) if pid else 0
+
     def offered(
-        self,
-        kind: str,
-        number: int,
-        *,
-        each: int = 1,
-        since: float = 0.0,
-        shows_time: bool = False,
+        self, kind: str, number: int, *, each: int = 1, since: float = 0.0, shows_time: bool = False
     ) -> Offered:
         """The record. ``each``: chunks of a request; times count ``since`` so many seconds."""
-        seen, count, pid = self.seen, self.seen.requests * each, self._subject.pids.get("subject")
+        seen, count, weight = self.seen, self.seen.requests * each, self._weight()
         found = {name: seen.histogram(name, since) for name in KINDS[kind]}
         return Offered(
             subject=self._subject.name,
@@ -56,7 +55,8 @@ class Turn:
             count=count,
             cpu={name: used * 1e6 / count for name, used in {**self._spent, "load": seen.cpu_seconds}.items()},
             outside=outside(self._busy, self._spent, seen.seconds),
-            private_bytes=private_bytes(pid) if pid else 0,
+            private_bytes=weight,
+            grown_bytes=weight - self._before,
             times={name: Times.of(one) for name, one in found.items()},
             encoded={name: one.encode().decode() for name, one in found.items()},
             rows=seen.by_row("latency") if shows_time else [],

@@ -42,7 +42,7 @@ def times(p50: float, p99: float = 0.0) -> Times:
     return Times(1, p50, p50, p50, max(p50, p99), max(p50, p99), max(p50, p99))
 
 
-ONE = Offered(FASTGATE, REQUESTS, 0, 5000, 1, {"subject": 50.0, "load": 10.0}, 0.0, 1, {"latency": times(1, 2)}, {})
+ONE = Offered(FASTGATE, REQUESTS, 0, 5000, 1, {"subject": 50.0, "load": 10.0}, 0.0, 1, 0, {"latency": times(1, 2)}, {})
 
 
 def offered(subject: str, number: int, p50: float, p99: float, *, rate: float = 5000) -> Offered:
