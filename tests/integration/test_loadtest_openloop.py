@@ -124,7 +124,7 @@ def test_one_wrong_answer_among_many_is_found(fault: str) -> None:
 def test_what_is_never_answered_ends_and_is_told() -> None:
     with (
         Server(lambda number: GOOD if number <= 20 else b"") as server,
-        OpenLoop(server.port, OFFER, connections=8, seconds=0.3) as loop,
+        OpenLoop(server.port, OFFER, connections=8, seconds=1.0) as loop,
     ):
         seen = loop.run([Phase(RATE, 0.1)])
     assert (seen.answered, seen.faults) == (20, {"timeout": 80})
