@@ -70,7 +70,8 @@ cdef class Engine:
 
     Each request is ``before``, its number in 12 digits, and ``after``. At most ``connections`` are open at a time, opened
     as they are needed; ``keeps`` False: each has one request. What is not answered within ``seconds`` after it was sent, or
-    within as many after the last one was due, is a ``timeout``. Belongs to one thread; a run may be repeated.
+    within as many after the last one was due, is a ``timeout``. Belongs to one thread; a run may be repeated. Raises OSError
+    where the machine has no room, or a kernel before Linux 5.11.
     """
 
     cdef Expected expected
@@ -95,9 +96,9 @@ cdef class Engine:
         self, int port, bytes before, bytes after, Expected expected not None, *, int connections=1024, double seconds=10.0,
         bint keeps=True,
     ):
+        self.epoll = -1
         if not 0 < connections <= 65536:
             raise ValueError("connections must be from 1 to 65536")
-        self.epoll = -1
         self.port, self.expected, self.most, self.keeps = port, expected, connections, keeps
         self.patience = <int64_t>(seconds * 1e9)
         self.hole, self.size = len(before), len(before) + DIGITS + len(after)
@@ -117,7 +118,7 @@ cdef class Engine:
         cdef timespec none
         memset(&none, 0, sizeof(timespec))
         if self.epoll < 0 or epoll_pwait2(self.epoll, &event, 1, &none, NULL) < 0:
-            raise OSError(errno, os.strerror(errno))  # Linux has had it since 5.11
+            raise OSError(errno, os.strerror(errno))
 
     def __dealloc__(self):
         self.close()
@@ -141,18 +142,9 @@ cdef class Engine:
         name a table of rows and buckets (uint32; `bucket_of` says which): ``latency`` from due to whole, ``late`` from due
         to sent, ``first`` from due to the first chunk, ``delay`` from a chunk's own time to its reading, ``gap`` between two
         chunks; ``answered``; ``faults``, by name; ``sample``, of the first wrong answer; ``seconds`` from the first due to
-        the last answer; ``cpu_seconds`` of this thread. What the machine refuses is an OSError.
+        the last answer; ``cpu_seconds`` of this thread. Raises ValueError where nothing is to be sent.
         """
-        memset(&self.arrivals, 0, sizeof(Arrivals))
-        memset(self.outcomes, 0, sizeof(self.outcomes))
-        self.sampled = 0
-        if not 0 < len(phases) <= PHASES or row_seconds <= 0 or any(rate <= 0 or seconds <= 0 for rate, seconds in phases):
-            raise ValueError(f"from 1 to {PHASES} phases, in each something, and rows of some length")
-        for rate, seconds in phases:
-            add_phase(&self.arrivals, rate, seconds)
-        self.left = self.arrivals.total
-        self.per_row = <int64_t>(row_seconds * 1e9)
-        self.rows = (self.arrivals.end + self.per_row - 1) // self.per_row
+        self._plan(phases, row_seconds)
         counts = {name: np.zeros((self.rows, COUNTERS), np.uint32) for name in ("latency", "late", "first", "delay", "gap")}
         for kind, table in enumerate(counts.values()):
             self.counts[kind] = <uint32_t *><size_t>table.ctypes.data
@@ -166,6 +158,21 @@ cdef class Engine:
             "seconds": seconds,
             "cpu_seconds": cpu_seconds,
         }
+
+    cdef int _plan(self, phases, double row_seconds) except -1:
+        if self.epoll < 0 or row_seconds <= 0 or any(rate <= 0 or seconds <= 0 for rate, seconds in phases):
+            raise ValueError("each phase, and each row, takes some time, and connections are not closed yet")
+        if not 0 < len(phases) <= PHASES:
+            raise ValueError(f"from 1 to {PHASES} phases")
+        memset(&self.arrivals, 0, sizeof(Arrivals))
+        memset(self.outcomes, 0, sizeof(self.outcomes))
+        self.sampled = 0
+        for rate, seconds in phases:
+            add_phase(&self.arrivals, rate, seconds)
+        self.left = self.arrivals.total
+        self.per_row = <int64_t>(row_seconds * 1e9)
+        self.rows = (self.arrivals.end + self.per_row - 1) // self.per_row
+        return 0
 
     cdef tuple _timed(self):
         """The run itself; its seconds, by the clock and of CPU."""

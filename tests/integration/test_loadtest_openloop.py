@@ -186,3 +186,14 @@ def test_a_time_is_counted_to_a_thousandth() -> None:
 def test_times_that_are_longer_than_any_are_counted_as_the_longest() -> None:
     assert bucket_of(2**63 - 1) == bucket_of(2**37 - 1) == bucket_of(2**37 - 1 - 2**25)
     assert bucket_of(-1) == 0
+
+
+def test_what_makes_no_sense_is_refused() -> None:
+    with OpenLoop(1, OFFER) as loop:
+        for phases, row_seconds in (([], 1.0), ([Phase(0, 1)], 1.0), ([Phase(1, -1)], 1.0), ([Phase(1, 1)], 0.0)):
+            with pytest.raises(ValueError, match="phase"):
+                loop.run(phases, row_seconds)
+    with pytest.raises(ValueError, match="closed"):
+        loop.run([Phase(1, 1)])
+    with pytest.raises(ValueError, match="65536"):
+        OpenLoop(1, OFFER, connections=0)
