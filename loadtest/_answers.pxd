@@ -14,6 +14,7 @@ cdef enum:                          # outcomes
     CONNECT
     CUT
     TIMEOUT
+    UNSENT                          # there was no connection for it until the end
     OUTCOMES
 
 cdef struct Wanted:

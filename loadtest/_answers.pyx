@@ -26,6 +26,7 @@ cdef const char *SEPARATORS = b'"(),/:;<=>?@[\\]{}'
 NAMES = (
     "more", "chunk", "whole",
     "malformed", "status", "length", "body", "order", "excess", "connect", "cut", "timeout",
+    "unsent",
 )  # fmt: skip
 """Of outcomes. The first three are no faults."""
 assert len(NAMES) == OUTCOMES

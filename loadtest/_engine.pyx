@@ -17,7 +17,7 @@ from posix.time cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, timespec
 from posix.unistd cimport close
 
 from loadtest._answers cimport (
-    CHUNK, CONNECT, CUT, EXCESS, MORE, OUTCOMES, TIMEOUT, WHOLE, Answer, Expected, expect, read,
+    CHUNK, CONNECT, CUT, EXCESS, MORE, OUTCOMES, TIMEOUT, UNSENT, WHOLE, Answer, Expected, expect, read,
 )
 from loadtest._answers import NAMES
 from loadtest._arrivals cimport PHASES, Arrivals, add_phase, advance
@@ -70,8 +70,8 @@ cdef class Engine:
 
     Each request is ``before``, its number in 12 digits, and ``after``. At most ``connections`` are open at a time, opened
     as they are needed; ``keeps`` False: each has one request. What is not answered within ``seconds`` after it was sent, or
-    within as many after the last one was due, is a ``timeout``. Belongs to one thread; a run may be repeated. Raises OSError
-    where the machine has no room, or a kernel before Linux 5.11.
+    within as many after the last one was due, is a ``timeout``; what still waits for a connection then is ``unsent``.
+    Belongs to one thread; a run may be repeated. Raises OSError where the machine has no room, or a kernel before Linux 5.11.
     """
 
     cdef Expected expected
@@ -224,7 +224,7 @@ cdef class Engine:
         cdef Connection *c
         cdef int slot
         if over:
-            self.outcomes[TIMEOUT] += self.arrivals.total - self.arrivals.next
+            self.outcomes[UNSENT] += self.arrivals.total - self.arrivals.next
             self.left -= self.arrivals.total - self.arrivals.next
             self.arrivals.next = self.arrivals.total
         for slot in range(self.most):

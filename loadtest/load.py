@@ -28,6 +28,8 @@ NEEDED: Final = ("nginx", "taskset", "setpriv")
 FILES: Final = 8192
 """That each process may open: a relay has two connections for each stream."""
 CONNECTIONS: Final = 1024
+PATIENCE: Final = 30.0
+"""Seconds for an answer: a rate that is too high for a subject is no fault of its answers."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class Load:
     def _requests(self, subject: Subject, number: int) -> None:
         profile, offer = self._profile, offers.constant(self._profile.prompt_kb * 1024)
         behind = 0
-        with OpenLoop(subject.port, offer, connections=CONNECTIONS) as loop:
+        with OpenLoop(subject.port, offer, connections=CONNECTIONS, seconds=PATIENCE) as loop:
             for phases in [[phase] for phase in profile.phases] if profile.climbs else [profile.phases]:
                 run = self._note(self._asked(subject, number, loop, phases))
                 behind = 0 if kept_up(run) else behind + 1
@@ -87,7 +89,7 @@ class Load:
         wanted = self._profile.streams
         assert wanted is not None
         offer = offers.streams(wanted.chunks, subject.path)
-        with OpenLoop(subject.port, offer, connections=2 * wanted.open, seconds=4 * wanted.length + 10) as loop:
+        with OpenLoop(subject.port, offer, connections=2 * wanted.open, seconds=wanted.length + PATIENCE) as loop:
             turn = Turn(subject, self._subjects.house, house.SOURCE)
             turn.measure(loop, wanted.phases(), wanted.length, self._cores.subject)
             turn.settle(turn.seen.requests, wanted.chunks)

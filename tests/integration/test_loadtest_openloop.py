@@ -127,8 +127,9 @@ def test_what_is_never_answered_ends_and_is_told() -> None:
         OpenLoop(server.port, OFFER, connections=8, seconds=1.0) as loop,
     ):
         seen = loop.run([Phase(RATE, 0.1)])
-    assert (seen.answered, seen.faults) == (20, {"timeout": 80})
-    assert len(server.requests) < 100  # there was no connection for the others
+    sent = len(server.requests)
+    assert sent < 100
+    assert (seen.answered, seen.faults) == (20, {"timeout": sent - 20, "unsent": 100 - sent})
 
 
 def test_nobody_listens() -> None:
