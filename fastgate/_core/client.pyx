@@ -12,7 +12,7 @@ from httptools import (
 )
 
 from fastgate._core.exchange cimport monotonic_ns
-from fastgate._core.head cimport header_name, method_name, target
+from fastgate._core.head cimport header_name, method_name, plain, target
 from fastgate._core.request cimport Headers
 
 cdef int64_t CLOSING_NS = 2_000_000_000
@@ -182,14 +182,15 @@ cdef class Client(Line):
         self.url += piece
 
     def on_header(self, bytes name, bytes value):
+        cdef str text
         if self.arriving is not None:           # a trailer
             return
         if len(self.headers) + (0 if self.unreadable is None else len(self.unreadable)) >= MOST_HEADERS:
             self.fault = 431
             raise OverflowError
-        value = value.rstrip(b" \t")            # llhttp takes off only what leads
-        if value.isascii():
-            self.headers.append((header_name(name), value.decode("ascii")))
+        text = plain(value)
+        if text is not None:
+            self.headers.append((header_name(name), text))
         elif self.unreadable is None:
             self.unreadable = [header_name(name)]
         else:
@@ -242,7 +243,7 @@ cdef class Client(Line):
             self.arriving = None
         elif self.serving is None and not self.waiting:
             nothing = Request.__new__(Request)
-            self.send(nothing.compose(status, (), 0))
+            self.send(nothing.compose(status, (), 0, b""))
             self.close()
         return 0
 

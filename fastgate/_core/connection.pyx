@@ -9,6 +9,7 @@ import socket
 from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 
 from fastgate._core.exchange cimport ANSWERING, OVER
+from fastgate._core.head cimport lowered, trimmed
 from fastgate._core.upstream_errors import ProtocolError
 
 cdef Py_ssize_t JOIN = 64 * 1024            # below, one write of a copy is cheaper than two buffers
@@ -155,8 +156,8 @@ cdef class Connection:
         self.head_bytes += len(name) + len(value) + 4
         if self.head_bytes > self.keeper.max_head_bytes:
             self.refuse(f"more than {self.keeper.max_head_bytes} bytes of head")
-        name = name.lower()
-        value = value.rstrip(b" \t")        # llhttp takes off only what leads
+        name = lowered(name)
+        value = trimmed(value)
         if len(name) == 17 and name == b"transfer-encoding":
             self.framed = True
             if value.lower() != b"chunked":

@@ -4,7 +4,7 @@ from email.utils import formatdate
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_REALTIME, clock_gettime, timespec
 
@@ -14,7 +14,8 @@ cdef extern from "Python.h":
     Py_ssize_t PyUnicode_GET_LENGTH(object text)
 
 cdef Py_ssize_t MOST_KEPT = 1024, LONGEST_KEPT = 256
-cdef dict NAMES = {}                            # names of headers as they came -> as they are compared
+cdef dict NAMES = {}                            # names of requests' headers as they came -> as they are compared
+cdef dict LOWERED = {}                          # those of answers, likewise
 cdef dict TARGETS = {}                          # targets as they came -> path and query
 cdef dict METHODS = {name.encode(): name for name in ("POST", "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")}
 
@@ -41,6 +42,40 @@ cdef str header_name(bytes raw):
         name = raw.decode("latin-1").lower()
         keep(NAMES, raw, name)
     return name
+
+
+cdef bytes lowered(bytes raw):
+    """A header's name as it is compared, where bytes serve."""
+    cdef bytes name = LOWERED.get(raw)
+    if name is None:
+        name = raw.lower()
+        keep(LOWERED, raw, name)
+    return name
+
+
+cdef inline Py_ssize_t size_without_blanks(bytes raw):
+    """llhttp takes off a value only those that lead."""
+    cdef const char *at = PyBytes_AS_STRING(raw)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw)
+    while size and (at[size - 1] == b" " or at[size - 1] == b"\t"):
+        size -= 1
+    return size
+
+
+cdef bytes trimmed(bytes raw):
+    """A header's value without the blanks behind it."""
+    cdef Py_ssize_t size = size_without_blanks(raw)
+    return raw if size == PyBytes_GET_SIZE(raw) else raw[:size]
+
+
+cdef str plain(bytes raw):
+    """Likewise, as text; None where it is not ASCII."""
+    cdef const unsigned char *at = <const unsigned char *>PyBytes_AS_STRING(raw)
+    cdef Py_ssize_t size = size_without_blanks(raw), i
+    cdef unsigned char seen = 0
+    for i in range(size):
+        seen |= at[i]
+    return at[:size].decode("ascii") if seen < 128 else None
 
 
 cdef tuple target(bytes url):

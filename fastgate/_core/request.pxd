@@ -41,7 +41,7 @@ cdef class Request:
     cdef int wake(self) except -1
     cdef bytes drain(self)
     cdef int put(self, bytes data) except -1
-    cdef bytes compose(self, int status, object headers, Py_ssize_t length)
+    cdef bytes compose(self, int status, object headers, Py_ssize_t length, bytes body)
     cdef int complete_answer(self) except -1
     cdef int conclude(self) except -1
 

@@ -141,17 +141,19 @@ cdef class Request:
 
     def response_bytes(self, int status, headers, bytes body):
         """The whole answer. Raises ValueError for a header that cannot be one."""
+        cdef bint bodiless = status in BODILESS
         if self.begun:
             return
-        head = self.compose(status, headers, 0 if status in BODILESS else len(body))
+        answer = self.compose(
+            status, headers, 0 if bodiless else len(body), b"" if bodiless or self.method == "HEAD" else body)
         self.begun = True
-        self.put(head if self.method == "HEAD" or status in BODILESS else head + body)
+        self.put(answer)
         self.complete_answer()
 
     def response_stream(self, int status, headers):
         """The beginning of an answer, to be given in pieces. Raises ValueError as above."""
         cdef Answer answer
-        head = self.compose(status, headers, UNSAID)
+        head = self.compose(status, headers, UNSAID, b"")
         self.begun = True
         self.put(head)
         answer = Answer.__new__(Answer)     # not before: one that has no request yet must not be dropped
@@ -246,8 +248,11 @@ cdef class Request:
             self.line.send(data)
         return 0
 
-    cdef bytes compose(self, int status, object headers, Py_ssize_t length):
-        """The head of an answer whose body has ``length`` bytes; UNSAID: the headers say it, or it goes out in chunks."""
+    cdef bytes compose(self, int status, object headers, Py_ssize_t length, bytes body):
+        """The head of an answer whose body has ``length`` bytes, and what comes with it of the body.
+
+        UNSAID: the headers say how long it is, or it goes out in chunks.
+        """
         cdef list parts = [status_line(status), date_line()]
         cdef str name, value
         for name, value in headers:
@@ -273,6 +278,7 @@ cdef class Request:
         elif self.http_version == "1.0":
             parts.append(b"connection: keep-alive\r\n")
         parts.append(b"\r\n")
+        parts.append(body)
         return b"".join(parts)
 
 

@@ -141,7 +141,8 @@ async def serve(script: Script, *, tls: ssl.SSLContext | None = None) -> AsyncIt
             peer.task.cancel()
             with suppress(asyncio.CancelledError):
                 await peer.task
-            peer.transport.abort()
+            if not peer.transport.is_closing():  # Python 3.11.2's TLS cannot end what has ended
+                peer.transport.abort()
         await listener.wait_closed()
         if server.failures:
             raise server.failures[0]
