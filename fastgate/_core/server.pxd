@@ -3,5 +3,6 @@
 from fastgate._core.client cimport Host
 
 cdef class Server(Host):
-    cdef object relay, listener, timer, emptied
+    cdef object relay, timer, emptied
+    cdef list listeners
     cdef Py_ssize_t most

@@ -12,6 +12,7 @@ from fastgate._core.exchange cimport monotonic_ns
 from fastgate._core.outbox cimport Outbox
 
 cdef double LOOK_SECONDS = 1.0
+cdef int ACCEPTED_AT_ONCE = 8                   # clients, in a pass of the loop
 cdef int LAST_LOOKS = 2                         # passes of the loop in which a request that has come already is read
 
 
@@ -34,6 +35,7 @@ cdef class Server(Host):
         self.idle_ns = <int64_t>(idle_seconds * 1e9)
         self.outbox = Outbox(loop)
         self.clients = set()
+        self.listeners = []
 
     @property
     def connections(self):
@@ -41,14 +43,19 @@ cdef class Server(Host):
         return len(self.clients)
 
     async def listen(self, object sock, int backlog):
-        """Accept on a socket that is bound; it is the server's own from then on."""
-        self.listener = await self.loop.create_server(lambda: Client(self), sock=sock, backlog=backlog)
+        """Accept on a socket that is bound; it is the server's own from then on.
+
+        The loop accepts one client from a listener in a pass. Under load a pass is long, and who comes anew would wait in line
+        behind all that is served; so there are several listeners on the one socket.
+        """
+        for one in (sock, *[sock.dup() for _ in range(ACCEPTED_AT_ONCE - 1)]):
+            self.listeners.append(await self.loop.create_server(lambda: Client(self), sock=one, backlog=backlog))
 
     def turn_away(self):
         """Accept no more; those who are connected are served on. Others may accept on the same socket."""
-        if self.listener is not None:
-            self.listener.close()
-            self.listener = None
+        for listener in self.listeners:
+            listener.close()
+        self.listeners.clear()
 
     async def close(self, double seconds):
         """Accept no more; idle connections end now, others with their answers, after ``seconds`` at the latest."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import socket
 from typing import Any
 
 import pytest
@@ -54,6 +55,19 @@ async def test_more_requests_ahead_than_can_wait() -> None:
         told = await line.rest()
         assert [n for n in range(3000) if b"GET /%d " % n in told] == list(range(told.count(b"HTTP/1.1 200")))
         assert told.count(b"HTTP/1.1 200") >= 1024
+
+
+async def test_clients_that_come_at_once_are_accepted_within_a_few_passes_of_the_loop() -> None:
+    """One in a pass would starve them where passes are long."""
+    async with serving() as (server, port):
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(48)]
+        passes = 0
+        while server.connections < len(clients):
+            await asyncio.sleep(0)
+            passes += 1
+        assert passes <= 12
+        for client in clients:
+            client.close()
 
 
 async def test_answers_that_a_client_does_not_take_hold_up_its_further_requests() -> None:
