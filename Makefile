@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users load locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ bench-system: setup ## The whole system against nginx, pinned to cores; prints t
 load: setup $(VENV)/.generator ## Latencies at a constant rate: PROFILE=smoke, 5k, step, spike, soak or streams; prints the tables
 	@.ci/packages system
 	@$(PY) -m loadtest.load $(PROFILE) $(ARGS)
+
+profile: setup ## Where a request's CPU goes: shares of the code, system calls, the pipeline's steps
+	@.ci/packages profile
+	@$(PY) -m loadtest.profile $(ARGS)
+	@$(PY) -m benchmarks.steps
 
 bench-compare: setup ## This tree's gateway against that of REV, in turns: CPU per request, requests/s, how sure
 	@.ci/packages system

@@ -81,6 +81,10 @@ class Nginx:
             before = served
             time.sleep(LOOK_SECONDS)
 
+    def served(self) -> int:
+        """How many requests it has served so far, whatever is on its way; of an upstream only."""
+        return self._count()[0]
+
     def _count(self) -> tuple[int, bool]:
         """Requests served, and whether some are being served; the one that asks for it left out."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/count", timeout=10) as answer:
