@@ -9,7 +9,7 @@ Document = dict[str, Any]
 JSON: Final = "application/json"
 _TAGS: Final = {
     "type": "object",
-    "patternProperties": {"^tag:[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": {"type": "string", "maxLength": 200}},
+    "patternProperties": {"^tag:[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": {"type": "string"}},
     "additionalProperties": False,
 }
 
