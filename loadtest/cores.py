@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,26 @@ def cpu_seconds(pid: int) -> float:
         return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) gives; /proc has it in ticks of 10 ms
     except OSError:
         raise _ended(pid) from None
+
+
+def rests(pids: Collection[int]) -> bool:
+    """Whether no thread of some processes wants a core, at any of ten looks within a tenth of a second.
+
+    One that wants a core and gets none takes no time either: that says nothing.
+    """
+    for _ in range(10):
+        if any(_wants_core(pid) for pid in pids):
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _wants_core(pid: int) -> bool:
+    for task in _tasks(pid):
+        with suppress(FileNotFoundError, ProcessLookupError):  # threads end
+            if Path(f"/proc/{pid}/task/{task}/stat").read_text().rpartition(")")[2].split()[0] == "R":
+                return True
+    return False
 
 
 def busy_seconds(core: int) -> float:

@@ -1,9 +1,11 @@
 """What was measured: one record a run, and the medians of many."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Final
+from typing import Final
+
+from loadtest.cores import Cores
 
 ALONE: Final = "load and upstream alone"
 NGINX: Final = "nginx, proxy_pass"
@@ -31,15 +33,18 @@ class Run:
     p999: float
     outside: float
     """Share of the subject's core that went to others."""
+    private_bytes: int
+    """Of the subject's process after it; 0 where none is measured."""
 
 
 @dataclass
 class Figures:
     """All runs of one measurement."""
 
+    cores: Cores
+    machine: dict[str, str]
+    """As it was before the first run, with the versions of what ran."""
     runs: list[Run] = field(default_factory=list)
-    private_bytes: list[int] = field(default_factory=list)
-    """Of fastgate's worker, after each of its runs."""
 
     def of(self, subject: str, prompt_kb: int) -> list[Run]:
         return [run for run in self.runs if run.subject == subject and run.prompt_kb == prompt_kb]
@@ -59,8 +64,9 @@ class Figures:
     def subjects(self, prompt_kb: int) -> list[str]:
         return list(dict.fromkeys(run.subject for run in self.runs if run.prompt_kb == prompt_kb))
 
-    def document(self) -> dict[str, Any]:
-        return {"runs": [asdict(run) for run in self.runs], "private_bytes": self.private_bytes}
+    def private_bytes(self, *subjects: str) -> list[int]:
+        """After each run of the subjects, which may be the same process under several names."""
+        return [run.private_bytes for run in self.runs if run.subject in subjects]
 
 
 def rate(run: Run) -> float:
@@ -95,7 +101,7 @@ def bounds(figures: Figures) -> Iterable[Bound]:
         yield Bound(
             "load and upstream alone do", figures.ratio(ALONE, FASTGATE, 1, rate), "times that", 1.3, at_least=True
         )
-    yield Bound("the worker's private memory", max(figures.private_bytes) / 1e6, "MB", 120)
+    yield Bound("the worker's private memory", max(figures.private_bytes(FASTGATE, HIDDEN)) / 1e6, "MB", 120)
     for subject in (FASTGATE, HIDDEN):
         chunk = figures.ratio(subject, BARE, 0, cpu_of("subject"))
         yield Bound(f"CPU per relayed chunk: {subject}", chunk, "times the bare relay", 1.5)

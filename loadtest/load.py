@@ -21,7 +21,8 @@ from loadtest.openloop import OpenLoop, Phase, allow_files
 from loadtest.options import RESULTS, between
 from loadtest.profiles import PROFILES, Profile, Streams
 from loadtest.runs import attempted, keep
-from loadtest.subjects import Subject, Subjects
+from loadtest.stage import Subject
+from loadtest.subjects import Subjects
 from loadtest.turns import Turn
 
 NEEDED: Final = ("nginx", "taskset", "setpriv")

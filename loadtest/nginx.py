@@ -17,9 +17,10 @@ LOOK_SECONDS: Final = 0.1
 MODEL: Final = "constant-1"
 PROMPT_TOKENS: Final = 250
 COMPLETION_TOKENS: Final = 12
+CONTENT: Final = "A constant answer of some length, as short answers are."
 ANSWER: Final = (
     '{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"constant-1","choices":[{"index":0,"message":'
-    '{"role":"assistant","content":"A constant answer of some length, as short answers are."},"finish_reason":"stop"}],'
+    f'{{"role":"assistant","content":"{CONTENT}"}},"finish_reason":"stop"}}],'
     f'"usage":{{"prompt_tokens":{PROMPT_TOKENS},"completion_tokens":{COMPLETION_TOKENS},"total_tokens":262}},'
     '"service_tier":"default"}'
 )

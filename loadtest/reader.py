@@ -35,9 +35,10 @@ class Wanted:
     chunks: int
     stagger: float
     include_usage: bool
+    headers: dict[str, str]
 
     def request(self) -> bytes:
-        before, after = prompts.stream(self.chunks, self.path, include_usage=self.include_usage)
+        before, after = prompts.stream(self.chunks, self.path, include_usage=self.include_usage, headers=self.headers)
         return prompts.numbered(before, 0, after)
 
 

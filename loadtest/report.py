@@ -1,11 +1,10 @@
 """The figures as Markdown."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
 
-from loadtest.cores import Cores
 from loadtest.figures import FASTGATE, NGINX, Bound, Figures, bounds, cpu_of, rate
-from loadtest.rig import Plan
+from loadtest.plan import Plan
 
 PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
 """Of a run of fastgate, as they are printed."""
@@ -17,33 +16,35 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def markdown(figures: Figures, plan: Plan, cores: Cores, machine: Mapping[str, str]) -> str:
+def markdown(figures: Figures, plan: Plan) -> str:
     """Everything: where, how, what was found, and whether it is what is promised."""
+    own = "* fastgate: `serve --workers 1` with a virtual key, four budgets, a price, journal and ledger"
     parts = [
         "# The whole system under load",
-        "\n".join(f"* {name}: {text}" for name, text in machine.items()),
-        _method(figures, plan, cores),
-        _requests(figures),
+        method(figures, plan, own),
+        requests(figures, [NGINX]),
         "Microseconds of CPU per request of every process of fastgate's runs:",
         _processes(figures),
-        f"Streams: {plan.streams} open, one chunk each every {plan.chunk_ms:g} ms; µs of CPU per relayed chunk, and the"
-        " milliseconds from the source's write to the client's read:",
-        _streams(figures),
+        streams(figures, plan),
         "What is promised:",
         promises(bounds(figures)),
     ]
     return "\n\n".join(parts)
 
 
-def _method(figures: Figures, plan: Plan, cores: Cores) -> str:
+def method(figures: Figures, plan: Plan, *subjects: str) -> str:
+    """Where and how it was measured, with lines that say what the subjects are."""
     outside = [run.outside for run in figures.runs if "subject" in run.cpu]
+    cores = figures.cores
     lines = [
+        *(f"* {name}: {text}" for name, text in figures.machine.items()),
         f"* method: the subject alone on core {cores.subject}; wrk (1 thread, {plan.connections} connections, unique"
         f" prompts), the constant upstream (nginx), fastgate's supervisor and control plane on core {cores.load}",
         f"* {plan.runs} rounds in which all take turns, {plan.seconds} s each; medians, ratios within a round; CPU is"
-        " user and system time of all threads, from /proc",
-        "* fastgate: `serve --workers 1` with a virtual key, four budgets, a price, journal and ledger; after each run"
-        " the ledger's rows and costs were compared with the upstream's count: equal",
+        " user and system time of all threads of the subject's process, per request that reached the upstream",
+        *subjects,
+        "* every answer was a 200 with the upstream's text, the upstream counted as many; after each run of fastgate"
+        " the ledger had as many rows, at their exact cost",
         f"* others used {median(outside):.0%} of the subject's core (median of all runs; at most {max(outside):.0%})",
     ]
     if cores.subject == cores.load:
@@ -51,7 +52,8 @@ def _method(figures: Figures, plan: Plan, cores: Cores) -> str:
     return "\n".join(lines)
 
 
-def _requests(figures: Figures) -> str:
+def requests(figures: Figures, beside: Iterable[str]) -> str:
+    """Rates and CPU of all subjects, and fastgate's rates as multiples of those of some ``beside`` it."""
     sizes = figures.sizes()
     head = [
         "subject",
@@ -66,9 +68,15 @@ def _requests(figures: Figures) -> str:
             p99 = figures.median(subject, size, lambda run: run.p99) / 1000
             row += [f"{figures.median(subject, size, rate):,.0f}", cpu, f"{p99:.2f}"]
         rows.append(row)
-    shares = [f"{figures.ratio(FASTGATE, NGINX, size, rate):.2f}" for size in sizes]
-    rows.append(["fastgate : nginx", *(text for share in shares for text in (share, "", ""))])
+    for other in beside:
+        shares = [f"{figures.ratio(FASTGATE, other, size, rate):.2f}" for size in sizes]
+        rows.append([f"fastgate : {short(other)}", *(text for share in shares for text in (share, "", ""))])
     return table(head, rows)
+
+
+def short(subject: str) -> str:
+    """Its name without what it is."""
+    return subject.partition(",")[0]
 
 
 def _processes(figures: Figures) -> str:
@@ -79,7 +87,12 @@ def _processes(figures: Figures) -> str:
     return table(["prompt", "worker", "control plane", "supervisor", "wrk", "upstream"], rows)
 
 
-def _streams(figures: Figures) -> str:
+def streams(figures: Figures, plan: Plan) -> str:
+    """CPU and delay of relayed chunks of all subjects that were given streams."""
+    title = (
+        f"Streams: {plan.streams} open, one chunk each every {plan.chunk_ms:g} ms; µs of CPU per relayed chunk, and the"
+        " milliseconds from the source's write to the client's read:"
+    )
     rows = []
     for subject in figures.subjects(0):
         measured = "subject" in figures.of(subject, 0)[0].cpu
@@ -89,7 +102,8 @@ def _streams(figures: Figures) -> str:
         rows.append(
             [name, f"{figures.median(subject, 0, rate):,.0f}", cpu, *(f"{delay / 1000:.2f}" for delay in delays)]
         )
-    return table(["subject", "chunks/s", "µs per chunk", "p50 ms", "p99 ms", "p99.9 ms"], rows)
+    head = ["subject", "chunks/s", "µs per chunk", "p50 ms", "p99 ms", "p99.9 ms"]
+    return f"{title}\n\n{table(head, rows)}"
 
 
 def promises(checked: Iterable[Bound]) -> str:

@@ -1,9 +1,18 @@
 -- What wrk saw, as one line of JSON for loadtest/wrk.py.
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
 function done(summary, latency, requests)
-  local errors = summary.errors
+  local errors, wrong = summary.errors, 0
+  for _, thread in ipairs(threads) do
+    wrong = wrong + (thread:get("wrong") or 0)
+  end
   io.write(string.format(
     'RESULT {"requests": %d, "microseconds": %d, "connect": %d, "read": %d, "write": %d, "status": %d, "timeout": %d, '
-      .. '"p50": %d, "p99": %d, "p999": %d}\n',
+      .. '"wrong": %d, "p50": %d, "p99": %d, "p999": %d}\n',
     summary.requests, summary.duration, errors.connect, errors.read, errors.write, errors.status, errors.timeout,
-    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+    wrong, latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
 end

@@ -1,56 +1,36 @@
-"""The measurement: everything is started once, then the subjects take turns."""
+"""The measurement by wrk: everything is started once, then the subjects take turns."""
 
 import json
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from loadtest import house, nginx, wrk
-from loadtest.cores import Cores, private_bytes
+from loadtest.cores import Cores, rests
 from loadtest.errors import RigError
 from loadtest.figures import Figures, Run
-from loadtest.programs import leashed
+from loadtest.machine import describe
+from loadtest.plan import Plan
+from loadtest.programs import leashed, until
 from loadtest.reader import Wanted, command
-from loadtest.subjects import Audit, Clock, Subject, Subjects, outside
+from loadtest.stage import Casting, Subject
+from loadtest.subjects import Audit, Clock, Subjects, outside, weight
 
 READER_SECONDS: Final = 20.0
 """Beyond what the streams take."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to measure, and for how long."""
-
-    seconds: int = 8
-    runs: int = 5
-    sizes: tuple[int, ...] = (1, 16, 200)
-    connections: int = 64
-    streams: int = 200
-    chunks: int = 100
-    chunk_ms: float = 20.0
-
-    def repeat(self) -> int:
-        """Streams that each connection reads one after another: as many as fill the time, at least two."""
-        return max(2, round(self.seconds * 1000 / (self.chunks * self.chunk_ms)))
-
-
 class Rig:
-    """All processes of a measurement; a context."""
+    """One plan at all its subjects."""
 
-    def __init__(self, plan: Plan, cores: Cores, folder: Path) -> None:
+    def __init__(self, plan: Plan, cores: Cores, subjects: Subjects, machine: dict[str, str]) -> None:
+        """``machine``: as it was before the subjects were started."""
         self._plan = plan
         self._cores = cores
-        self._subjects = Subjects(cores, folder, chunks=plan.chunks, chunk_ms=plan.chunk_ms)
-        self.figures = Figures()
-
-    def __enter__(self) -> Self:
-        self._subjects.__enter__()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._subjects.__exit__()
+        self._subjects = subjects
+        versions = {subject.name: subject.version for subject in subjects.constant if subject.version}
+        self.figures = Figures(cores, {**machine, **versions})
 
     def measure(self) -> Figures:
         """Every subject under every load, in turns. Raises RigError where an answer or the ledger is wrong."""
@@ -79,26 +59,29 @@ class Rig:
             key=house.KEY,
             connections=plan.connections,
             seconds=plan.seconds,
+            headers=subject.headers,
+            text=nginx.CONTENT,
         )
         busy = clock.busy()
+        self._rest(subject)
         reached = self._subjects.upstream.requests() - asked
         ledger.settle(reached)
         spent = {**clock.spent(), "load": loaded.cpu_seconds}
         if not loaded.requests <= reached <= loaded.requests + plan.connections:
             raise RigError(f"{subject.name}: {loaded.requests} requests were answered, {reached} reached the upstream")
         ledger.compare(reached, nginx.COMPLETION_TOKENS)
-        self._weigh(subject)
         return Run(
             subject.name,
             size,
             number,
             loaded.requests,
             loaded.requests / loaded.seconds,
-            {name: seconds * 1e6 / loaded.requests for name, seconds in spent.items()},
+            {name: seconds * 1e6 / reached for name, seconds in spent.items()},
             loaded.p50,
             loaded.p99,
             loaded.p999,
             outside(busy, spent, loaded.seconds),
+            weight(subject),
         )
 
     def _stream(self, subject: Subject, number: int) -> Run:
@@ -112,6 +95,7 @@ class Rig:
             chunks=plan.chunks,
             stagger=length,
             include_usage=subject.include_usage,
+            headers=dict(subject.headers),
         )
         clock = Clock(subject.pids, self._cores.subject)
         seconds = length * (plan.repeat() + 1)
@@ -123,7 +107,6 @@ class Rig:
         if seen["failed"] or seen["streams"] != streams or chunks != streams * plan.chunks:
             raise RigError(f"{subject.name}: streams were not relayed whole: {seen}, expected {streams} streams")
         ledger.compare(streams, plan.chunks)
-        self._weigh(subject)
         cpu = {name: used * 1e6 / chunks for name, used in spent.items()}
         delays = seen["p50"], seen["p99"], seen["p999"]
         return Run(
@@ -135,11 +118,23 @@ class Rig:
             cpu,
             *delays,
             outside(busy, spent, seen["seconds"]),
+            weight(subject),
         )
 
-    def _weigh(self, subject: Subject) -> None:
-        if subject.pids.get("subject") == self._subjects.house.worker:
-            self.figures.private_bytes.append(private_bytes(self._subjects.house.worker))
+    def _rest(self, subject: Subject) -> None:
+        """Wait until it has done what clients that have left had asked for.
+
+        That no request reaches the upstream for a moment does not show it: from a slow subject they are rare.
+        """
+        doing = [pid for name, pid in subject.pids.items() if name in {"subject", "upstream"}]
+        until(lambda: rests(doing), f"{subject.name} has nothing left to do")
+
+
+def play(plan: Plan, casting: Casting, folder: Path) -> Figures:
+    """Carry out a plan with a cast, in a folder for what its processes write. Raises RigError where it is void."""
+    cores, machine = Cores.choose(), describe()
+    with Subjects(cores, folder, chunks=plan.chunks, chunk_ms=plan.chunk_ms, casting=casting) as subjects:
+        return Rig(plan, cores, subjects, machine).measure()
 
 
 def read_streams(wanted: Wanted, seconds: float) -> dict[str, Any]:

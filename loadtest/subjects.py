@@ -3,31 +3,15 @@
 import http.client
 import json
 import os
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
-from loadtest import bare, house, nginx, prompts, source
-from loadtest.cores import Cores, busy_seconds, cpu_seconds
+from loadtest import house, nginx
+from loadtest.cores import Cores, busy_seconds, cpu_seconds, private_bytes
 from loadtest.errors import RigError
-from loadtest.figures import ALONE, BARE, FASTGATE, HIDDEN, NGINX
-from loadtest.programs import Programs, free_port
-
-_PYTHON: Final = [sys.executable, "-m"]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Something that requests are sent to. ``pids``: processes by name; the one that is measured is ``subject``."""
-
-    name: str
-    port: int
-    pids: Mapping[str, int]
-    path: str = prompts.PATH
-    include_usage: bool = True
+from loadtest.stage import Casting, Stage, Subject, system
 
 
 class Clock:
@@ -51,16 +35,22 @@ class Clock:
 class Subjects:
     """Every process is started once, and runs until the end; a context."""
 
-    def __init__(self, cores: Cores, folder: Path, *, chunks: int, chunk_ms: float) -> None:
+    def __init__(self, cores: Cores, folder: Path, *, chunks: int, chunk_ms: float, casting: Casting = system) -> None:
         """``chunks``, ``chunk_ms``: of each stream of the source."""
         self._cores = cores
         self._folder = folder
-        self._source = [str(chunks), str(chunk_ms)]
+        self._chunks = chunks
+        self._chunk_ms = chunk_ms
+        self._casting = casting
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        os.sched_setaffinity(0, {self._cores.load})
         with ExitStack() as stack:
-            self._start(stack)
+            stage = Stage.set_up(self._cores, self._folder, stack, chunks=self._chunks, chunk_ms=self._chunk_ms)
+            self.upstream, self.house, self._programs = stage.upstream, stage.house, stage.programs
+            cast = self._casting(stage)
+            self.constant, self.streamed = cast.constant, cast.streamed
             for subject in self.constant:
                 probe(subject)
             self.house.settled(house.CONSTANT, 1)  # so that no audit begins between an answer and its row
@@ -69,40 +59,6 @@ class Subjects:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    def _start(self, stack: ExitStack) -> None:
-        os.sched_setaffinity(0, {self._cores.load})
-        arena_dir = Path(stack.enter_context(house.arena_folder()))
-        self._programs = programs = stack.enter_context(Programs(self._folder))
-        core, load = self._cores.subject, self._cores.load
-        self.upstream = nginx.upstream(programs, load)
-        proxy = nginx.proxy(programs, core, self.upstream.port)
-        source_port, bare_port = free_port(), free_port()
-        argv = [*_PYTHON, source.__name__, str(source_port), *self._source]
-        source_pid = programs.start("source", argv, load, port=source_port)
-        argv = [*_PYTHON, bare.__name__, str(bare_port), str(self.upstream.port), str(source_port)]
-        bare_pid = programs.start("bare", argv, core, port=bare_port)
-        self.house = house.House(
-            programs, self._cores, arena_dir, upstream_port=self.upstream.port, source_port=source_port
-        )
-        fastgate = {
-            "subject": self.house.worker,
-            "control": self.house.control,
-            "supervisor": self.house.supervisor,
-        }
-        upstream, origin = {"upstream": self.upstream.pid}, {"upstream": source_pid}
-        self.constant = [
-            Subject(ALONE, self.upstream.port, upstream),
-            Subject(NGINX, proxy.port, {"subject": proxy.pid, **upstream}),
-            Subject(BARE, bare_port, {"subject": bare_pid, **upstream}),
-            Subject(FASTGATE, self.house.port, {**fastgate, **upstream}),
-        ]
-        self.streamed = [
-            Subject(ALONE, source_port, origin),
-            Subject(BARE, bare_port, {"subject": bare_pid, **origin}, bare.STREAM_PATH),
-            Subject(FASTGATE, self.house.port, {**fastgate, **origin}),
-            Subject(HIDDEN, self.house.port, {**fastgate, **origin}, include_usage=False),
-        ]
 
     def check(self) -> None:
         """Raises RigError where a process has ended."""
@@ -136,16 +92,38 @@ class Audit:
 
 
 def probe(subject: Subject) -> None:
-    """One request, whose answer must be the constant one, byte for byte."""
+    """One request. Raises RigError unless its answer is the constant one, byte for byte or as clients read it."""
     body = json.dumps({"model": f"{house.CONSTANT}/{nginx.MODEL}", "messages": [{"role": "user", "content": "Hello"}]})
     connection = http.client.HTTPConnection("127.0.0.1", subject.port, timeout=20)
-    headers = {"authorization": f"Bearer {house.KEY}", "content-type": "application/json"}
+    headers = {"authorization": f"Bearer {house.KEY}", "content-type": "application/json", **subject.headers}
     connection.request("POST", subject.path, body, headers)
     answer = connection.getresponse()
     text = answer.read().decode()
     connection.close()
-    if answer.status != 200 or text != nginx.ANSWER:
+    same = reads_alike(text, nginx.ANSWER) if subject.rewrites else text == nginx.ANSWER
+    if answer.status != 200 or not same:
         raise RigError(f"{subject.name} answers with status {answer.status}: {text[:500]}")
+
+
+def reads_alike(text: str, wanted: str) -> bool:
+    """Whether a client reads the same of two chat completions: who says what, why it ends, and what is billed."""
+    try:
+        return _read(text) == _read(wanted)
+    except (ValueError, LookupError, TypeError):
+        return False
+
+
+def _read(text: str) -> list[object]:
+    answer = json.loads(text)
+    [choice] = answer["choices"]
+    message, usage = choice["message"], answer["usage"]
+    tokens = [usage[f"{kind}_tokens"] for kind in ("prompt", "completion", "total")]
+    return [answer["object"], message["role"], message["content"], choice["finish_reason"], *tokens]
+
+
+def weight(subject: Subject) -> int:
+    """Bytes of memory that are the measured process's alone; 0 where none is measured."""
+    return private_bytes(subject.pids["subject"]) if "subject" in subject.pids else 0
 
 
 def outside(busy: float, spent: Mapping[str, float], seconds: float) -> float:

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
-from loadtest.cores import private_bytes
 from loadtest.house import House
 from loadtest.offered import REQUESTS, STREAMS, Offered
 from loadtest.openloop import OpenLoop, Phase, Seen, Times
-from loadtest.subjects import Audit, Clock, Subject, outside
+from loadtest.stage import Subject
+from loadtest.subjects import Audit, Clock, outside, weight
 
 KINDS: Final = {REQUESTS: ("latency", "late"), STREAMS: ("latency", "late", "first", "delay", "gap")}
 
@@ -24,7 +24,7 @@ class Turn:
 
     def measure(self, loop: OpenLoop, phases: Sequence[Phase], row_seconds: float, core: int) -> None:
         """Offer the phases; ``core`` is the subject's. Raises RigError where an answer was wrong."""
-        self._phases, self._before = phases, self._weight()
+        self._phases, self._before = phases, weight(self._subject)
         self._clock = Clock(self._subject.pids, core)
         self.seen = loop.run(phases, row_seconds)
         self._busy = self._clock.busy()
@@ -36,16 +36,11 @@ class Turn:
         self._spent = self._clock.spent()
         self._ledger.compare(requests, output_tokens)
 
-    def _weight(self) -> int:
-        """Private bytes of the subject; 0 where there is none."""
-        pid = self._subject.pids.get("subject")
-        return private_bytes(pid) if pid else 0
-
     def offered(
         self, kind: str, number: int, *, each: int = 1, since: float = 0.0, shows_time: bool = False
     ) -> Offered:
         """The record. ``each``: chunks of a request; times count ``since`` so many seconds."""
-        seen, count, weight = self.seen, self.seen.requests * each, self._weight()
+        seen, count, private = self.seen, self.seen.requests * each, weight(self._subject)
         found = {name: seen.histogram(name, since) for name in KINDS[kind]}
         return Offered(
             subject=self._subject.name,
@@ -55,8 +50,8 @@ class Turn:
             count=count,
             cpu={name: used * 1e6 / count for name, used in {**self._spent, "load": seen.cpu_seconds}.items()},
             outside=outside(self._busy, self._spent, seen.seconds),
-            private_bytes=weight,
-            grown_bytes=weight - self._before,
+            private_bytes=private,
+            grown_bytes=private - self._before,
             times={name: Times.of(one) for name, one in found.items()},
             encoded={name: one.encode().decode() for name, one in found.items()},
             rows=seen.by_row("latency") if shows_time else [],

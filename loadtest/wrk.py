@@ -4,18 +4,20 @@ import json
 import os
 import secrets
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from loadtest.errors import RigError
 from loadtest.programs import find, leashed
+from loadtest.prompts import NO_HEADERS
 
 PROMPTS: Final = Path(__file__).with_name("prompts.lua")
 USERS: Final = Path(__file__).with_name("users.lua")
 _LIBRARY: Final = f"{Path(__file__).parent}/?.lua;;"
 """Where its scripts find what they share."""
-_ERRORS: Final = ("connect", "read", "write", "status", "timeout")
+_ERRORS: Final = ("connect", "read", "write", "status", "timeout", "wrong")
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,23 @@ class Loaded:
 
 
 def load(
-    port: int, *, prompt_bytes: int, model: str, key: str, connections: int, seconds: int, pause_ms: int = 0
+    port: int,
+    *,
+    prompt_bytes: int,
+    model: str,
+    key: str,
+    connections: int,
+    seconds: int,
+    pause_ms: int = 0,
+    headers: Mapping[str, str] = NO_HEADERS,
+    text: str = "",
 ) -> Loaded:
     """Run wrk for ``seconds``; ``pause_ms`` before each request of a connection, so that the rate has a bound.
 
-    Raises RigError unless every answer was good.
+    Raises RigError unless every answer was good: a 200 that has ``text`` somewhere in its body, byte for byte.
     """
-    what = [str(prompt_bytes), model, key, secrets.token_hex(8), str(pause_ms)]
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    what = [str(prompt_bytes), model, key, secrets.token_hex(8), str(pause_ms), text, *lines]
     return _run(port, PROMPTS, what, connections, seconds)
 
 
@@ -65,7 +77,7 @@ def _run(port: int, script: Path, what: list[str], connections: int, seconds: in
     found: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
     bad = {name: found[name] for name in _ERRORS if found[name]}
     if bad or not found["requests"]:
-        raise RigError(f"not every request was answered with status 200: {bad} of {found['requests']}")
+        raise RigError(f"not every answer had status 200 and its text: {bad} of {found['requests']}")
     return Loaded(found["requests"], found["microseconds"] / 1e6, found["p50"], found["p99"], found["p999"], cpu)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from loadtest import clients, figures, house, rig, wrk
+from loadtest import clients, figures, house, stage, subjects, wrk
 from loadtest.errors import RigError
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +53,7 @@ def test_every_figure_is_there_and_none_is_zero(tmp_path: Path) -> None:
     assert all(counts[subject, 1] > 100 for subject in SUBJECTS)
     assert counts[figures.FASTGATE, 0] == counts[figures.BARE, 0] == 40 * 10 * 20
     assert document["plan"]["seconds"] == 1
-    assert min(document["private_bytes"]) > 1 << 20
+    assert min(run["private_bytes"] for run in document["runs"] if run["subject"] == figures.FASTGATE) > 1 << 20
     for text in ("machine", "kernel", "versions", "date", "method"):
         assert f"* {text}: " in done.stdout
 
@@ -62,17 +63,30 @@ class Refusing(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(500)
-        self.send_header("content-length", "0")
-        self.end_headers()
+        self.answer(500, "")
+
+    def answer(self, status: int, text: str) -> None:
+        self.send_response(status)
+        self.send_header("content-length", str(len(text)))
+        with suppress(ConnectionError):  # wrk leaves in the middle of an answer
+            self.end_headers()
+            self.wfile.write(text.encode())
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-@pytest.fixture
-def refusing() -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+class Repeating(Refusing):
+    """Answers with what it was told in a header."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.answer(200, f"I was told {self.headers['x-told']}.")
+
+
+@contextmanager
+def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server.server_port
@@ -80,9 +94,29 @@ def refusing() -> Iterator[int]:
         thread.join()
 
 
+@pytest.fixture
+def refusing() -> Iterator[int]:
+    with serving(Refusing) as port:
+        yield port
+
+
 def test_answers_other_than_200_make_a_run_void(refusing: int) -> None:
     with pytest.raises(RigError, match="status 200"):
         wrk.load(refusing, prompt_bytes=1024, model="m", key="k", connections=1, seconds=1)
+
+
+@pytest.mark.parametrize(("told", "right"), [("some.thing", True), ("something", False)])
+def test_answers_without_their_text_make_a_run_void(told: str, right: bool) -> None:
+    def load(port: int) -> wrk.Loaded:
+        asked = {"prompt_bytes": 1024, "model": "m", "key": "k", "connections": 1, "seconds": 1}
+        return wrk.load(port, **asked, headers={"x-told": told}, text="some.thing")  # type: ignore[arg-type]
+
+    with serving(Repeating) as port:
+        if right:
+            assert load(port).requests > 10
+        else:
+            with pytest.raises(RigError, match="'wrong': "):
+                load(port)
 
 
 def test_an_answer_that_is_not_the_constant_one_makes_a_block_void(refusing: int) -> None:
@@ -136,7 +170,7 @@ ONE = house.price(house.CONSTANT, 12)
 )
 def test_a_ledger_that_differs_makes_a_run_void(after: house.Booked, right: bool) -> None:
     ledger = cast(house.House, Ledger(house.Booked(5, 5 * ONE, 0), after))
-    audit = rig.Audit(ledger, house.CONSTANT, rig.Subject("fastgate", 1, {"subject": 1}))
+    audit = subjects.Audit(ledger, house.CONSTANT, stage.Subject("fastgate", 1, {"subject": 1}))
     audit.settle(10)
     if right:
         audit.compare(10, 12)

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from loadtest.cores import cpu_seconds, give_way
+from loadtest.cores import cpu_seconds, give_way, rests
 from loadtest.errors import RigError
+from loadtest.programs import until
 
 
 def test_the_time_of_a_process_is_what_the_process_itself_reads() -> None:
@@ -34,3 +35,13 @@ def test_who_gives_way_has_what_nobody_else_wants() -> None:
         give_way(process.pid)
         assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
         process.communicate(b"\n")
+
+
+@pytest.mark.parametrize(("code", "rest"), [("input()", True), ("while True: pass", False)])
+def test_a_process_rests_where_it_wants_no_core(code: str, rest: bool) -> None:
+    child = ["chrt", "--idle", "0", sys.executable, "-c", f"print(flush=True)\n{code}"]
+    with subprocess.Popen(child, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        until(lambda: rests([process.pid]) == rest, "it rests, or not")
+        process.kill()
