@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-rivals load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,10 @@ bench-users: setup ## A million budgets made by traffic: time per request, memor
 bench-keys: setup ## A million virtual keys: creation, look-up, memory, snapshots; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.keys $(ARGS)
+
+bench-rivals: setup $(VENV)/.rivals ## fastgate beside nginx, Portkey's gateway and LiteLLM's proxy; installs these; prints the table
+	@.ci/packages system
+	@$(PY) -m loadtest.rivals $(ARGS)
 
 locust: setup $(VENV)/.locust ## Users' scenarios by locust at a gateway of their own: chats, streams, agents, a spent budget
 	@.ci/packages system
@@ -125,6 +129,10 @@ $(VENV)/.linked: $(VENV)/.deps
 
 $(VENV)/.agents: $(VENV)/.made .ci/agents
 	@.ci/agents $(VENV)/agents
+	@touch $@
+
+$(VENV)/.rivals: $(VENV)/.made .ci/rivals
+	@.ci/rivals $(VENV)/rivals $(PY)
 	@touch $@
 
 # In an environment of its own: it pins what the tests run with.

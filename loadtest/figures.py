@@ -11,6 +11,8 @@ ALONE: Final = "load and upstream alone"
 NGINX: Final = "nginx, proxy_pass"
 BARE: Final = "bare Granian relay"
 FASTGATE: Final = "fastgate, one worker"
+PORTKEY: Final = "Portkey's gateway"
+LITELLM: Final = "LiteLLM's proxy, one worker"
 HIDDEN: Final = "fastgate, usage taken out"
 
 

@@ -11,7 +11,8 @@ from fastgate.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
 """Where the repository's files are."""
-_PACKAGES = ("granian", "uvloop", "httptools", "duckdb")
+PACKAGES = ("granian", "uvloop", "httptools", "duckdb")
+"""That decide how fast fastgate is."""
 
 
 def describe() -> dict[str, str]:
@@ -23,9 +24,9 @@ def describe() -> dict[str, str]:
         "versions": ", ".join(
             [
                 f"fastgate {__version__} ({commit(ROOT)})",
-                packages(Path(sys.executable)),
-                _first_line(["nginx", "-v"]).replace("nginx version: nginx/", "nginx "),
-                " ".join(_first_line(["wrk", "-v"]).split()[:2]),
+                packages(Path(sys.executable), *PACKAGES),
+                first_line(["nginx", "-v"]).replace("nginx version: nginx/", "nginx "),
+                " ".join(first_line(["wrk", "-v"]).split()[:2]),
             ]
         ),
         "load": f"{os.getloadavg()[0]:.2f} processes wanted a core in the minute before",
@@ -42,23 +43,24 @@ def _memory() -> str:
     return f"{os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE') / 2**30:.0f} GiB"
 
 
-def packages(python: Path) -> str:
-    """The versions of an interpreter and of what decides how fast a gateway is that it runs."""
+def packages(python: Path, *names: str) -> str:
+    """The versions of an interpreter and of packages that it has."""
     code = (
         "import platform, sys; from importlib.metadata import version; python = platform.python_version();"
         "print(f'Python {python}', *(f'{name} {version(name)}' for name in sys.argv[1:]), sep=', ')"
     )
-    return _first_line([str(python), "-c", code, *_PACKAGES])
+    return first_line([str(python), "-c", code, *names])
 
 
 def commit(root: Path) -> str:
     """Which commit a folder has the files of, and whether they were changed since."""
-    short = _first_line(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
-    changed = _first_line(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
+    short = first_line(["git", "-C", str(root), "rev-parse", "--short", "HEAD"])
+    changed = first_line(["git", "-C", str(root), "status", "--porcelain", "--untracked-files=no"])
     return f"{short or 'no commit'}{' and changes' if changed else ''}"
 
 
-def _first_line(command: list[str]) -> str:
+def first_line(command: list[str]) -> str:
+    """What a command says of itself first; that it was not found, where it was not."""
     environment = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False, env=environment)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest.errors import RigError
-from loadtest.machine import ROOT, commit, packages
+from loadtest.machine import PACKAGES, ROOT, commit, packages
 from loadtest.programs import leashed
 
 _CORE: Final = Path("fastgate", "_core")
@@ -39,7 +39,7 @@ class Tree:
 
     def describe(self) -> str:
         """Its commit, and the versions that it runs on."""
-        return f"{commit(self.root)}; {packages(self.python)}"
+        return f"{commit(self.root)}; {packages(self.python, *PACKAGES)}"
 
 
 HERE: Final = Tree(ROOT, Path(sys.executable))

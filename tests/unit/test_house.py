@@ -55,6 +55,15 @@ def test_the_coding_agents_that_are_installed_are_those_of_the_documents() -> No
     assert listed == installed.split()
 
 
+def test_the_gateways_that_are_measured_beside_fastgate_are_those_of_the_documents() -> None:
+    listed = (ROOT / "docs" / "dependencies.md").read_text()
+    script = (ROOT / ".ci" / "rivals").read_text()
+    [portkey] = re.findall(r"^portkey=(\S+)$", script, re.MULTILINE)
+    [litellm] = re.findall(r"^litellm='(\S+)'$", script, re.MULTILINE)
+    assert f"`{portkey}`" in listed
+    assert f"`{litellm}`" in listed
+
+
 @pytest.mark.parametrize("folder", ["fastgate/_core", "loadtest"])
 def test_every_compiled_unit_has_its_stub(folder: str) -> None:
     units = set((ROOT / folder).glob("*.pyx"))
@@ -105,8 +114,8 @@ def test_paths_that_the_architecture_names_exist() -> None:
 def test_make_lists_every_target_that_it_documents() -> None:
     listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
     for target in (
-        "run", "test", "lint", "bench", "bench-system", "bench-compare", "bench-keys", "bench-users", "load", "profile",
-        "locust", "k6", "wheel", "image-replay", "fuzz", "chaos", "clean",
+        "run", "test", "lint", "bench", "bench-system", "bench-compare", "bench-keys", "bench-users", "bench-rivals",
+        "load", "profile", "locust", "k6", "wheel", "image-replay", "fuzz", "chaos", "clean",
     ):  # fmt: skip
         assert re.search(rf"^\s+make {target}\s+\S", listed, re.MULTILINE), target
 
