@@ -1,22 +1,20 @@
 """What an event of the journal costs: written by a worker, read by the control plane.
 
 Writing is compared with packing the same event by ``struct`` and ``encode`` into a buffer; reading with msgspec
-decoding the same rows from MessagePack. Measured: 160 ns an event written, 2.2 µs an event read, 0.04 and 3.7 of the
-references.
+decoding the same rows from MessagePack.
 """
 
-import functools
 import os
 import struct
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.turns import Compare
 from fastgate._core.budget import OUTCOME_REJECTED
 from fastgate._core.journal import NUMBERS, TEXTS, Draft, Journal, SegmentReader, segments_of
 
@@ -25,23 +23,8 @@ TEXT: Final = {
     "upstream_model": "sim-small", "route": "models.smart", "dialect": "openai-chat", "environment": "prod",
 }  # fmt: skip
 BATCH: Final = 500
-ROUNDS: Final = 40
-APPEND_GATE: Final = 0.1
-READ_GATE: Final = 5.5
 REQUEST: Final = os.urandom(16)
 STARTED: Final = 1_795_262_400 * 10**6
-
-
-def fastest(*operations: Callable[[], object], before: Callable[[], object]) -> list[float]:
-    """Seconds of one run of each: the fastest of many, in turns."""
-    best = [float("inf")] * len(operations)
-    for _ in range(ROUNDS):
-        before()
-        for index, operation in enumerate(operations):
-            began = time.perf_counter()
-            operation()
-            best[index] = min(best[index], time.perf_counter() - began)
-    return best
 
 
 @pytest.fixture
@@ -72,15 +55,9 @@ def pack(buffer: bytearray) -> None:
     assert at < len(buffer)
 
 
-def test_append(benchmark: BenchmarkFixture, journal: Journal) -> None:
-    draft, buffer = Draft(**TEXT), bytearray(1 << 20)
-    work = functools.partial(append, journal, draft)
-    benchmark.pedantic(work, setup=journal.prepare, rounds=ROUNDS)  # type: ignore[no-untyped-call]
-
-    ours, reference = fastest(work, lambda: pack(buffer), before=journal.prepare)
-    benchmark.extra_info.update(ns=round(ours / BATCH * 1e9), reference_ns=round(reference / BATCH * 1e9))
-    benchmark.extra_info["ratio"] = round(ours / reference, 3)
-    assert ours / reference < APPEND_GATE
+def test_append(compare: Compare, journal: Journal) -> None:
+    work, buffer = partial(append, journal, Draft(**TEXT)), bytearray(1 << 20)
+    compare("journal: append", work, partial(pack, buffer), number=1, before=journal.prepare)
 
 
 def rows(found: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -89,21 +66,12 @@ def rows(found: dict[str, Any]) -> list[tuple[Any, ...]]:
     return list(zip(*(list(found[name]) for name in names), strict=True))
 
 
-def test_read(benchmark: BenchmarkFixture, journal: Journal) -> None:
+def test_read(compare: Compare, journal: Journal) -> None:
     append(journal, Draft(**TEXT))
     [path] = segments_of(journal.folder, 1)[:1]
     found = SegmentReader(path).read(0, BATCH)
     assert found is not None
     assert len(found["seq"]) == BATCH
     encoded = msgspec.msgpack.encode(rows(found))
-    decoder = msgspec.msgpack.Decoder()
-
-    def read() -> None:
-        assert SegmentReader(path).read(0, BATCH) is not None
-
-    benchmark(read)
-
-    ours, reference = fastest(read, lambda: decoder.decode(encoded), before=lambda: None)
-    benchmark.extra_info.update(ns=round(ours / BATCH * 1e9), reference_ns=round(reference / BATCH * 1e9))
-    benchmark.extra_info["ratio"] = round(ours / reference, 3)
-    assert ours / reference < READ_GATE
+    read = lambda: SegmentReader(path).read(0, BATCH)  # noqa: E731
+    compare("journal: read", read, partial(msgspec.msgpack.Decoder().decode, encoded))

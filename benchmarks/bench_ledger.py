@@ -1,20 +1,19 @@
 """What a journaled request costs the control plane, as a ratio to SQLite taking the same rows in the same run.
 
 Budget at 14,000 requests/s: 10 µs of CPU per request for all of it (read, insert, tally), 5 µs without the reading. The
-reference, one ``executemany`` of the same columns into a table in memory, takes about 3.3 µs a row on a 2-core EPYC VM,
-so the gates are those budgets there.
+reference, one ``executemany`` of the same columns into a table in memory, takes about 3.3 µs a row on a 2-core EPYC VM.
 """
 
 import sqlite3
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.turns import Compare
 from fastgate._core.journal import Draft, Journal
 from fastgate.control.drain import Drain
 from fastgate.ledger.inserts import Batch
@@ -25,9 +24,7 @@ from fastgate.telemetry.tally import Origin, Tally
 ROWS: Final = 7000
 """Half a second of 14,000 requests/s: what one pass of the drain takes."""
 PASSES: Final = 12
-ALL_GATE: Final = 3.0
-LEDGER_GATE: Final = 1.4
-TALLY_GATE: Final = 0.1
+"""Checkpoints come every few of them."""
 
 NAMES: Final = (*EVENT_NUMBERS, *EVENT_TEXTS, *ORIGIN_TEXTS, *ORIGIN_NUMBERS)
 DRAFTS: Final = [
@@ -79,60 +76,41 @@ def plant(tmp_path: Path) -> Iterator[Plant]:
     plant.ledger.close()
 
 
-def cpu(operation: Callable[[], object], prepare: Callable[[], object] = lambda: None, passes: int = PASSES) -> float:
-    """Seconds of CPU per row, all threads; the mean, since checkpoints come every few passes."""
-    spent = 0.0
-    for _ in range(passes):
-        prepare()
-        began = time.process_time()
-        operation()
-        spent += time.process_time() - began
-    return spent / passes / ROWS
-
-
-def reference(columns: Any) -> float:
+class Reference:
     """The same rows through SQLite, in memory."""
-    connection = sqlite3.connect(":memory:")
-    listed = ", ".join(f'"{name}"' for name in NAMES)
-    connection.execute(f"CREATE TABLE requests (request_id, {listed})")
-    statement = f"INSERT INTO requests VALUES ({', '.join('?' * (len(NAMES) + 1))})"
 
-    def insert() -> None:
-        with connection:
-            connection.executemany(statement, zip(*(columns[name] for name in ("request_id", *NAMES)), strict=True))
+    def __init__(self, columns: Any) -> None:
+        self._columns = columns
+        self._connection = sqlite3.connect(":memory:")
+        listed = ", ".join(f'"{name}"' for name in NAMES)
+        self._connection.execute(f"CREATE TABLE requests (request_id, {listed})")
+        self._statement = f"INSERT INTO requests VALUES ({', '.join('?' * (len(NAMES) + 1))})"
 
-    spent = cpu(insert, passes=4)
-    connection.close()
-    return spent
+    def insert(self) -> None:
+        rows = zip(*(self._columns[name] for name in ("request_id", *NAMES)), strict=True)
+        with self._connection:
+            self._connection.executemany(self._statement, rows)
 
 
-def test_a_request_costs_the_control_plane_less_than_its_budget(benchmark: BenchmarkFixture, plant: Plant) -> None:
-    spent = cpu(plant.take, plant.write)
+@pytest.fixture
+def reference(plant: Plant) -> Reference:
     (batch,) = plant.batches
-    ratio = spent / reference(batch.columns)
-    benchmark.extra_info.update(
-        rows_per_second=round(1 / spent), us_per_row=round(spent * 1e6, 2), ratio=round(ratio, 3)
-    )
-    benchmark.pedantic(plant.take, setup=plant.write, rounds=3)
+    return Reference(batch.columns)
+
+
+def test_a_pass_of_the_drain(compare: Compare, plant: Plant, reference: Reference) -> None:
+    """Read, inserted and counted."""
+    compare("ledger: a pass", plant.take, reference.insert, number=1, rounds=PASSES, before=plant.write, overall=True)
     assert len(plant.batches[0]) == ROWS
-    assert ratio < ALL_GATE
 
 
-def test_an_insert_costs_less_than_half_of_the_budget(benchmark: BenchmarkFixture, plant: Plant) -> None:
+def test_an_insert(compare: Compare, plant: Plant, reference: Reference) -> None:
     (batch,) = plant.batches
     position = count(ROWS)
     insert = lambda: plant.ledger.inserts.add(batch.columns, {"segment": next(position)})  # noqa: E731
-    spent = cpu(insert)
-    ratio = spent / reference(batch.columns)
-    benchmark.extra_info.update(us_per_row=round(spent * 1e6, 2), ratio=round(ratio, 3))
-    benchmark.pedantic(insert, rounds=3)
-    assert ratio < LEDGER_GATE
+    compare("ledger: an insert", insert, reference.insert, number=1, rounds=PASSES, overall=True)
 
 
-def test_counting_is_next_to_nothing(benchmark: BenchmarkFixture, plant: Plant) -> None:
+def test_counting(compare: Compare, plant: Plant, reference: Reference) -> None:
     (batch,) = plant.batches
-    spent = cpu(lambda: plant.count(batch))
-    ratio = spent / reference(batch.columns)
-    benchmark.extra_info.update(us_per_row=round(spent * 1e6, 3), ratio=round(ratio, 3))
-    benchmark(plant.count, batch)
-    assert ratio < TALLY_GATE
+    compare("ledger: a tally", partial(plant.count, batch), reference.insert, number=1, rounds=PASSES)

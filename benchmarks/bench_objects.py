@@ -1,22 +1,26 @@
-"""What it takes to create a key, from its document to the disk and to the workers' log: the HTTP around it left out."""
+"""What it takes to create a key, from its document to the disk and to the workers' log: the HTTP around it left out.
 
-import time
+The reference writes the same documents as JSON into one table, all in one transaction: no check, digest, audit or log.
+"""
+
+import json
+import sqlite3
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.turns import Compare
 from fastgate._core.arena import Arena
 from fastgate.control.configuration import Configuration
 from fastgate.control.objects import Objects
 from fastgate.control.publisher import Publisher
 from fastgate.state.store import Store
 
-BATCH = 250
-MOST_MS = 1.0
-"""Per key; half of what 500 a second leave, since the API's own work comes on top."""
+BATCH = 100
+ROUNDS = 11
 CONFIGURATION = 'providers: {sim: {type: sim, base_url: "http://127.0.0.1:9"}}\nteams: [{id: t}]\n'
 
 
@@ -31,21 +35,25 @@ def made(tmp_path: Path) -> Iterator[Objects]:
     store.close()
 
 
-def test_a_key_is_created_fast(benchmark: BenchmarkFixture, made: Objects) -> None:
-    number = 0
+def documents() -> Iterator[dict[str, Any]]:
+    return (
+        {"team": "t", "budgets": [{"limit_usd": "5", "window": "day"}], "tags": {"n": str(number)}}
+        for number in count()
+    )
 
-    def document() -> dict[str, Any]:
-        nonlocal number
-        number += 1
-        return {"team": "t", "budgets": [{"limit_usd": "5", "window": "day"}], "tags": {"n": str(number)}}
 
-    def batch() -> float:
-        began = time.perf_counter()
-        for future in [made.create("keys", document(), "admin") for _ in range(BATCH)]:
+def test_keys_are_created_fast(compare: Compare, made: Objects, tmp_path: Path) -> None:
+    numbered, connection = documents(), sqlite3.connect(tmp_path / "reference.db")
+    connection.execute("CREATE TABLE keys (document)")
+
+    def create() -> None:
+        for future in [made.create("keys", next(numbered), "admin") for _ in range(BATCH)]:
             future.result(30)
-        return (time.perf_counter() - began) / BATCH * 1000
 
-    benchmark.pedantic(batch, rounds=3)  # type: ignore[no-untyped-call]
-    best = min(batch() for _ in range(4))
-    benchmark.extra_info["ms"] = round(best, 3)
-    assert best < MOST_MS
+    def insert() -> None:
+        with connection:
+            rows = [(json.dumps(next(numbered)),) for _ in range(BATCH)]
+            connection.executemany("INSERT INTO keys VALUES (?)", rows)
+
+    compare("objects: keys created", create, insert, number=1, rounds=ROUNDS)
+    connection.close()

@@ -1,23 +1,21 @@
 """What an answer of the simulator costs, billing included, as a ratio to decoding and encoding the same JSON.
 
 Target: more than 30,000 small answers a second on one core, 33 µs each with HTTP. On a 2-core EPYC VM (2026-11-21) an
-answer takes 10 µs, HTTP as much again, and the reference 0.8 to 1.2 µs: the gate is at two thirds of the target.
+answer takes 10 µs, HTTP as much again, and the reference 0.8 to 1.2 µs.
 """
 
 import itertools
 from collections.abc import Callable
-from timeit import repeat
 from typing import Final
 
 import msgspec
 import pytest
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.turns import Compare
 from fastgate.simulator.options import Options
 from fastgate.simulator.request import Request
 from fastgate.simulator.service import Service
 
-GATE: Final = 20
 HEADERS: Final = {b"authorization": b"Bearer sk-1", b"anthropic-version": b"2023-06-01"}
 BODY: Final = b'{"model":"%b","max_tokens":64,"messages":[{"role":"user","content":"question %d about the river"}]}'
 
@@ -39,21 +37,12 @@ def there_and_back(answer: bytes) -> Callable[[], object]:
     return lambda: (decode(question), encode(shape))
 
 
-def fastest(operation: Callable[[], object], number: int = 5_000) -> float:
-    """Seconds of the fastest of several runs: what disturbs a run only ever adds."""
-    return min(repeat(operation, number=number, repeat=7)) / number
-
-
 @pytest.mark.parametrize("model", [b"sim-small", b"sim-large", b"sim-cached"])
 @pytest.mark.parametrize("path", [b"/v1/chat/completions", b"/v1/messages"])
-def test_an_answer(benchmark: BenchmarkFixture, path: bytes, model: bytes) -> None:
+def test_an_answer(compare: Compare, path: bytes, model: bytes) -> None:
     service = Service(Options())
     ask = asking(service, path, model)
     answer = ask()
     assert isinstance(answer, bytes)
     assert answer.startswith(b"HTTP/1.1 200 OK")
-    benchmark(ask)
-
-    ratio = fastest(ask) / fastest(there_and_back(answer))
-    benchmark.extra_info["ratio"] = round(ratio, 2)
-    assert ratio < GATE
+    compare(f"simulator: {model.decode()} at {path.decode()}", ask, there_and_back(answer))

@@ -6,21 +6,20 @@ Both talk to the same constant server in another process, 64 exchanges in flight
 import asyncio
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import uvloop
-from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.turns import Compare, Operation
 from fastgate._core.upstream import Pool
 
 IN_FLIGHT = 64
-EXCHANGES = 50  # of each
-TIMES_BARE = 2.4  # measured: 1.8
-STREAM_TIMES_BARE = 1.6  # measured: 1.1
-CHUNKS = 200
+EXCHANGES = 20  # of each
+CHUNKS = 100
+ROUNDS = 11
 
 PROMPT = b'{"model":"m","messages":[{"role":"user","content":"' + b"x" * 950 + b'"}]}'
 HEAD = (
@@ -97,20 +96,10 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-Work = Callable[[], Coroutine[Any, Any, None]]
-
-
-def cpu_seconds(loop: asyncio.AbstractEventLoop, work: Work, rounds: int = 7) -> float:
-    """The least CPU time of several rounds: what others do on the machine can only add."""
-    best = float("inf")
-    for _ in range(rounds):
-        before = time.process_time()
-        loop.run_until_complete(work())
-        best = min(best, time.process_time() - before)
-    return best
-
-
-def bare_seconds(loop: asyncio.AbstractEventLoop, port: int, request: bytes, length: int, exchanges: int) -> float:
+@contextmanager
+def bare(
+    loop: asyncio.AbstractEventLoop, port: int, request: bytes, length: int, exchanges: int
+) -> Iterator[Operation]:
     """The reference: the same bytes through ``Bare``."""
 
     async def connect() -> list[Bare]:
@@ -129,56 +118,50 @@ def bare_seconds(loop: asyncio.AbstractEventLoop, port: int, request: bytes, len
         await asyncio.sleep(0)
 
     connections = loop.run_until_complete(connect())
-    seconds = cpu_seconds(loop, work)
+    yield lambda: loop.run_until_complete(work())
     loop.run_until_complete(disconnect())
-    return seconds
+
+
+@contextmanager
+def pooled(
+    loop: asyncio.AbstractEventLoop, port: int, one: Callable[[Pool], Coroutine[Any, Any, None]]
+) -> Iterator[Operation]:
+    """``one`` so often at once, through a pool."""
+    pool = Pool(loop, "127.0.0.1", port, max_connections=IN_FLIGHT)
+
+    async def work() -> None:
+        await asyncio.gather(*(one(pool) for _ in range(IN_FLIGHT)))
+
+    yield lambda: loop.run_until_complete(work())
+    loop.run_until_complete(pool.close())
 
 
 def test_exchange_costs_little_more_than_its_bytes(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, port: int
+    compare: Compare, loop: asyncio.AbstractEventLoop, port: int
 ) -> None:
-    pool = Pool(loop, "127.0.0.1", port, max_connections=IN_FLIGHT)
-
-    async def one() -> None:
+    async def exchange(pool: Pool) -> None:
         for _ in range(EXCHANGES):
             exchange = await pool.request(HEAD, PROMPT, buffer_limit=1 << 20)
             assert len(await exchange.read(1 << 20)) == 400
 
-    async def work() -> None:
-        await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
-
-    bare = bare_seconds(loop, port, HEAD + PROMPT, len(ANSWER), EXCHANGES)
-    ours = cpu_seconds(loop, work)
-    benchmark(lambda: loop.run_until_complete(work()))
-    per = 1e6 / (IN_FLIGHT * EXCHANGES)
-    benchmark.extra_info.update(cpu_us=ours * per, bare_cpu_us=bare * per, ratio=ours / bare)
-    loop.run_until_complete(pool.close())
-    assert ours / bare < TIMES_BARE
+    with (
+        bare(loop, port, HEAD + PROMPT, len(ANSWER), EXCHANGES) as reference,
+        pooled(loop, port, exchange) as ours,
+    ):
+        compare("upstream: an exchange", ours, reference, number=1, rounds=ROUNDS)
 
 
 def test_streamed_piece_costs_little_more_than_its_bytes(
-    benchmark: BenchmarkFixture, loop: asyncio.AbstractEventLoop, port: int
+    compare: Compare, loop: asyncio.AbstractEventLoop, port: int
 ) -> None:
-    pool = Pool(loop, "127.0.0.1", port, max_connections=IN_FLIGHT)
-    taken = 0
+    async def stream(pool: Pool) -> None:
+        pieces: list[bytes] = []
+        await (await pool.request(STREAM_HEAD, PROMPT)).stream(pieces.append)
+        assert sum(map(len, pieces)) == CHUNKS * 200
 
-    def sink(piece: bytes) -> None:
-        nonlocal taken
-        taken += len(piece)
-
-    async def one() -> None:
-        await (await pool.request(STREAM_HEAD, PROMPT)).stream(sink)
-
-    async def work() -> None:
-        nonlocal taken
-        taken = 0
-        await asyncio.gather(*(one() for _ in range(IN_FLIGHT)))
-        assert taken == IN_FLIGHT * CHUNKS * 200
-
-    bare = bare_seconds(loop, port, STREAM_HEAD + PROMPT, len(START) + CHUNKS * len(CHUNK) + 5, 1)
-    ours = cpu_seconds(loop, work)
-    benchmark(lambda: loop.run_until_complete(work()))
-    per = 1e6 / (IN_FLIGHT * CHUNKS)
-    benchmark.extra_info.update(cpu_us=ours * per, bare_cpu_us=bare * per, ratio=ours / bare)
-    loop.run_until_complete(pool.close())
-    assert ours / bare < STREAM_TIMES_BARE
+    length = len(START) + CHUNKS * len(CHUNK) + 5
+    with (
+        bare(loop, port, STREAM_HEAD + PROMPT, length, 1) as reference,
+        pooled(loop, port, stream) as ours,
+    ):
+        compare("upstream: a streamed piece", ours, reference, number=1, rounds=ROUNDS)

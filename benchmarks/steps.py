@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.bench_gateway import ANSWER, Exchange, Protocol, Scope, Served, prompt
+from benchmarks.served import ANSWER, Exchange, Pool, Protocol, Scope, Served, prompt
 from fastgate._core.body import splice
 from fastgate._core.budget import Hold
 from fastgate.gateway.admission import prepare, take
@@ -36,7 +36,7 @@ class Steps:
     """The steps of one request, each ready to be repeated."""
 
     def __init__(self, served: Served) -> None:
-        self.worker, self.gateway, self.loop = served.worker, served.gateway, served.loop
+        self.worker, self.serve, self.loop = served.worker, served.serve, served.loop
         self.body = prompt(1)
         self.scope, self.protocol = Scope(self.body), Protocol(self.body)
         self.dialect, _, path = ROUTES[self.scope.path]
@@ -71,7 +71,7 @@ class Steps:
 
     async def whole(self) -> None:
         """The request from its arrival to its answer; the provider answers at once."""
-        await self.gateway.__rsgi__(self.scope, self.protocol)
+        await self.serve(self.scope, self.protocol)
         self._beat()
 
     def _receive(self) -> None:
@@ -136,7 +136,7 @@ def _repeated(step: Callable[[], object]) -> float:
 def main() -> None:
     """Entry point."""
     with tempfile.TemporaryDirectory(prefix="fastgate-steps-") as folder:
-        served = Served(Path(folder))
+        served = Served(Path(folder), Pool())
         found = served.loop.run_until_complete(measure(Steps(served)))
         served.close()
     print("\n| step | µs |\n| --- | --: |")

@@ -1,0 +1,1 @@
+"""What the parts cost, gated: see docs/performance.md."""
