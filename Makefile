@@ -45,7 +45,8 @@ format: $(VENV)/.deps ## Bring the sources into shape
 	@$(VENV)/bin/ruff check --quiet --fix . || true
 	@$(VENV)/bin/ruff format --quiet .
 
-bench: setup ## Gated benchmarks of the parts
+bench: setup ## What the parts take, and a whole request beside nginx: time and instructions, gated
+	@.ci/packages bench
 	@$(PY) -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
 bench-system: setup ## The whole system against nginx, pinned to cores; prints the table

@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.planted import planted
+
 ROOT = Path(__file__).parents[2]
 AGAINST = os.environ.get("FASTGATE_COMPARE_AGAINST", str(ROOT))
 REDUCED = ["--sizes", "1", "--sittings", "1", "--rounds", "6", "--requests", "300", "--at-most", "1.3"]
@@ -50,17 +52,7 @@ def test_a_tree_is_not_slower_than_itself(tmp_path: Path) -> None:
 @pytest.fixture
 def slower(tmp_path: Path) -> Path:
     """This tree, in which each request counts to ten thousand."""
-    root = tmp_path / "slower"
-    for part in ("fastgate", "loadtest"):
-        shutil.copytree(
-            ROOT / part, root / part, ignore=shutil.ignore_patterns("*.c", "*.html", "__pycache__", "results")
-        )
-    pipeline = root / "fastgate" / "gateway" / "pipeline.py"
-    step = "    grant = call.authenticate()\n"
-    text = pipeline.read_text()
-    assert text.count(step) == 1
-    pipeline.write_text(text.replace(step, f"{step}    for _ in range(10_000):\n        pass\n"))
-    return root
+    return planted(tmp_path, [("fastgate/gateway/pipeline.py", "serve")], "for _ in range(10_000):\n    pass\n")
 
 
 def test_a_tree_that_was_slowed_down_is_found(slower: Path, tmp_path: Path) -> None:
