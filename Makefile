@@ -47,7 +47,7 @@ format: $(VENV)/.deps ## Bring the sources into shape
 
 bench: setup ## What the parts take, and a whole request beside nginx: time and instructions, gated
 	@.ci/packages bench
-	@$(PY) -m pytest benchmarks --benchmark-columns=median,iqr,ops,rounds $(ARGS)
+	@$(PY) -m pytest benchmarks -rs --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
 bench-system: setup ## The whole system against nginx, pinned to cores; prints the table
 	@.ci/packages system

@@ -1,6 +1,6 @@
 """What is asked of budgets and limits beside holding: what is left, how one stands, those of a user met anew.
 
-The reference does the same over Python objects: the least of four sums, one sum, two budgets made of a template.
+The reference does the same over Python objects: the least of four sums, one sum, one counter put beside four others.
 """
 
 import time

@@ -16,7 +16,7 @@ from fastgate.wire.snapshot_file import write_snapshot
 MANY: Final = 1_000_000
 FEW: Final = 1_000
 ASKED: Final = 20_000
-"""Keys that are looked for in turn, more than caches hold."""
+"""Keys that are looked for in turn, more than the nearer caches hold."""
 RECORD: Final = bytes(100)
 HEAD: Final = SnapshotHead(7, 1, 2, 3, 4, 5, (), {}, ())
 

@@ -60,9 +60,8 @@ class Found:
         ]
 
 
-def start(trees: Mapping[str, Tree], cores: Cores, folder: Path, stack: ExitStack) -> dict[str, House]:
-    """One gateway of each tree, in their order, in front of one constant upstream; they end with ``stack``."""
-    port = nginx.upstream(stack.enter_context(Programs(folder)), cores.load).port
+def start(trees: Mapping[str, Tree], cores: Cores, folder: Path, port: int, stack: ExitStack) -> dict[str, House]:
+    """One gateway of each tree, in their order, in front of the upstream at ``port``; they end with ``stack``."""
     houses = {}
     for name, tree in trees.items():
         place = folder / name
@@ -131,7 +130,8 @@ def measure(plan: Plan, folder: Path) -> Found:
     for number in range(plan.sittings):
         with ExitStack() as processes:
             place = Path(processes.enter_context(tempfile.TemporaryDirectory(dir=folder)))
-            houses = start(trees, cores, place, processes)
+            port = nginx.upstream(processes.enter_context(Programs(place)), cores.load).port
+            houses = start(trees, cores, place, port, processes)
             found.blocks += Sitting(number, plan, houses).blocks()
         trees = dict(reversed(trees.items()))  # who is started first next time
         print(f"sitting {number + 1} of {plan.sittings} done", file=sys.stderr)
