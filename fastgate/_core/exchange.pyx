@@ -259,6 +259,7 @@ cdef class Exchange:
     cdef int wake(self, object error) except -1:
         cdef object waiter = self.waiter
         self.waiter = None
+        self.sink = None                # has had all of it, and refers to us
         if waiter is not None and not waiter.done():        # done: cancelled
             if error is None:
                 waiter.set_result(None)

@@ -51,6 +51,15 @@ class State:
             for secret in self._dependents.pop(digest, ()):
                 self._grants.pop(secret, None)
 
+    def close(self) -> None:
+        """Another snapshot has taken over. Requests that are open may still look here.
+
+        What is kept here refers back to it; such a circle would stay in memory for as long as nobody looks for circles.
+        """
+        self.records.close()
+        for kept in (self._grants, self._dependents, self.bound):
+            kept.clear()
+
     def _find(self, secret: str) -> Grant:
         digest = sha256(secret.encode("utf-8", "surrogateescape")).digest()
         record = self.records.key(digest)

@@ -150,7 +150,7 @@ class Worker:
             self._generation = self.arena.snapshot_generation
             log.error("snapshot %d cannot be used, the one before stays in force: %s", self._generation, error)  # noqa: TRY400
             return
-        before.records.close()
+        before.close()
 
     def _follow(self) -> None:
         """Serve by what changed since the snapshot was written."""

@@ -53,3 +53,25 @@ def test_streams_have_the_time_to_end_that_the_last_reload_gave_them(tmp_path: P
         assert rest[-1] == "data: [DONE]"
         assert house.stop() == 0
         assert "waiting up to 60 s" in house.log.read_text()
+
+
+def test_what_was_replaced_leaves_the_memory_with_its_last_request(tmp_path: Path) -> None:
+    """Nobody looks for circles in a worker: whatever refers to itself would stay, and take its snapshot along."""
+    user = {"user": {"budgets": [{"limit_usd": "1", "window": "day"}]}}
+    settings = {"keys": [key("one", trusted_identity=True, each=user)]}
+    headers = {"authorization": f"Bearer {secret('one')}", "x-fastgate-user": "ann"}
+    body = {"model": "sim/sim-small", "max_tokens": 40, "messages": [{"role": "user", "content": "sim: {}"}]}
+
+    def replaced(worker: int) -> list[str]:
+        return [line for line in Path(f"/proc/{worker}/maps").read_text().splitlines() if "snapshot.bin (del" in line]
+
+    with House(tmp_path, settings, workers=1) as house, httpx.Client(trust_env=False, headers=headers) as client:
+        [worker] = house.pids("worker")
+        url = f"{house.openai_url}/chat/completions"
+        for stream in (False, True):
+            assert client.post(url, json={**body, "stream": stream}).status_code == 200
+        with client.stream("POST", url, json={**body, "stream": True}) as left:
+            assert left.status_code == 200
+        house.settled()
+        house.admin("config/reload", "POST")
+        wait_for(lambda: not replaced(worker), 10, "the snapshot before is unmapped")

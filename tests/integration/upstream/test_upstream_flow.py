@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import tracemalloc
+import weakref
 
 import pytest
 from upstream_server import (
@@ -54,6 +55,29 @@ async def test_body_that_nobody_reads_stops_at_the_bound():
         with pytest.raises(BodyTooLarge):
             await exchange.read(HIGH)
         exchange.abort()
+
+
+async def test_what_took_a_stream_is_let_go_at_its_end():
+    """It knows the exchange; if that kept it, each stream would stay in memory until somebody looks for circles."""
+
+    class Sink:
+        def __init__(self, exchange: Exchange) -> None:
+            self.exchange = exchange
+
+        def take(self, piece: bytes) -> None:
+            pass
+
+    async with upstream(lambda peer: flood(peer, 1 << 20)) as (_, pool):
+        gc.disable()
+        try:
+            exchange = await pool.request(HEAD, BODY)
+            sink = Sink(exchange)
+            let_go = weakref.ref(sink)
+            await exchange.stream(sink.take)
+            del exchange, sink
+            assert let_go() is None
+        finally:
+            gc.enable()
 
 
 async def test_slow_sink_bounds_memory_over_a_huge_body():
