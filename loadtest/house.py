@@ -5,9 +5,11 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastgate.supervisor.folders import SHARED_MEMORY, choose_arena_dir
@@ -35,7 +37,7 @@ _PROVIDER: Final = """\
     prices: {{{model}: {{input_usd_per_million: "{input}", output_usd_per_million: "{output}", source: load test}}}}
 """
 _PLACE: Final = """\
-server: {{port: {port}, admin_port: {admin_port}, workers: 1, drain_seconds: 5}}
+server: {{port: {port}, admin_port: {admin_port}, workers: {workers}, drain_seconds: 5}}
 state_dir: {state_dir}
 arena_dir: {arena_dir}
 """
@@ -78,51 +80,81 @@ def arena_folder() -> "tempfile.TemporaryDirectory[str]":
 
 
 class Gateway:
-    """A running fastgate; ``settings``: its configuration, but for where it listens and keeps its state."""
+    """A running fastgate; its first worker is the subject."""
 
-    def __init__(self, programs: Programs, cores: Cores, arena_dir: Path, settings: str, *, tree: Tree = HERE) -> None:
+    def __init__(
+        self,
+        programs: Programs,
+        cores: Cores,
+        arena_dir: Path,
+        settings: str,
+        *,
+        workers: int = 1,
+        variables: Mapping[str, str] = MappingProxyType({}),
+        tree: Tree = HERE,
+    ) -> None:
+        """``settings``: its configuration, but for where it listens and keeps its state; ``variables``: further ones."""
         self._programs = programs
         self.state_dir = programs.folder / "state"
         self.port, self.admin_port = free_ports(2)
         path = programs.folder / "fastgate.yaml"
-        place = _PLACE.format(port=self.port, admin_port=self.admin_port, state_dir=self.state_dir, arena_dir=arena_dir)
+        place = _PLACE.format(
+            port=self.port,
+            admin_port=self.admin_port,
+            workers=workers,
+            state_dir=self.state_dir,
+            arena_dir=arena_dir,
+        )
         path.write_text(place + settings)
-        self.supervisor = programs.start("fastgate", tree.serve(path), cores.load, environment=tree.environment())
+        environment = {**tree.environment(), **variables}
+        self.supervisor = programs.start("fastgate", tree.serve(path), cores.load, environment=environment)
         until(self._serving, "fastgate serves")
         children = {child["name"]: child["pid"] for child in self._health()["children"]}
-        self.control, self.worker = int(children["control"]), int(children["worker 0"])
+        self.control = int(children["control"])
+        self.workers = [int(children[f"worker {index}"]) for index in range(workers)]
+        self.worker = self.workers[0]
         self.token = (self.state_dir / "admin-token").read_text().strip()
         tree.check(self.worker)
         pin(self.worker, cores.subject)
 
-    def settled(self, provider: str, requests: int) -> Booked:
-        """What the ledger has of a provider once it has so many requests, or more, or ``LEDGER_SECONDS`` have passed.
+    def settled(self, provider: str, requests: int, seconds: float = LEDGER_SECONDS) -> Booked:
+        """What the ledger has of a provider once it has so many requests, or more, or so many ``seconds`` have passed.
 
         Raises RigError where the worker died or its journal lost something.
         """
-        deadline = time.monotonic() + LEDGER_SECONDS
+        deadline = time.monotonic() + seconds
         while True:
             if self._is_quiet():
                 booked = self.booked(provider)
                 if booked.requests >= requests or time.monotonic() > deadline:
                     return booked
             elif time.monotonic() > deadline:
-                raise RigError(f"the journals are not drained within {LEDGER_SECONDS:g} s")
+                raise RigError(f"the journals are not drained within {seconds:g} s")
             time.sleep(_LOOK_SECONDS)
 
     def _is_quiet(self) -> bool:
-        """Whether nothing is being served or waits in a journal."""
+        """Whether nothing is being served or waits in a journal, or for a ledger that can be written."""
         status = self._admin("status")
         journals, workers = status["journals"], [worker for worker in status["workers"] if worker["alive"]]
         if journals["dropped_events"] or journals["damaged"]:
             raise RigError(f"the journal lost events: {journals}")
-        if [worker["pid"] for worker in workers] != [self.worker]:
-            raise RigError(f"the worker ({self.worker}) is not the one that serves now: {workers}")
-        return not journals["lag_events"] and not workers[0]["open_holds"]
+        if {worker["pid"] for worker in workers} != {*self.workers}:
+            raise RigError(f"the workers ({self.workers}) are not those that serve now: {workers}")
+        waiting = journals["lag_events"] or any(worker["open_holds"] for worker in workers)
+        return status["ledger"]["open"] and not waiting
+
+    def served(self) -> list[int]:
+        """How many requests each worker has had, a moment ago."""
+        requests = {worker["pid"]: worker["requests"] for worker in self.status()["workers"]}
+        return [requests[worker] for worker in self.workers]
+
+    def open_requests(self) -> int:
+        """For which money is held now."""
+        return sum(int(worker["open_holds"]) for worker in self.status()["workers"])
 
     def booked(self, provider: str) -> Booked:
         """The ledger's rows of requests that ``provider`` answered with status 200."""
-        groups = self._admin("spend?by=provider,status")["groups"]
+        groups = self.spend(by="provider,status")
         mine = [group for group in groups if group["provider"] == provider and group["status"] == 200]
         return Booked(
             sum(group["requests"] for group in mine),
@@ -130,12 +162,21 @@ class Gateway:
             sum(group["estimated_requests"] + group["unsettled_requests"] for group in mine),
         )
 
+    def spend(self, **how: str) -> list[dict[str, Any]]:
+        """The groups that the admin API sums up."""
+        found: list[dict[str, Any]] = self._admin(f"spend?{urllib.parse.urlencode(how)}")["groups"]
+        return found
+
     def reload(self) -> float:
         """Have a new snapshot compiled; the seconds that it took until the worker served it."""
         began = time.monotonic()
         generation = self._admin("config/reload", "POST")["generation"]
         until(lambda: self._serves(generation), "the worker serves the new snapshot")
         return time.monotonic() - began
+
+    def generation(self) -> int:
+        """Of the snapshot in force; each reload counts it up."""
+        return int(self.status()["config"]["generation"])
 
     def _serves(self, generation: int) -> bool:
         workers = self._admin("status")["workers"]
@@ -179,6 +220,8 @@ class House(Gateway):
         upstream_port: int,
         source_port: int,
         key_settings: str = "",
+        workers: int = 1,
+        variables: Mapping[str, str] = MappingProxyType({}),
         tree: Tree = HERE,
     ) -> None:
         """``key_settings``: further lines of the key's entry in the configuration."""
@@ -188,4 +231,4 @@ class House(Gateway):
             for name, (port, model) in ports.items()
         ]
         settings = _SETTINGS.format(providers="".join(providers), budgets=_BUDGETS, key=KEY, key_settings=key_settings)
-        super().__init__(programs, cores, arena_dir, settings, tree=tree)
+        super().__init__(programs, cores, arena_dir, settings, workers=workers, variables=variables, tree=tree)

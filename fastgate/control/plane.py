@@ -154,6 +154,7 @@ class ControlPlane:
                 "open": self.ledger.is_open,
                 "error": self.ledger.error,
                 "bytes": self.ledger.size(),
+                "memory_bytes": self.ledger.memory(),
                 "rows_added": self.drain.rows,
                 "last_commit": self.drain.last_commit,
                 "failures": self.drain.failures,

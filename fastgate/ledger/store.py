@@ -113,6 +113,16 @@ class Ledger:
             timer.cancel()
             cursor.close()
 
+    def memory(self) -> int:
+        """Bytes that the database has in memory, of what was read and of rows that wait for a checkpoint; 0: closed."""
+        with self._lock:
+            if self._connection is None:
+                return 0
+            cursor = self._connection.cursor()
+        with cursor, contextlib.suppress(duckdb.Error):
+            return int(cursor.execute("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchall()[0][0])
+        return 0
+
     def size(self) -> int:
         """Bytes on the disk, the write-ahead log included."""
         total = 0

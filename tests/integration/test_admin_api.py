@@ -176,6 +176,7 @@ def test_status_names_processes_and_stores(host: ControlHost) -> None:
     assert {owner["kind"] for owner in found["owners"]} == {"worker", "control"}
     assert found["ledger"]["open"]
     assert found["ledger"]["rows_added"] == 32
+    assert 0 < found["ledger"]["memory_bytes"] < 512 << 20
     assert found["journals"]["lag_bytes"] == 0
     assert found["config"]["generation"] == 1
     assert found["config"]["error"] is None
