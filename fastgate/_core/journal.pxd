@@ -85,10 +85,12 @@ cdef class Journal:
     cdef uint64_t segment_bytes
     cdef Segment current
     cdef Segment spare
+    cdef object coming          # future of the path of the segment that is being allocated; None: none is
     cdef bint full              # the last try to allocate a segment failed
 
     cdef bint _resume(self, list paths) except -1
     cdef _allocate(self)
+    cdef _take(self)
     cdef Event *reserve(self, uint32_t length) except NULL
     cdef void commit(self, Event *event) noexcept nogil
 

@@ -1,6 +1,7 @@
 """The journal: one event per request, in a chain of preallocated segments per owner."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any
 
 SEGMENT_BYTES: int
@@ -34,7 +35,7 @@ class Journal:
     serial: int
     sequence: int
     def __init__(self, folder: str, slot: int, *, segment_bytes: int = ..., resume: bool = False) -> None: ...
-    def prepare(self) -> None: ...
+    def prepare(self, submit: Callable[..., Future[str]] | None = None) -> None: ...
     def close(self) -> None: ...
     def log(
         self,

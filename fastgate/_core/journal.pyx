@@ -167,9 +167,11 @@ def create_segment(str folder, int slot, uint64_t serial, uint64_t size) -> str:
     head.size, head.committed = size, FIRST
     path = segment_path(folder, slot, serial)
     fresh = f"{path}.new"
-    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    cdef int fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    cdef int error
     try:
-        error = posix_fallocate(fd, 0, size)
+        with nogil:                             # others run meanwhile
+            error = posix_fallocate(fd, 0, size)
         if error != 0:
             os.unlink(fresh)
             raise ArenaFull(f"{path}: no space for a journal segment: {os.strerror(error)}")
@@ -212,11 +214,29 @@ cdef class Journal:
             return False
         return True
 
-    def prepare(self) -> None:
-        """Allocate the next segment when this one is half full. Called off the request path. Raises ArenaFull."""
+    def prepare(self, submit=None) -> None:
+        """Allocate the next segment when this one is half full. Called off the request path. Raises ArenaFull, OSError.
+
+        ``submit``: has a call made elsewhere and returns its future; a later ``prepare`` takes what came of it. The disk may
+        take its time then: only who has no room left before it is done waits for it.
+        """
+        if self.coming is not None:
+            if self.coming.done():
+                self._take()
+            return
         self.full = False
         if self.spare is None and self.current.head().committed * 2 > self.segment_bytes:
-            self._allocate()
+            if submit is None:
+                self._allocate()
+            else:
+                self.coming = submit(create_segment, self.folder, self.slot, self.serial + 1, self.segment_bytes)
+
+    cdef _take(self):
+        """What was submitted, once it is there."""
+        coming, self.coming = self.coming, None
+        self.full = True
+        self.spare = Segment(coming.result(), writable=True)
+        self.full = False
 
     cdef _allocate(self):
         self.full = True
@@ -225,6 +245,9 @@ cdef class Journal:
 
     def close(self) -> None:
         """Seal what is open."""
+        if self.coming is not None:
+            with suppress(ArenaFull, OSError):
+                self._take()
         self.current.seal()
         if self.spare is not None:
             self.spare.seal()
@@ -236,9 +259,11 @@ cdef class Journal:
         """
         cdef uint32_t size = (length + 7) & ~<uint32_t>7
         if self.current.head().committed + size > self.current.size:
-            if self.spare is None and self.full:
+            if self.coming is not None:
+                self._take()
+            elif self.spare is None and self.full:
                 raise ArenaFull(f"{self.folder}: no space for a journal segment")
-            if self.spare is None:
+            elif self.spare is None:
                 self._allocate()
             self.current.seal()
             self.current, self.spare = self.spare, None

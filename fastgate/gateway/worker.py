@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from struct import Struct
 from time import time_ns
@@ -44,6 +45,7 @@ class Worker:
         self.arena = Arena(str(arena_dir / "arena.bin"))
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(arena_dir), self.owner.slot)
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
         self.requests = 0
         self.strangers = 0
         self.open = 0
@@ -108,7 +110,7 @@ class Worker:
     def beat(self) -> None:
         """Off the request path, many times a second: prepare the journal, take what changed, end idle waits."""
         try:
-            self.journal.prepare()
+            self.journal.prepare(self._disk.submit)
             if self.owner.owes:
                 pay(self.owner, self.journal)
             self._full = False
@@ -170,6 +172,7 @@ class Worker:
         await self._upstreams.close()
         pay(self.owner, self.journal)
         self.journal.close()
+        self._disk.shutdown()
         if self.owner.open_holds == self.owner.owes == 0:
             self.owner.release()
 
