@@ -30,7 +30,7 @@ class Pool(Keeper):
         first_byte_timeout: float = 60,
         idle_timeout: float = 120,
         total_timeout: float = 600,
-        max_connections: int = 4096,
+        max_connections: int = 16_384,
         keepalive_seconds: float = 60,
         stale_seconds: float = 2,
         max_head_bytes: int = 65536,

@@ -54,7 +54,7 @@ cdef class Pool(Keeper):
 
     def __init__(self, object loop, str host, int port, *, object ssl=None, str server_hostname=None,
                  object proxy=None, double connect_timeout=5, double first_byte_timeout=60, double idle_timeout=120,
-                 double total_timeout=600, int max_connections=4096, double keepalive_seconds=60,
+                 double total_timeout=600, int max_connections=16_384, double keepalive_seconds=60,
                  double stale_seconds=2, Py_ssize_t max_head_bytes=65536):
         self.loop = loop
         self.host = host

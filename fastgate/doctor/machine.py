@@ -67,22 +67,23 @@ def lacks_cmpxchg16b(machine: str, cpuinfo: str) -> bool:
 
 
 def open_files(installation: Installation) -> Iterator[Finding]:
-    """The limit of the gateway that runs, else of this shell, against the connections that a worker takes."""
+    """The limit of the gateway that runs, or that it would have, against the connections that a worker takes."""
     running = installation.running
     try:
-        soft, hard = resource.prlimit(running.pid if running else 0, resource.RLIMIT_NOFILE)
+        now, hard = resource.prlimit(running.pid if running else 0, resource.RLIMIT_NOFILE)
     except (OSError, ValueError) as error:
         yield warning("open files", f"the limit of the running gateway cannot be read: {error}", "run this as its user")
         return
+    files = now if running else hard  # which it takes when it starts
     wanted = FILES_PER_REQUEST * BACKLOG
-    most = f"{soft:,}: enough for about {soft // FILES_PER_REQUEST:,} requests at a time in a worker"
-    remedy = f"ulimit -n {min(hard, wanted) if soft < hard else wanted}, or LimitNOFILE= in its unit"
-    if soft < FEWEST_FILES:
+    most = f"{files:,}: enough for about {files // FILES_PER_REQUEST:,} requests at a time in a worker"
+    remedy = f"ulimit -Hn {wanted} as root, or LimitNOFILE= in its unit"
+    if files < FEWEST_FILES:
         yield failed("open files", most, remedy)
-    elif soft < wanted:
+    elif files < wanted:
         yield warning("open files", most, remedy)
     else:
-        yield ok("open files", f"{soft:,} per process")
+        yield ok("open files", f"{files:,} per process")
 
 
 def clock(installation: Installation) -> Iterator[Finding]:

@@ -89,7 +89,7 @@ def open_relay(call: Call, leg: Leg, exchange: Exchange, meter: Feeds) -> Stream
 
 def window_of(call: Call) -> ClientWindow:
     """How much may wait for this client."""
-    return ClientWindow(call.scope.client, call.worker.open + len(call.worker.patience.lingering))
+    return ClientWindow(call.scope.client, call.worker.unread)
 
 
 async def run(call: Call, relay: StreamRelay) -> UpstreamError | None:

@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -64,19 +64,25 @@ def _look_around() -> None:
 
 
 class ClientWindow:
-    """What one answer handed over to the client ``peer`` ("host:port"); ``requests``: those open in the worker."""
+    """What one answer handed over to the client ``peer`` ("host:port"); ``requests``: how many there are now."""
 
-    __slots__ = ("_acked_at_first", "_descriptor", "_peer", "_sent_at_first", "bound", "due_at", "sent")
+    __slots__ = ("_acked_at_first", "_descriptor", "_gone", "_peer", "_requests", "_sent_at_first", "due_at", "sent")
 
-    def __init__(self, peer: str, requests: int = 1) -> None:
-        self.bound = max(LEAST_OUTSTANDING, min(MOST_OUTSTANDING, WORKER_OUTSTANDING // max(1, requests)))
+    def __init__(self, peer: str, requests: Callable[[], int] = lambda: 1) -> None:
+        self._requests = requests
         self.sent = 0
         self.due_at = self.bound // 4
         """What has to be handed over before it is worth to look (again)."""
         self._peer = peer.replace("[", "").replace("]", "")
         self._descriptor = -1
+        self._gone = False
         self._acked_at_first = 0
         self._sent_at_first = 0
+
+    @property
+    def bound(self) -> int:
+        """Bytes that may wait for this client, as long as no more requests are open than now."""
+        return max(LEAST_OUTSTANDING, min(MOST_OUTSTANDING, WORKER_OUTSTANDING // max(1, self._requests())))
 
     def outstanding(self) -> int:
         """Bytes that wait at most; 0 where the connection is gone, since then nothing waits any more.
@@ -121,14 +127,20 @@ class ClientWindow:
         return None
 
     def _find(self) -> bool:
-        """Find the descriptor whose peer is the client; it may have been closed and its number used again since."""
-        if self._descriptor >= 0 and self._is_ours(self._descriptor):
-            return True
-        self._descriptor = _known.get(self._peer, -1)
-        if not self._is_ours(self._descriptor):
-            _look_around()
+        """Find the descriptor whose peer is the client; it may have been closed and its number used again since.
+
+        A connection keeps its descriptor: once it was found, it is not sought again. Who leaves would else have all
+        others looked at, and when many leave at once nobody is served for seconds.
+        """
+        if self._gone:
+            return False
+        if self._descriptor < 0:
             self._descriptor = _known.get(self._peer, -1)
-        return self._descriptor >= 0
+            if not self._is_ours(self._descriptor):
+                _look_around()
+                self._descriptor = _known.get(self._peer, -1)
+        self._gone = not self._is_ours(self._descriptor)
+        return not self._gone
 
     def _is_ours(self, descriptor: int) -> bool:
         return _peer_of(descriptor) == self._peer

@@ -89,6 +89,10 @@ class Worker:
         except (ArenaFull, OSError):
             self.owner.drop_event()
 
+    def unread(self) -> int:
+        """Requests whose answers may wait for their clients: open ones, and those whose answers are not taken yet."""
+        return self.open + len(self.patience.lingering)
+
     def take(self, size: int) -> None:
         """Room for ``size`` bytes of a body. Raises Failure where there is none now."""
         if self.body_bytes + size > self._most_body_bytes:

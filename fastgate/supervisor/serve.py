@@ -16,6 +16,7 @@ from pathlib import Path
 
 from fastgate.supervisor import commands, notify, patience, sockets
 from fastgate.supervisor.child import Command
+from fastgate.supervisor.files import allow_most
 from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, make_private
 from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
@@ -40,6 +41,7 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
         SupervisorError: the host cannot serve; see :mod:`fastgate.supervisor.errors`.
 
     """
+    allow_most()
     arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
     make_private(arena_dir)
     if options.has_admin_token:  # then nobody looks here: none from before may stay
