@@ -20,10 +20,10 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-rivals soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-connections bench-rivals soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  Further arguments in ARGS, as in: make test ARGS='-k budget'"
 
 setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
@@ -77,6 +77,10 @@ bench-workers: setup ## Two workers and one hot budget: CPU per request beside t
 bench-duress: setup $(VENV)/.generator ## p99.9 beside spend queries, reloads and a slow disk, against quiet; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.duress $(ARGS)
+
+bench-connections: setup $(VENV)/.generator ## 10,000 requests open at once, readers that do not read, ever new connections; prints the table
+	@.ci/packages system
+	@$(PY) -m loadtest.connections $(ARGS)
 
 soak: setup ## A million requests, and all that goes wrong meanwhile: whether memory stays what it is; 20 minutes
 	@.ci/packages system

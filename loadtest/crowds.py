@@ -1,6 +1,6 @@
-"""Clients that are no good: some leave in the middle of a stream, others read a long one slowly, to its end.
+"""Clients in crowds: some leave in the middle of a stream, some read a long one slowly, or not at all, some only wait.
 
-Both ask the simulator, through the gateway, for a stream that is theirs alone. What they asked for is billed in any
+All ask the simulator, through the gateway, for an answer that is theirs alone. What they asked for is billed in any
 case, and the simulator says how much that is.
 """
 
@@ -21,9 +21,12 @@ LEFT: Final = {"tokens": 40, "chunks": 10, "chunk_ms": 5}
 """What is asked of the simulator by who leaves: a stream that goes on for a moment."""
 SLOW: Final = {"tokens": 500_000, "chunks": 64}
 """By who reads slowly: 2 MB as fast as they are taken, twice of what may wait in the gateway for one client."""
+LONG: Final = {"tokens": 10, "latency_ms": 30_000}
+"""By who only waits: an answer that is not streamed, of a provider that thinks."""
 RECEIVE_BUFFER: Final = 16 << 10
 NAP_SECONDS: Final = 0.01
 """Between two reads of a slow reader, each of which takes no more than its buffer has."""
+DEAF_SECONDS: Final = 30.0
 CROWD_SECONDS: Final = 120.0
 """More than any crowd takes."""
 CHARACTERS_PER_TOKEN: Final = 4
@@ -31,11 +34,11 @@ _LAST: Final = b"data: [DONE]\n\n\r\n0\r\n\r\n"
 _numbers = count()
 
 
-def request(script: dict[str, Any]) -> bytes:
-    """A request for a stream that the simulator plays by ``script``; no two are alike."""
+def request(script: dict[str, Any], *, stream: bool = True) -> bytes:
+    """A request for an answer that the simulator plays by ``script``; no two are alike."""
     asked = {
         "model": f"{SOURCE}/{MODEL}",
-        "stream": True,
+        "stream": stream,
         "max_tokens": script["tokens"],
         "messages": [{"role": "user", "content": f"sim: {json.dumps(script)} {next(_numbers)}"}],
     }
@@ -113,6 +116,33 @@ class Dawdler(Guest):
     def _wake(self) -> None:
         if not self._transport.is_closing():
             self._transport.resume_reading()
+
+
+class Patient(Guest):
+    """Waits for an answer that takes long, and reads it to its end."""
+
+    def __init__(self) -> None:
+        super().__init__(request(LONG, stream=False))
+        self._read = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head, blank, body = self._read.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            self.fail(f"{self._read[:500]!r}")
+        if blank and body.endswith(b"}") and b"content-length: %d" % len(body) in head.lower():
+            self.succeed()
+
+
+class Deaf(Guest):
+    """Reads nothing of a long stream, and leaves when it has waited for long enough."""
+
+    def __init__(self) -> None:
+        super().__init__(request(SLOW))
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.pause_reading()
+        asyncio.get_running_loop().call_later(DEAF_SECONDS, self.succeed)
 
 
 def crowd(port: int, guest: Callable[[], Guest], guests: int, at_once: int) -> None:

@@ -10,7 +10,6 @@ import signal
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -199,8 +198,8 @@ def markdown(found: Found, plan: Plan) -> str:
         "# Requests in duress",
         "\n".join(f"* {name}: {text}" for name, text in describe().items()),
         f"* method: {plan.runs} rounds of {plan.seconds} s without and with; {plan.rate:,} requests/s, an open loop,"
-        f" times from when a request was due; the heaviest query for spend again and again on {plan.rows:,} rows or more,"
-        f" a reload each {plan.reload_seconds} s, a disk that takes {plan.disk_ms} ms longer for each call\n"
+        f" times from when a request was due; the heaviest query for spend one after another on {plan.rows:,} rows or"
+        f" more, a reload each {plan.reload_seconds} s, a disk that takes {plan.disk_ms} ms longer for each call\n"
         "* the worker alone on its core; the control plane gets what the load and the upstream leave of the other one\n"
         "* figures: medians, milliseconds; late: by how much the loop sent too late what was due, which counts, too",
         table(["", *SHARES.values(), "late p99.9", "queries", "reloads"], rows),

@@ -93,7 +93,7 @@ class Gateway:
         variables: Mapping[str, str] = MappingProxyType({}),
         tree: Tree = HERE,
     ) -> None:
-        """``settings``: its configuration, but for where it listens and keeps its state; ``variables``: further ones."""
+        """``settings``: its configuration, but for its place; ``variables``: further ones of its environment."""
         self._programs = programs
         self.state_dir = programs.folder / "state"
         self.port, self.admin_port = free_ports(2)

@@ -1,7 +1,8 @@
-"""``python -m loadtest.keys``: what very many virtual keys cost, each promise measured; ``make bench-keys``.
+"""``python -m loadtest.keys``: what very many virtual keys and teams cost, each promise measured; ``make bench-keys``.
 
-Some keys are created by the admin API, on one connection and on several; the others are written into the store, which
-takes the same form and a fraction of the time. Requests then come from keys drawn by lot.
+Some keys are created by the admin API, on one connection and on several; the others, and teams for them, are written
+into the store, which takes the same form and a fraction of the time. Each key and each team has a budget. Requests then
+come from keys drawn by lot.
 """
 
 import argparse
@@ -38,9 +39,10 @@ NEEDED: Final = ("nginx", "taskset", "setpriv")
 
 @dataclass(frozen=True)
 class Plan:
-    """How many keys in all, how many of them by the API, how much load."""
+    """How many keys in all, of how many teams, how many of them by the API, how much load."""
 
     keys: int = 1_000_000
+    teams: int = 100_000
     created: int = 20_000
     requests: int = 20_000
     swaps: int = 5
@@ -144,7 +146,7 @@ def measure(house: House, plan: Plan) -> Found:
     found.met_few = first_requests(house, range(FEW))
     found.cpu_few = least_cpu(house, range(FEW), plan.requests)
     found.connections = create(house, FEW, FEW + plan.created, CONNECTIONS)
-    fill(house, FEW + plan.created, plan.keys)
+    fill(house, FEW + plan.created, plan.keys, plan.teams)
     drawn = lots.sample(range(plan.keys), FEW)
     found.met_many = first_requests(house, drawn)
     found.cpu_many = least_cpu(house, drawn, plan.requests)
@@ -186,7 +188,7 @@ def cpu_per_request(house: House, numbers: Sequence[int], requests: int) -> floa
 def markdown(found: Found, plan: Plan) -> str:
     """The figures, and what is promised."""
     lines = [
-        f"# {plan.keys:,} virtual keys",
+        f"# {plan.keys:,} virtual keys of {plan.teams:,} teams, each with a budget",
         "\n".join(f"* {name}: {text}" for name, text in describe().items()),
         f"* creation by the API: {found.one_connection:,.0f}/s on one connection ({FEW:,} keys),"
         f" {found.connections:,.0f}/s on {CONNECTIONS} ({plan.created:,} keys)\n"
@@ -205,6 +207,7 @@ def parser() -> argparse.ArgumentParser:
     chosen = argparse.ArgumentParser(prog="python -m loadtest.keys", description="What very many virtual keys cost.")
     add = chosen.add_argument
     add("--keys", type=between(5000, 2_000_000), default=plan.keys, help="in all (default: %(default)s)")
+    add("--teams", type=between(1, 1_000_000), default=plan.teams, help="of most of them (default: %(default)s)")
     add("--created", type=between(100, 1_000_000), default=plan.created, help="by the API (default: %(default)s)")
     add("--requests", type=between(100, 1_000_000), default=plan.requests, help="at a time (default: %(default)s)")
     add("--swaps", type=between(1, 100), default=plan.swaps, help="of the snapshot, under load (default: %(default)s)")

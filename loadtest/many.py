@@ -1,4 +1,4 @@
-"""Very many virtual keys: created by the admin API, or written into the state store as the API would have."""
+"""Very many virtual keys and teams: created by the admin API, or written into the state store as the API would have."""
 
 import hashlib
 import http.client
@@ -8,10 +8,11 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from typing import Final
+from functools import partial
+from typing import Final, Literal
 
 from fastgate.config.objects import encode_document, object_document
-from fastgate.config.owners import Budget, Key
+from fastgate.config.owners import Budget, Key, Team
 from fastgate.control.collections import derived
 from fastgate.state import objects
 from fastgate.state.objects import SecretRow, Stored
@@ -24,6 +25,8 @@ FILLED_AT_ONCE: Final = 20_000
 FILL_SECONDS: Final = 300.0
 _USD: Final = 10**9
 """In nano-USD."""
+BUDGET: Final = Budget(limit_usd=1000 * _USD, window="month")
+Write = Callable[[sqlite3.Connection], None]
 
 
 def secret_of(number: int) -> str:
@@ -63,27 +66,46 @@ def _create_one(connection: http.client.HTTPConnection, token: str, number: int)
         raise RigError(f"a key could not be created: {answer.status} {text[:500]!r}")
 
 
-def fill(house: House, first: int, last: int) -> None:
-    """Write keys ``first`` to ``last`` (exclusive) into the store; the next reload takes them up."""
+def fill(house: House, first: int, last: int, teams: int) -> None:
+    """Write so many teams, and keys ``first`` to ``last`` (exclusive) of theirs; the next reload takes them up."""
     store = Store(house.state_dir / "state.db")
     try:
-        for start in range(first, last, FILLED_AT_ONCE):
-            store.write(_written(start, min(last, start + FILLED_AT_ONCE), store.sealer)).result(FILL_SECONDS)
+        for writes, begin, end in ((_teams, 0, teams), (partial(_keys, teams), first, last)):
+            for start in range(begin, end, FILLED_AT_ONCE):
+                store.write(writes(start, min(end, start + FILLED_AT_ONCE), store.sealer)).result(FILL_SECONDS)
     finally:
         store.close()
 
 
-def _written(first: int, last: int, sealer: Sealer) -> Callable[[sqlite3.Connection], None]:
+def _teams(first: int, last: int, sealer: Sealer) -> Write:
     def write(db: sqlite3.Connection) -> None:
-        now = time.time_ns() // 1000
         for number in range(first, last):
-            budget = Budget(limit_usd=1000 * _USD, window="month")
-            key = Key(id=_id_of(number), team="team", budgets=(budget,), tags={"number": str(number)})
-            digest = hashlib.sha256(secret_of(number).encode()).digest()
-            stored = Stored("keys", key.id, encode_document(object_document(key)), 1, now, now)
-            objects.put(db, stored, derived(key, stored, [SecretRow(digest, now, 0)], sealer))
+            team = Team(id=_team_of(number), customer="customer", budgets=(BUDGET,))
+            stored = _stored("teams", team)
+            objects.put(db, stored, derived(team, stored, (), sealer))
 
     return write
+
+
+def _keys(teams: int, first: int, last: int, sealer: Sealer) -> Write:
+    def write(db: sqlite3.Connection) -> None:
+        for number in range(first, last):
+            team = _team_of(number % teams)
+            key = Key(id=_id_of(number), team=team, budgets=(BUDGET,), tags={"number": str(number)})
+            stored = _stored("keys", key)
+            digest = hashlib.sha256(secret_of(number).encode()).digest()
+            objects.put(db, stored, derived(key, stored, [SecretRow(digest, stored.created_us, 0)], sealer))
+
+    return write
+
+
+def _stored(collection: Literal["teams", "keys"], thing: Team | Key) -> Stored:
+    now = time.time_ns() // 1000
+    return Stored(collection, thing.id, encode_document(object_document(thing)), 1, now, now)
+
+
+def _team_of(number: int) -> str:
+    return f"team-{number}"
 
 
 def _id_of(number: int) -> str:

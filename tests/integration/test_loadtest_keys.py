@@ -10,7 +10,7 @@ import pytest
 from loadtest import keys
 
 ROOT = Path(__file__).parents[2]
-REDUCED = ["--keys", "20000", "--created", "1000", "--requests", "500", "--swaps", "1"]
+REDUCED = ["--keys", "20000", "--teams", "2000", "--created", "1000", "--requests", "500", "--swaps", "1"]
 
 
 def test_every_figure_is_there_and_every_promise_is_checked(tmp_path: Path) -> None:
