@@ -46,7 +46,7 @@ def test_a_key_leaves_the_house_in_no_spelling(query: str, forwarded: str) -> No
 
 
 def members(*parts: bytes) -> bytes:
-    return b"".join(map(gzip.compress, parts))
+    return b"".join(gzip.compress(part, mtime=0) for part in parts)  # whoever collects the tests finds the same ones
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", " x-gzip "])
