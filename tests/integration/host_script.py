@@ -14,7 +14,7 @@ from fastgate.supervisor.folders import StateLock, make_private
 from fastgate.supervisor.options import Program, ServeOptions
 
 LIFE = """
-import os, signal, socket, sys, threading, time
+import os, select, signal, socket, sys, threading, time
 def leash():
     os.read(0, 1)
     time.sleep(float(os.environ.get("LINGER", "0")))  # as a busy process does
@@ -28,12 +28,15 @@ WORKER = (
     + """
 if os.path.exists(os.path.join(os.environ["FASTGATE_STATE_DIR"], "broken")): sys.exit(3)
 listener = socket.socket(fileno=int(sys.argv[sys.argv.index("--fd") + 1]))
-listener.setblocking(True)
-drain = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+listener.setblocking(False)
+told, teller = socket.socketpair()
+teller.setblocking(False)
+signal.set_wakeup_fd(teller.fileno())
+signal.signal(signal.SIGTERM, lambda *_: None)
 ready()
-while True:
-    connection, _ = listener.accept()
+while told not in select.select([listener, told], [], [])[0]:  # whom it has accepted it answers
+    try: connection, _ = listener.accept()
+    except BlockingIOError: continue  # another one has
     connection.sendall(f"{sys.argv[sys.argv.index('--index') + 1]} {os.getpid()}\\n".encode())
     connection.close()
 """
