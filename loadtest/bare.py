@@ -52,7 +52,7 @@ async def main(port: int, upstream: int, source: int) -> None:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-        await WorkerServer(relay, listener.fileno(), None).serve()  # type: ignore[arg-type]
+        await WorkerServer(relay, listener.fileno(), None).serve()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from loadtest.openloop import OTHER_FILES, OpenLoop, Phase, Times, allow_files
 from loadtest.options import between
 from loadtest.programs import Programs
 from loadtest.report import promises, table
-from loadtest.runs import attempted, keep
+from loadtest.runs import played
 
 FILES_OF_A_REQUEST: Final = 2
 """Open ones in the worker: a client's connection and a provider's."""
@@ -186,14 +186,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    options = vars(parser().parse_args())
-    target, strict = options.pop("json"), options.pop("strict")
-    plan = Plan(**options)
-    found = attempted(lambda folder: measure(plan, folder), NEEDED)
-    if found is None:
-        return 1
-    print(markdown(found, plan))
-    return keep("connections", target, plan, found, list(found.bounds()), strict=strict)
+    return played("connections", parser(), plan=Plan, measure=measure, markdown=markdown, needed=NEEDED)
 
 
 if __name__ == "__main__":

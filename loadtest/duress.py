@@ -28,9 +28,10 @@ from loadtest.openloop import OpenLoop, Phase, Times
 from loadtest.options import between
 from loadtest.programs import Programs
 from loadtest.report import promises, table
-from loadtest.runs import attempted, keep
+from loadtest.runs import played
 from loadtest.slow_disk import SlowDisk
-from loadtest.subjects import Audit, Subject
+from loadtest.stage import Subject
+from loadtest.subjects import Audit
 
 QUIET: Final = "quiet"
 DURESS: Final = "in duress"
@@ -230,14 +231,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    options = vars(parser().parse_args())
-    target, strict = options.pop("json"), options.pop("strict")
-    plan = Plan(**options)
-    found = attempted(lambda folder: measure(plan, folder), NEEDED)
-    if found is None:
-        return 1
-    print(markdown(found, plan))
-    return keep("duress", target, plan, found, list(found.bounds()), strict=strict)
+    return played("duress", parser(), plan=Plan, measure=measure, markdown=markdown, needed=NEEDED)
 
 
 if __name__ == "__main__":

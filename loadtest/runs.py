@@ -4,12 +4,13 @@ import json
 import signal
 import sys
 import tempfile
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from loadtest import nginx
 from loadtest.cores import Cores
@@ -21,6 +22,17 @@ from loadtest.options import RESULTS
 from loadtest.programs import Programs, find
 
 T = TypeVar("T")
+P = TypeVar("P")
+
+
+class Judged(Protocol):
+    """What a rig finds."""
+
+    def bounds(self) -> Iterable[Bound]:
+        """What is promised, and whether it was kept."""
+
+
+F = TypeVar("F", bound=Judged)
 
 
 def attempted(measure: Callable[[Path], T], needed: Iterable[str]) -> T | None:
@@ -34,6 +46,29 @@ def attempted(measure: Callable[[Path], T], needed: Iterable[str]) -> T | None:
     except RigError as error:
         print(f"the measurement is void: {error}", file=sys.stderr)
         return None
+
+
+def played(
+    name: str,
+    parser: ArgumentParser,
+    *,
+    plan: Callable[..., P],
+    measure: Callable[[P, Path], F],
+    markdown: Callable[[F, P], str],
+    needed: Iterable[str],
+) -> int:
+    """All of the rig ``name``, from its command line to its exit code.
+
+    The options but ``json`` and ``strict`` are those of its plan.
+    """
+    options = vars(parser.parse_args())
+    target, strict = options.pop("json"), options.pop("strict")
+    chosen = plan(**options)
+    found = attempted(lambda folder: measure(chosen, folder), needed)
+    if found is None:
+        return 1
+    print(markdown(found, chosen))
+    return keep(name, target, chosen, found, list(found.bounds()), strict=strict)
 
 
 def measured(measure: Callable[[House], T], needed: Iterable[str], key_settings: str = "") -> T | None:

@@ -31,7 +31,7 @@ from loadtest.options import between
 from loadtest.programs import Programs, until
 from loadtest.refusal import refused
 from loadtest.report import promises, table
-from loadtest.runs import attempted, keep
+from loadtest.runs import played
 
 CONNECTIONS: Final = 64
 LEAVING_AT_ONCE: Final = 50
@@ -234,14 +234,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    options = vars(parser().parse_args())
-    target, strict = options.pop("json"), options.pop("strict")
-    plan = Plan(**options)
-    found = attempted(lambda folder: measure(plan, folder), NEEDED)
-    if found is None:
-        return 1
-    print(markdown(found, plan))
-    return keep("soak", target, plan, found, list(found.bounds()), strict=strict)
+    return played("soak", parser(), plan=Plan, measure=measure, markdown=markdown, needed=NEEDED)
 
 
 if __name__ == "__main__":

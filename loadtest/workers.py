@@ -26,8 +26,9 @@ from loadtest.machine import describe
 from loadtest.options import between
 from loadtest.programs import Programs
 from loadtest.report import promises, table
-from loadtest.runs import attempted, keep
-from loadtest.subjects import Audit, Subject
+from loadtest.runs import played
+from loadtest.stage import Subject
+from loadtest.subjects import Audit
 
 ALONE: Final = "one worker, alone on its core"
 CROWDED: Final = "one worker, beside the load"
@@ -189,14 +190,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> int:
     """Entry point; returns the exit code."""
-    options = vars(parser().parse_args())
-    target, strict = options.pop("json"), options.pop("strict")
-    plan = Plan(**options)
-    found = attempted(lambda folder: measure(plan, folder), NEEDED)
-    if found is None:
-        return 1
-    print(markdown(found, plan))
-    return keep("workers", target, plan, found, list(found.bounds()), strict=strict)
+    return played("workers", parser(), plan=Plan, measure=measure, markdown=markdown, needed=NEEDED)
 
 
 if __name__ == "__main__":
