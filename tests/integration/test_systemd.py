@@ -144,7 +144,9 @@ def test_nothing_that_the_unit_forbids_is_done(tmp_path: Path) -> None:
             process.kill()
     sockets, others = [], []
     for line in trace.read_text().splitlines():
-        if "<detached ...>" not in line:  # strace lost a process that ended, in a call without a name
+        # Left out: the call without a name in which strace lost a process that ended, and the second half of a call
+        # that another process came between, of which the first half names the call.
+        if "<detached ...>" not in line and not re.match(r"\d+ +<\.\.\. \w+ resumed>", line):
             (sockets if " socket(" in line else others).append(line)
     assert others == []
     families = {family for line in sockets for family in re.findall(r"socket\((\w+)", line)}
