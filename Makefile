@@ -49,7 +49,7 @@ bench: setup ## What the parts take, and a whole request beside nginx: time and 
 	@.ci/packages bench
 	@$(PY) -m pytest benchmarks -rs --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
-bench-system: setup ## The whole system against nginx, pinned to cores; prints the table
+bench-system: setup $(VENV)/.generator ## The whole system against nginx, pinned to cores; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest $(ARGS)
 
@@ -70,7 +70,7 @@ bench-users: setup ## A million budgets made by traffic: time per request, memor
 	@.ci/packages system
 	@$(PY) -m loadtest.users $(ARGS)
 
-bench-workers: setup ## Two workers and one hot budget: CPU per request beside that of one; prints the table
+bench-workers: setup $(VENV)/.generator ## Two workers and one hot budget: CPU per request beside that of one; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.workers $(ARGS)
 
@@ -90,7 +90,7 @@ bench-keys: setup ## A million virtual keys: creation, look-up, memory, snapshot
 	@.ci/packages system
 	@$(PY) -m loadtest.keys $(ARGS)
 
-bench-rivals: setup $(VENV)/.rivals ## fastgate beside nginx, Portkey's gateway and LiteLLM's proxy; installs these; prints the table
+bench-rivals: setup $(VENV)/.generator $(VENV)/.rivals ## fastgate beside nginx, Portkey's gateway and LiteLLM's proxy; installs these; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.rivals $(ARGS)
 

@@ -15,6 +15,7 @@ cdef struct Arrivals:
     int64_t next                    # number of the next request
     int64_t due                     # ns from the start: when it is; beyond `end` where none is left
     int64_t total                   # requests
+    bint endless                    # until `end`, each is due at once
     int64_t end                     # ns from the start, of the last phase
     Phase at[PHASES]
 
@@ -26,6 +27,13 @@ cdef inline void add_phase(Arrivals *self, double rate, double seconds) noexcept
     self.phases += 1
     self.total += <int64_t>(rate * seconds + 0.5)
     self.end += <int64_t>(seconds * 1e9)
+
+
+cdef inline void add_crowd(Arrivals *self, double seconds) noexcept nogil:
+    """Requests without end, each of them due at once, for so long; nothing else is appended."""
+    self.phases = 1
+    self.endless, self.total = True, 1 << 40
+    self.end = <int64_t>(seconds * 1e9)
 
 
 cdef inline void advance(Arrivals *self) noexcept nogil:

@@ -20,7 +20,7 @@ from loadtest._answers cimport (
     CHUNK, CONNECT, CUT, EXCESS, MORE, OUTCOMES, TIMEOUT, UNSENT, WHOLE, Answer, Expected, expect, read,
 )
 from loadtest._answers import NAMES
-from loadtest._arrivals cimport PHASES, Arrivals, add_phase, advance
+from loadtest._arrivals cimport PHASES, Arrivals, add_crowd, add_phase, advance
 from loadtest._counters cimport COUNTERS, bucket
 from loadtest._system cimport (
     AF_INET, EPOLLIN, EPOLLOUT, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_MOD, INADDR_LOOPBACK, IPPROTO_TCP, MSG_NOSIGNAL,
@@ -69,20 +69,21 @@ cdef class Engine:
     """``Engine(port, before, after, expected, connections=1024, seconds=10.0, keeps=True)``: requests to a port of the loopback.
 
     Each request is ``before``, its number in 12 digits, and ``after``. At most ``connections`` are open at a time, opened
-    as they are needed; ``keeps`` False: each has one request. What is not answered within ``seconds`` after it was sent, or
+    as they are needed, and the one that was used last is used next, with ``rotates`` the one that has rested longest;
+    ``keeps`` False: each has one request. What is not answered within ``seconds`` after it was sent, or
     within as many after the last one was due, is a ``timeout``; what still waits for a connection then is ``unsent``.
     Belongs to one thread; a run may be repeated. Raises OSError where the machine has no room, or a kernel before Linux 5.11.
     """
 
     cdef Expected expected
     cdef unsigned short port
-    cdef int most, ready, epoll
-    cdef bint keeps
+    cdef int most, epoll, first, ready          # of the ring: where it begins, and how many are in it
+    cdef bint keeps, rotates
     cdef int64_t patience, start, left, first_number
     cdef char *request
     cdef Py_ssize_t hole, size
     cdef Connection *connections
-    cdef int *free                  # a stack of connections without a request, open or not; the one used last is on top
+    cdef int *free                  # a ring of connections without a request, open or not, by when they were used
     cdef Arrivals arrivals
     cdef int64_t per_row
     cdef Py_ssize_t rows
@@ -94,12 +95,12 @@ cdef class Engine:
 
     def __cinit__(
         self, int port, bytes before, bytes after, Expected expected not None, *, int connections=1024, double seconds=10.0,
-        bint keeps=True,
+        bint keeps=True, bint rotates=False,
     ):
         self.epoll = -1
         if not 0 < connections <= 65536:
             raise ValueError("connections must be from 1 to 65536")
-        self.port, self.expected, self.most, self.keeps = port, expected, connections, keeps
+        self.port, self.expected, self.most, self.keeps, self.rotates = port, expected, connections, keeps, rotates
         self.patience = <int64_t>(seconds * 1e9)
         self.hole, self.size = len(before), len(before) + DIGITS + len(after)
         self.request = <char *>malloc(self.size)
@@ -144,7 +145,24 @@ cdef class Engine:
         chunks; ``answered``; ``faults``, by name; ``sample``, of the first wrong answer; ``seconds`` from the first due to
         the last answer; ``cpu_seconds`` of this thread. Raises ValueError where nothing is to be sent.
         """
+        if not phases:
+            raise ValueError("at least one phase")
         self._plan(phases, row_seconds)
+        return self._counted()
+
+    def saturate(self, double seconds):
+        """A closed loop: each connection asks again as soon as it is answered, for so many seconds.
+
+        Returns what ``run`` does, in one row; a request is due when its connection is free for it.
+        """
+        self._plan((), seconds)
+        add_crowd(&self.arrivals, seconds)
+        self.left = self.arrivals.total
+        self.rows = 1
+        return self._counted()
+
+    cdef dict _counted(self):
+        """Carry out what is planned."""
         counts = {name: np.zeros((self.rows, COUNTERS), np.uint32) for name in ("latency", "late", "first", "delay", "gap")}
         for kind, table in enumerate(counts.values()):
             self.counts[kind] = <uint32_t *><size_t>table.ctypes.data
@@ -162,8 +180,8 @@ cdef class Engine:
     cdef int _plan(self, phases, double row_seconds) except -1:
         if self.epoll < 0 or row_seconds <= 0 or any(rate <= 0 or seconds <= 0 for rate, seconds in phases):
             raise ValueError("each phase, and each row, takes some time, and connections are not closed yet")
-        if not 0 < len(phases) <= PHASES:
-            raise ValueError(f"from 1 to {PHASES} phases")
+        if len(phases) > PHASES:
+            raise ValueError(f"at most {PHASES} phases")
         memset(&self.arrivals, 0, sizeof(Arrivals))
         memset(self.outcomes, 0, sizeof(self.outcomes))
         self.sampled = 0
@@ -225,12 +243,15 @@ cdef class Engine:
         cdef int slot
         if over:
             self.outcomes[UNSENT] += self.arrivals.total - self.arrivals.next
-            self.left -= self.arrivals.total - self.arrivals.next
-            self.arrivals.next = self.arrivals.total
+            self._offer_no_more()
         for slot in range(self.most):
             c = self.connections + slot
             if c.stage != IDLE and (over or now > c.began + self.patience):
                 self._fail(c, TIMEOUT)
+
+    cdef void _offer_no_more(self) noexcept nogil:
+        self.left -= self.arrivals.total - self.arrivals.next
+        self.arrivals.total = self.arrivals.next
 
     cdef void _drop_busy(self) noexcept nogil:
         """Where a run was interrupted: nobody waits for these answers."""
@@ -242,12 +263,23 @@ cdef class Engine:
     # Out
 
     cdef void _send_due(self) noexcept nogil:
+        if self.arrivals.endless and self._now() >= self.arrivals.end:
+            self._offer_no_more()
         while self.ready and self.arrivals.next < self.arrivals.total and self.arrivals.due <= self._now():
-            self.ready -= 1
-            self._begin(self.connections + self.free[self.ready])
+            self._begin(self.connections + self._chosen())
+
+    cdef int _chosen(self) noexcept nogil:
+        """The connection that was used last; or the one that has rested longest."""
+        cdef int at = self.first if self.rotates else self.first + self.ready - 1
+        if self.rotates:
+            self.first = (self.first + 1) % self.most
+        self.ready -= 1
+        return self.free[at % self.most]
 
     cdef void _begin(self, Connection *c) noexcept nogil:
         c.number, c.due = self.first_number + self.arrivals.next, self.arrivals.due
+        if self.arrivals.endless:
+            c.due = self._now()
         advance(&self.arrivals)
         c.row = min(c.due // self.per_row, self.rows - 1)
         c.began = self._now()
@@ -381,7 +413,7 @@ cdef class Engine:
 
     cdef void _release(self, Connection *c) noexcept nogil:
         c.stage = IDLE
-        self.free[self.ready] = <int>(c - self.connections)
+        self.free[(self.first + self.ready) % self.most] = <int>(c - self.connections)
         self.ready += 1
         self.left -= 1
 

@@ -5,6 +5,7 @@ Every answer is compared with the one that it has to be, and the ledger with wha
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from loadtest import charts, house, nginx, offers
-from loadtest.cores import Cores, give_way
+from loadtest.cores import Cores, come_first, give_way
 from loadtest.errors import RigError
 from loadtest.load_report import markdown
 from loadtest.machine import describe
@@ -109,6 +110,13 @@ class Load:
         return run
 
 
+def measured(subjects: Subjects) -> list[int]:
+    """The processes whose delays are measured: the loop, which is in this one, the upstreams, and each subject."""
+    everybody = [*subjects.constant, *subjects.streamed]
+    named = {pid for one in everybody for name, pid in one.pids.items() if name in {"subject", "upstream"}}
+    return [os.getpid(), *sorted(named)]
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     chosen = argparse.ArgumentParser(prog="python -m loadtest.load", description="Latencies under an open loop.")
@@ -139,7 +147,9 @@ def main() -> int:
         streams = profile.streams or Streams()
         with Subjects(plan.cores, folder, chunks=streams.chunks, chunk_ms=streams.chunk_ms) as subjects:
             give_way(subjects.house.control)  # batches of the ledger would make the loop and the upstream late
-            return Load(profile, plan.cores, subjects).measure()
+            load = Load(profile, plan.cores, subjects)
+            load.found.undisturbed = not profile.climbs and all(map(come_first, measured(subjects)))
+            return load.measure()
 
     found = attempted(measure, NEEDED)
     if found is None:

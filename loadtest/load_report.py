@@ -44,6 +44,9 @@ def _method(found: Found, profile: Profile, cores: Cores) -> str:
         " ledger had all of them at their exact price",
         f"* the loop itself was late by {median(late):,.0f} µs (median of the runs' p99; at most {max(late):,.0f})"
         + (f" and took {median(load):.1f} µs of CPU per request" if load else ""),
+        "* the loop, the upstream and the subject came before whatever else the machine does (SCHED_RR)"
+        if found.undisturbed
+        else "* whatever else the machine does had its turn among the loop, the upstream and the subject",
         f"* others used {median(outside):.0%} of the subject's core (median of all runs; at most {max(outside):.0%})",
     ]
     if cores.subject == cores.load:

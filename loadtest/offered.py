@@ -49,6 +49,8 @@ class Found:
     """All runs of a profile."""
 
     runs: list[Offered] = field(default_factory=list)
+    undisturbed: bool = False
+    """Whether what was measured came before all else that the machine does."""
 
     def of(self, subject: str, kind: str) -> list[Offered]:
         return [run for run in self.runs if (run.subject, run.kind) == (subject, kind)]

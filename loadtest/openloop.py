@@ -116,12 +116,29 @@ class OpenLoop:
     """Connections to a port of the loopback; a context, which closes them."""
 
     def __init__(
-        self, port: int, offer: Offer, *, connections: int = 1024, seconds: float = 10.0, keeps: bool = True
+        self,
+        port: int,
+        offer: Offer,
+        *,
+        connections: int = 1024,
+        seconds: float = 10.0,
+        keeps: bool = True,
+        rotates: bool = False,
     ) -> None:
-        """``connections``: open at most; ``seconds``: for an answer; ``keeps`` False: a connection for each request."""
+        """``connections``: open at most; ``seconds``: for an answer; ``keeps`` False: a connection for each request.
+
+        ``rotates``: each request takes the connection that has rested longest, else the one that was used last.
+        """
         allow_files(connections + OTHER_FILES)
         self._engine = Engine(
-            port, offer.before, offer.after, offer.expected, connections=connections, seconds=seconds, keeps=keeps
+            port,
+            offer.before,
+            offer.after,
+            offer.expected,
+            connections=connections,
+            seconds=seconds,
+            keeps=keeps,
+            rotates=rotates,
         )
 
     def __enter__(self) -> Self:
@@ -137,6 +154,14 @@ class OpenLoop:
         """
         requests = sum(int(phase.rate * phase.seconds + 0.5) for phase in phases)
         return Seen(requests=requests, row_seconds=row_seconds, **self._engine.run(phases, row_seconds))
+
+    def saturate(self, seconds: float) -> Seen:
+        """A closed loop, as clients are that wait for each answer: a connection asks again as soon as it has one.
+
+        All connections are opened at once. A request is due when its connection is free for it.
+        """
+        found = self._engine.saturate(seconds)
+        return Seen(requests=found["answered"] + sum(found["faults"].values()), row_seconds=seconds, **found)
 
 
 def allow_files(count: int) -> None:

@@ -1,4 +1,4 @@
-"""The measurement by wrk: everything is started once, then the subjects take turns."""
+"""The measurement of a closed loop: everything is started once, then the subjects take turns."""
 
 import json
 import subprocess
@@ -6,17 +6,20 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import house, nginx, wrk
+from loadtest import house, nginx, offers, wrk
 from loadtest.cores import Cores, rests
 from loadtest.errors import RigError
 from loadtest.figures import Figures, Run
 from loadtest.machine import describe
+from loadtest.openloop import OpenLoop
 from loadtest.plan import Plan
 from loadtest.programs import leashed, until
 from loadtest.reader import Wanted, command
 from loadtest.stage import Casting, Subject
 from loadtest.subjects import Audit, Clock, Subjects, outside, weight
 
+LONG_KB: Final = 64
+"""Prompts from which on wrk, which copies each of them several times to make it unique, would be what is measured."""
 READER_SECONDS: Final = 20.0
 """Beyond what the streams take."""
 
@@ -52,16 +55,8 @@ class Rig:
     def _constant(self, subject: Subject, size: int, number: int) -> Run:
         plan, asked = self._plan, self._subjects.upstream.requests()
         ledger, clock = Audit(self._subjects.house, house.CONSTANT, subject), Clock(subject.pids, self._cores.subject)
-        loaded = wrk.load(
-            subject.port,
-            prompt_bytes=size * 1024,
-            model=f"{house.CONSTANT}/{nginx.MODEL}",
-            key=house.KEY,
-            connections=plan.connections,
-            seconds=plan.seconds,
-            headers=subject.headers,
-            text=nginx.CONTENT,
-        )
+        load = self._saturate if size >= LONG_KB and not subject.rewrites else self._wrk
+        loaded = load(subject, size * 1024)
         busy = clock.busy()
         self._rest(subject)
         reached = self._subjects.upstream.requests() - asked
@@ -82,6 +77,27 @@ class Rig:
             loaded.p999,
             outside(busy, spent, loaded.seconds),
             weight(subject),
+        )
+
+    def _wrk(self, subject: Subject, size: int) -> wrk.Loaded:
+        return wrk.load(
+            subject.port,
+            prompt_bytes=size,
+            model=f"{house.CONSTANT}/{nginx.MODEL}",
+            key=house.KEY,
+            connections=self._plan.connections,
+            seconds=self._plan.seconds,
+            headers=subject.headers,
+            text=nginx.CONTENT,
+        )
+
+    def _saturate(self, subject: Subject, size: int) -> wrk.Loaded:
+        with OpenLoop(subject.port, offers.constant(size), connections=self._plan.connections) as loop:
+            seen = loop.saturate(self._plan.seconds)
+        seen.check()
+        times = seen.times("latency")
+        return wrk.Loaded(
+            seen.answered, seen.seconds, round(times.p50), round(times.p99), round(times.p999), seen.cpu_seconds
         )
 
     def _stream(self, subject: Subject, number: int) -> Run:

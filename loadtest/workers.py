@@ -1,10 +1,10 @@
 """``python -m loadtest.workers``: what a request costs where two workers share a hot budget; ``make bench-workers``.
 
 Two gateways of the same configuration, one with a worker, one with two, take turns at the same rate of requests in all,
-at which even the one worker is idle for most of the time: what differs is what the two cost each other. They count in
-the same four budgets, each on a core of its own. The second core also has the load, the upstream and the control plane,
-which crowd its caches; so the one worker is measured on either core, and two are compared with that mixture of both
-which their shares of the requests are.
+offered by an open loop, at which each worker is idle for most of the time and hardly ever has two requests at once:
+what differs is what the two cost each other. They count in the same four budgets, each on a core of its own. The
+second core also has the load, the upstream and the control plane, which crowd its caches; so the one worker is measured
+on either core, and two are compared with that mixture of both which their shares of the requests are.
 """
 
 import argparse
@@ -17,12 +17,14 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
-from loadtest import nginx, wrk
+from loadtest import nginx
 from loadtest.cores import Cores, cpu_seconds, pin
 from loadtest.errors import RigError
 from loadtest.figures import Bound
-from loadtest.house import CONSTANT, KEY, House, arena_folder
+from loadtest.house import CONSTANT, House, arena_folder
 from loadtest.machine import describe
+from loadtest.offers import constant
+from loadtest.openloop import OpenLoop, Phase
 from loadtest.options import between
 from loadtest.programs import Programs
 from loadtest.report import promises, table
@@ -33,17 +35,17 @@ from loadtest.subjects import Audit
 ALONE: Final = "one worker, alone on its core"
 CROWDED: Final = "one worker, beside the load"
 BOTH: Final = "two workers, one on each"
-NEEDED: Final = ("nginx", "wrk", "taskset", "setpriv")
+NEEDED: Final = ("nginx", "taskset", "setpriv")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how much; each connection asks again ``pause_ms`` after its answer."""
+    """How long and how much: ``rate`` requests a second in all, over as many connections, in turns."""
 
     rounds: int = 5
     seconds: int = 8
     connections: int = 64
-    pause_ms: int = 15
+    rate: int = 3000
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,11 @@ class Block:
 
     name: str
     round: int
-    rate: float
     cpu: float
     shares: list[float]
     """Of the requests, each worker's."""
-    p50: int
-    p999: int
+    p50: float
+    p999: float
 
 
 @dataclass
@@ -107,15 +108,9 @@ class Turns:
             pin(worker, core)
         audit = Audit(house, CONSTANT, Subject(name, house.port, {"subject": house.worker}))
         asked, served, before = self._upstream.requests(), house.served(), _cpu(house)
-        loaded = wrk.load(
-            house.port,
-            prompt_bytes=1024,
-            model=f"{CONSTANT}/{nginx.MODEL}",
-            key=KEY,
-            connections=plan.connections,
-            seconds=plan.seconds,
-            pause_ms=plan.pause_ms,
-        )
+        with OpenLoop(house.port, constant(1024), connections=plan.connections, rotates=True) as loop:
+            seen = loop.run([Phase(plan.rate, plan.seconds)])
+        seen.check()
         reached = self._upstream.requests() - asked
         cpu = (_cpu(house) - before) / reached * 1e6
         audit.settle(reached)
@@ -123,7 +118,8 @@ class Turns:
         shares = [(now - then) / reached for now, then in zip(house.served(), served, strict=True)]
         if min(shares) < 0.1:
             raise RigError(f"the workers had {shares} of the requests: too uneven a share to tell anything")
-        return Block(name, number, loaded.requests / loaded.seconds, cpu, shares, loaded.p50, loaded.p999)
+        times = seen.times("latency")
+        return Block(name, number, cpu, shares, times.p50, times.p999)
 
 
 def _cpu(house: House) -> float:
@@ -155,7 +151,6 @@ def markdown(found: Found, plan: Plan) -> str:
         blocks = found.of(name)
         shares = " : ".join(f"{median(share):.0%}" for share in zip(*(block.shares for block in blocks), strict=True))
         figures = [
-            f"{median(block.rate for block in blocks):,.0f}",
             f"{median(block.cpu for block in blocks):.1f}",
             f"{median(block.p50 for block in blocks) / 1000:.2f}",
             f"{median(block.p999 for block in blocks) / 1000:.2f}",
@@ -164,11 +159,11 @@ def markdown(found: Found, plan: Plan) -> str:
     lines = [
         "# Two workers, one hot budget",
         "\n".join(f"* {name}: {text}" for name, text in describe().items()),
-        f"* method: {plan.rounds} rounds in which all take turns, {plan.seconds} s each; wrk with {plan.connections}"
-        f" connections, each of which asks {plan.pause_ms} ms after its answer, unique prompts of 1 KB; a key and four"
+        f"* method: {plan.rounds} rounds in which all take turns, {plan.seconds} s each; an open loop, {plan.rate:,}"
+        f" requests a second over {plan.connections} connections in turns, unique prompts of 1 KB; a key and four"
         " budgets; after each block the ledger had its requests at their exact price\n"
         "* figures: medians; CPU is user and system time of all workers",
-        table(["", "shares", "requests/s", "µs of CPU each", "p50 ms", "p99.9 ms"], rows),
+        table(["", "shares", "µs of CPU each", "p50 ms", "p99.9 ms"], rows),
         promises(found.bounds()),
     ]
     return "\n\n".join(lines)
@@ -181,8 +176,8 @@ def parser() -> argparse.ArgumentParser:
     add = chosen.add_argument
     add("--rounds", type=between(1, 100), default=plan.rounds, help="(default: %(default)s)")
     add("--seconds", type=between(1, 300), default=plan.seconds, help="of each block (default: %(default)s)")
-    add("--connections", type=between(8, 1024), default=plan.connections, help="of wrk (default: %(default)s)")
-    add("--pause-ms", type=between(1, 1000), default=plan.pause_ms, help="of each of them (default: %(default)s)")
+    add("--connections", type=between(8, 1024), default=plan.connections, help="(default: %(default)s)")
+    add("--rate", type=between(100, 20_000), default=plan.rate, help="of requests a second (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="for every figure (default: a new one in loadtest/results)")
     add("--strict", action="store_true", help="end with status 1 where a promise is not kept")
     return chosen

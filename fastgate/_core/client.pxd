@@ -4,10 +4,12 @@ from libc.stdint cimport int64_t
 
 from fastgate._core.outbox cimport Outbox
 from fastgate._core.request cimport Line, Request
+from fastgate._core.runner cimport Run, Runner
 
 cdef class Host:
     """Whose clients they are."""
     cdef object loop, application
+    cdef Runner runner
     cdef Outbox outbox
     cdef set clients
     cdef int64_t head_ns, idle_ns           # how long a request's head may take, and how long none need come
@@ -15,6 +17,9 @@ cdef class Host:
     cdef int came(self, Client client) except -1
     cdef int left(self, Client client) except -1
     cdef object hand_over(self, Client client, bytes data)
+
+cdef class Service(Run):
+    cdef Request request
 
 cdef class Client(Line):
     cdef Host host

@@ -38,6 +38,13 @@ cdef class Host:
         raise NotImplementedError
 
 
+cdef class Service(Run):
+    """The application at work on one request."""
+
+    cdef int ended(self) except -1:
+        return self.request.conclude()
+
+
 cdef class Client(Line):
     """The protocol of one connection. Its public methods are called by the transport and by the parser, nobody else."""
 
@@ -204,7 +211,7 @@ cdef class Client(Line):
             self.fault = 431
             raise OverflowError
         request = Request.__new__(Request)
-        request.line, request.loop, request.client = self, self.host.loop, self.address
+        request.line, request.runner, request.client = self, self.host.runner, self.address
         request.method = method_name(self.parser.get_method())
         request.path, request.query_string = target(self.url)
         request.http_version = self.parser.get_http_version()
@@ -249,17 +256,14 @@ cdef class Client(Line):
 
     cdef int serve_next(self) except -1:
         """Begin the next request, where one waits and can be begun."""
+        cdef Service service
         if self.serving is None and self.waiting and not self.choked:
             self.serving = self.waiting.popleft()
-            self.host.loop.create_task(self.serve(self.serving))
+            service = Service.__new__(Service)
+            service.runner, service.request = self.host.runner, self.serving
+            service.coroutine = self.host.application(self.serving, self.serving)
+            service.go_on()
         return 0
-
-    async def serve(self, Request request):
-        """The task of one request."""
-        try:
-            await self.host.application(request, request)
-        finally:
-            request.conclude()
 
     cdef int answered(self, Request request) except -1:
         self.serving = None

@@ -2,6 +2,8 @@
 
 from libc.stdint cimport int64_t
 
+from fastgate._core.runner cimport Runner
+
 cdef enum Phase:
     WAITING     # for a connection
     ASKED       # the request is written, no byte of an answer yet
@@ -28,7 +30,8 @@ cdef class Exchange:
     cdef Py_ssize_t unwritten               # bytes of the request in the transport's buffer, when last looked at
 
     # the body between the connection and the caller
-    cdef object loop, transport, waiter, sink, error
+    cdef Runner runner
+    cdef object transport, waiter, sink, error
     cdef bytes piece                        # the first unread piece as it came,
     cdef bytearray rest                     # or, from the second on, all of them
     cdef Py_ssize_t buffered, limit

@@ -1,5 +1,4 @@
-from asyncio import Future
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import final
 
 @final
@@ -34,12 +33,12 @@ class Exchange:
         """
     def at_hand(self, limit: int) -> bytes | None:
         """What ``read`` would give without waiting; None where it would wait, or raise."""
-    def stream(self, sink: Callable[[bytes], object]) -> Future[None]:
+    def stream(self, sink: Callable[[bytes], object]) -> Awaitable[None]:
         """Calls ``sink(piece)`` for each piece of the body (at most 256 KiB), what has already arrived first, straight
         from the socket's read callback.
 
-        The future resolves after the last piece, or fails with what ended the answer early, or with what ``sink``
-        raised (which aborts the exchange). RuntimeError if the body is being read already.
+        What is returned is to be awaited once: it ends after the last piece, or fails with what ended the answer early,
+        or with what ``sink`` raised (which aborts the exchange). RuntimeError if the body is being read already.
         """
     def pause(self) -> None:
         """Stops the answer: no ``sink`` call follows until ``resume``, no more is read from the socket, and the idle

@@ -12,6 +12,7 @@ they name.
 cimport cython
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from fastgate._core.runner cimport resume
 from fastgate._core.upstream_errors import BodyTooLarge, ClosedEarly
 
 cdef Py_ssize_t HIGH = 256 * 1024
@@ -147,7 +148,7 @@ cdef class Exchange:
         """After each read and each change of the caller's mind: deliver, wake, stop or start reading."""
         if self.sink is not None:
             self.deliver()
-        if self.waiter is not None and self.satisfied():
+        if self.waiter is not None and not self.delivering and self.satisfied():
             self.wake(None)
         self.regulate()
         return 0
@@ -252,7 +253,7 @@ cdef class Exchange:
         if self.waiter is not None and not self.waiter.done():     # done: its reader was cancelled
             raise RuntimeError("the answer is already being read")
         self.limit = limit
-        self.waiter = self.loop.create_future()
+        self.waiter = self.runner.pause()
         self.regulate()
         return self.waiter
 
@@ -262,7 +263,7 @@ cdef class Exchange:
         self.sink = None                # has had all of it, and refers to us
         if waiter is not None and not waiter.done():        # done: cancelled
             if error is None:
-                waiter.set_result(None)
+                resume(waiter)
             else:
                 waiter.set_exception(error)
         return 0

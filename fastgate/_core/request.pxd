@@ -1,5 +1,7 @@
 """One request of a client over HTTP/1.1, and the answer to it, as the application sees them."""
 
+from fastgate._core.runner cimport Runner
+
 cdef class Headers:
     cdef list pairs
     cdef list unreadable                    # names, None where there are none
@@ -22,7 +24,8 @@ cdef class Request:
     cdef bint persistent                    # another request may follow on it
 
     # the body between the connection and the application
-    cdef object loop, waiter, departure
+    cdef Runner runner
+    cdef object waiter, departure
     cdef bytes piece                        # the first piece as it came,
     cdef bytearray rest                     # or, from the second on, all of them
     cdef Py_ssize_t buffered

@@ -130,7 +130,7 @@ cdef class Request:
         """Returns when the client has left."""
         if self.line is not None:
             if self.departure is None or self.departure.done():     # done: who waited was cancelled
-                self.departure = self.loop.create_future()
+                self.departure = self.runner.loop.create_future()
             await self.departure
 
     # The answer, which is given once
@@ -223,7 +223,7 @@ cdef class Request:
         if self.expects and not self.begun:
             self.expects = False
             self.put(CONTINUE)
-        self.waiter = self.loop.create_future()
+        self.waiter = self.runner.pause()
         self.line.regulate()
         return self.waiter
 

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, final
 
 from fastgate._core.client import Host
+from fastgate._core.runner import Runner
 
 @final
 class Server(Host):
@@ -13,7 +14,7 @@ class Server(Host):
     beginning of HTTP/2; ``address``: the client's, as ``host:port``. A request's head has to be whole within
     ``head_seconds``; a connection without one is closed after ``idle_seconds``, which should be longer than load
     balancers keep theirs, as a request may be on its way when it closes. Both are kept to within a second. Belongs to
-    one event loop and its thread.
+    one event loop and its thread, as does ``runner``, by which the application runs.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Server(Host):
         most: int = 16_384,
         head_seconds: float = 30,
         idle_seconds: float = 120,
+        runner: Runner | None = None,
     ) -> None: ...
     @property
     def connections(self) -> int:

@@ -1,6 +1,7 @@
-"""An HTTP/1.1 server for one RSGI application: connections on one loop, in its thread, a task per request and no timer.
+"""An HTTP/1.1 server for one RSGI application: connections on one loop, in its thread; no task and no timer per request.
 
-One sweeper looks at all connections once a second, only while there are any.
+The application runs in the callbacks that it waits for (see ``runner.pyx``). One sweeper looks at all connections once a
+second, only while there are any.
 """
 
 from asyncio import sleep
@@ -10,6 +11,7 @@ from libc.stdint cimport int64_t
 from fastgate._core.client cimport Client, Host
 from fastgate._core.exchange cimport monotonic_ns
 from fastgate._core.outbox cimport Outbox
+from fastgate._core.runner cimport Runner
 
 cdef double LOOK_SECONDS = 1.0
 cdef int ACCEPTED_AT_ONCE = 8                   # clients, in a pass of the loop
@@ -22,12 +24,14 @@ cdef class Server(Host):
     ``relay(transport, address, data)``: the protocol that goes on with a connection on which ``data`` came, the
     beginning of HTTP/2; ``address``: the client's, as ``host:port``. A request's head has to be whole within
     ``head_seconds``; a connection without one is closed after ``idle_seconds``, which should be longer than load balancers
-    keep theirs, as a request may be on its way when it closes. Belongs to one event loop and its thread.
+    keep theirs, as a request may be on its way when it closes. Belongs to one event loop and its thread, as does ``runner``,
+    by which the application runs.
     """
 
     def __init__(self, object loop, object application, object relay, *, Py_ssize_t most=16_384,
-                 double head_seconds=30, double idle_seconds=120):
+                 double head_seconds=30, double idle_seconds=120, Runner runner=None):
         self.loop = loop
+        self.runner = runner or Runner(loop)
         self.application = application
         self.relay = relay
         self.most = most

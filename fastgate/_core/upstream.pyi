@@ -3,6 +3,7 @@ from ssl import SSLContext
 
 from fastgate._core.connection import Keeper
 from fastgate._core.exchange import Exchange
+from fastgate._core.runner import Runner
 from fastgate._core.tunnel import Proxy
 
 class Pool(Keeper):
@@ -34,8 +35,12 @@ class Pool(Keeper):
         keepalive_seconds: float = 60,
         stale_seconds: float = 2,
         max_head_bytes: int = 65536,
+        runner: Runner | None = None,
     ) -> None:
-        """Connects nowhere yet. Sets ALPN ``http/1.1`` on ``ssl``; ValueError for a timeout that is not above zero."""
+        """Connects nowhere yet. ``runner``: whose runs ask, as tasks may; it has the same loop.
+
+        Sets ALPN ``http/1.1`` on ``ssl``; ValueError for a timeout that is not above zero.
+        """
     async def request(self, head: bytes, body: bytes, *, buffer_limit: int = 0) -> Exchange:
         """Sends a request and waits for its answer: the head alone with ``buffer_limit`` 0, else the whole answer
         unless its body is longer than ``buffer_limit`` bytes (then as soon as that is known).

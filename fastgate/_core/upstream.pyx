@@ -13,6 +13,7 @@ from libc.stdint cimport int64_t
 from fastgate._core.connection cimport Connection, Keeper
 from fastgate._core.exchange cimport ASKED, OVER, WAITING, Exchange, monotonic_ns
 from fastgate._core.outbox cimport Outbox
+from fastgate._core.runner cimport Runner
 from fastgate._core.tunnel import authority, open_tunnel
 from fastgate._core.upstream_errors import (
     ClosedEarly,
@@ -37,6 +38,7 @@ cdef int64_t nanoseconds(double seconds) except -1:
 cdef class Pool(Keeper):
     """Connections to one host and port. Belongs to one event loop and its thread."""
 
+    cdef Runner runner
     cdef object loop, ssl, proxy
     cdef str target                         # what a proxy is asked for
     cdef readonly str host
@@ -55,8 +57,9 @@ cdef class Pool(Keeper):
     def __init__(self, object loop, str host, int port, *, object ssl=None, str server_hostname=None,
                  object proxy=None, double connect_timeout=5, double first_byte_timeout=60, double idle_timeout=120,
                  double total_timeout=600, int max_connections=16_384, double keepalive_seconds=60,
-                 double stale_seconds=2, Py_ssize_t max_head_bytes=65536):
+                 double stale_seconds=2, Py_ssize_t max_head_bytes=65536, Runner runner=None):
         self.loop = loop
+        self.runner = runner or Runner(loop)
         self.host = host
         self.port = port
         self.target = authority(host, port)
@@ -95,7 +98,7 @@ cdef class Pool(Keeper):
         cdef Exchange exchange = Exchange.__new__(Exchange)
         if self.closed:
             raise ConnectError(f"the pool of {self.address} is closed")
-        exchange.loop = self.loop
+        exchange.runner = self.runner
         exchange.head = head
         exchange.request_body = body
         exchange.bodiless = head.startswith(b"HEAD ")

@@ -105,8 +105,7 @@ async def discard_body(protocol: Any, headers: Mapping[str, str]) -> bool:
     if length is None:
         return "transfer-encoding" not in headers
     try:
-        async with asyncio.timeout(_DISCARD_SECONDS):
-            await protocol()
+        await asyncio.wait_for(protocol(), _DISCARD_SECONDS)
     except (TimeoutError, *GONE):
         return False
     return True

@@ -7,6 +7,7 @@ import asyncio
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
+from fastgate._core.runner import Run
 from fastgate.gateway.departure import depart
 from fastgate.gateway.window import LEAST_OUTSTANDING, ClientWindow
 
@@ -24,11 +25,11 @@ LINGER_LOOK_NS: Final = 1_000_000_000
 
 
 class Patience:
-    """The waits of one worker; tasks are those that serve requests."""
+    """The waits of one worker; runs and tasks are those that serve requests."""
 
     def __init__(self, upload_seconds: float = UPLOAD_SECONDS, stalled_seconds: float = STALLED_SECONDS) -> None:
         self.stalled_seconds = stalled_seconds
-        self.uploads: dict[asyncio.Task[Any], int] = {}
+        self.uploads: dict[Run | asyncio.Task[Any], int] = {}
         """Since when (Unix ns) each waits for its body."""
         self.lingering: dict[ClientWindow, tuple[int, int]] = {}
         """Long answers that may not be taken yet to their end: bytes taken, and since when (ns) no more were."""
@@ -49,7 +50,7 @@ class Patience:
                 watch.cancel()
 
     def look(self) -> None:
-        """End what has waited too long; cancelled tasks know by what they waited for what it means."""
+        """End what has waited too long; who is cancelled knows by what it waited for what that means."""
         now = time_ns()
         for task, since in list(self.uploads.items()):
             if now - since > self._upload_ns:

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import Final
 
+from fastgate._core.runner import Runner
 from fastgate._core.server import Server
 from fastgate.gateway.front import BACKLOG, Application
 from fastgate.gateway.prior_knowledge import PriorKnowledge
@@ -13,13 +14,13 @@ _FLUSH_SECONDS: Final = 1.0
 
 
 class PlainFront:
-    """Serves an application on the listening socket ``descriptor``, which is its own from then on."""
+    """Serves an application on the listening socket ``descriptor``, which is its own from then on, by ``runner``."""
 
-    def __init__(self, application: Application, descriptor: int) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, application: Application, descriptor: int, runner: Runner) -> None:
+        loop = runner.loop
         self._listener = socket.socket(fileno=descriptor)
         self._prior = PriorKnowledge(application, loop)
-        self._server = Server(loop, application.__rsgi__, self._prior.take, most=BACKLOG)
+        self._server = Server(loop, application.__rsgi__, self._prior.take, most=BACKLOG, runner=runner)
         self._stopped = asyncio.Event()
 
     async def serve(self) -> None:

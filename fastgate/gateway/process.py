@@ -40,7 +40,9 @@ class Process:
         self._gateway = Gateway(self._worker)
         origins = self._worker.state().head.cors_origins
         application = CrossOrigin(self._gateway, origins) if origins else self._gateway
-        self._front = Front(application, descriptor, pair) if pair else PlainFront(application, descriptor)
+        self._front = (
+            Front(application, descriptor, pair) if pair else PlainFront(application, descriptor, self._worker.runner)
+        )
 
     async def run(self) -> None:
         """Serve until told to stop."""

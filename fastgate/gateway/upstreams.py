@@ -1,10 +1,10 @@
 """Connections to the providers: a pool each, kept over reloads where nothing about the address changed."""
 
-import asyncio
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from fastgate._core.runner import Runner
 from fastgate._core.tunnel import Proxy
 from fastgate._core.upstream import Pool
 from fastgate.providers import KINDS, ProviderKind
@@ -45,8 +45,8 @@ class Upstream:
 class Upstreams:
     """All providers of a snapshot. ``renew`` takes over the pools of the snapshot before."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, sealer: Sealer) -> None:
-        self._loop = loop
+    def __init__(self, runner: Runner, sealer: Sealer) -> None:
+        self._runner = runner
         self._sealer = sealer
         self._pools: dict[tuple[object, ...], Pool] = {}
 
@@ -90,7 +90,7 @@ class Upstreams:
         context = _context(record) if record.scheme == "https" else None
         timeouts = record.timeouts
         return Pool(
-            self._loop,
+            self._runner.loop,
             record.host,
             record.port,
             ssl=context,
@@ -100,6 +100,7 @@ class Upstreams:
             first_byte_timeout=timeouts.first_byte / 1000,
             idle_timeout=timeouts.idle / 1000,
             total_timeout=timeouts.total / 1000,
+            runner=self._runner,
         )
 
 

@@ -15,6 +15,7 @@ from fastgate._core.arena import Arena, ArenaFull
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
+from fastgate._core.runner import Run, Runner
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.patience import Patience
@@ -54,7 +55,8 @@ class Worker:
         self.patience = patience or Patience()
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
-        self._upstreams = Upstreams(loop, sealer)
+        self.runner = Runner(loop)
+        self._upstreams = Upstreams(self.runner, sealer)
         self._complaints = 0
         self._full = False
         self._anomalies_told = 0
@@ -66,8 +68,14 @@ class Worker:
         """The snapshot in force."""
         return self._state
 
-    def task(self) -> asyncio.Task[Any]:
-        """The task that runs now. The loop is named since finding out which one runs would be a call of the kernel."""
+    def task(self) -> Run | asyncio.Task[Any]:
+        """What serves the request that is served now: a run of our own server's, or a task of Granian's.
+
+        The loop is named since finding out which one runs would be a call of the kernel.
+        """
+        run = self.runner.running
+        if run is not None:
+            return run
         task = asyncio.current_task(self._loop)
         assert task is not None
         return task

@@ -143,6 +143,34 @@ def test_a_connection_for_each_request_where_that_is_asked_for() -> None:
     assert server.connections == 100
 
 
+@pytest.mark.parametrize(("rotates", "connections"), [(False, 1), (True, 8)])
+def test_who_rested_longest_is_next_where_that_is_asked_for(rotates: bool, connections: int) -> None:
+    with Server(lambda number: GOOD) as server, OpenLoop(server.port, OFFER, connections=8, rotates=rotates) as loop:
+        for _ in range(20):  # one after another: however slow this machine is, all are free for each
+            loop.run([Phase(1000, 0.001)]).check()
+    assert (server.connections, len(set(server.requests))) == (connections, 20)
+
+
+def test_a_closed_loop_asks_as_soon_as_it_is_answered_and_ends_in_time() -> None:
+    with Server(lambda number: GOOD) as server, OpenLoop(server.port, OFFER, connections=3) as loop:
+        first, second = loop.saturate(0.2), loop.saturate(0.2)
+    for seen in (first, second):
+        seen.check()
+        assert 0.2 <= seen.seconds < 5
+        assert seen.times("latency").count == seen.requests > 3
+    assert len(set(server.requests)) == first.requests + second.requests
+    assert server.connections == 3
+
+
+def test_a_closed_loop_tells_what_was_wrong_too() -> None:
+    with (
+        Server(lambda number: b"" if number > 5 else GOOD) as server,
+        OpenLoop(server.port, OFFER, connections=2, seconds=0.5) as loop,
+    ):
+        seen = loop.saturate(0.1)
+    assert (seen.requests, seen.answered, seen.faults) == (7, 5, {"timeout": 2})
+
+
 def test_what_the_subject_closes_is_opened_anew() -> None:
     closing = GOOD.replace(b"\r\n\r\n", b"\r\nConnection: Close\r\n\r\n")
     with Server(lambda number: closing) as server, OpenLoop(server.port, OFFER) as loop:

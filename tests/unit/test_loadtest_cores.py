@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from loadtest.cores import cpu_seconds, give_way, rests
+from loadtest.cores import come_first, cpu_seconds, give_way, rests
 from loadtest.errors import RigError
 from loadtest.programs import until
 
@@ -35,6 +35,16 @@ def test_who_gives_way_has_what_nobody_else_wants() -> None:
         give_way(process.pid)
         assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
         process.communicate(b"\n")
+
+
+def test_who_comes_first_does_so_where_that_may_be_asked_for() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        before = os.sched_getscheduler(process.pid)
+        came = come_first(process.pid)
+        after = os.sched_getscheduler(process.pid)
+        process.communicate(b"\n")
+    assert after == (os.SCHED_RR | os.SCHED_RESET_ON_FORK if came else before)
+    assert came or os.geteuid()  # root may, unless it is kept from it
 
 
 @pytest.mark.parametrize(("code", "rest"), [("input()", True), ("while True: pass", False)])

@@ -6,7 +6,7 @@ from loadtest.workers import ALONE, BOTH, CROWDED, Block, Found, Plan, markdown
 
 
 def block(name: str, number: int, cpu: float, shares: list[float]) -> Block:
-    return Block(name, number, 4000.0, cpu, shares, 500, 900)
+    return Block(name, number, cpu, shares, 500, 900)
 
 
 @pytest.mark.parametrize(("both", "met"), [(57.0, True), (58.0, False)])
@@ -18,4 +18,4 @@ def test_a_ratio_weighs_each_core_by_its_share_of_the_requests(both: float, met:
         found.blocks.append(block(BOTH, number, both * slower, [0.5, 0.5]))
     assert found.ratios() == pytest.approx([both / 50] * 3)
     assert [bound.met for bound in found.bounds()] == [met]
-    assert f"| two workers, one on each | 50% : 50% | 4,000 | {2 * both:.1f} |" in markdown(found, Plan())
+    assert f"| two workers, one on each | 50% : 50% | {2 * both:.1f} |" in markdown(found, Plan())
