@@ -94,6 +94,8 @@ class Bound:
         return self.found >= self.bound if self.at_least else self.found <= self.bound
 
 
+LONG_KB: Final = 64
+"""Prompts from which on wrk, which copies each of them several times to make it unique, would be what is measured."""
 LEAST_RATES: Final = {1: 18_000, 16: 15_000, 200: 3_500}
 """Requests a second that one worker has to do, by the KB of their prompts."""
 

@@ -31,7 +31,7 @@ def parser(prog: str, description: str | None, plan: Plan) -> argparse.ArgumentP
     add("--seconds", type=between(1, 300), default=plan.seconds, help="length of each run (default: %(default)s)")
     add("--runs", type=between(1, 100), default=plan.runs, help="rounds (default: %(default)s)")
     add("--sizes", type=sizes, default=plan.sizes, metavar="KB,KB", help="prompts (default: 1,16,200)")
-    add("--connections", type=between(1, 4096), default=plan.connections, help="of wrk (default: %(default)s)")
+    add("--connections", type=between(1, 4096), default=plan.connections, help="of the load (default: %(default)s)")
     add("--streams", type=between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
     add("--chunks", type=between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
     add("--chunk-ms", type=_milliseconds, default=plan.chunk_ms, help="between two of them (default: %(default)s)")

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from statistics import median
 
-from loadtest.figures import FASTGATE, NGINX, Bound, Figures, bounds, cpu_of, rate
+from loadtest.figures import FASTGATE, LONG_KB, NGINX, Bound, Figures, bounds, cpu_of, rate
 from loadtest.plan import Plan
 
 PROCESSES = ("subject", "control", "supervisor", "load", "upstream")
@@ -38,8 +38,10 @@ def method(figures: Figures, plan: Plan, *subjects: str) -> str:
     cores = figures.cores
     lines = [
         *(f"* {name}: {text}" for name, text in figures.machine.items()),
-        f"* method: the subject alone on core {cores.subject}; wrk (1 thread, {plan.connections} connections, unique"
-        f" prompts), the constant upstream (nginx), fastgate's supervisor and control plane on core {cores.load}",
+        f"* method: the subject alone on core {cores.subject}; wrk (1 thread; our own generator for"
+        f" prompts of {LONG_KB} KB and more) with {plan.connections} connections, each of which asks anew when it is"
+        " answered, unique prompts; the constant upstream (nginx), fastgate's supervisor and control plane on core"
+        f" {cores.load}",
         f"* {plan.runs} rounds in which all take turns, {plan.seconds} s each; medians, ratios within a round; CPU is"
         " user and system time of all threads of the subject's process, per request that reached the upstream",
         *subjects,
@@ -84,7 +86,7 @@ def _processes(figures: Figures) -> str:
     for size in figures.sizes():
         cpu = [f"{figures.median(FASTGATE, size, cpu_of(process)):.1f}" for process in PROCESSES]
         rows.append([f"{size} KB", *cpu])
-    return table(["prompt", "worker", "control plane", "supervisor", "wrk", "upstream"], rows)
+    return table(["prompt", "worker", "control plane", "supervisor", "load", "upstream"], rows)
 
 
 def streams(figures: Figures, plan: Plan) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from loadtest import house, nginx, offers, wrk
 from loadtest.cores import Cores, rests
 from loadtest.errors import RigError
-from loadtest.figures import Figures, Run
+from loadtest.figures import LONG_KB, Figures, Run
 from loadtest.machine import describe
 from loadtest.openloop import OpenLoop
 from loadtest.plan import Plan
@@ -18,8 +18,6 @@ from loadtest.reader import Wanted, command
 from loadtest.stage import Casting, Subject
 from loadtest.subjects import Audit, Clock, Subjects, outside, weight
 
-LONG_KB: Final = 64
-"""Prompts from which on wrk, which copies each of them several times to make it unique, would be what is measured."""
 READER_SECONDS: Final = 20.0
 """Beyond what the streams take."""
 
