@@ -12,11 +12,12 @@ Numbers are little-endian. Header, head and prices are verified when the file is
 found: opening stays quick with a million of them, and nothing unverified is ever handed out.
 """
 
-import mmap
 import os
 import stat
 
 from xxhash import xxh3_64, xxh3_64_intdigest
+
+from fastgate._core.mapping cimport Mapping
 
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
@@ -164,7 +165,7 @@ cdef class Snapshot:
                 raise self._corrupt("not a regular file")
             if status.st_size < HEADER:
                 raise self._corrupt(f"{status.st_size} bytes are too few")
-            return mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+            return Mapping(fd, status.st_size)
         finally:
             os.close(fd)
 
