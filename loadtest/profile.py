@@ -37,7 +37,7 @@ _PARTS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("server: requests read, answers put together", frozenset({"client", "request", "head", "server", "outbox"})),
     ("upstream client", frozenset({"upstream", "connection", "exchange"})),
     ("llhttp and its callbacks", frozenset({"parser"})),
-    ("loop: uvloop, asyncio's tasks", frozenset({"loop", "_asyncio"})),
+    ("loop: uvloop, and what runs in it", frozenset({"loop", "_asyncio", "runner"})),
     ("bodies: searched, spliced, metered", frozenset({"body", "walk", "names", "paths", "events", "inspection"})),
     (
         "money: budgets, prices, journal",

@@ -28,14 +28,11 @@ cdef class Runner:
 
     cdef object pause(self):
         """What a coroutine can wait for, like a future of the loop's; which is what it is where no run is to wait for it."""
-        cdef Pause pause
         if self.running is None:
             return self.loop.create_future()
-        pause = Pause.__new__(Pause)
-        return pause
+        return Pause.__new__(Pause)
 
 
-@cython.freelist(256)
 cdef class Run:
     """One coroutine. It may wait for what its runner's ``pause`` gave and for futures, not for ``asyncio.timeout``.
 
