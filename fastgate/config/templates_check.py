@@ -6,6 +6,7 @@ from typing import Final
 
 from fastgate.config.owners import Key
 from fastgate.config.problems import Finding, Path, did_you_mean
+from fastgate.wire.tags import TAG_NAME
 
 TAG: Final = "tag:"
 NAMES: Final = ("user", "session", "model", "environment")
@@ -14,7 +15,7 @@ MOST_BOUND: Final = 8
 LONGEST_TAGGED: Final = 75
 """Characters of a key's id and a tag's name together: they stand in ids of budgets, which have a bound."""
 _CLAIMED: Final = ("user", "session")
-_TAG_NAME: Final = re.compile(r"(?!fastgate\.)[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_TAG_NAME: Final = re.compile(rf"(?!fastgate\.){TAG_NAME}")
 
 
 def template_findings(path: Path, key: Key) -> Iterator[Finding]:

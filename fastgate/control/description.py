@@ -14,6 +14,7 @@ from fastgate.control.parameters import MOST_WHERE
 from fastgate.control.problems import MEDIA_TYPE
 from fastgate.control.versions import PATTERN as VERSION
 from fastgate.ledger.attributes import NAMES
+from fastgate.wire.tags import TAG_NAME
 
 _PROBLEM: Final = {
     "type": "object",
@@ -30,7 +31,7 @@ _ANSWER: Final = {
     "description": "What went wrong, as problem details",
     "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
 }
-_TAG: Final = "tag:[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+_TAG: Final = f"tag:{TAG_NAME}"
 _BY: Final = f"({'|'.join(NAMES)}|{_TAG})"
 _NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|{_TAG})"
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}

@@ -5,11 +5,13 @@ from typing import Any, Final
 
 from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, Operation, Parameter, RequestBody, Schema
 
+from fastgate.wire.tags import TAG_NAME
+
 Document = dict[str, Any]
 JSON: Final = "application/json"
 _TAGS: Final = {
     "type": "object",
-    "patternProperties": {"^tag:[A-Za-z0-9][A-Za-z0-9._-]{0,31}$": {"type": "string"}},
+    "patternProperties": {f"^tag:{TAG_NAME}$": {"type": "string"}},
     "additionalProperties": False,
 }
 

@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from fastgate.wire.request import ChatRequest
+from fastgate.wire.tags import TAG_NAME
 
 MOST_TAGS: Final = 16
 LONGEST_VALUE: Final = 128
@@ -38,7 +39,7 @@ TAGS: Final = "x-fastgate-tags"
 SESSIONS: Final = ("x-fastgate-session", "x-claude-code-session-id", "session-id", "x-session-id")
 AGENTS: Final = ("x-claude-code-agent-id", "x-openai-subagent")
 _HEADERS: Final = frozenset({USER, "x-fastgate-operation", TAGS, *SESSIONS, *AGENTS})
-_TAG_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
+_TAG_NAME: Final = re.compile(TAG_NAME)
 
 Tags = tuple[tuple[str, str], ...]
 

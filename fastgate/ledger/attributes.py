@@ -10,10 +10,11 @@ from typing import Any, Final
 
 from fastgate.ledger.errors import BadQuery
 from fastgate.ledger.schema import ORIGIN_TEXTS
+from fastgate.wire.tags import TAG_NAME
 
 MOST_CONDITIONS: Final = 64
 MOST_LENGTH: Final = 512
-_TAG_NAME: Final = re.compile(r"[^,=\x00-\x1f]{1,64}")
+_TAG_NAME: Final = re.compile(TAG_NAME)
 
 ORIGIN_ATTRIBUTES: Final = {name: f'o."{name}"' for name in (*ORIGIN_TEXTS, "status")}
 """Few values: stand in ``origins``."""

@@ -266,11 +266,13 @@ def test_nothing_under_the_api_is_shown_without_the_token(host: ControlHost, hea
 def test_sql_in_every_place_that_takes_text_does_nothing(host: ControlHost) -> None:
     evil = "x') OR 1=1; DROP TABLE events; --"
     for path in ("spend", "requests"):
-        for where in (f"team={evil}", f"tag:{evil.replace('=', '')}=1", f"tag:a={evil}"):
+        for where in (f"team={evil}", f"tag:a={evil}"):
             assert host.get(path, ("where", where)).get("items", []) == []
-        problem(host.client.get(f"/api/v1/{path}", params={"where": f"{evil}=1"}), 400, "bad_parameter")
-    assert host.get("spend", ("by", f"tag:{evil.replace('=', '')}"))["groups"][0]["requests"] == 32
-    problem(host.client.get("/api/v1/spend", params={"by": evil}), 400, "bad_parameter")
+        for name in (evil, f"tag:{evil}", f"tag:{evil.replace('=', '')}"):
+            problem(host.client.get(f"/api/v1/{path}", params={"where": f"{name}=1"}), 400, "bad_parameter")
+            problem(host.client.get(f"/api/v1/{path}", params={f"tag:{name}": "1"}), 400, "bad_parameter")
+    for by in (evil, f"tag:{evil.replace('=', '')}"):
+        problem(host.client.get("/api/v1/spend", params={"by": by}), 400, "bad_parameter")
     assert host.get("spend")["total"]["requests"] == 32
 
 

@@ -106,8 +106,8 @@ def test_one_request_by_its_id(ledger: Ledger) -> None:
         (["tag:feature="], lambda e: "feature=" in e["tags"].split(",")),
         (["tag:x=y=z"], lambda e: "x=y=z" in e["tags"].split(",")),
         (["tag:job=1", "tag:job=2"], lambda e: {"job=1", "job=2"} & set(e["tags"].split(","))),
-        (["tag:%=%"], lambda e: False),
-        (["tag:.*=search"], lambda e: False),
+        (["tag:feature=%"], lambda e: False),
+        (["tag:feature=.*"], lambda e: False),
         (["team=nobody"], lambda e: False),
     ],
 )
@@ -124,7 +124,8 @@ def test_times_include_the_first_moment_and_not_the_last(ledger: Ledger) -> None
 @pytest.mark.parametrize(
     "where",
     [
-        "nothing", "=x", "team OR 1=1=x", 'team" = 1 --=x', "cost_nano=1", "tag:=x", "tag:a,b=x", f"tag:{'n' * 65}=x",
+        "nothing", "=x", "team OR 1=1=x", 'team" = 1 --=x', "cost_nano=1", "tag:=x", "tag:a,b=x", f"tag:{'n' * 33}=x",
+        "tag:%=%", "tag:.*=search", "tag:a[]=x",
         "status=ok", "status=", "status=99999", f"team={'x' * 513}", "origin=1", "stream=1",
     ],
 )  # fmt: skip

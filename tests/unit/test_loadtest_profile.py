@@ -44,7 +44,7 @@ def test_code_belongs_to_a_part_of_the_path(program: str, part: str) -> None:
 
 def test_shares_are_sums_by_part_the_largest_first() -> None:
     found = shares(REPORT)
-    assert found == {INTERPRETER: 49.5, KERNEL: 30.5, "loop: uvloop, asyncio's tasks": 4.0, "the rest": 0.25}
+    assert found == {INTERPRETER: 49.5, KERNEL: 30.5, "loop: uvloop, and what runs in it": 4.0, "the rest": 0.25}
     assert next(iter(found)) == INTERPRETER
 
 
