@@ -11,7 +11,7 @@ Document = dict[str, Any]
 JSON: Final = "application/json"
 _TAGS: Final = {
     "type": "object",
-    "patternProperties": {f"^tag:{TAG_NAME}$": {"type": "string"}},
+    "patternProperties": {f"^tag:{TAG_NAME}$": {"type": ["string", "number", "boolean", "null"]}},
     "additionalProperties": False,
 }
 
