@@ -22,7 +22,7 @@ _ERRORS: Final = ("connect", "read", "write", "status", "timeout", "wrong")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What wrk saw; latencies in microseconds."""
+    """What the load saw; latencies in microseconds."""
 
     requests: int
     seconds: float
@@ -30,7 +30,7 @@ class Loaded:
     p99: int
     p999: int
     cpu_seconds: float
-    """Of wrk itself."""
+    """Of the load itself."""
 
 
 def load(
