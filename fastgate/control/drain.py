@@ -17,6 +17,7 @@ from typing import Any, Final
 import duckdb
 
 from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of, slot_of
+from fastgate.control.heap import give_back
 from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable
 from fastgate.ledger.inserts import Batch, Columns
@@ -71,7 +72,7 @@ class Drain:
         self._positions: dict[str, int] | None = None
         self._bytes = 0
         self._bytes_taken = 0
-        self._paused_at = 0
+        self._busy = False
         self._drained = False
         self._ending = False
         self._wake = threading.Event()
@@ -133,12 +134,12 @@ class Drain:
     def _pause(self) -> float:
         if not self._ledger.is_open:
             return RETRY_SECONDS
-        taken, self._paused_at = self.rows - self._paused_at, self.rows
-        return BUSY_INTERVAL if taken >= BUSY_ROWS else INTERVAL
+        return BUSY_INTERVAL if self._busy else INTERVAL
 
     def _pass(self) -> None:
         """What there is. The outermost edge of this thread: whatever fails is shown and tried again."""
         self._drained = False
+        before = self.rows
         try:
             self._ledger.open()
             # Rows that came in the meantime wait for the next pass: under load there always are some, and a transaction
@@ -146,6 +147,9 @@ class Drain:
             while self.once() >= BATCH_ROWS:
                 pass
             self._drained = True
+            was_busy, self._busy = self._busy, self.rows - before >= BUSY_ROWS
+            if was_busy and not self._busy:
+                give_back()
         except (duckdb.Error, LedgerUnavailable, OSError) as error:
             self._fail(str(error).strip().partition("\n")[0])
         except Exception as error:
