@@ -65,7 +65,7 @@ class Plan:
     failures: int = 1000
     rounds: int = 10
     bursts: int = 10
-    idle_seconds: int = 5
+    idle_seconds: int = 15
 
     def part(self, number: int) -> int:
         """Of a number, what each burst has; at least one."""

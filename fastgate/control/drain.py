@@ -17,9 +17,9 @@ from typing import Any, Final
 import duckdb
 
 from fastgate._core.journal import CorruptSegment, SegmentReader, segments_of, slot_of
-from fastgate.control.heap import give_back
 from fastgate.ledger.alerts import Alert
 from fastgate.ledger.errors import LedgerUnavailable
+from fastgate.ledger.heap import give_back
 from fastgate.ledger.inserts import Batch, Columns
 from fastgate.ledger.resets import Reset, without_resets
 from fastgate.ledger.store import Ledger
@@ -30,6 +30,8 @@ BUSY_ROWS: Final = 200
 BUSY_INTERVAL: Final = 0.5
 """After a pass of so many rows: a transaction costs the same for one row as for a thousand."""
 BATCH_ROWS: Final = 16_384
+QUIET_PASSES: Final = 10
+"""With fewer than ``BUSY_ROWS`` rows each, after which a peak is over."""
 RETRY_SECONDS: Final = 1.0
 ASIDE: Final = ".damaged"
 """How names of segments end that were set aside."""
@@ -73,6 +75,7 @@ class Drain:
         self._bytes = 0
         self._bytes_taken = 0
         self._busy = False
+        self._unrest = 0
         self._drained = False
         self._ending = False
         self._wake = threading.Event()
@@ -147,9 +150,7 @@ class Drain:
             while self.once() >= BATCH_ROWS:
                 pass
             self._drained = True
-            was_busy, self._busy = self._busy, self.rows - before >= BUSY_ROWS
-            if was_busy and not self._busy:
-                give_back()
+            self._calm_down(self.rows - before)
         except (duckdb.Error, LedgerUnavailable, OSError) as error:
             self._fail(str(error).strip().partition("\n")[0])
         except Exception as error:
@@ -159,6 +160,17 @@ class Drain:
             self._each_pass(self._drained)
         except Exception:
             log.exception("looking after the arena failed")
+
+    def _calm_down(self, rows: int) -> None:
+        """Once a peak is over, what its rows needed in memory goes back to the system."""
+        self._busy = rows >= BUSY_ROWS
+        if self._busy:
+            self._unrest = QUIET_PASSES
+        elif self._unrest:
+            self._unrest -= 1
+            if not self._unrest:
+                self._ledger.inserts.checkpoint()
+                give_back()
 
     def _fail(self, reason: str) -> None:
         self.failures += 1

@@ -61,6 +61,10 @@ class Inserts:
             self._connection.execute("DELETE FROM segments WHERE name = ?", [name])
             self._segments.pop(name, None)
 
+    def checkpoint(self) -> None:
+        """Moves rows from the write-ahead log, and from memory, into the file; queries may go on meanwhile."""
+        self._connection.execute("CHECKPOINT")
+
     def note_first_uses(self, uses: Mapping[str, int]) -> None:
         """Keeps when budgets were first used (Unix nanoseconds); those that are known stay as they are."""
         for budget, at_ns in uses.items():

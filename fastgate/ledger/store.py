@@ -150,7 +150,7 @@ def _settings(path: Path) -> dict[str, str | bool | int | float | list[str]]:
     return {
         "threads": min(2, len(os.sched_getaffinity(0))),
         "memory_limit": MEMORY,
-        "allocator_background_threads": True,  # what a peak needed goes back to the system, else never
+        "allocator_background_threads": True,  # what a peak needed goes back while it lasts
         "checkpoint_threshold": CHECKPOINT_BYTES,
         "temp_directory": str(path.with_name("ledger.tmp")),
         "max_temp_directory_size": "4GB",
