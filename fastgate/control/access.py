@@ -15,9 +15,10 @@ import os
 import re
 import secrets
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
@@ -163,7 +164,24 @@ _INTEGER: Final = re.compile(r"-?[0-9]+|null")
 _NOT_QUERY: Final = {"request", "state", "data", "body", "scope", "headers", "cookies", "return"}
 
 
-@cache
+Told = TypeVar("Told")
+
+
+def _once(tell: Callable[[BaseRouteHandler], Told]) -> Callable[[BaseRouteHandler], Told]:
+    """Keeps what is told of a handler, by its function: guards get another copy of the handler with each request."""
+    known: dict[Callable[..., Any], Told] = {}
+
+    @wraps(tell)
+    def told(handler: BaseRouteHandler) -> Told:
+        function = handler.fn
+        if function not in known:
+            known[function] = tell(handler)
+        return known[function]
+
+    return told
+
+
+@_once
 def _declared(handler: BaseRouteHandler) -> dict[str, bool]:
     """The query parameters of a handler and what it depends on, and whether each may be given more than once."""
     dependencies = handler.resolve_dependencies()
@@ -181,7 +199,7 @@ def _is_header(field: FieldDefinition) -> bool:
     return isinstance(field.kwarg_definition, ParameterKwarg) and field.kwarg_definition.header is not None
 
 
-@cache
+@_once
 def _numbers(handler: BaseRouteHandler) -> frozenset[str]:
     """Its query parameters that are integers: of ``7.0`` the conversion would make one, too."""
     fields = handler.parsed_fn_signature.parameters.items()
