@@ -7,7 +7,8 @@ from pathlib import Path
 _PRIVATE = """
 def private():
     lines = open("/proc/self/smaps_rollup").read().splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1024
+    # Pages of libraries are private or not with whatever else runs.
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) / 1024
 """
 
 _HEAP = """
