@@ -25,6 +25,7 @@ cdef extern from "<netinet/in.h>" nogil:
     unsigned short htons(unsigned short)
     int make_socket "socket"(int, int, int)
     int connect(int, const void *, unsigned int)
+    int accept4(int, void *, void *, int)
     int setsockopt(int, int, int, const void *, unsigned int)
     int getsockopt(int, int, int, void *, unsigned int *)
     Py_ssize_t send(int, const void *, size_t, int)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from fastgate.simulator.process import Simulator
-from loadtest import nginx, offers, source
+from loadtest import nginx, offers, streamed
 from loadtest.cores import Cores, cpu_seconds, private_bytes
 from loadtest.crowds import Deaf, Guest, Patient, crowd
 from loadtest.errors import RigError
@@ -93,7 +93,7 @@ def measure(plan: Plan, folder: Path) -> Found:
     allow_files(found.open + OTHER_FILES)
     prices = folder / "prices.json"
     usd = {"input_usd_per_million": str(INPUT_USD), "output_usd_per_million": str(OUTPUT_USD)}
-    prices.write_text(json.dumps({source.MODEL: usd}))
+    prices.write_text(json.dumps({streamed.MODEL: usd}))
     with ExitStack() as stack:
         arena_dir = Path(stack.enter_context(arena_folder()))
         programs = stack.enter_context(Programs(folder))

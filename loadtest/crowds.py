@@ -15,7 +15,7 @@ import uvloop
 
 from loadtest.errors import RigError
 from loadtest.house import KEY, SOURCE
-from loadtest.source import MODEL
+from loadtest.streamed import MODEL
 
 LEFT: Final = {"tokens": 40, "chunks": 10, "chunk_ms": 5}
 """What is asked of the simulator by who leaves: a stream that goes on for a moment."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
-from loadtest import nginx, source
+from loadtest import nginx, streamed
 from loadtest.errors import RigError
 from loadtest.figures import LITELLM, PORTKEY
 from loadtest.house import CONSTANT, KEY, SOURCE
@@ -87,7 +87,7 @@ def litellm(stage: Stage) -> tuple[Subject, Subject]:
 
 def litellm_configuration(constant: int, streaming: int) -> dict[str, Any]:
     """Both upstreams by the names that all clients use; no database, no callbacks, no retries."""
-    ports = {(CONSTANT, nginx.MODEL): constant, (SOURCE, source.MODEL): streaming}
+    ports = {(CONSTANT, nginx.MODEL): constant, (SOURCE, streamed.MODEL): streaming}
     models = [
         {
             "model_name": f"{provider}/{model}",

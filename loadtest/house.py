@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from fastgate.supervisor.folders import SHARED_MEMORY, choose_arena_dir
-from loadtest import nginx, source
+from loadtest import nginx, streamed
 from loadtest.cores import Cores, pin
 from loadtest.errors import RigError
 from loadtest.programs import Programs, free_ports, until
@@ -68,7 +68,7 @@ class Booked:
 
 def price(provider: str, output_tokens: int) -> Decimal:
     """USD of one request to a provider of the rig, from its usage and the prices above."""
-    prompt = nginx.PROMPT_TOKENS if provider == CONSTANT else source.PROMPT_TOKENS
+    prompt = nginx.PROMPT_TOKENS if provider == CONSTANT else streamed.PROMPT_TOKENS
     return (prompt * INPUT_USD + output_tokens * OUTPUT_USD) / 1_000_000
 
 
@@ -225,7 +225,7 @@ class House(Gateway):
         tree: Tree = HERE,
     ) -> None:
         """``key_settings``: further lines of the key's entry in the configuration."""
-        ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, source.MODEL)}
+        ports = {CONSTANT: (upstream_port, nginx.MODEL), SOURCE: (source_port, streamed.MODEL)}
         providers = [
             _PROVIDER.format(name=name, port=port, model=model, input=INPUT_USD, output=OUTPUT_USD)
             for name, (port, model) in ports.items()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from loadtest import nginx, prompts, source
+from loadtest import nginx, prompts, streamed
 from loadtest._answers import Expected
 
 
@@ -22,6 +22,6 @@ def constant(size: int) -> Offer:
 
 def streams(chunks: int, path: str = prompts.PATH) -> Offer:
     """A stream of the source, with its usage at the end."""
-    event, tail = source.text(chunks, wants_usage=True)
+    event, tail = streamed.text(chunks, wants_usage=True)
     expected = Expected(tail.encode(), event=event.encode(), stamp=event.index("@") + 1, count=chunks)
     return Offer(*prompts.stream(chunks, path, include_usage=True), expected)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from loadtest import nginx, source
+from loadtest import nginx, streamed
 from loadtest.house import CONSTANT, KEY, SOURCE
 
 PATH: Final = "/v1/chat/completions"
@@ -30,7 +30,7 @@ def stream(
     chunks: int, path: str = PATH, *, include_usage: bool, headers: Mapping[str, str] = NO_HEADERS
 ) -> tuple[bytes, bytes]:
     """What stands before and after the number of a request for a stream of the source; ``headers``: further ones."""
-    asked: dict[str, object] = {"model": f"{SOURCE}/{source.MODEL}", "stream": True, "max_tokens": chunks}
+    asked: dict[str, object] = {"model": f"{SOURCE}/{streamed.MODEL}", "stream": True, "max_tokens": chunks}
     if include_usage:
         asked["stream_options"] = {"include_usage": True}
     content = f"{secrets.token_hex(8)} {'#' * NUMBER} {'the quick brown fox jumps over the lazy dog ' * 20}"

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from fastgate.simulator.process import Simulator
-from loadtest import nginx, source
+from loadtest import nginx, streamed
 from loadtest.clients import ask, prompts
 from loadtest.cores import Cores, private_bytes
 from loadtest.crowds import Dawdler, Leaver, crowd
@@ -180,7 +180,7 @@ def measure(plan: Plan, folder: Path) -> Found:
     os.sched_setaffinity(0, {cores.load})
     prices = folder / "prices.json"
     usd = {"input_usd_per_million": str(INPUT_USD), "output_usd_per_million": str(OUTPUT_USD)}
-    prices.write_text(json.dumps({source.MODEL: usd}))
+    prices.write_text(json.dumps({streamed.MODEL: usd}))
     with ExitStack() as stack:
         arena_dir = Path(stack.enter_context(arena_folder()))
         programs = stack.enter_context(Programs(folder))

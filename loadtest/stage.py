@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from loadtest import bare, house, nginx, prompts, source
+from loadtest import bare, house, nginx, prompts
 from loadtest.cores import Cores
 from loadtest.figures import ALONE, BARE, FASTGATE, HIDDEN, NGINX
 from loadtest.programs import Programs, free_port
@@ -57,7 +57,7 @@ class Stage:
         arena_dir = Path(stack.enter_context(house.arena_folder()))
         programs = stack.enter_context(Programs(folder))
         upstream, source_port = nginx.upstream(programs, cores.load), free_port()
-        argv = [*_PYTHON, source.__name__, str(source_port), str(chunks), str(chunk_ms)]
+        argv = [*_PYTHON, "loadtest.source", str(source_port), str(chunks), str(chunk_ms)]
         source_pid = programs.start("source", argv, cores.load, port=source_port)
         own = house.House(programs, cores, arena_dir, upstream_port=upstream.port, source_port=source_port)
         return cls(programs, cores, upstream, source_port, source_pid, own)

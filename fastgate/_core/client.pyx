@@ -305,6 +305,9 @@ cdef class Client(Line):
     cdef int send(self, bytes data) except -1:
         return self.host.outbox.put(self.transport, data)
 
+    cdef int urge(self, bytes data) except -1:
+        return self.host.outbox.urge(self.transport, data)
+
     cdef int regulate(self) except -1:
         cdef bint stop = not self.closing and (len(self.waiting) > 0 or self.arriving is not None and self.arriving.full())
         if self.transport is not None and stop != self.stopped and not self.transport.is_closing():

@@ -11,6 +11,7 @@ cdef class Request
 cdef class Line:
     """A client's connection, as its requests need it."""
     cdef int send(self, bytes data) except -1
+    cdef int urge(self, bytes data) except -1
     cdef int regulate(self) except -1
     cdef int answered(self, Request request) except -1
 
@@ -50,3 +51,4 @@ cdef class Request:
 
 cdef class Answer:
     cdef Request request
+    cdef bint awaited                       # nothing of its body has been given yet

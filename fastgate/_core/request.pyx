@@ -55,6 +55,10 @@ cdef class Line:
         """Hand bytes to the client; what it does not take yet waits."""
         raise NotImplementedError
 
+    cdef int urge(self, bytes data) except -1:
+        """Likewise, before whatever waits for others."""
+        raise NotImplementedError
+
     cdef int regulate(self) except -1:
         """Stop or start reading from the socket."""
         raise NotImplementedError
@@ -158,6 +162,7 @@ cdef class Request:
         self.put(head)
         answer = Answer.__new__(Answer)     # not before: one that has no request yet must not be dropped
         answer.request = self
+        answer.awaited = True
         return answer
 
     # From the connection
@@ -294,10 +299,14 @@ cdef class Answer:
             return REFUSED
         if size and request.method != "HEAD":
             if request.chunked:
-                request.line.send(b"%x\r\n%b\r\n" % (size, data))
+                data = b"%x\r\n%b\r\n" % (size, data)
+            else:
+                request.left -= size if request.left > 0 else 0
+            if self.awaited:
+                self.awaited = False
+                request.line.urge(data)
             else:
                 request.line.send(data)
-                request.left -= size if request.left > 0 else 0
         return TAKEN
 
     def __dealloc__(self):

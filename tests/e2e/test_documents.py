@@ -1,5 +1,6 @@
 """What the documents tell a reader to do, done as it stands: every block that can be run, against a real gateway."""
 
+import json
 import os
 import re
 import subprocess
@@ -178,6 +179,22 @@ def test_configurations_are_valid(tmp_path: Path, block: Block) -> None:
     (tmp_path / "fastgate.yaml").write_text(text)
     with Terminal(tmp_path, environment) as terminal:
         terminal.run("fastgate check")
+
+
+# ---- what is drawn
+
+CHARTS = [block for block in BLOCKS if block.language == "mermaid"]
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: f"{chart.page}: {chart.heading}")
+def test_charts_show_what_the_tables_say(chart: Block) -> None:
+    labels = json.loads(re.findall(r"x-axis (\[.+\])", chart.text)[0])
+    bars = [json.loads(bar) for bar in re.findall(r"bar (\[.+\])", chart.text)]
+    rows = [line for line in (ROOT / "docs" / chart.page).read_text().splitlines() if line.startswith("|")]
+    assert bars
+    for label, *values in zip(labels, *bars, strict=True):
+        row = next(row for row in rows if label.lower().split(",")[0] in row.lower() and f" {values[0]:,} " in row)
+        assert all(f" {value:,} " in row for value in values)
 
 
 # ---- none is left out

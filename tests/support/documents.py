@@ -14,7 +14,7 @@ from typing import IO, Self
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 RUNNABLE = {"sh", "yaml", "python"}
-SHOWN = {"text", "json", "nginx"}
+SHOWN = {"text", "json", "nginx", "mermaid"}
 """Languages of blocks that show something."""
 SECONDS = 60
 

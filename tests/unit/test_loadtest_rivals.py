@@ -13,7 +13,7 @@ from loadtest.house import CONSTANT, SOURCE
 from loadtest.plan import parser
 from loadtest.reader import Wanted
 from loadtest.rivals import PLAN, bounds, markdown
-from loadtest.source import MODEL
+from loadtest.streamed import MODEL
 from loadtest.subjects import reads_alike
 
 
