@@ -11,7 +11,7 @@ from httptools import (
     HttpParserCallbackError, HttpParserError, HttpParserInvalidMethodError, HttpParserUpgrade, HttpRequestParser,
 )
 
-from fastgate._core.exchange cimport monotonic_ns
+from fastgate._core.clock cimport monotonic_ns
 from fastgate._core.head cimport header_name, method_name, plain, target
 from fastgate._core.request cimport Headers
 

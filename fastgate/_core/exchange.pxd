@@ -10,8 +10,6 @@ cdef enum Phase:
     ANSWERING
     OVER        # whole, failed or aborted
 
-cdef int64_t monotonic_ns() noexcept nogil
-
 cdef class Exchange:
     # what the caller reads
     cdef readonly int status

@@ -10,8 +10,8 @@ they name.
 """
 
 cimport cython
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
+from fastgate._core.clock cimport monotonic_ns
 from fastgate._core.runner cimport resume
 from fastgate._core.upstream_errors import BodyTooLarge, ClosedEarly
 
@@ -20,12 +20,6 @@ cdef Py_ssize_t LOW = 128 * 1024
 cdef int64_t LONGEST = 1 << 62
 cdef int64_t UNKNOWN = -1
 cdef int64_t ABSENT = -2
-
-
-cdef int64_t monotonic_ns() noexcept nogil:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return <int64_t>now.tv_sec * 1_000_000_000 + now.tv_nsec
 
 
 @cython.freelist(256)

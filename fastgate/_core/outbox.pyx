@@ -3,22 +3,24 @@
 A transport writes at once. Under load a pass serves many requests, some 30 µs after each other, and whoever waits at the other
 end, if it is a process of this host, would be woken for each of them, only to sleep again: a fifth of a request's CPU. Where
 there is less to do nobody gains by waiting for the end of the pass. Nor does the beginning of an answer gain by waiting for the
-middle of all others.
+middle of all others: it comes before them, and where requests are few the loop looks for what has come after each few writes.
 """
 
-from fastgate._core.exchange cimport monotonic_ns
+from fastgate._core.clock cimport monotonic_ns
 
 cdef int64_t OFTEN_NS = 150_000             # between two writes, on average: what comes less often is written at once
 cdef int64_t LONGEST_NS = 1_000_000         # a pause that is longer counts as this
 cdef int WEIGHT = 64                        # of all pauses before, against one
+cdef int SLICE = 4                          # writes before the loop looks for what has come
 cdef Py_ssize_t JOIN = 64 * 1024            # below, one write of a copy is cheaper than two
 
 
 cdef class Outbox:
-    """Of the connections of one server, or of one pool."""
+    """Of the connections to upstreams, or to clients: those have ``requests``, the outbox of the others."""
 
-    def __cinit__(self, object loop):
+    def __cinit__(self, object loop, Outbox requests=None):
         self.loop = loop
+        self.requests = requests
         self.waiting = {}
         self.pause_ns = LONGEST_NS
 
@@ -29,7 +31,7 @@ cdef class Outbox:
         self.pause_ns += (min(now - self.put_ns, LONGEST_NS) - self.pause_ns) // WEIGHT
         self.put_ns = now
         if not self.waiting:
-            if self.pause_ns > OFTEN_NS:
+            if self.is_seldom():
                 transport.write(data)
                 return 0
             self.loop.call_soon(self.flush)
@@ -41,6 +43,10 @@ cdef class Outbox:
                 transport.write(first)
         self.waiting[transport] = data
         return 0
+
+    cdef bint is_seldom(self) noexcept:
+        """Whether a write comes alone, usually."""
+        return self.pause_ns > OFTEN_NS
 
     cdef int urge(self, object transport, bytes data) except -1:
         """Write now, with what waits for this one."""
@@ -59,5 +65,16 @@ cdef class Outbox:
         return 0
 
     def flush(self):
-        """The loop's callback."""
-        self.empty()
+        """The loop's callback: all of it, or some, and the rest after what has come meanwhile is read."""
+        cdef int left = SLICE
+        if self.requests is None or not self.requests.is_seldom():
+            self.empty()
+            return
+        while self.waiting and left:
+            left -= 1
+            transport = next(iter(self.waiting))
+            data = self.waiting.pop(transport)
+            if not transport.is_closing():
+                transport.write(data)
+        if self.waiting:
+            self.loop.call_soon(self.flush)

@@ -1,7 +1,10 @@
 """Coroutines that run in the callbacks which they wait for."""
 
+from fastgate._core.outbox cimport Outbox
+
 cdef class Runner:
     cdef readonly object loop
+    cdef Outbox requests, answers           # to upstreams, to clients
     cdef readonly Run running               # the one whose step this is, None between steps
     cdef object pause(self)
 

@@ -13,6 +13,8 @@ cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_DECREF
 
+from fastgate._core.outbox cimport Outbox
+
 from asyncio import CancelledError
 
 cdef extern from "Python.h":
@@ -21,10 +23,12 @@ cdef extern from "Python.h":
 
 
 cdef class Runner:
-    """The runs of one event loop, in its thread."""
+    """The runs of one event loop, in its thread, and what they have to write."""
 
     def __cinit__(self, object loop):
         self.loop = loop
+        self.requests = Outbox(loop)
+        self.answers = Outbox(loop, self.requests)
 
     cdef object pause(self):
         """What a coroutine can wait for, like a future of the loop's; which is what it is where no run is to wait for it."""

@@ -9,8 +9,7 @@ from asyncio import sleep
 from libc.stdint cimport int64_t
 
 from fastgate._core.client cimport Client, Host
-from fastgate._core.exchange cimport monotonic_ns
-from fastgate._core.outbox cimport Outbox
+from fastgate._core.clock cimport monotonic_ns
 from fastgate._core.runner cimport Runner
 
 cdef double LOOK_SECONDS = 1.0
@@ -37,7 +36,7 @@ cdef class Server(Host):
         self.most = most
         self.head_ns = <int64_t>(head_seconds * 1e9)
         self.idle_ns = <int64_t>(idle_seconds * 1e9)
-        self.outbox = Outbox(loop)
+        self.outbox = self.runner.answers
         self.clients = set()
         self.listeners = []
 

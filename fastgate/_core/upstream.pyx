@@ -11,8 +11,8 @@ from collections import OrderedDict
 from libc.stdint cimport int64_t
 
 from fastgate._core.connection cimport Connection, Keeper
-from fastgate._core.exchange cimport ASKED, OVER, WAITING, Exchange, monotonic_ns
-from fastgate._core.outbox cimport Outbox
+from fastgate._core.clock cimport monotonic_ns
+from fastgate._core.exchange cimport ASKED, OVER, WAITING, Exchange
 from fastgate._core.runner cimport Runner
 from fastgate._core.tunnel import authority, open_tunnel
 from fastgate._core.upstream_errors import (
@@ -82,7 +82,7 @@ cdef class Pool(Keeper):
         shortest = min(connect_timeout, first_byte_timeout, idle_timeout, total_timeout)
         self.tick = min(0.1, max(0.01, shortest / 4))
         self.nap = min(keepalive_seconds, 3600.0)
-        self.outbox = Outbox(loop)
+        self.outbox = self.runner.requests
         self.connections = set()
         self.open = set()
         self.idle = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from fastgate._core.conduit import Conduit
 from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
 from fastgate._core.upstream_errors import UpstreamError
@@ -53,16 +54,7 @@ async def deliver(body: bytes, transport: Any, window: ClientWindow, stalled_sec
                 return
 
 
-class _Unpaid:
-    """The gauge of an answer for which everything is held."""
-
-    due: Final = False
-
-
-UNPAID: Final = _Unpaid()
-
-
-class StreamRelay:
+class StreamRelay(Conduit):
     """Hands pieces of an answer from the provider's socket to the client's, through the scanner.
 
     Called straight from the socket's read callback. When the client is gone the pieces are only metered; when it takes
@@ -70,25 +62,21 @@ class StreamRelay:
     """
 
     __slots__ = (
-        "_accepting",
         "_depart",
         "_exchange",
-        "_gauge",
         "_loop",
-        "_meter",
         "_moved_at",
         "_nap",
         "_purse",
-        "_send",
         "_stalled_seconds",
         "_timer",
         "_unheard",
         "_waiting",
-        "client_gone",
         "events",
         "spent",
-        "window",
     )
+
+    window: ClientWindow
 
     def __init__(
         self,
@@ -100,36 +88,31 @@ class StreamRelay:
         depart: Callable[[], None],
         stalled_seconds: float,
     ) -> None:
-        self.client_gone = False
+        super().__init__(meter, transport.send_bytes, window)
         self.events = False
         """Whether it is a stream of events, in which an error can be told."""
         self.spent = False
         """Whether it was ended because there is no money for more of it."""
         self._exchange = exchange
-        self._meter = meter
-        self._send: Any = transport.send_bytes
-        self.window = window
         self._depart = depart
         self._stalled_seconds = stalled_seconds
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._moved_at = 0.0
         self._unheard = 0
-        self._accepting: type | None = None
         self._waiting = 0
-        self._gauge: EventScanner | _Unpaid = UNPAID
         self._purse: Purse | None = None
         self._nap: asyncio.TimerHandle | None = None
 
     def pay(self, purse: Purse, gauge: EventScanner) -> None:
         """Top up from ``purse`` whenever ``gauge`` says that more is due."""
-        self._purse, self._gauge = purse, gauge
+        self._purse, self.gauge = purse, gauge
 
     async def run(self) -> None:
         """Relay to the end of the answer, or of the money. Raises what else ended it early (UpstreamError)."""
         try:
-            await self._exchange.stream(self._piece)
-            self.send(self._meter.finish())
+            await self._exchange.stream(self.piece)
+            self.send(self.meter.finish())
         except UpstreamError:
             if not self.spent:
                 raise
@@ -137,26 +120,6 @@ class StreamRelay:
             for timer in (self._timer, self._nap):
                 if timer is not None:
                     timer.cancel()
-
-    def send(self, piece: bytes) -> None:
-        """Hand a piece to the client, if it is still there."""
-        if not piece or self.client_gone:
-            return
-        handed = self._send(piece)
-        if type(handed) is not self._accepting:  # the first piece, or the client is gone
-            if not _accepted(handed):
-                self._depart()
-                return
-            self._accepting = type(handed)
-        window = self.window
-        window.sent += len(piece)
-        if window.sent >= window.due_at and window.outstanding() > window.bound:
-            self._pause()
-
-    def close(self) -> None:
-        """Let go of the client's stream, which ends it; nothing can be sent any more."""
-        self.client_gone = True
-        self._send = None
 
     def leave(self) -> None:
         """The client is gone, or its time is over: its stream ends, and the provider is read on for what it bills."""
@@ -172,16 +135,25 @@ class StreamRelay:
         """It is read on no longer; it is settled by what was seen of it."""
         self._exchange.abort()
 
-    def _piece(self, piece: bytes) -> None:
-        self.send(self._meter.feed(piece))
-        if self._gauge.due:
-            self._top_up()
-        if self.client_gone:
-            self._unheard += len(piece)
-            if self._unheard > UNHEARD_BYTES:
-                self._exchange.abort()
+    def accept(self, handed: Any) -> bool:
+        """See Conduit."""
+        accepted = _accepted(handed)
+        if not accepted:
+            self._depart()
+        return accepted
 
-    def _top_up(self) -> None:
+    def look(self) -> None:
+        """See Conduit."""
+        if self.window.outstanding() > self.window.bound:
+            self._pause()
+
+    def overhear(self, size: int) -> None:
+        """See Conduit."""
+        self._unheard += size
+        if self._unheard > UNHEARD_BYTES:
+            self._exchange.abort()
+
+    def top_up(self) -> None:
         """Hold more, or wait until that can be, or end here. What has come whole is paid for in any case."""
         assert self._purse is not None
         seconds = GO_ON if self._exchange.complete else self._purse.top_up()
@@ -190,7 +162,7 @@ class StreamRelay:
             self._exchange.abort()
         elif seconds != GO_ON:
             self._exchange.pause()
-            self._nap = self._loop.call_later(seconds, self._top_up)
+            self._nap = self._loop.call_later(seconds, self.top_up)
         elif self._nap is not None:
             self._nap = None
             if self._timer is None:
