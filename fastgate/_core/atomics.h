@@ -25,6 +25,8 @@ static inline int64_t fg_plus(int64_t a, int64_t b)
 
 static inline int64_t fg_add(int64_t *at, int64_t value) { return __atomic_add_fetch(at, value, __ATOMIC_ACQ_REL); }
 static inline void fg_fence(void) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+/* What was read before is read before what is read next. */
+static inline void fg_fence_reads(void) { __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 
 static inline int fg_cas(uint64_t *at, uint64_t expected, uint64_t desired) {
     return __atomic_compare_exchange_n(at, &expected, desired, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

@@ -19,25 +19,7 @@ from fastgate._core.layout cimport (
 
 from fastgate._core.arena import ArenaError
 
-cdef extern from "fcntl.h" nogil:
-    """
-    #include <fcntl.h>
-    #include <string.h>
-    static int fg_lock(int fd, long at, int command, short type) {
-        struct flock lock;
-        memset(&lock, 0, sizeof lock);
-        lock.l_type = type;
-        lock.l_whence = SEEK_SET;
-        lock.l_start = at;
-        lock.l_len = 1;
-        if (fcntl(fd, command, &lock) < 0) return -1;
-        return lock.l_type;
-    }
-    #ifndef F_OFD_SETLK
-    #define F_OFD_GETLK 36
-    #define F_OFD_SETLK 37
-    #endif
-    """
+cdef extern from "locks.h" nogil:
     int fg_lock(int fd, long at, int command, short type)
     const int F_OFD_GETLK
     const int F_OFD_SETLK

@@ -1,0 +1,3 @@
+"""One spelling for all JSON texts of which it can be proved, without knowing their fields, that they mean the same."""
+
+def canonical(body: bytes, leave_out: tuple[str, ...] = ()) -> bytes | None: ...
