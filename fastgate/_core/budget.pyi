@@ -17,6 +17,11 @@ OUTCOME_CLIENT_GONE: int
 OUTCOME_FAILED: int
 OUTCOME_UNKNOWN: int
 OUTCOME_RESET: int
+CACHE_NONE: int
+CACHE_MISS: int
+CACHE_EXACT: int
+CACHE_SEMANTIC: int
+CACHE_BYPASS: int
 
 class Hold:
     @property
@@ -42,6 +47,8 @@ class Hold:
         ttft_us: int = 0,
         overhead_us: int = 0,
         error: str = "",
+        cache: int = 0,
+        saved: int = 0,
     ) -> bool: ...
     def void(self) -> bool: ...
 

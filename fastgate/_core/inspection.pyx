@@ -11,7 +11,7 @@ from xxhash import xxh64_intdigest
 from libc.stdint cimport uint32_t, uint64_t
 
 from fastgate._core.arena cimport Arena, cell_at, record_at, slot_at
-from fastgate._core.journal cimport OUTCOME_COUNT, SETTLEMENT_COUNT, STRINGS, TIER_COUNT, Event
+from fastgate._core.journal cimport STRINGS, Event, has_names
 from fastgate._core.layout cimport (
     BUCKETS, CELLS_PER_CHUNK, CHUNK, CHUNK_CELLS, CHUNK_NONE, CHUNK_RECORDS, CHUNKS, CHUNKS_AT, FREE, INDEX_AT, MAX_EVENT,
     MAX_ID, MAX_LEVELS, OWNERS, RECORDS_PER_CHUNK, SETTLING, SUMMED, UNITS, USD, Cell, Record,
@@ -133,4 +133,4 @@ cdef bint _is_sound(Arena arena, Record *record) noexcept nogil:
         text += event.lengths[level]
     if text > MAX_EVENT or record.event_size > MAX_EVENT or record.event_size < sizeof(Event):
         return False
-    return event.settlement < SETTLEMENT_COUNT and event.outcome < OUTCOME_COUNT and event.tier < TIER_COUNT
+    return has_names(event)

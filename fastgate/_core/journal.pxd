@@ -9,6 +9,7 @@ cdef enum:
     SETTLEMENT_COUNT = 4
     OUTCOME_COUNT = 7
     TIER_COUNT = 6
+    CACHE_COUNT = 5
 
 cdef enum Text:
     KEY = 0
@@ -49,7 +50,10 @@ cdef struct Event:
     uint8_t outcome
     uint8_t tier
     uint8_t geo
-    uint16_t lengths[20]        # of the strings, which follow one after the other
+    uint16_t lengths[STRINGS]   # of the strings, which follow one after the other
+    uint8_t cache               # zeros from here on in older events; any further field takes another version
+    uint8_t spare
+    int64_t saved_nano          # what a hit would have cost
 
 cdef struct SegmentHeader:
     uint64_t magic
@@ -96,4 +100,5 @@ cdef class Journal:
 
 
 cdef uint32_t append_text(Event *event, uint32_t length, int which, const char *text, size_t size) noexcept nogil
+cdef bint has_names(Event *event) noexcept nogil
 cdef bint is_event(Event *event, uint64_t room) noexcept nogil

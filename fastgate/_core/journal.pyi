@@ -8,6 +8,7 @@ SEGMENT_BYTES: int
 SETTLEMENTS: tuple[str, ...]
 OUTCOMES: tuple[str, ...]
 TIERS: tuple[str, ...]
+CACHES: tuple[str, ...]
 TEXTS: tuple[str, ...]
 NUMBERS: tuple[str, ...]
 

@@ -28,13 +28,14 @@ SEGMENT_BYTES = 4 << 20
 SETTLEMENTS = ("none", "exact", "estimated", "unsettled")
 OUTCOMES = ("ok", "rejected", "upstream_error", "client_gone", "failed", "unknown", "reset")
 TIERS = ("standard", "flex", "priority", "batch", "fast", "ultrafast")
+CACHES = ("", "miss", "exact", "semantic", "bypass")
 TEXTS = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect", "environment",
     "user", "session", "operation", "tags", "error",
 )
 NUMBERS = (
     "seq", "started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "status", "attempts", "stream",
-    "cost_nano", "hold_nano", "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens",
+    "cost_nano", "saved_nano", "hold_nano", "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
     "image_input_tokens", "web_searches", "cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us",
     "characters",
@@ -307,6 +308,13 @@ cdef uint64_t _last_sequence(Segment segment) except? 0:
     return last
 
 
+cdef bint has_names(Event *event) noexcept nogil:
+    """Whether its marks are numbers of names."""
+    if event.settlement >= SETTLEMENT_COUNT or event.outcome >= OUTCOME_COUNT:
+        return False
+    return event.tier < TIER_COUNT and event.cache < CACHE_COUNT
+
+
 cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
     """Whether an event can lie there, whole, in ``room`` bytes, as long as its strings, with marks that have names."""
     cdef uint64_t length = sizeof(Event)
@@ -319,7 +327,7 @@ cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
         length += event.lengths[text]
     if event.size != ((length + 7) & ~<uint64_t>7):
         return False
-    return event.settlement < SETTLEMENT_COUNT and event.outcome < OUTCOME_COUNT and event.tier < TIER_COUNT
+    return has_names(event)
 
 
 cdef int64_t _clock_serial():
@@ -375,7 +383,7 @@ cdef class SegmentReader:
             self.at, self.sequence, self.skipped, self.missing = FIRST, 0, 0, 0
         numbers = [array("q") for _ in NUMBERS]
         texts = [[] for _ in TEXTS]
-        ids, settlements, outcomes, tiers = [], [], [], []
+        ids, settlements, outcomes, tiers, caches = [], [], [], [], []
         seen = {}
         cdef int count = 0
         while self.at < committed and count < limit:
@@ -394,12 +402,13 @@ cdef class SegmentReader:
             settlements.append(SETTLEMENTS[event.settlement])
             outcomes.append(OUTCOMES[event.outcome])
             tiers.append(TIERS[event.tier])
+            caches.append(CACHES[event.cache])
             count += 1
         if count == 0:
             return None
         columns = dict(zip(NUMBERS, numbers, strict=True))
         columns.update(zip(TEXTS, texts, strict=True))
-        columns.update(request_id=ids, settlement=settlements, outcome=outcomes, tier=tiers)
+        columns.update(request_id=ids, settlement=settlements, outcome=outcomes, tier=tiers, cache=caches)
         return columns
 
     cdef bint _is_next(self, Event *event, uint64_t room) noexcept nogil:
@@ -425,9 +434,9 @@ cdef _append_numbers(list numbers, Event *event):
     cdef int64_t *tokens = event.tokens
     values = (
         event.sequence, event.started_us, event.duration_us, event.upstream_us, event.ttft_us, event.overhead_us,
-        event.status, event.attempts, event.stream, event.cost_nano, event.hold_nano, event.overrun_nano, tokens[0],
-        tokens[1] + tokens[11] + tokens[12], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5], tokens[6],
-        tokens[7], tokens[8], tokens[9], tokens[11], tokens[12], tokens[13], tokens[14], tokens[15],
+        event.status, event.attempts, event.stream, event.cost_nano, event.saved_nano, event.hold_nano, event.overrun_nano,
+        tokens[0], tokens[1] + tokens[11] + tokens[12], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5],
+        tokens[6], tokens[7], tokens[8], tokens[9], tokens[11], tokens[12], tokens[13], tokens[14], tokens[15],
     )
     for column, value in zip(numbers, values, strict=True):
         column.append(value)

@@ -89,7 +89,7 @@ cdef bint _alike(Event *a, Event *b) noexcept nogil:
     cdef int text
     if a.started_us // DAY_US != b.started_us // DAY_US:
         return False
-    if a.settlement != b.settlement or a.outcome != b.outcome or a.tier != b.tier:
+    if a.settlement != b.settlement or a.outcome != b.outcome or a.tier != b.tier or a.cache != b.cache:
         return False
     for text in range(UPSTREAM_MODEL + 1):
         if a.lengths[text] != b.lengths[text]:
@@ -140,6 +140,7 @@ cdef void _add_events(Event *total, uint64_t *size, Event *a, Event *b) noexcept
     memcpy(total, later, sizeof(Event))
     total.duration_us = total.upstream_us = total.ttft_us = total.overhead_us = total.status = total.stream = 0
     total.cost_nano = fg_plus(a.cost_nano, b.cost_nano)
+    total.saved_nano = fg_plus(a.saved_nano, b.saved_nano)
     total.hold_nano = fg_plus(a.hold_nano, b.hold_nano)
     total.overrun_nano = fg_plus(a.overrun_nano, b.overrun_nano)
     for i in range(TOKENS):

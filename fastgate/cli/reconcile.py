@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 AXES = ("day", "model")
 AMOUNTS = ("bill", "ledger", "estimated", "unsettled", "difference", "unexplained")
+ASKED = ("cache=", "cache=miss", "cache=bypass")
+"""Conditions on requests that a provider was asked for: what a cache answered is on no bill."""
 
 
 def _day(_: click.Context, parameter: click.Parameter, value: str | None) -> date | None:
@@ -137,10 +139,10 @@ def booked(
 ) -> "list[Booked]":
     """What the ledger has for these providers, from the day ``since`` on and before ``until``; None: without bound.
 
-    ``kinds``: of tokens; none: their cost.
+    ``kinds``: of tokens; none: their cost. Without what a cache answered.
     """
     parameters: dict[str, str | Sequence[str]] = {"by": "upstream_model,settlement", "interval": "day"}
-    parameters["where"] = [f"provider={name}" for name in providers]
+    parameters["where"] = [*(f"provider={name}" for name in providers), *ASKED]
     parameters.update({name: str(day) for name, day in (("since", since), ("until", until)) if day})
     answer = client.get("spend", parameters)
     if answer["truncated"]:

@@ -14,6 +14,7 @@ from fastgate.cli.tables import as_csv, as_json, as_table
 MEASURES = (
     "requests",
     "cost_usd",
+    "saved_usd",
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",

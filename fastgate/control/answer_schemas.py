@@ -110,7 +110,7 @@ def _request() -> Schema:
 
 _SUMS: Final[Schema] = {
     **dict.fromkeys((*COUNTS, *TOKENS), _COUNT),
-    **dict.fromkeys((*(f"{name}_usd" for name in AMOUNTS), "saved_usd"), _USD),
+    **dict.fromkeys((f"{name}_usd" for name in AMOUNTS), _USD),
 }
 _LABEL: Final = {"type": ["string", "integer", "null"], "description": "one of those that were asked for in `by`"}
 _PRICES: Final = frozenset({"usd_per_million", "usd_per_hour"})

@@ -138,10 +138,9 @@ class ReloadAnswer(msgspec.Struct):
 
 
 def sums(values: Mapping[str, int]) -> dict[str, Any]:
-    """Sums of the ledger under the names of the API. ``saved_usd``: what caches saved, nothing while there is none."""
+    """Sums of the ledger under the names of the API."""
     found: dict[str, Any] = {name: values[name] for name in COUNTS}
     found.update((f"{name}_usd", usd(values[name])) for name in AMOUNTS)
-    found["saved_usd"] = usd(0)
     found.update((name, values[name]) for name in TOKENS)
     return found
 

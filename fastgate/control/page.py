@@ -71,7 +71,7 @@ def status_page(
             _section(
                 f"Spend by {name}",
                 "Last 30 days, by cost",
-                [heading, "Requests#", "Cost USD#", "Input tokens#", "Cached tokens#", "Output tokens#"],
+                [heading, "Requests#", "Cost USD#", "Saved USD#", "Input tokens#", "Cached tokens#", "Output tokens#"],
                 ([str(row[name]) or "(none)", *_measures(row)] for row in rows),
             )
         )
@@ -97,7 +97,7 @@ def _alarms(status: Mapping[str, Any], ledger_error: str | None) -> Iterable[str
 def _measures(row: Mapping[str, Any]) -> list[Cell]:
     names = ("requests", "input_tokens", "cache_read_tokens", "output_tokens")
     requests, *tokens = ((f"{row[name]:,}", "n") for name in names)
-    return [requests, (row["cost_usd"], "n"), *tokens]
+    return [requests, (row["cost_usd"], "n"), (row["saved_usd"], "n"), *tokens]
 
 
 def _budgets(budgets: Sequence[Any]) -> str:
@@ -114,11 +114,13 @@ def _budgets(budgets: Sequence[Any]) -> str:
 
 
 def _requests(requests: Sequence[Mapping[str, Any]]) -> str:
-    heads = ["Time", "Key", "Team", "Model", "Provider", "Status#", "Settlement", "Cost USD#", "Milliseconds#", "Error"]
+    heads = ["Time", "Key", "Team", "Model", "Provider", "Status#", "Settlement", "Cost USD#", "Saved USD#"]
+    heads += ["Milliseconds#", "Error"]
     rows = (
         [
             row["started_at"], row["key"], row["team"], row["model"], row["provider"], (str(row["status"]), "n"),
-            row["settlement"], (row["cost_usd"], "n"), (f"{row['duration_us'] / 1000:.1f}", "n"), row["error"],
+            row["settlement"], (row["cost_usd"], "n"), (row["saved_usd"], "n"),
+            (f"{row['duration_us'] / 1000:.1f}", "n"), row["error"],
         ]
         for row in requests
     )  # fmt: skip

@@ -81,6 +81,7 @@ async def asked(
     settlement: str | None = None,
     outcome: str | None = None,
     tier: str | None = None,
+    cache: str | None = None,
 ) -> list[str]:
     """Conditions on requests: in ``where``, as parameters of their own, or ``tag:<name>=<value>``."""
     return [*(where or ()), *_direct_conditions(request.query_params)]

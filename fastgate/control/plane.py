@@ -36,7 +36,7 @@ from fastgate.state import audit
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
-from fastgate.telemetry.tally import NO_CACHE, Origin, Tally
+from fastgate.telemetry.tally import Origin, Tally
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 HOUSEKEEPING_SECONDS = 30.0
@@ -234,7 +234,7 @@ class ControlPlane:
             unlisted_tier = not unpriced and not current.lists_tier(price, values["tier"])
         # A request that reached no provider may name any model: what clients invent must not fill the metrics.
         model = values["model"] if values["provider"] else ""
-        labels = (values["provider"], model, values["key"], values["team"], str(values["status"]), NO_CACHE)
+        labels = (values["provider"], model, values["key"], values["team"], str(values["status"]), values["cache"])
         return Origin(labels, values["outcome"], values["error"], values["route"], unpriced, unlisted_tier)
 
     def _slots(self) -> tuple[set[int], set[int]]:

@@ -15,10 +15,11 @@ import duckdb
 
 from fastgate.ledger.errors import NewerLedger
 
-ORIGIN_TEXTS: Final = (
+_FIRST_TEXTS: Final = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect",
     "environment", "error", "settlement", "outcome", "tier",
 )  # fmt: skip
+ORIGIN_TEXTS: Final = (*_FIRST_TEXTS, "cache")
 """Text columns of ``origins``, under the names that the journal gives them."""
 
 ORIGIN_NUMBERS: Final = ("status", "stream")
@@ -36,7 +37,7 @@ _FIRST_NUMBERS: Final = (
 UNIT_NUMBERS: Final = ("cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us", "characters")
 """Those that the first ledgers do not have; their rows say 0."""
 
-EVENT_NUMBERS: Final = (*_FIRST_NUMBERS, *UNIT_NUMBERS)
+EVENT_NUMBERS: Final = (*_FIRST_NUMBERS, *UNIT_NUMBERS, "saved_nano")
 """Numeric columns of ``events`` that come from the journal as they are."""
 
 
@@ -48,16 +49,16 @@ def _shown(prefix: str, names: tuple[str, ...]) -> str:
     return ", ".join(f'{prefix}."{name}"' for name in names)
 
 
-def _view(numbers: tuple[str, ...]) -> str:
+def _view(numbers: tuple[str, ...], texts: tuple[str, ...] = _FIRST_TEXTS) -> str:
     return (
         f"VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', numbers)}, {_shown('e', EVENT_TEXTS)}, "
-        f"{_shown('o', ORIGIN_TEXTS)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin"
+        f"{_shown('o', texts)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin"
     )
 
 
 _FIRST: Final = (
     "CREATE TABLE segments (name VARCHAR PRIMARY KEY, last_seq BIGINT NOT NULL)",
-    f"CREATE TABLE origins (id BIGINT NOT NULL, {_columns(ORIGIN_TEXTS, 'VARCHAR')}, "
+    f"CREATE TABLE origins (id BIGINT NOT NULL, {_columns(_FIRST_TEXTS, 'VARCHAR')}, "
     f"{_columns(ORIGIN_NUMBERS, 'BIGINT')})",
     # id_high is the time of the request in nanoseconds: rows arrive nearly sorted, so that a search by id or by time
     # skips all blocks but a few without an index.
@@ -78,10 +79,17 @@ _ALERTS: Final = (
 # Requests from before have none, or were counted in other columns: what was booked for them stays as it is.
 _UNITS: Final = (
     *(f'ALTER TABLE events ADD COLUMN "{name}" BIGINT DEFAULT 0' for name in UNIT_NUMBERS),
-    f"CREATE OR REPLACE {_view(EVENT_NUMBERS)}",
+    f"CREATE OR REPLACE {_view((*_FIRST_NUMBERS, *UNIT_NUMBERS))}",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS, _UNITS)
+# Requests from before asked no cache.
+_CACHE: Final = (
+    "ALTER TABLE origins ADD COLUMN cache VARCHAR DEFAULT ''",
+    "ALTER TABLE events ADD COLUMN saved_nano BIGINT DEFAULT 0",
+    f"CREATE OR REPLACE {_view(EVENT_NUMBERS, ORIGIN_TEXTS)}",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS, _UNITS, _CACHE)
 """Statements of version 1, 2, ...; what was released is never edited, only appended to."""
 
 

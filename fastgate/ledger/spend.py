@@ -12,8 +12,9 @@ from fastgate.ledger.errors import BadQuery
 
 MOST_GROUPS: Final = 10_000
 
-AMOUNTS: Final = ("cost", "overrun", "estimated", "unsettled")
-"""Sums in nano-USD. ``estimated`` and ``unsettled`` are the parts of ``cost`` that bear that mark."""
+AMOUNTS: Final = ("cost", "saved", "overrun", "estimated", "unsettled")
+"""Sums in nano-USD. ``saved`` is what answers out of a cache would have cost; ``estimated`` and ``unsettled`` are the
+parts of ``cost`` that bear that mark."""
 COUNTS: Final = ("requests", "estimated_requests", "unsettled_requests")
 TOKENS: Final = (
     "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
@@ -36,7 +37,7 @@ _FIXED: Final = {
 INTERVALS: Final = (*_FIXED, "month", "year")
 
 _INNER_SUMS: Final = ", ".join(
-    ["count(*) AS n", "sum(e.cost_nano) AS cost", "sum(e.overrun_nano) AS overrun"]
+    ["count(*) AS n", *(f"sum(e.{name}_nano) AS {name}" for name in ("cost", "saved", "overrun"))]
     + [f"sum(e.{name}) AS {name}" for name in TOKENS]
 )
 _OUTER_SUMS: Final = ", ".join(
@@ -45,6 +46,7 @@ _OUTER_SUMS: Final = ", ".join(
         "sum(n) FILTER (settlement = 'estimated')",
         "sum(n) FILTER (settlement = 'unsettled')",
         "sum(cost) AS cost",
+        "sum(saved)",
         "sum(overrun)",
         "sum(cost) FILTER (settlement = 'estimated')",
         "sum(cost) FILTER (settlement = 'unsettled')",

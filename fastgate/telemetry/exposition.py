@@ -88,13 +88,16 @@ class Exposition(Collector):
         requests = CounterMetricFamily("fastgate_requests", "Requests", labels=LABELS)
         tokens = CounterMetricFamily("fastgate_tokens", "Tokens", labels=(*LABELS, "type"))
         cost = CounterMetricFamily("fastgate_cost_usd", "Cost", labels=LABELS)
+        saved = CounterMetricFamily("fastgate_saved_usd", "What answers out of a cache would have cost", labels=LABELS)
         for labels, series in tally.series.items():
             sums = dict(zip(SUMMED, series.sums, strict=True))
             requests.add_metric(labels, series.requests)
             cost.add_metric(labels, sums["cost_nano"] / _NANO)
+            if sums["saved_nano"]:  # few label sets ever save anything
+                saved.add_metric(labels, sums["saved_nano"] / _NANO)
             for kind, columns in TOKEN_TYPES.items():
                 tokens.add_metric((*labels, kind), sum(sums[column] for column in columns))
-        yield from (requests, tokens, cost)
+        yield from (requests, tokens, cost, saved, _cache_events(tally.cache_events))
         rejections = CounterMetricFamily("fastgate_rejections", "Requests refused", labels=("reason", "level"))
         for reason, count in tally.rejections.items():
             rejections.add_metric(reason, count)
@@ -139,6 +142,17 @@ class Exposition(Collector):
                     buckets.append((bound, running))
                 family.add_metric(labels, buckets, histogram.total_us / 1e6)
             yield family
+
+
+def _cache_events(counts: Mapping[tuple[str, str], int]) -> Metric:
+    family = CounterMetricFamily(
+        "fastgate_cache_events",
+        "Requests that a cache answered, could not answer, or was not asked for",
+        labels=("tier", "outcome"),
+    )
+    for event, count in counts.items():
+        family.add_metric(event, count)
+    return family
 
 
 def _overruns(by_level: Mapping[str, tuple[int, int]]) -> Iterator[Metric]:

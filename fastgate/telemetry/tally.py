@@ -18,11 +18,16 @@ Integers = NDArray[np.int64]
 LABELS: Final = ("provider", "model", "key", "team", "status", "cache")
 SUMMED: Final = (
     "cost_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens",
-    "reasoning_tokens", "attempts",
+    "reasoning_tokens", "attempts", "saved_nano",
 )  # fmt: skip
 OTHER: Final = "other"
-NO_CACHE: Final = "bypass"
-"""What the label ``cache`` says while there is none."""
+CACHE_EVENTS: Final = {
+    "exact": ("exact", "hit"),
+    "miss": ("exact", "miss"),
+    "bypass": ("exact", "bypass"),
+    "semantic": ("semantic", "hit"),
+}
+"""Tier and outcome, by what the label ``cache`` says; of a request without a cache it says nothing."""
 
 _SLOW: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 _FAST: Final = (0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 1.0)
@@ -65,6 +70,11 @@ class Origin:
     unpriced: bool
     unlisted_tier: bool = False
 
+    @property
+    def cache(self) -> str:
+        """What a cache did."""
+        return self.labels[LABELS.index("cache")]
+
 
 class Tally:
     """Thread-safe. ``most_sets`` caps the label sets of each family."""
@@ -76,6 +86,7 @@ class Tally:
         self.histograms: dict[str, dict[tuple[str, ...], Histogram]] = {name: {} for name in HISTOGRAMS}
         self.rejections: dict[tuple[str, ...], int] = {}
         self.attempts: dict[str, int] = {}
+        self.cache_events: dict[tuple[str, str], int] = dict.fromkeys(CACHE_EVENTS.values(), 0)
         self.unpriced = 0
         self.unlisted_tiers = 0
         self.lock = threading.Lock()
@@ -104,6 +115,8 @@ class Tally:
             self._bump(self.rejections, (origin.error, _level(origin.route)), requests)
         if attempts := sums[SUMMED.index("attempts")]:
             self.attempts[origin.outcome] = self.attempts.get(origin.outcome, 0) + attempts
+        if event := CACHE_EVENTS.get(origin.cache):
+            self.cache_events[event] += requests
         if origin.unpriced:
             self.unpriced += requests
         if origin.unlisted_tier:

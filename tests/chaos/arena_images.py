@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from xxhash import xxh64_digest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
+from fastgate._core.budget import CACHE_MISS, OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
 from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
 from fastgate._core.levels import OPEN, REQUESTS, TOKENS, Level, Levels
 from fastgate._core.owner import WORKER, Owner, dead_slots
@@ -92,12 +93,17 @@ class Place:
         taken = self.hold(name, amount)
         assert isinstance(taken, Hold)
         taken.sent()
-        taken.settle(actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=error)
+        settle(taken, actual, error)
 
     def reset(self, name: bytes) -> int:
         """What was spent in the first cell is taken off it."""
         levels = Levels(self.arena, [Level(self.cells[0], PLENTY, LIFETIME)])
         return reset(self.owner, self.journal, levels, Draft(), time.time_ns(), name)
+
+
+def settle(taken: Hold, actual: int, error: str) -> None:
+    """What it saves is what it costs, so that the two can be compared."""
+    taken.settle(actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=error, cache=CACHE_MISS, saved=actual)
 
 
 def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:
@@ -114,7 +120,7 @@ def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:
             if step.actual is None:
                 taken.void()
             else:
-                taken.settle(step.actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=step.error)
+                settle(taken, step.actual, step.error)
         else:
             assert not step.fits
         marks[1] = number
@@ -178,10 +184,18 @@ def read(folder: Path) -> Outcome:
         if found is not None:
             names = [bytes.fromhex(name).rstrip(b".").decode() for name in found["request_id"]]
             events += zip(names, found["cost_nano"], found["settlement"], strict=True)
+            check_marks(found)
             assert list(found["seq"]) == list(range(1, len(names) + 1)), "the sequence has a gap"
     arena = Arena(str(folder / "arena.bin"))
     cells = tuple(_amounts(folder, arena.cell(name)) for name in CELLS)
     return Outcome(tuple(sorted(events)), cells, tuple(_amounts(folder, arena.cell(name))[1] for name in LIMITS))
+
+
+def check_marks(found: dict[str, Any]) -> None:
+    """An end that was not taken has left nothing of what it said of the cache."""
+    columns = (found[name] for name in ("settlement", "cost_nano", "cache", "saved_nano"))
+    for mark, cost, *said in zip(*columns, strict=True):
+        assert said == ["", 0] or (mark, said) == ("exact", ["miss", cost]), (mark, cost, said)
 
 
 def _amounts(folder: Path, cell: int) -> tuple[int, int]:

@@ -161,6 +161,7 @@ CELLS, RECORDS, RECORD = 2_621_440, 3_670_016, 2560
         (RECORDS + 3 * RECORD, b"\x0f"),
         (RECORDS + 3 * RECORD + 8, b"\xff" * 8),
         (RECORDS + 3 * RECORD + 608, b"\6"),
+        (RECORDS + 3 * RECORD + 950, b"\5"),
         (RECORDS + 3 * RECORD + 152, b"\x39"),
         (RECORDS + 3 * RECORD + 160, struct.pack("=I", 4_000_000)),
     ],

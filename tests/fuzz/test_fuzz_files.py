@@ -212,9 +212,9 @@ def test_the_seed_segment_has_its_events() -> None:
     assert len(columns["seq"]) == 4
 
 
-@pytest.mark.parametrize("offset", [228, 229, 230])
+@pytest.mark.parametrize("offset", [228, 229, 230, 262])
 def test_an_event_with_a_mark_without_a_name_is_passed_over(offset: int) -> None:
-    """Settlement, outcome and tier are numbers of names."""
+    """Settlement, outcome, tier and cache are numbers of names."""
     data = bytearray(TARGETS["segment"].seeds[0])
     data[4096 + offset] = 251
     path = folder() / "mark.seg"

@@ -278,7 +278,7 @@ def test_sql_in_every_place_that_takes_text_does_nothing(host: ControlHost) -> N
 
 def test_metrics_and_health_need_no_token_on_this_host(host: ControlHost) -> None:
     text = httpx.get(f"{host.client.base_url}/metrics").text
-    labels = 'cache="bypass",key="ide",model="smart",provider="sim",status="200",team="platform"'
+    labels = 'cache="",key="ide",model="smart",provider="sim",status="200",team="platform"'
     assert f"fastgate_requests_total{{{labels}}} 30.0" in text
     assert 'fastgate_rejections_total{level="",reason="budget_exceeded"} 1.0' in text
     assert f'fastgate_tokens_total{{{labels},type="reasoning"}} 990.0' in text

@@ -9,9 +9,15 @@ from typing import Any
 
 import pytest
 
-from fastgate._core.journal import Draft, Journal, segments_of
+from fastgate._core.arena import Arena
+from fastgate._core.budget import OUTCOME_OK, SETTLED_NONE, Hold, hold
+from fastgate._core.journal import CACHES, Draft, Journal, segments_of
+from fastgate._core.levels import Levels
+from fastgate._core.owner import WORKER, Owner
 from fastgate.control import drain as drain_module
 from fastgate.control.drain import Drain
+from fastgate.ledger.attributes import attributes
+from fastgate.ledger.spend import spend
 from fastgate.ledger.store import Ledger
 
 ROUNDS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "20"))
@@ -40,6 +46,9 @@ class Writers:
 
     def __init__(self, folder: Path) -> None:
         self.journals = [Journal(str(folder), slot, segment_bytes=SEGMENT) for slot in SLOTS]
+        self.arena = Arena(str(folder / "arena.bin"), create=True)
+        self.owner = Owner(self.arena, WORKER)
+        self.levels = Levels(self.arena, [])
         self.written: list[str] = []
 
     def write(self, count: int) -> None:
@@ -47,7 +56,10 @@ class Writers:
             number = len(self.written)
             request_id = (number + 1).to_bytes(8, "big") + bytes(8)
             draft = Draft(key=f"key-{number % 7}", model="m", user=f"u{number % 11}", tags=f"n={number}")
-            self.journals[number % 2].log(draft, request_id, 1_000_000 + number, 5, 200, 0)
+            journal, now_ns = self.journals[number % 2], (1_000_000 + number) * 1000
+            taken = hold(self.owner, journal, self.levels, draft, 0, now_ns, request_id)
+            assert isinstance(taken, Hold)
+            taken.settle(0, None, SETTLED_NONE, OUTCOME_OK, 200, cache=number % len(CACHES), saved=number)
             self.written.append(request_id.hex())
 
 
@@ -63,6 +75,16 @@ def ledger_rows(path: Path) -> tuple[int, int, int, dict[str, int]]:
     positions = ledger.inserts.positions()
     ledger.close()
     return count, distinct, total, positions
+
+
+def saved(path: Path) -> dict[str, int]:
+    """nano-USD by what the cache did."""
+    ledger = Ledger(path)
+    ledger.open()
+    with ledger.cursor() as cursor:
+        found = spend(cursor, attributes("cache"))
+    ledger.close()
+    return {str(group.labels["cache"]): group.sums["saved"] for group in found.groups}
 
 
 @pytest.mark.timeout(300)
@@ -107,6 +129,9 @@ def finish(folder: Path, writers: Writers) -> None:
     count, distinct, total, positions = ledger_rows(folder / "ledger.duckdb")
     assert count == distinct == written
     assert total == sum(range(1_000_000, 1_000_000 + written))
+    assert saved(folder / "ledger.duckdb") == {
+        name: sum(range(cache, written, len(CACHES))) for cache, name in enumerate(CACHES)
+    }
     assert positions == {}
 
 

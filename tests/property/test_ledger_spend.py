@@ -24,6 +24,7 @@ SUMMED = {
     "estimated_requests": lambda e: e["settlement"] == "estimated",
     "unsettled_requests": lambda e: e["settlement"] == "unsettled",
     "cost": lambda e: e["cost_nano"],
+    "saved": lambda e: e["saved_nano"],
     "overrun": lambda e: e["overrun_nano"],
     "estimated": lambda e: e["cost_nano"] if e["settlement"] == "estimated" else 0,
     "unsettled": lambda e: e["cost_nano"] if e["settlement"] == "unsettled" else 0,
@@ -130,6 +131,7 @@ def test_sums_beyond_64_bits_are_exact(tmp_path_factory: pytest.TempPathFactory)
     with ledger.cursor() as cursor:
         found = spend.spend(cursor, attributes("team"))
     assert found.total["cost"] == sum(big["cost_nano"]) > 2**63
+    assert found.total["saved"] == sum(big["saved_nano"]) > 2**63
     ledger.close()
 
 
@@ -147,4 +149,4 @@ def test_every_number_of_the_journal_is_summed_or_known_not_to_be() -> None:
     unsummed = {"started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "attempts", "hold_nano"}
     units = ("tokens", "searches", "audio_us", "characters")
     assert {name for name in EVENT_NUMBERS if name.endswith(units)} == set(spend.TOKENS)
-    assert set(EVENT_NUMBERS) - unsummed - set(spend.TOKENS) == {"cost_nano", "overrun_nano"}
+    assert set(EVENT_NUMBERS) - unsummed - set(spend.TOKENS) == {"cost_nano", "saved_nano", "overrun_nano"}

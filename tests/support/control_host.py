@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, hold
+from fastgate._core.budget import CACHE_NONE, OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, SETTLED_NONE, hold
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
@@ -37,6 +37,7 @@ TOKEN = "a-token-of-the-operator"
 BUDGETS = ("key:ide/3-hour/default", "team:platform/day/default", "customer:acme/month/default")
 WINDOWS = ((3, 3), (4, 1), (6, 1))
 LIMITS = (5 * 10**9, 20 * 10**9, 100 * 10**9)
+ROUTED = {"provider": "sim", "provider_key": "main", "route": "models.smart", "dialect": "openai-chat"}
 
 
 def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
@@ -46,6 +47,12 @@ def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)
     return found
+
+
+def _draft(key: str, **texts: str) -> Draft:
+    """With the key's team, where it has one."""
+    team = {"team": "platform", "customer": "acme", "environment": "prod"} if key == "ide" else {}
+    return Draft(key=key, **team, **texts)
 
 
 class ControlHost:
@@ -116,36 +123,46 @@ class ControlHost:
         user: str = "",
         settlement: int = SETTLED_EXACT,
         model: str = "sim-small",
+        cache: int = CACHE_NONE,
     ) -> int:
         """One request as a worker books it; returns its cost in nano-USD."""
-        self.requests += 1
         levels = [
             Level(self.arena.cell(name), limit, Period(*window))
             for name, limit, window in zip(BUDGETS, LIMITS, WINDOWS, strict=True)
             if key == "ide"
         ]
-        team = {"team": "platform", "customer": "acme", "environment": "prod"} if key == "ide" else {}
-        draft = Draft(
-            key=key, provider="sim", provider_key="main", model="smart", upstream_model=model,
-            route="models.smart", dialect="openai-chat", tags=tags, user=user, **team,
-        )  # fmt: skip
-        now = time.time_ns()
+        draft = _draft(key, model="smart", upstream_model=model, tags=tags, user=user, **ROUTED)
+        now, request_id = self._next()
         price = self.price(model)
         cost = self.prices.cost(price, usage, now)
-        request_id = now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
         held = hold(self.owner, self.journal, Levels(self.arena, levels), draft, cost + 1000, now, request_id)
         assert not isinstance(held, int)
         held.sent()
-        held.settle(cost, usage, settlement, OUTCOME_OK, 200, duration_us=2500, upstream_us=2000, overhead_us=500)
+        held.settle(
+            cost, usage, settlement, OUTCOME_OK, 200,
+            duration_us=2500, upstream_us=2000, overhead_us=500, cache=cache,
+        )  # fmt: skip
         return cost
+
+    def hit(self, saved: int, cache: int) -> None:
+        """One request that a cache answered."""
+        draft = _draft("ide", model="smart", upstream_model="sim-small", **ROUTED)
+        now, request_id = self._next()
+        held = hold(self.owner, self.journal, Levels(self.arena, []), draft, 0, now, request_id)
+        assert not isinstance(held, int)
+        held.settle(0, None, SETTLED_NONE, OUTCOME_OK, 200, duration_us=30, overhead_us=30, cache=cache, saved=saved)
 
     def reject(self, error: str) -> None:
         """One request that was refused before a hold."""
+        now, request_id = self._next()
+        draft = _draft("ide", model="smart", dialect="openai-chat")
+        self.journal.log(draft, request_id, now // 1000, 40, 402, OUTCOME_REJECTED, False, error)
+
+    def _next(self) -> tuple[int, bytes]:
+        """Now, and the id of a request that begins now."""
         self.requests += 1
         now = time.time_ns()
-        request_id = now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
-        draft = Draft(key="ide", team="platform", customer="acme", model="smart", dialect="openai-chat")
-        self.journal.log(draft, request_id, now // 1000, 40, 402, OUTCOME_REJECTED, False, error)
+        return now, now.to_bytes(8, "big") + self.requests.to_bytes(8, "big")
 
     def price(self, model: str) -> int:
         """The price index of a model."""

@@ -23,6 +23,7 @@ CHOICES: dict[str, list[str]] = {
     "settlement": ["exact", "exact", "exact", "estimated", "unsettled", "none"],
     "outcome": ["ok", "rejected", "client_gone"],
     "tier": ["standard", "flex"],
+    "cache": ["", "", "miss", "exact", "bypass"],
     "user": ["", "ann", "bob", "o'brien"],
     "session": ["", "s1", "s2"],
     "operation": ["", "op-1"],
@@ -44,7 +45,8 @@ def columns(count: int, seed: int = 0, *, start: int = 0, most: int = 10**12, bi
         name: array("q", (dice.randrange(5000) for _ in range(count))) for name in (*EVENT_NUMBERS, *ORIGIN_NUMBERS)
     }
     low, high = (2**63 - 1000, 2**63 - 1) if big else (0, most)
-    found["cost_nano"] = array("q", (dice.randint(low, high) for _ in range(count)))
+    for name in ("cost_nano", "saved_nano"):
+        found[name] = array("q", (dice.randint(low, high) for _ in range(count)))
     found["status"] = array("q", (dice.choice([200, 402, 502]) for _ in range(count)))
     found["stream"] = array("q", (dice.randrange(2) for _ in range(count)))
     found["seq"] = array("q", range(start + 1, start + count + 1))

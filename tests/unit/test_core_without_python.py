@@ -45,7 +45,11 @@ STEPS = {
 WINDOWS = {
     "_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index",
 }  # fmt: skip
-JOURNAL = {"append_text", "event", "head", "commit", "committed", "is_event", "_is_next"}
+JOURNAL = {"append_text", "event", "head", "commit", "committed", "has_names", "is_event", "_is_next"}
+SLAB_WRITER = {"store", "_write", "_lead_to", "withdraw", "_take_room", "_forget", "_sweep", "_keep"}
+CANONICAL = {
+    "_copy", "_space", "_short_form", "_put", "_escape", "_string", "_word", "_value", "_read_members", "_compare",
+}  # fmt: skip
 INSPECTION = {"_is_cell", "_is_sound"}
 
 
@@ -105,6 +109,8 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
         ("windows", WINDOWS),
         ("journal", JOURNAL),
         ("inspection", INSPECTION),
+        ("slab_writer", SLAB_WRITER),
+        ("canonical", CANONICAL),
     ],
 )
 def test_loops_need_no_python(unit: str, promised: set[str], tmp_path: Path) -> None:

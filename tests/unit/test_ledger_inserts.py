@@ -132,26 +132,34 @@ def test_migrations_are_applied_once_each(ledger: Ledger, monkeypatch: pytest.Mo
     ledger.open()
 
 
-def test_rows_of_a_ledger_without_columns_for_all_units_stay_as_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", [3, 4])
+def test_rows_of_an_older_ledger_stay_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
-    first = [name for name in schema.EVENT_NUMBERS if name not in schema.UNIT_NUMBERS]
+    """What it has no column for is nothing, and later rows have it."""
+    known: dict[str, Any] = {}
     with duckdb.connect(str(tmp_path / "ledger.duckdb")) as connection:
         with monkeypatch.context() as patched:
-            patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:3])
+            patched.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:version])
             schema.migrate(connection)
-        values = ", ".join(["1, 2, 1", *(str(number) for number in range(len(first))), "'', '', '', ''"])
-        connection.execute(f"INSERT INTO events VALUES ({values})")
-        values = ", ".join([*("''" for _ in schema.ORIGIN_TEXTS), *("0" for _ in schema.ORIGIN_NUMBERS)])
-        connection.execute(f"INSERT INTO origins VALUES (1, {values})")
+        for table in ("events", "origins"):
+            described = connection.execute(f"DESCRIBE {table}").fetchall()
+            row = {name: len(known) + at if kind == "BIGINT" else name for at, (name, kind, *_) in enumerate(described)}
+            known |= row | {"id": 1, "origin": 1, "id_low": 2}
+            values = [known[name] for name in row]
+            connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(values))})", values)
     ledger = Ledger(tmp_path / "ledger.duckdb")
     ledger.open()
     found = columns(10, seed=1)
     ledger.inserts.add(found, {"a": 10})
-    [before] = fetch(ledger, f"SELECT {', '.join(schema.EVENT_NUMBERS)} FROM requests WHERE id_low = 2")
-    assert before == (*range(len(first)), *[0] * len(schema.UNIT_NUMBERS))
-    for name in schema.UNIT_NUMBERS:
-        assert fetch(ledger, f"SELECT sum({name}) FROM requests") == [(sum(found[name]),)]
+    names = [*schema.EVENT_NUMBERS, *schema.EVENT_TEXTS, *schema.ORIGIN_TEXTS, *schema.ORIGIN_NUMBERS]
+    listed = ", ".join(f'"{name}"' for name in names)
+    [before] = fetch(ledger, f"SELECT {listed} FROM requests WHERE id_low = 2")
+    assert before == tuple(known.get(name, "" if name in schema.ORIGIN_TEXTS else 0) for name in names)
+    since = [name for name in names if name not in known]
+    assert {"cache", "saved_nano"} <= set(since)
+    read = fetch(ledger, f"SELECT {', '.join(since)} FROM requests WHERE id_low <> 2 ORDER BY started_us")
+    assert read == list(zip(*(found[name] for name in since), strict=True))
     ledger.close()
 
 

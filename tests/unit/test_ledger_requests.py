@@ -98,6 +98,8 @@ def test_one_request_by_its_id(ledger: Ledger) -> None:
         (["team=platform", "team=search"], lambda e: e["team"] in {"platform", "search"}),
         (["team=platform", "user=ann"], lambda e: e["team"] == "platform" and e["user"] == "ann"),
         (["status=402"], lambda e: e["status"] == 402),
+        (["cache=exact"], lambda e: e["cache"] == "exact"),
+        (["cache=", "cache=miss"], lambda e: e["cache"] in {"", "miss"}),
         (["key=a'; DROP TABLE events; --"], lambda e: e["key"].startswith("a'")),
         (['key=quo"te'], lambda e: e["key"] == 'quo"te'),
         (["user=o'brien"], lambda e: e["user"] == "o'brien"),

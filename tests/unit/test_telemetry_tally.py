@@ -1,18 +1,20 @@
 """Counters equal sums over rows; memory is bounded, and what the bound collapses is shown."""
 
 import re
+from array import array
 from collections import Counter
 from typing import Any
 
 import numpy as np
 
+from fastgate._core.journal import CACHES
 from fastgate.telemetry.exposition import BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import HISTOGRAMS, Origin, Tally
 from tests.support.ledger_rows import columns, rows
 
 
 def origin_of(event: dict[str, Any]) -> Origin:
-    labels = (event["provider"], event["model"], event["key"], event["team"], str(event["status"]), "bypass")
+    labels = (event["provider"], event["model"], event["key"], event["team"], str(event["status"]), event["cache"])
     return Origin(labels, event["outcome"], event["error"], event["route"], event["team"] == "")
 
 
@@ -89,6 +91,23 @@ def test_the_level_of_a_refusal_is_shown_where_the_route_names_it() -> None:
     assert 'fastgate_rejections_total{level="team",reason="budget_exceeded"} 2.0' in text
 
 
+def test_what_caches_did_is_counted_by_tier_and_what_they_saved_by_label() -> None:
+    tally = Tally(most_sets=30)
+    data = columns(400, seed=7)
+    data["cache"] = [CACHES[number % 5] for number in range(400)]
+    data["saved_nano"] = array("q", (10**9 * (cache in ("exact", "semantic")) for cache in data["cache"]))
+    tally_of(rows(data), data, tally)
+    assert tally.collapsed
+    text = Exposition(tally, Gauges).text().decode()
+    events = dict(re.findall(r"^fastgate_cache_events_total\{(.+)\} (\S+)$", text, re.MULTILINE))
+    assert {tuple(re.findall('"(.*?)"', labels)): float(count) for labels, count in events.items()} == {
+        ("hit", "exact"): 80, ("miss", "exact"): 80, ("bypass", "exact"): 80, ("hit", "semantic"): 80,
+    }  # fmt: skip
+    saved = re.findall(r"^fastgate_saved_usd_total\{cache=\"(\w*)\".* (\S+)$", text, re.MULTILINE)
+    assert {cache for cache, _ in saved} == {"exact", "semantic", "other"}
+    assert sum(float(usd) for _, usd in saved) == 160
+
+
 def test_the_exposition_has_the_names_of_the_contract_and_parses() -> None:
     tally = Tally()
     data = columns(50)
@@ -102,6 +121,7 @@ def test_the_exposition_has_the_names_of_the_contract_and_parses() -> None:
         "fastgate_budget_spent_usd", "fastgate_budget_held_usd", "fastgate_rejections_total", "fastgate_unpriced_total",
         "fastgate_upstream_attempts_total", "fastgate_open_holds", "fastgate_journal_lag_events",
         "fastgate_journal_dropped_total", "fastgate_overruns_total", "fastgate_overrun_usd_total",
+        "fastgate_saved_usd_total", "fastgate_cache_events_total",
     } <= names  # fmt: skip
     assert 'fastgate_rejections_total{level="",reason="invalid_api_key"} 3.0' in text
     assert 'fastgate_budget_limit_usd{budget="team:a/day/default",level="team",owner="team:a"} 20.0' in text
