@@ -19,7 +19,7 @@ from fastgate.config.scalars import (
     TagValue,
     Usd,
 )
-from fastgate.config.settings import Section
+from fastgate.config.settings import CacheWish, Section
 from fastgate.config.upstreams import Weight
 
 Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
@@ -122,6 +122,7 @@ class Team(Section, frozen=True, kw_only=True):
     environment: Name | None = None
     budgets: tuple[Budget, ...] = ()
     limits: tuple[Limit, ...] = ()
+    cache: CacheWish | None = None
 
 
 class KeyProvider(Section, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ class Key(Section, frozen=True, kw_only=True):
     limits: tuple[Limit, ...] = ()
     tags: dict[Name, TagValue] = field(default_factory=dict)
     unpriced: Literal["reject", "allow"] | Ceiling | None = None
+    cache: CacheWish | None = None
 
 
 class RuleScope(Section, frozen=True, kw_only=True):

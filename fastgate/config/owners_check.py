@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
+from fastgate.config.cache_check import cache_findings
 from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
@@ -70,6 +71,7 @@ def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
     yield from _limits(path, team.limits, known)
     if team.customer is not None and team.customer not in known.customers:
         yield _absent((*path, "customer"), "customer", team.customer, known.customers)
+    yield from cache_findings(path, team)
 
 
 def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
@@ -85,6 +87,7 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
         yield from _budgets((*path, "each", name), template.budgets, known)
         yield from _limits((*path, "each", name), template.limits, known)
     yield from template_findings(path, key)
+    yield from cache_findings(path, key)
     for name in key.tags:
         if name.startswith(OUR_TAGS):
             yield Finding((*path, "tags", name), f"tags whose names begin with {OUR_TAGS} are the gateway's own")

@@ -15,7 +15,7 @@ MAX_PROBLEMS: Final = 200
 _INTEGER = re.compile(r"[-+]?[0-9]{1,400}")
 _MOST_INTEGER: Final = 10**18 - 1
 """Where a setting has no bound of its own: 64 bits hold it."""
-_NUMBER = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][-+]?[0-9]{1,2})?")
+_NUMBER = re.compile(r"[-+]?([0-9]{1,18}(\.[0-9]{0,400})?|\.[0-9]{1,400})([eE]([-+]?[0-9]{1,2}|-[0-9]{3}))?")
 _BOOLEANS: Final = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULLS: Final = ("", "~", "null", "Null", "NULL")
 _KINDS: Final = {Mapping: "a mapping", Sequence: "a list", Scalar: "text"}

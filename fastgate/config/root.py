@@ -27,7 +27,7 @@ class Config(Section, frozen=True, kw_only=True):
     teams: tuple[Team, ...] = ()
     keys: tuple[Key, ...] = ()
     rules: Annotated[tuple[Rule, ...], PLANNED] = ()
-    cache: Annotated[Cache, PLANNED] = Cache()
+    cache: Cache = Cache()
     alerts: Annotated[Alerts, PLANNED] = Alerts()
     logging: Logging = Logging()
     telemetry: Telemetry = Telemetry()

@@ -12,6 +12,9 @@ from fastgate.logs import Form
 Port = Annotated[int, Meta(ge=1, le=65_535)]
 Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]
 Scope = Literal["key", "team", "customer", "global"]
+Lifetime = Annotated[int, Meta(ge=1, le=2_592_000)]
+Temperature = Annotated[float, Meta(ge=0, le=2)]
+Pause = Annotated[int, Meta(ge=0, le=1_000)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,13 +64,30 @@ class Redis(Section, frozen=True, kw_only=True):
 
 
 class ExactCache(Section, frozen=True, kw_only=True):
-    """Answers kept by the bytes of their request."""
+    """Answers kept by the bytes of their request: for everybody, and what holds where one opts in."""
 
     enabled: bool = False
-    ttl_seconds: Annotated[int, Meta(ge=1)] = 3_600
+    ttl_seconds: Lifetime = 3_600
     scope: Scope = "key"
-    max_mb: Annotated[int, Meta(ge=1)] = 256
-    shared: Literal["none", "redis"] = "none"
+    max_mb: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    max_temperature: Temperature | None = None
+    tools: bool = True
+    client_control: bool = True
+    replay_ms: Pause = 0
+    single_flight: Annotated[bool, PLANNED] = False
+    shared: Annotated[Literal["none", "redis"], PLANNED] = "none"
+
+
+class CacheWish(Section, frozen=True, kw_only=True):
+    """What one key, team or public model wants of the exact cache; what it leaves out is as it is for more."""
+
+    exact: bool | None = None
+    ttl_seconds: Lifetime | None = None
+    scope: Scope | None = None
+    max_temperature: Temperature | None = None
+    tools: bool | None = None
+    client_control: bool | None = None
+    replay_ms: Pause | None = None
 
 
 class Embedder(Section, frozen=True, kw_only=True):
@@ -92,7 +112,7 @@ class Cache(Section, frozen=True, kw_only=True):
     """Both caches."""
 
     exact: ExactCache = ExactCache()
-    semantic: SemanticCache = SemanticCache()
+    semantic: Annotated[SemanticCache, PLANNED] = SemanticCache()
 
 
 class Channel(Section, frozen=True, kw_only=True):

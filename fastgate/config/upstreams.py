@@ -6,7 +6,7 @@ from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED, planned_values
 from fastgate.config.scalars import Line, ModelName, ModelPattern, Name, Price, Secret, UnitPrice
-from fastgate.config.settings import Seconds, Section
+from fastgate.config.settings import CacheWish, Seconds, Section
 from fastgate.wire.prices import PriceOverride
 
 Weight = Annotated[int, Meta(ge=0, le=1_000)]
@@ -116,3 +116,4 @@ class PublicModel(Section, frozen=True, kw_only=True):
 
     targets: Annotated[tuple[Target, ...], Meta(min_length=1)]
     fallbacks: Annotated[tuple[Target, ...], PLANNED] = ()
+    cache: CacheWish | None = None

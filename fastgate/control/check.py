@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
+from fastgate.config.cache_check import narrower_scopes
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
@@ -38,6 +39,7 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
             f"models.{public}.targets[{position}].model: nothing prices {target.provider}/{target.model}: what its"
             " requests cost is what each key's unpriced says"
         )
+    yield from narrower_scopes(config)
 
 
 def price_findings(config: Config) -> Iterator[Finding]:

@@ -21,6 +21,7 @@ from fastgate.config.additions import (
 from fastgate.config.objects import Thing, read_object
 from fastgate.config.owners import Ceiling, Customer, Key, Limit, Team
 from fastgate.config.root import Config
+from fastgate.control.cache_records import wants_cache
 from fastgate.control.compile import ceiling_of, key_record, owner_record
 from fastgate.state import objects
 from fastgate.state.objects import Derived, SecretRow, Stored
@@ -40,6 +41,8 @@ TYPES: Final[dict[str, type[Thing]]] = {
 Document = dict[str, Any]
 Edit = Callable[[Document], Document]
 T = TypeVar("T", bound=Thing)
+CACHE: Final = "cache:exact"
+"""What a key or a team names that wants its answers kept: a snapshot's head has room for them then."""
 IN_HEAD: Final = frozenset({"providers", "models", "prices"})
 """Those that workers read from the head of a snapshot: a change of one needs a new snapshot."""
 
@@ -87,10 +90,10 @@ def refs_of(thing: Thing) -> frozenset[str]:
             refs |= {ref for template in thing.each.values() for ref in _limited_models(template.limits)}
             refs |= {ref for each in thing.providers or () for ref in _limited_models(each.limits)}
             refs |= {f"ceiling:{ceiling_of(thing)}"} if isinstance(thing.unpriced, Ceiling) else set()
-            return frozenset(refs)
+            return frozenset(refs | _cache(thing))
         case Team():
             refs = {owner_name("customer", thing.customer)} if thing.customer else set()
-            return frozenset(refs | _limited_models(thing.limits))
+            return frozenset(refs | _limited_models(thing.limits) | _cache(thing))
         case Customer():
             return frozenset(_limited_models(thing.limits))
         case NamedModel():
@@ -109,6 +112,10 @@ def _limited_models(limits: Iterable[Limit]) -> set[str]:
     return {ref for limit in limits for ref in _models(limit.models)}
 
 
+def _cache(thing: Key | Team) -> set[str]:
+    return {CACHE} if wants_cache(thing) else set()
+
+
 def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sealer) -> Derived:
     """What is kept of an object beside its document; ``rows``: the secrets of a key."""
     refs = refs_of(thing)
@@ -117,21 +124,24 @@ def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sea
         return Derived((), (), refs, sealer.seal(msgspec.json.encode(known).decode(), _owner(stored)) if known else b"")
     if not isinstance(thing, Customer | Team | Key):
         return Derived((), (), refs)
-    return Derived(_records(thing, rows), _listed(records_of(thing)), refs, limits=_listed(limits_of(thing)))
+    return Derived(_records(thing, stored, rows), _listed(records_of(thing)), refs, limits=_listed(limits_of(thing)))
 
 
 def _listed(records: Iterable[BudgetRecord | LimitRecord]) -> tuple[tuple[str, str, str, bytes], ...]:
     return tuple((record.id, record.owner, record.level, msgspec.msgpack.encode(record)) for record in records)
 
 
-def _records(thing: Customer | Team | Key, rows: Sequence[SecretRow]) -> tuple[tuple[bytes, int, int, bytes], ...]:
+def _records(
+    thing: Customer | Team | Key, stored: Stored, rows: Sequence[SecretRow]
+) -> tuple[tuple[bytes, int, int, bytes], ...]:
+    born = stored.created_us
     if isinstance(thing, Key):
-        return tuple((row.digest, row.expires_ns, row.created_us, _record_until(thing, row)) for row in rows)
-    digest, record = owner_record(thing)
+        return tuple((row.digest, row.expires_ns, row.created_us, _record_until(thing, born, row)) for row in rows)
+    digest, record = owner_record(thing, born)
     return ((digest, 0, 0, record),)
 
 
-def _record_until(key: Key, row: SecretRow) -> bytes:
+def _record_until(key: Key, born: int, row: SecretRow) -> bytes:
     """The record of a key under one of its secrets, which a rotation may end before the key itself."""
     ends = [moment for moment in (key.expires, row.expires_ns) if moment]
-    return key_record(msgspec.structs.replace(key, expires=min(ends) if ends else None))
+    return key_record(msgspec.structs.replace(key, expires=min(ends) if ends else None), born)

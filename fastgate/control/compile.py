@@ -22,6 +22,7 @@ from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.proxies import proxy_of
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
+from fastgate.control.cache_records import cache_of_file, cache_record, is_cached
 from fastgate.control.price_index import PriceIndex
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
@@ -120,13 +121,15 @@ def compile_snapshot(
     folder: Path = Path(),
     ceilings: Iterable[str] = (),
     *,
+    cached: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
     seal: Seal = _leave_out,
 ) -> CompiledSnapshot:
     """Resolves a configuration. ``folder`` is the configuration file's own, where relative paths in it start.
 
-    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have. ``environment`` may name
-    proxies. ``seal`` keeps credentials for the workers; by default there are none in what nobody will serve.
+    ``ceilings``: names (:func:`ceiling_name`) of those that keys beside the file's have; ``cached``: whether any of
+    these, or of the teams beside the file's, wants answers kept. ``environment`` may name proxies. ``seal`` keeps
+    credentials for the workers; by default there are none in what nobody will serve.
 
     Raises :class:`ConfigErrors`, without lines, for prices that cannot be kept exactly; ``fastgate.control.check``
     finds the same with lines.
@@ -156,12 +159,14 @@ def compile_snapshot(
         trusted_proxies=config.server.trusted_proxies,
         cors_origins=config.server.cors_origins,
         certificate=certificate_digest(tls_files(folder, config.server.tls)[0]) if config.server.tls else "",
+        cache=cache_of_file(config.cache.exact),
+        cache_mb=config.cache.exact.max_mb if cached or is_cached(config) else 0,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 
 
-def key_record(key: Key) -> bytes:
-    """What workers read of a key."""
+def key_record(key: Key, born: int = 0) -> bytes:
+    """What workers read of a key; ``born``: microseconds since 1970 when the API created it, 0 for one of the file."""
     owner = owner_name("key", key.id)
     providers = key.providers
     return _encode(
@@ -185,12 +190,14 @@ def key_record(key: Key) -> bytes:
             provider_limits=provider_limits(key),
             each=templates_of(key),
             each_limits=limit_templates_of(key),
+            cache=cache_record(key.cache),
+            born=born,
         )
     )
 
 
-def owner_record(thing: Team | Customer) -> Record:
-    """What workers read of a team or a customer, and where."""
+def owner_record(thing: Team | Customer, born: int = 0) -> Record:
+    """What workers read of a team or a customer, and where; ``born`` as of a key."""
     if isinstance(thing, Customer):
         owner = owner_name("customer", thing.id)
         customer, environment = "", ""
@@ -198,7 +205,8 @@ def owner_record(thing: Team | Customer) -> Record:
         owner = owner_name("team", thing.id)
         customer, environment = thing.customer or "", thing.environment or ""
     budgets, limits = budget_records(owner, thing.budgets), limit_records(owner, thing.limits)
-    return owner_digest(owner), _encode(OwnerRecord(budgets, customer, environment, limits))
+    cache = cache_record(thing.cache) if isinstance(thing, Team) else None
+    return owner_digest(owner), _encode(OwnerRecord(budgets, customer, environment, limits, cache, born))
 
 
 def ceiling_of(key: Key) -> str:
@@ -285,4 +293,4 @@ def _model_record(
         )
         for target in model.targets
     )
-    return ModelRecord(name, targets)
+    return ModelRecord(name, targets, cache_record(model.cache))

@@ -21,7 +21,7 @@ from fastgate.config.fixed import host_settings, process_settings
 from fastgate.config.references import model_findings
 from fastgate.config.variables import Variables
 from fastgate.control.check import price_findings, proxy_findings
-from fastgate.control.collections import COLLECTIONS, stored_additions
+from fastgate.control.collections import CACHE, COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
 from fastgate.control.names import FileNames, Names, resolves
 from fastgate.control.publisher import Publisher
@@ -75,7 +75,9 @@ class Published:
             owners.setdefault(record.owner, []).append(record)
         object.__setattr__(self, "prices", PriceTable(self.compiled.prices))
         object.__setattr__(self, "order", tuple(sorted(self.compiled.budgets)))
-        object.__setattr__(self, "names", FileNames(self.config, self.compiled.head.ceilings.keys()))
+        head = self.compiled.head
+        names = FileNames(self.config, head.ceilings.keys(), cached=head.cache_mb > 0)
+        object.__setattr__(self, "names", names)
         object.__setattr__(self, "by_owner", {owner: tuple(records) for owner, records in owners.items()})
 
     @property
@@ -223,12 +225,14 @@ class Configuration:
         with self._store.read() as db:
             additions = stored_additions(db, self._store.sealer)
             ceilings = [target.partition(":")[2] for target in objects.targets(db, "ceiling:")]
+            cached = bool(objects.targets(db, CACHE))
         whole, generation = additions.fitting(config).added_to(config), self._arena.snapshot_generation + 1
         return compile_snapshot(
             whole,
             generation,
             self.path.parent,
             ceilings,
+            cached=cached,
             environment=self._environment,
             seal=self._store.sealer.seal,
         )

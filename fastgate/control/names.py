@@ -36,12 +36,16 @@ class Stored(Set[str]):
 
 
 class FileNames:
-    """What one configuration file defines; ``ceilings``: those whose prices its snapshot has."""
+    """What one configuration file defines.
 
-    def __init__(self, config: Config, ceilings: Set[str] = frozenset()) -> None:
+    ``ceilings``: those whose prices its snapshot has; ``cached``: whether that has room for answers.
+    """
+
+    def __init__(self, config: Config, ceilings: Set[str] = frozenset(), *, cached: bool = False) -> None:
         self._ids = {collection: frozenset(of_file(config, collection)) for collection in COLLECTIONS}
         self.digests = frozenset(digest_of(key) for key in config.keys)
         self.ceilings = ceilings
+        self.cached = cached
 
     def of(self, collection: Collection) -> Set[str]:
         """The ids of a collection."""
@@ -71,6 +75,10 @@ class Names:
         """Whether every snapshot has these prices."""
         return all(name in each.ceilings for each in self._files())
 
+    def has_cache(self) -> bool:
+        """Whether every snapshot has room for answers."""
+        return all(each.cached for each in self._files())
+
     def known(self, db: Connection) -> Known:
         """What an object of the store may name."""
         return _known(db, self._files())
@@ -89,7 +97,7 @@ def _known(db: Connection, files: list[FileNames]) -> Known:
 def resolves(target: str, known: Known) -> bool:
     """Whether there is what an object names, such as ``team:platform``."""
     kind, _, id_ = target.partition(":")
-    if kind == "ceiling":  # prices: they come with who names them
+    if kind in {"ceiling", "cache"}:  # prices, and room for answers: they come with who names them
         return True
     if kind == "model" and names_provider(id_, known):
         return True

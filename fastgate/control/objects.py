@@ -18,10 +18,11 @@ import msgspec
 
 from fastgate.budgets.hierarchy import owner_name
 from fastgate.config.objects import Thing, encode_document, merged, object_document, problem, problems_of, read_object
-from fastgate.config.owners import Ceiling, Key
+from fastgate.config.owners import Key, Team
 from fastgate.config.owners_check import digest_of, secret_finding
 from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.control import object_checks
+from fastgate.control.cache_records import wants_cache
 from fastgate.control.collections import IN_HEAD, TYPES, Collection, Edit, derived, document, stored_additions
 from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
@@ -227,7 +228,7 @@ class Objects:
         in_head = wish.collection in IN_HEAD
         if in_head:
             self._configuration.rehearse(stored_additions(db, self.store.sealer))
-        needs_snapshot = in_head or (isinstance(thing, Key) and self._is_new_ceiling(thing))
+        needs_snapshot = in_head or (isinstance(thing, Key | Team) and self._needs_more(thing))
         return Done(stored, tuple(changes.items()), secrets=tuple(rows), needs_snapshot=needs_snapshot)
 
     def _found(self, db: Connection, wish: Wish) -> Stored:
@@ -248,8 +249,11 @@ class Objects:
             problems = [{"message": each.message, "hint": each.hint} for each in problems_of(errors).problems]
             raise Conflict("; ".join(each["message"] for each in problems[:3]), problems=problems)
 
-    def _is_new_ceiling(self, key: Key) -> bool:
-        return isinstance(key.unpriced, Ceiling) and not self._names.has_ceiling(ceiling_of(key))
+    def _needs_more(self, thing: Key | Team) -> bool:
+        """Whether it names what no snapshot's head has yet: prices of a ceiling, or room for answers."""
+        ceiling = ceiling_of(thing) if isinstance(thing, Key) else ""
+        is_first = wants_cache(thing) and not self._names.has_cache()
+        return is_first or (bool(ceiling) and not self._names.has_ceiling(ceiling))
 
 
 def check_version(asked: int | None, found: Stored | None) -> None:

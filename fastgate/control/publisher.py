@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastgate._core.arena import Arena
+from fastgate.control import slab_file
 from fastgate.control.compile import CompiledSnapshot, Record
 from fastgate.wire.changes import Change, ChangeLog, log_path
 
@@ -36,6 +37,7 @@ class Publisher:
         with self._lock:
             self._logs += (fresh,)
         try:
+            slab_file.prepare(self._folder, compiled.head.cache_mb)
             count = compiled.write(self._folder / "snapshot.bin", stored())
             self._arena.snapshot_generation = compiled.head.generation
         except BaseException:
@@ -46,6 +48,7 @@ class Publisher:
         with self._lock:
             old, self._logs = self._logs[:-1], (fresh,)
         self._retire(old, fresh)
+        slab_file.discard_others(self._folder, compiled.head.cache_mb)
         self._tell_supervisor(compiled.head.drain_ms)
         return count
 

@@ -14,6 +14,7 @@ from fastgate.budgets.levels import rules_of
 from fastgate.budgets.templates import LEVELS, TAG, called
 from fastgate.gateway.attribution import merged
 from fastgate.gateway.binding import Binding
+from fastgate.gateway.cache_plan import Member, cache_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import caps_output
 from fastgate.gateway.templates import Templates
@@ -23,9 +24,7 @@ from fastgate.wire.networks import Networks
 from fastgate.wire.snapshot import (
     NO_PRICE,
     BudgetRecord,
-    KeyRecord,
     LimitRecord,
-    OwnerRecord,
     PriceRecord,
     ProviderKeyRecord,
     ProviderRecord,
@@ -47,9 +46,12 @@ _NOT_TOKENS: Final = PriceRecord(provider="", model="")
 class Grant:
     """A virtual key in the snapshot that is in force, with what its team and its customer add."""
 
-    __slots__ = ("_others", "_routes", "_state", "budgets", "customer", "environment", "limits", "networks", "record")
+    __slots__ = (
+        "_member", "_others", "_routes", "_state", "budgets", "customer", "environment", "limits", "networks", "record",
+    )  # fmt: skip
 
-    def __init__(self, state: "State", record: KeyRecord, team: OwnerRecord, customer: OwnerRecord) -> None:
+    def __init__(self, state: "State", member: Member) -> None:
+        record, team, customer = member.key, member.team, member.customer
         self.record = record
         self.customer = team.customer
         self.environment = team.environment
@@ -60,6 +62,7 @@ class Grant:
         self.networks = Networks(record.allowed_ips) if record.allowed_ips else None
         """Where clients of the key may be; None: anywhere."""
         self._state = state
+        self._member = member
         self._routes: dict[tuple[str, ...], Weighted[Leg]] = {}
         self._others: dict[tuple[str, ...], tuple[int, ...]] = {}
         """Prices of models that requests name beside their own, by the provider and those."""
@@ -229,10 +232,9 @@ class Grant:
                 ("x-fastgate-provider", name),
                 ("x-fastgate-model", target.model),
                 ("x-fastgate-route", route),
-                ("x-fastgate-attempts", "1"),
-                ("x-fastgate-cache", "bypass"),
             ),
             templates=self._templates(binding, model, target.model) if record.each else None,
+            cache=cache_of(state.head, model, self._member),
             kept=state.bound,
         )
 

@@ -7,6 +7,7 @@ from fastgate._core.journal import Draft
 from fastgate.budgets.holds import Terms
 from fastgate.gateway.attribution import Attributes, merged
 from fastgate.gateway.binding import Binding
+from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.templates import Templates
 from fastgate.gateway.upstreams import Upstream
 from fastgate.wire.snapshot import BudgetRecord, OnLimit
@@ -34,11 +35,15 @@ class Leg:
     tags: dict[str, str]
     """The key's own."""
     headers: tuple[tuple[str, str], ...]
-    """Of every answer: provider, model, route, attempts."""
+    """Of every answer: provider, model, route."""
+    asked: bytes = b""
+    """What all questions on it have in common, for the cache; empty: nothing was asked yet."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
     templates: Templates | None = None
     """What binds each user and so on besides; None: no template does."""
+    cache: CachePlan | None = None
+    """What may be done with the exact cache; None: nothing."""
     kept: "Bound" = field(default_factory=dict)
     """Of the whole worker."""
 

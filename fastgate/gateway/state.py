@@ -6,6 +6,7 @@ from typing import Final
 
 from fastgate._core.arena import Arena
 from fastgate._core.price import PriceTable
+from fastgate.gateway.cache_plan import Member
 from fastgate.gateway.grants import Grant
 from fastgate.gateway.legs import Bound
 from fastgate.gateway.records import Records
@@ -73,7 +74,7 @@ class State:
             team = self._owner(f"team:{record.team}", sources)
         if team.customer:
             customer = self._owner(f"customer:{team.customer}", sources)
-        grant = self._grants[secret] = Grant(self, record, team, customer)
+        grant = self._grants[secret] = Grant(self, Member(digest, record, team, customer))
         for source in sources:
             self._dependents.setdefault(source, set()).add(secret)
         return grant

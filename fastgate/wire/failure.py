@@ -41,6 +41,7 @@ class FailureCode(StrEnum):
     UPSTREAM_ERROR = "upstream_error"
     NO_HEALTHY_TARGET = "no_healthy_target"
     UPSTREAM_TIMEOUT = "upstream_timeout"
+    NOT_CACHED = "not_cached"
     OVERLOADED = "overloaded"
     DRAINING = "draining"
     INTERNAL_ERROR = "internal_error"
@@ -207,6 +208,15 @@ class Failure(Exception):
     def no_space(cls, full: Exception) -> Failure:
         """Nowhere to count what a request costs: so it must not be served."""
         return cls(FailureCode.OVERLOADED, f"No space to count this request: {full}.", retry_after=5)
+
+    @classmethod
+    def not_cached(cls, why: str) -> Failure:
+        """Only what is kept was to be given, and that is nothing."""
+        return cls(
+            FailureCode.NOT_CACHED,
+            f"The request says 'x-fastgate-cache: only', and {why}; no provider was asked.",
+            final=True,
+        )
 
     @classmethod
     def not_counted(cls) -> Failure:

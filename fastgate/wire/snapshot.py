@@ -19,6 +19,8 @@ from typing import Final
 
 import msgspec
 
+from fastgate.wire.caching import CacheRecord
+
 NO_PRICE: Final = -1
 """The price index of a model that no source prices."""
 
@@ -148,6 +150,10 @@ class KeyRecord(msgspec.Struct, array_like=True, frozen=True):
     """Templates (:mod:`fastgate.budgets.templates`) by what they are for: ``user``, ``tag:project``; their budgets."""
     each_limits: dict[str, tuple[LimitRecord, ...]] = {}
     """Their limits; those without limits are left out."""
+    cache: CacheRecord | None = None
+    """What it wants of the exact cache."""
+    born: int = 0
+    """Microseconds since 1970 when the API created it; 0: it is the file's, or its record is older than this field."""
 
 
 class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -159,6 +165,10 @@ class OwnerRecord(msgspec.Struct, array_like=True, frozen=True):
     environment: str = ""
     """Of a team."""
     limits: tuple[LimitRecord, ...] = ()
+    cache: CacheRecord | None = None
+    """Of a team: what its keys want, as far as they do not say."""
+    born: int = 0
+    """As of a key."""
 
 
 def owner_digest(owner: str) -> bytes:
@@ -299,6 +309,8 @@ class ModelRecord(msgspec.Struct, array_like=True, frozen=True):
 
     name: str
     targets: tuple[TargetRecord, ...]
+    cache: CacheRecord | None = None
+    """What those who ask for it want, as far as neither they nor their team say."""
 
 
 class PriceRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -343,6 +355,10 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """Whose pages may call; ``*``: all. Workers look at it when they start."""
     certificate: str = ""
     """:func:`certificate_digest` of the file that the data plane shall show; empty: no TLS."""
+    cache: CacheRecord = CacheRecord()
+    """What holds for the exact cache where nobody says otherwise."""
+    cache_mb: int = 0
+    """MiB for all answers together; 0: nobody wants any kept."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

@@ -1,0 +1,42 @@
+"""The settings of the exact cache as workers read them, and whether anybody wants one."""
+
+from fastgate.config.owners import Key, Team
+from fastgate.config.root import Config
+from fastgate.config.settings import CacheWish, ExactCache
+from fastgate.config.upstreams import PublicModel
+from fastgate.wire.caching import CacheRecord
+
+_SECOND_MS = 1000
+
+
+def cache_record(wish: CacheWish | None) -> CacheRecord | None:
+    """What one key, team or public model wants; None: it says nothing."""
+    return None if wish is None else _record(wish, wish.exact)
+
+
+def cache_of_file(exact: ExactCache) -> CacheRecord:
+    """What holds where nobody says otherwise."""
+    return _record(exact, exact.enabled)
+
+
+def wants_cache(thing: Key | Team | PublicModel) -> bool:
+    """Whether it asks for its answers to be kept, by itself."""
+    return thing.cache is not None and thing.cache.exact is True
+
+
+def is_cached(config: Config) -> bool:
+    """Whether anybody in it does."""
+    things = (config.keys, config.teams, config.models.values())
+    return config.cache.exact.enabled or any(wants_cache(thing) for some in things for thing in some)
+
+
+def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
+    return CacheRecord(
+        enabled=enabled,
+        ttl_ms=None if said.ttl_seconds is None else said.ttl_seconds * _SECOND_MS,
+        scope=said.scope,
+        max_temperature=said.max_temperature,
+        tools=said.tools,
+        client_control=said.client_control,
+        replay_ms=said.replay_ms,
+    )

@@ -1,0 +1,61 @@
+"""What the requests of a key for a model may do with the exact cache, worked out once per way and kept with it."""
+
+from dataclasses import dataclass
+
+from fastgate.wire.caching import first_said, tenant_of
+from fastgate.wire.snapshot import KeyRecord, OwnerRecord, SnapshotHead
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """How answers are kept, and for whom."""
+
+    tenant: bytes
+    """16 bytes that name scope and tenant: who shares entries."""
+    ttl_ms: int
+    max_temperature: float | None
+    """Above it no answer is kept or given again; None: any may be."""
+    tools: bool
+    """Whether requests that offer tools have to do with it."""
+    client_control: bool
+    """Whether ``x-fastgate-cache`` and ``x-fastgate-cache-ttl`` of a request are heard."""
+    replay_ms: int
+    """Between two pieces of a stream that is given again; 0: at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A key, found under the ``digest`` of its secret, with the team and the customer that it belongs to."""
+
+    digest: bytes
+    key: KeyRecord
+    team: OwnerRecord
+    customer: OwnerRecord
+
+    def tenant(self, scope: str) -> bytes:
+        """Who shares answers in ``scope``; without a team or customer of its own, those of the next narrower scope.
+
+        An id may come again for somebody else. What the API made is told from its successors by the moment of its
+        creation, a key of the file by its secret. A team that goes over to another customer leaves its answers behind.
+        """
+        key, team, customer = self.key, self.team, self.customer
+        if scope == "global":
+            return tenant_of(scope)
+        if scope == "customer" and team.customer:
+            return tenant_of("customer", team.customer, customer.born)
+        if scope != "key" and key.team:
+            return tenant_of("team", key.team, team.born, team.customer, customer.born)
+        return tenant_of("key", key.id, key.born or self.digest)
+
+
+def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None:
+    """How answers to ``member`` for the public name ``model`` are kept; None: they are not.
+
+    Each setting is the key's, else its team's, else the public model's, else that for everybody.
+    """
+    if not head.cache_mb:
+        return None
+    public = head.models.get(model)
+    said = first_said(member.key.cache, member.team.cache, public.cache if public is not None else None, head.cache)
+    enabled, scope = said.pop("enabled"), said.pop("scope")
+    return CachePlan(tenant=member.tenant(scope), **said) if enabled else None

@@ -1,0 +1,125 @@
+"""The exact cache's settings from file to worker: identities that come again, records of before, what `check` tells."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fastgate.config.documents import read_document
+from fastgate.config.owners_check import digest_of
+from fastgate.config.variables import Variables
+from fastgate.control.check import check, warnings
+from fastgate.control.compile import compile_snapshot, key_record
+from fastgate.gateway.cache_plan import CachePlan, Member, cache_of
+from fastgate.wire.caching import CacheRecord, tenant_of
+from fastgate.wire.snapshot import KeyRecord, ModelRecord, OwnerRecord, SnapshotHead, Unpriced
+
+PROVIDERS = "providers: {sim: {type: sim, base_url: 'http://127.0.0.1:9'}}\n"
+NOBODY = OwnerRecord()
+
+
+def member_of(text: str) -> Member:
+    """The one key of a file."""
+    [key] = read_document(PROVIDERS + text, "fastgate.yaml", Variables({}, Path())).config.keys
+    return Member(digest_of(key), msgspec.msgpack.decode(key_record(key), type=KeyRecord), NOBODY, NOBODY)
+
+
+def test_a_key_of_the_file_is_who_has_its_secret() -> None:
+    first = member_of("keys: [{id: ide, secret: sk-fg-first-secret}]")
+    again = member_of("keys: [{id: ide, secret: sk-fg-first-secret, tags: {a: b}}]")
+    other = member_of("keys: [{id: ide, secret: sk-fg-other-secret}]")
+    assert first.tenant("key") == again.tenant("key") != other.tenant("key")
+
+
+def test_a_key_of_the_api_is_who_was_created_then_whatever_its_secrets() -> None:
+    made = KeyRecord("ide", born=1_790_000_000_000_000)
+    rotated, anew = made, msgspec.structs.replace(made, born=made.born + 1)
+    tenants = [
+        Member(bytes([digest]) * 32, key, NOBODY, NOBODY).tenant("key")
+        for digest, key in enumerate((made, rotated, anew))
+    ]
+    assert tenants[0] == tenants[1] != tenants[2]
+
+
+def test_a_team_that_goes_over_to_another_customer_leaves_its_answers_behind() -> None:
+    key = KeyRecord("ide", "platform")
+    before, after = (
+        Member(bytes(32), key, OwnerRecord(customer=customer), NOBODY).tenant("team") for customer in ("acme", "other")
+    )
+    assert before != after
+
+
+def test_identities_do_not_run_into_each_other() -> None:
+    assert len({tenant_of("team", "ab", "c"), tenant_of("team", "a", "bc"), tenant_of("teama", "b", "c")}) == 3
+    assert tenant_of("key", "a", 1) != tenant_of("key", "a", "1") != tenant_of("key", "a", b"1")
+
+
+def test_a_tenant_is_the_same_in_every_process_and_version() -> None:
+    assert tenant_of("team", "platform", 7, "acme", 0).hex() == "598b00b2393457872c30dcf2771f7e7a"
+
+
+def test_records_of_before_there_was_a_cache_are_read() -> None:
+    key = msgspec.msgpack.encode(["ide", "", 0, [], None, [], {}, int(Unpriced.DEFAULT), "", [], [], {}, {}, {}])
+    record = msgspec.msgpack.decode(key, type=KeyRecord)
+    assert (record.cache, record.born) == (None, 0)
+    owner = msgspec.msgpack.decode(msgspec.msgpack.encode([[], "acme", "prod", []]), type=OwnerRecord)
+    assert (owner.cache, owner.born) == (None, 0)
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(["smart", []]), type=ModelRecord).cache is None
+    head = msgspec.msgpack.decode(msgspec.msgpack.encode([7, 1, 2, 3, 4, 5, [], {}, []]), type=SnapshotHead)
+    assert cache_of(head, "smart", Member(bytes(32), KeyRecord("ide", cache=CacheRecord(True)), NOBODY, NOBODY)) is None
+
+
+def test_what_holds_for_everybody_is_whole() -> None:
+    config = read_document(
+        PROVIDERS + "cache: {exact: {enabled: true, max_mb: 8, ttl_seconds: 60, max_temperature: 0.5}}",
+        "fastgate.yaml",
+        Variables({}, Path()),
+    ).config
+    head = compile_snapshot(config, 1).head
+    member = Member(bytes(32), KeyRecord("ide"), NOBODY, NOBODY)
+    assert head.cache_mb == 8
+    assert cache_of(head, "sim/sim-small", member) == CachePlan(
+        tenant=member.tenant("key"), ttl_ms=60_000, max_temperature=0.5, tools=True, client_control=True, replay_ms=0
+    )
+    assert compile_snapshot(config, 1).head.cache == head.cache
+
+
+def test_objects_beside_the_file_make_room_too() -> None:
+    config = read_document(PROVIDERS, "fastgate.yaml", Variables({}, Path())).config
+    assert [compile_snapshot(config, 1, cached=cached).head.cache_mb for cached in (False, True)] == [0, 256]
+
+
+@pytest.mark.parametrize(
+    ("exact", "more", "told"),
+    [
+        ("{enabled: true}", "", []),
+        ("{scope: team}", "", []),
+        ("{enabled: true, scope: global}", "", []),
+        ("{enabled: true, scope: team}", "", ["team alone"]),
+        ("{enabled: true, scope: customer}", "", ["customer alone, within"]),
+        ("{scope: customer}", ", cache: {exact: true}", ["customer within"]),
+        ("{enabled: true, scope: customer}", ", cache: {exact: false}", ["customer alone"]),
+        ("{enabled: true, scope: customer}", ", cache: {scope: team}", ["customer alone"]),
+    ],
+)
+def test_check_tells_which_keys_share_with_fewer(tmp_path: Path, exact: str, more: str, told: list[str]) -> None:
+    path = tmp_path / "fastgate.yaml"
+    path.write_text(
+        f"{PROVIDERS}cache: {{exact: {exact}}}\ncustomers: [{{id: acme}}]\n"
+        f"teams: [{{id: free{more}}}, {{id: bound, customer: acme}}]\n"
+        "keys:\n"
+        "  - {id: alone, secret: sk-fg-12345678}\n"
+        "  - {id: within, team: free, secret: sk-fg-23456789}\n"
+        "  - {id: whole, team: bound, secret: sk-fg-34567890}\n"
+    )
+    assert check(path, {}) == []
+    said = [line.removeprefix("cache: the scope is ") for line in warnings(path, {})]
+    assert [line.partition(": answers")[0].replace(", and there is none for", "") for line in said] == told
+
+
+def test_many_keys_are_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "fastgate.yaml"
+    keys = "".join(f"  - {{id: k{number}, secret: sk-fg-1234567{number}}}\n" for number in range(8))
+    path.write_text(f"{PROVIDERS}cache: {{exact: {{enabled: true, scope: team}}}}\nkeys:\n{keys}")
+    [line] = warnings(path, {})
+    assert "k0, k1, k2, k3, k4 and 3 more:" in line
