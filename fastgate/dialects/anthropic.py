@@ -19,7 +19,7 @@ from fastgate._core.events import (
     EventTable,
 )
 from fastgate._core.price import Usage
-from fastgate.dialects import anthropic_models, anthropic_usage, base
+from fastgate.dialects import anthropic_forms, anthropic_models, anthropic_usage, base
 from fastgate.dialects.base import (
     Charge,
     Dialect,
@@ -38,6 +38,7 @@ _REQUEST: Final = (
     "model",
     "stream",
     "max_tokens",
+    "temperature",
     "thinking.budget_tokens",
     'thinking.type="enabled"',
     "thinking.type",
@@ -77,6 +78,7 @@ _REQUEST: Final = (
     MODEL,
     STREAM,
     MAX_TOKENS,
+    TEMPERATURE,
     BUDGET_TOKENS,
     THINKING_ENABLED,
     THINKING,
@@ -170,6 +172,7 @@ _SHAPES: Final = {
     FailureCode.UPSTREAM_TIMEOUT: Shape(504, "timeout_error"),
     FailureCode.OVERLOADED: Shape(529, "overloaded_error"),
     FailureCode.DRAINING: Shape(529, "overloaded_error"),
+    FailureCode.NOT_CACHED: Shape(504, "timeout_error"),
     FailureCode.INTERNAL_ERROR: Shape(500, "api_error"),
 }
 
@@ -210,6 +213,8 @@ class Anthropic(Dialect):
     )
     shapes = _SHAPES
     request_id_header = "request-id"
+    temperature_field = TEMPERATURE
+    unasked = ("model", "stream", "metadata")
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
@@ -362,6 +367,14 @@ class Anthropic(Dialect):
         events.append({"type": "message_delta", "delta": delta, "usage": {"output_tokens": base.output_tokens(usage)}})
         events.append({"type": "message_stop"})
         return b"".join(b"event: %b\ndata: %b\n\n" % (str(event["type"]).encode(), _encode(event)) for event in events)
+
+    def events_of(self, answer: bytes, *, include_usage: bool) -> list[bytes] | None:
+        """From ``message_start`` to ``message_stop``; usage is always stated."""
+        return anthropic_forms.events_of(answer)
+
+    def answer_of(self, events: bytes, *, usage: bytes | None = None) -> bytes | None:
+        """A ``message``."""
+        return anthropic_forms.answer_of(events)
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, thinking and tool calls, whose input is counted as it is written."""

@@ -65,6 +65,9 @@ class Dialect(ABC):
     table: ClassVar[EventTable]
     shapes: ClassVar[Mapping[FailureCode, Shape]]
     request_id_header: ClassVar[str]
+    temperature_field: ClassVar[int]
+    unasked: ClassVar[tuple[str, ...]]
+    """Members of a request that cannot change what is answered, or that are asked for in another way."""
 
     def parse(self, body: bytes) -> tuple[Scan, ChatRequest]:
         """Checks and reads a request's body. Raises ``Failure``."""
@@ -96,6 +99,10 @@ class Dialect(ABC):
         (``None``: the API's own).
         """
 
+    def temperature(self, found: Scan) -> float:
+        """How much chance there is in the answer; APIs take 1 where nothing is said."""
+        return float(found.raw(self.temperature_field) or 1) if found.kind(self.temperature_field) == NUMBER else 1.0
+
     def hides_usage(self, request: ChatRequest) -> bool:
         """Whether a stream's usage is asked for by the gateway only, and has to be taken out again."""
         return False
@@ -126,6 +133,29 @@ class Dialect(ABC):
 
         ``scanner`` is the one that has metered it, between two events; ``usage`` is what it used so far.
         """
+
+    @abstractmethod
+    def events_of(self, answer: bytes, *, include_usage: bool) -> list[bytes] | None:
+        """The events, whole each, that would have streamed a whole answer; ``None`` where it has no such form.
+
+        ``include_usage``: whether the client wants a stream to state its usage, where the API lets it choose.
+        """
+
+    @abstractmethod
+    def answer_of(self, events: bytes, *, usage: bytes | None = None) -> bytes | None:
+        """The body of the whole answer that a stream was; ``None`` where that cannot be told for certain.
+
+        ``events``: all that the client got, from first to last. ``usage``: as ``stated_of_stream`` gives it, for a
+        stream whose client did not want it.
+        """
+
+    def same_form(self, events: bytes, *, include_usage: bool, usage: bytes | None = None) -> bytes | None:
+        """A stream as a client gets it who wants its usage stated, or does not; ``None`` where it cannot be made."""
+        return events
+
+    def stated_of_stream(self, captures: Mapping[int, bytes]) -> bytes | None:
+        """The usage that a stream stated, as JSON text, where clients may not get to see it."""
+        return None
 
     @abstractmethod
     def output_bytes_of_answer(self, found: Scan) -> int:
@@ -187,6 +217,7 @@ class Dialect(ABC):
 
 NULL: Final = 1
 TRUE: Final = 3
+NUMBER: Final = 4
 STRING: Final = 5
 OBJECT: Final = 7
 

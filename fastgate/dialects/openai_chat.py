@@ -8,7 +8,7 @@ import msgspec
 from fastgate._core.body import Fields, Scan, insert_members
 from fastgate._core.events import CLOSES, ERROR, FIRST_CAPTURE, OUTPUT, PART, TOKENS, EventScanner, EventTable
 from fastgate._core.price import Usage
-from fastgate.dialects import base
+from fastgate.dialects import base, openai_chat_forms
 from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, decoded, not_negative, optional_text
 from fastgate.dialects.openai_usage import chat_usage, stated_usage
 from fastgate.wire.failure import Failure, FailureCode
@@ -19,6 +19,7 @@ _REQUEST: Final = (
     "stream",
     "max_completion_tokens",
     "max_tokens",
+    "temperature",
     "n",
     "stream_options",
     "stream_options.include_usage",
@@ -55,6 +56,7 @@ _REQUEST: Final = (
     STREAM,
     MAX_COMPLETION_TOKENS,
     MAX_TOKENS,
+    TEMPERATURE,
     N,
     STREAM_OPTIONS,
     INCLUDE_USAGE,
@@ -88,7 +90,7 @@ _REQUEST: Final = (
 ) = range(len(_REQUEST))
 
 _FURTHER: Final = sum(1 << field for field in range(N, len(_REQUEST)))
-"""Fields, as bits, that most requests have none of: all but the model, the stream and the cap."""
+"""Fields, as bits, that most requests have none of: all but the model, the stream, the cap and the temperature."""
 _UNSEEN: Final = (
     (FILE, "a file"),
     (FILE_MEMBER, "a file"),
@@ -157,6 +159,7 @@ _SHAPES: Final = {
     FailureCode.UPSTREAM_TIMEOUT: Shape(504, _SERVER, "upstream_timeout"),
     FailureCode.OVERLOADED: Shape(503, _SERVER, "server_is_overloaded"),
     FailureCode.DRAINING: Shape(503, _SERVER, "draining"),
+    FailureCode.NOT_CACHED: Shape(504, _SERVER, "not_cached"),
     FailureCode.INTERNAL_ERROR: Shape(500, _SERVER, "internal_error"),
 }
 
@@ -171,6 +174,17 @@ class OpenAIChat(Dialect):
     table = EventTable(RULES, strip="usage", only="choices")
     shapes = _SHAPES
     request_id_header = "x-request-id"
+    temperature_field = TEMPERATURE
+    unasked = (
+        "model",
+        "stream",
+        "stream_options",
+        "user",
+        "safety_identifier",
+        "metadata",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+    )
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
@@ -325,6 +339,26 @@ class OpenAIChat(Dialect):
         if request.include_usage:
             chunks.append({**frame, "choices": [], "usage": stated_usage(usage)})
         return b"".join(b"data: " + msgspec.json.encode(chunk) + b"\n\n" for chunk in chunks) + b"data: [DONE]\n\n"
+
+    def events_of(self, answer: bytes, *, include_usage: bool) -> list[bytes] | None:
+        """Chunks and ``[DONE]``."""
+        return openai_chat_forms.events_of(answer, include_usage=include_usage)
+
+    def answer_of(self, events: bytes, *, usage: bytes | None = None) -> bytes | None:
+        """A ``chat.completion``, which always has its usage: without any there is none."""
+        return openai_chat_forms.answer_of(events, usage)
+
+    def same_form(self, events: bytes, *, include_usage: bool, usage: bytes | None = None) -> bytes | None:
+        """With a chunk of usage before the end, or without usage anywhere."""
+        if include_usage:
+            return openai_chat_forms.with_usage(events, usage)
+        scanner = EventScanner(self.table, strip_usage=True)
+        given = scanner.feed(events) + scanner.finish()
+        return None if scanner.malformed or scanner.overflow else given
+
+    def stated_of_stream(self, captures: Mapping[int, bytes]) -> bytes | None:
+        """The last one that came."""
+        return captures.get(USAGE)
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, refusals, reasoning and tool calls of all choices."""

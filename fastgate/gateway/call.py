@@ -6,11 +6,12 @@ from enum import IntEnum
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from fastgate._core.budget import OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
+from fastgate._core.budget import CACHE_NONE, OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate
 from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.budgets.instalments import Instalments
+from fastgate.cache.question import Question
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.grants import Grant
@@ -74,6 +75,12 @@ class Call:
     passed_ns: int = 0
     """When it was held for: in the windows of that moment."""
     tier: Tier = Tier.STANDARD
+    question: Question | None = None
+    """What it asks, if its answer is to be kept."""
+    cache: int = CACHE_NONE
+    """What the cache did for it, as in the journal."""
+    saved: int = 0
+    """nano-USD that an answer that was kept had cost."""
     notes: tuple[tuple[str, str], ...] = ()
     """Headers of its answer that say what was made of the request."""
     within_ns: int = 0

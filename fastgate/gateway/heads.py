@@ -1,9 +1,18 @@
 """All headers of an answer: the provider's, those of limits, those of the way that it took, and our own."""
 
+from typing import Final
+
+from fastgate._core.journal import CACHES
 from fastgate.gateway.answers import Headers, own_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import beside, limit_headers
+
+_STEPS: Final = tuple(
+    (("x-fastgate-attempts", "0" if name in {"exact", "semantic"} else "1"), ("x-fastgate-cache", name or "bypass"))
+    for name in CACHES
+)
+"""What was done for an answer, by what the cache did."""
 
 
 def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) -> Headers:
@@ -12,7 +21,13 @@ def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) 
     left = binding.levels.left(call.now_ns)
     if binding.gauges:
         headers = beside(headers, limit_headers(call.dialect, binding.levels, binding.gauges))
-    found = [*headers, *leg.headers, *call.notes, *own_headers(call.request_id, call.overhead_us(), left, cost)]
+    found = [
+        *headers,
+        *leg.headers,
+        *_STEPS[call.cache],
+        *call.notes,
+        *own_headers(call.request_id, call.overhead_us(), left, cost),
+    ]
     if binding.notices is not None:
         found += binding.notices.headers(call.now_ns)
     return found

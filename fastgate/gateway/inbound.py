@@ -54,16 +54,6 @@ def declared_length(headers: Mapping[str, str], limit: int) -> int | None:
     return length
 
 
-def check_cache_wish(headers: Mapping[str, str]) -> None:
-    """``x-fastgate-cache: only`` wants no provider asked; without a cache nothing answers it. Raises Failure."""
-    said = headers.get("x-fastgate-cache")
-    if said is not None and said.strip().lower() not in {"no-store", "no-cache"}:
-        raise Failure.invalid(
-            f"The header x-fastgate-cache '{shown(said, 40)}' cannot be satisfied: this version has no cache to answer"
-            " from. Known are no-store and no-cache."
-        )
-
-
 def patience_ns(headers: Mapping[str, str]) -> int:
     """How long the client lets its answer take, from ``x-fastgate-timeout-ms``; 0: it does not say. Raises Failure."""
     said = headers.get("x-fastgate-timeout-ms")

@@ -1,6 +1,6 @@
 """One request, in order; reads top to bottom.
 
-    authenticate → read → choose target → hold → attempt → relay and meter → settle → journal
+    authenticate → read → choose target → cache → hold → attempt → relay and meter → settle → journal
 
 Whatever happens after the hold reaches a settlement: what the provider may bill is charged, what it cannot is given
 back.
@@ -12,8 +12,9 @@ from fastgate.dialects.base import Operation
 from fastgate.gateway.admission import bind, find_room, prepare, take
 from fastgate.gateway.attempts import attempt
 from fastgate.gateway.attribution import attributes_of
+from fastgate.gateway.caching import answered
 from fastgate.gateway.call import Arrival, Call
-from fastgate.gateway.inbound import check_cache_wish, comes_in_pieces, inflated, patience_ns, read_pieces
+from fastgate.gateway.inbound import comes_in_pieces, inflated, patience_ns, read_pieces
 
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
@@ -21,7 +22,6 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     headers = call.headers
     grant = call.authenticate()
     call.within_ns = patience_ns(headers)
-    check_cache_wish(headers)
     call.task = call.worker.task()
     body = await receive(call)
     found, request = call.dialect.parse(body)
@@ -29,6 +29,8 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.attributes = attributes_of(headers, request)
     leg = call.leg = grant.leg(call.dialect.name, request.model)
     call.path, call.free = path, operation is Operation.COUNT_TOKENS
+    if (leg.cache is not None or "x-fastgate-cache" in headers) and await answered(call, leg, request, found):
+        return
     if leg.templates is not None or request.other_models:
         leg = call.leg = bind(call, leg, request)
     prepare(call, leg, request, len(body))

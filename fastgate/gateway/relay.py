@@ -21,7 +21,7 @@ UNHEARD_BYTES: Final = 32 << 20
 """Of an answer that are read on for the bill when its client has left; no model writes as much in that time."""
 
 
-def _accepted(handed: Any) -> bool:
+def accepted(handed: Any) -> bool:
     """Whether the server took the bytes: it answers at once, with one of two kinds of awaitable that never wait."""
     try:
         next(handed.__await__())
@@ -37,7 +37,7 @@ async def deliver(body: bytes, transport: Any, window: ClientWindow, stalled_sec
     loop = asyncio.get_running_loop()
     for start in range(0, len(body), _PIECE):
         piece = body[start : start + _PIECE]
-        if not _accepted(transport.send_bytes(piece)):
+        if not accepted(transport.send_bytes(piece)):
             return
         window.sent += len(piece)
         if window.sent < window.due_at:
@@ -137,10 +137,10 @@ class StreamRelay(Conduit):
 
     def accept(self, handed: Any) -> bool:
         """See Conduit."""
-        accepted = _accepted(handed)
-        if not accepted:
+        there = accepted(handed)
+        if not there:
             self._depart()
-        return accepted
+        return there
 
     def look(self) -> None:
         """See Conduit."""

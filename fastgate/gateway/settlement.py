@@ -185,5 +185,7 @@ def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
         ttft_us=call.first_byte_ns // 1000,
         overhead_us=(elapsed - call.upstream_ns) // 1000,
         error=outcome.error or call.error,
+        cache=call.cache,
+        saved=call.saved,
     )
     return cost

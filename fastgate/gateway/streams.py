@@ -6,15 +6,19 @@ from time import time_ns
 from fastgate._core.budget import Hold
 from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
+from fastgate._core.slab import LARGEST
 from fastgate._core.upstream_errors import ClosedEarly, UpstreamError
+from fastgate.cache.question import STREAM
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.departure import depart
 from fastgate.gateway.faults import broken
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import Feeds, Inflater
+from fastgate.gateway.keeping import keep
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import Purse
+from fastgate.gateway.recording import Recording
 from fastgate.gateway.relay import StreamRelay
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.window import ClientWindow
@@ -32,7 +36,9 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
     dialect, pays = call.dialect, call.instalments is not None
     scanner = EventScanner(dialect.table, dialect.hides_usage(request), whole=pays or call.within_ns > 0)
     purse = Purse(call, leg, held, request, scanner) if pays else None
-    relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(scanner))
+    recording = Recording(scanner, LARGEST) if call.question is not None else None
+    meter = Inflater.of(exchange.header(b"content-encoding")).before(recording or scanner)
+    relay = open_relay(call, leg, exchange, meter)
     relay.events = True
     if purse is not None:
         relay.pay(purse, scanner)
@@ -45,7 +51,10 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
             return
         if cut is None and not dialect.is_whole(scanner):
             cut = ClosedEarly("the stream ended without saying that it is complete", sent=True, answered=True)
-        settle(call, held, outcome_of(call, leg, held, scanner, cut, client_gone=relay.client_gone), 200)
+        outcome = outcome_of(call, leg, held, scanner, cut, client_gone=relay.client_gone)
+        settle(call, held, outcome, 200)
+        if recording is not None and cut is None and (events := recording.events()) is not None:
+            keep(call, leg, outcome, STREAM, events)
         if cut is not None:
             failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut))
             relay.send(dialect.stream_error(failure, call.request_id))

@@ -6,6 +6,7 @@ from fastgate._core.body import BodyError, scan
 from fastgate._core.budget import Hold
 from fastgate._core.exchange import Exchange
 from fastgate._core.upstream_errors import BodyTooLarge, UpstreamError
+from fastgate.cache.question import WHOLE
 from fastgate.dialects.base import Charge
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
@@ -14,6 +15,7 @@ from fastgate.gateway.faults import unanswered
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Inflater
+from fastgate.gateway.keeping import keep
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.relay import deliver
 from fastgate.gateway.settlement import Outcome, settle
@@ -40,6 +42,8 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> 
     charges, output = metered(call, body)
     outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output, client_gone=call.departed)
     cost = settle(call, held, outcome, 200)
+    if call.question is not None:
+        keep(call, leg, outcome, WHOLE, body)
     headers = headers_of(call, leg, provider_headers(exchange.headers), cost)
     if len(body) <= LEAST_OUTSTANDING:
         call.protocol.response_bytes(200, headers, body)

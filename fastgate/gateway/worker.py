@@ -11,17 +11,19 @@ from typing import Any, Final
 
 import msgspec
 
-from fastgate._core.arena import Arena, ArenaFull
+from fastgate._core.arena import Arena, ArenaError, ArenaFull
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.runner import Run, Runner
+from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.state import State
 from fastgate.gateway.upstreams import Upstreams
+from fastgate.wire.caching import slab_path
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.sealing import Sealer, SealError
 from fastgate.wire.snapshot import SnapshotHead
@@ -53,6 +55,9 @@ class Worker:
         self.body_bytes = 0
         self.answer_bytes = 0
         self.patience = patience or Patience()
+        self.slab: Slab | None = None
+        """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
+        self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
         self.runner = Runner(loop)
@@ -188,11 +193,23 @@ class Worker:
         if self.owner.open_holds == self.owner.owes == 0:
             self.owner.release()
 
+    def _follow_slab(self, megabytes: int) -> None:
+        """Use the cache's file of this size. One that cannot be used is a miss, not a failure."""
+        path = str(slab_path(self._arena_dir, megabytes)) if megabytes else ""
+        if path == (self.slab.path if self.slab is not None else ""):
+            return
+        try:
+            self.slab = Slab(path) if path else None
+        except (ArenaError, OSError) as error:
+            self.slab = None
+            log.warning("the exact cache is not used: %s", error)
+
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
         records = Records(self._snapshot_path)
         head = msgspec.msgpack.decode(records.snapshot.head, type=SnapshotHead)
         upstreams = self._upstreams.renew(head.providers)
+        self._follow_slab(head.cache_mb)
         self._generation = generation
         self._most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))

@@ -1,6 +1,6 @@
 """What differs between the services that a request may be sent to, one row each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 # Headers of a client that a provider may see. Everything else, credentials and cookies above all, ends here.
@@ -34,6 +34,12 @@ class ProviderKind:
     """Members by which its servers are known to take a cap on output; the first is put in where none of them is."""
     defaults: tuple[tuple[str, str], ...] = ()
     """Headers sent where the client gave none."""
+    asking: dict[str, tuple[str, ...]] = field(init=False)
+    """By dialect: those of ``forward`` that may change an answer."""
+
+    def __post_init__(self) -> None:
+        asking = {name: tuple(each for each in names if each not in _COMMON) for name, names in self.forward.items()}
+        object.__setattr__(self, "asking", asking)
 
 
 _BEARER: Final = ("authorization", "Bearer ")

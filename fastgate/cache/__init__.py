@@ -1,0 +1,1 @@
+"""The caches: what a request asks, and answers that are kept."""

@@ -1,0 +1,46 @@
+"""Answers that are kept, so that they can be given again."""
+
+from time import time_ns
+
+import msgspec
+
+from fastgate._core.budget import SETTLED_EXACT
+from fastgate.cache.question import Question, packed
+from fastgate.gateway.call import Call
+from fastgate.gateway.legs import Leg
+from fastgate.gateway.settlement import Outcome
+
+
+def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes) -> None:
+    """Keep a whole and successful answer for who asks the same."""
+    question, slab = call.question, call.worker.slab
+    if question is None or slab is None or not is_sure(call, leg, question, outcome):
+        return
+    assert call.grant is not None
+    record = call.grant.record
+    about = {
+        "key": record.id,
+        "team": record.team,
+        "model": call.model,
+        "provider": question.provider,
+        "dialect": call.dialect.name,
+        "tags": call.attributes.tags,
+    }
+    slab.store(
+        question.key,
+        question.fingerprint,
+        body,
+        kind=kind,
+        usage=packed(outcome.cost or 0),
+        tenant=question.tenant,
+        about=msgspec.json.encode(about),
+        now_ms=time_ns() // 1_000_000,
+        ttl_ms=question.ttl_ms,
+    )
+
+
+def is_sure(call: Call, leg: Leg, question: Question, outcome: Outcome) -> bool:
+    """Whether it is the answer of who was asked, to what was asked: no cap lowered, and all of it."""
+    if outcome.settlement != SETTLED_EXACT or outcome.error or call.notes:
+        return False
+    return leg.upstream.record.name == question.provider and leg.model == question.model

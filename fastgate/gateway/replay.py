@@ -1,0 +1,71 @@
+"""Answers that are given again, in the form that is asked for: whole or streamed, at once or at a set pace."""
+
+import asyncio
+
+from fastgate._core.budget import OUTCOME_CLIENT_GONE, OUTCOME_OK, SETTLED_NONE, Hold
+from fastgate._core.slab import Hit
+from fastgate.cache.question import STREAM
+from fastgate.dialects import sse
+from fastgate.dialects.base import JSON_TYPE, Dialect
+from fastgate.gateway.call import Call
+from fastgate.gateway.heads import headers_of
+from fastgate.gateway.legs import Leg
+from fastgate.gateway.relay import accepted, deliver
+from fastgate.gateway.settlement import Outcome, settle
+from fastgate.gateway.streams import window_of
+from fastgate.gateway.window import LEAST_OUTSTANDING
+from fastgate.wire.request import ChatRequest
+
+_EVENTS = ("content-type", "text/event-stream; charset=utf-8")
+
+
+def told(dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
+    """The body, or the events, as the client asks for them; None: what is kept has no such form."""
+    if not request.stream:
+        body = dialect.answer_of(hit.answer) if hit.kind == STREAM else hit.answer
+        return None if body is None else [body]
+    if hit.kind != STREAM:
+        return dialect.events_of(hit.answer, include_usage=not dialect.hides_usage(request))
+    events = dialect.same_form(hit.answer, include_usage=False) if dialect.hides_usage(request) else hit.answer
+    return None if events is None else [events]
+
+
+async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, stream: bool) -> None:
+    """Hand the answer to the client, and settle that it cost nothing."""
+    assert leg.cache is not None
+    pause = leg.cache.replay_ms / 1000
+    if stream and pause:
+        await _at_pace(
+            call, leg, held, [sse.event(data, name.decode()) for name, data in sse.split(b"".join(pieces))], pause
+        )
+        return
+    settle(call, held, _free(), 200)
+    body = b"".join(pieces)
+    headers = headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0)
+    if len(body) <= LEAST_OUTSTANDING and not stream:
+        call.protocol.response_bytes(200, headers, body)
+        return
+    if not stream:
+        headers = [*headers, ("content-length", str(len(body)))]
+    window = window_of(call)
+    await deliver(body, call.protocol.response_stream(200, headers), window, call.worker.patience.stalled_seconds)
+    call.worker.patience.linger(window)
+
+
+async def _at_pace(call: Call, leg: Leg, held: Hold, events: list[bytes], pause: float) -> None:
+    """One event after another; a client that leaves ends it."""
+    outcome = OUTCOME_CLIENT_GONE
+    try:
+        transport = call.protocol.response_stream(200, headers_of(call, leg, [_EVENTS], 0))
+        for number, event in enumerate(events):
+            if number:
+                await asyncio.sleep(pause)
+            if not accepted(transport.send_bytes(event)):
+                return
+        outcome = OUTCOME_OK
+    finally:
+        settle(call, held, _free(outcome), 200)
+
+
+def _free(outcome: int = OUTCOME_OK) -> Outcome:
+    return Outcome(0, None, SETTLED_NONE, outcome)
