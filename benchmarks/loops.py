@@ -16,6 +16,7 @@ from typing import Any, Final
 from fastgate._core.arena import Arena
 from fastgate._core.body import scan, splice
 from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, hold
+from fastgate._core.canonical import canonical
 from fastgate._core.client import Client
 from fastgate._core.events import EventScanner
 from fastgate._core.journal import Draft, Journal
@@ -23,6 +24,7 @@ from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import PriceTable, Usage
 from fastgate._core.server import Server
+from fastgate._core.slab import Slab, create_slab
 from fastgate._core.snapshot import Snapshot
 from fastgate._core.upstream import Pool
 from fastgate._core.windows import Period
@@ -77,6 +79,23 @@ def keys(folder: Path) -> Iterator[tuple[str, Operation]]:
     path = folder / "snapshot.bin"
     write_snapshot(path, SnapshotHead(7, 1, 2, 3, 4, 5, (), {}, ()), ((key, bytes(100)) for key in digests), b"")
     yield "snapshot: a key", partial(Snapshot(path).find, digests[500])
+
+
+def caches(folder: Path) -> Iterator[tuple[str, Operation]]:
+    path = str(folder / "slab.bin")
+    create_slab(path, 4)
+    slab = Slab(path)
+    question, key = body(1_000), REQUEST_ID
+
+    def store() -> bool:
+        return slab.store(
+            key, question, bytes(1000), kind=0, usage=bytes(60), tenant=REQUEST_ID, about=b"{}", now_ms=1, ttl_ms=10**9
+        )
+
+    yield "cache: an answer stored", store
+    yield "cache: an answer of 1 KB", partial(slab.find, key, question, 2)
+    yield "cache: the key of 1 KB", partial(slab.hash128, question)
+    yield "cache: spelling, 1 KB", partial(canonical, question, ("stream", "user"))
 
 
 def prices(folder: Path) -> Iterator[tuple[str, Operation]]:
@@ -223,7 +242,7 @@ def exchanges(folder: Path) -> Iterator[tuple[str, Operation]]:
     yield "upstream: an exchange", exchange
 
 
-PARTS: Final = (bodies, events, keys, prices, budgets, requests, exchanges)
+PARTS: Final = (bodies, events, keys, caches, prices, budgets, requests, exchanges)
 
 
 def main(folder: Path) -> None:

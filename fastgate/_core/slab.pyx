@@ -83,15 +83,17 @@ cdef uint64_t _verify(str path, int fd) except 0:
     return header.segments
 
 
-def hash128(bytes data not None, bytes salt=bytes(16)) -> bytes:
-    """SipHash-2-4 of 128 bits, keyed by ``salt`` (16 bytes)."""
+cdef bytes _keyed(bytes data, const uint8_t *salt):
     cdef uint64_t out[2]
+    fg_siphash128(salt, <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), out)
+    return PyBytes_FromStringAndSize(<char *>out, 16)
+
+
+def hash128(bytes data not None, bytes salt not None=bytes(16)) -> bytes:
+    """SipHash-2-4 of 128 bits, keyed by ``salt`` (16 bytes)."""
     if len(salt) != 16:
         raise ValueError(f"a salt has 16 bytes, not {len(salt)}")
-    fg_siphash128(
-        <const uint8_t *>PyBytes_AS_STRING(salt), <const uint8_t *>PyBytes_AS_STRING(data), PyBytes_GET_SIZE(data), out
-    )
-    return PyBytes_FromStringAndSize(<char *>out, 16)
+    return _keyed(data, <const uint8_t *>PyBytes_AS_STRING(salt))
 
 
 cdef inline int _read_key(bytes key, uint64_t *low, uint64_t *high) except -1:
@@ -170,7 +172,7 @@ cdef class Slab:
 
     def hash128(self, bytes fingerprint not None) -> bytes:
         """The key of a fingerprint, by this slab's own salt: nobody outside can have two collide."""
-        return hash128(fingerprint, <bytes>(<char *>self.place.header.salt)[:16])
+        return _keyed(fingerprint, self.place.header.salt)
 
     def find(self, bytes key not None, bytes fingerprint not None, int64_t now_ms) -> Hit | None:
         """The answer that was stored for that fingerprint and has not expired."""
