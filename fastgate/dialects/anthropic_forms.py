@@ -64,7 +64,7 @@ _AT_THE_START: Final = ("cache_creation", "service_tier", "inference_geo", "spee
 
 @or_none
 def answer_of(events: bytes) -> bytes:
-    """The body that a stream's message would have had. Raises ``Unfit``."""
+    """The body that a stream's message would have had; ``None`` for what is unfit."""
     message: _Message | None = None
     for name, data in sse.split(events):
         event = decode(data)
@@ -213,7 +213,7 @@ class _Block:
 
 @or_none
 def events_of(answer: bytes) -> list[bytes]:
-    """The events that would have streamed a body, whole each. Raises ``Unfit``."""
+    """The events that would have streamed a body, whole each; ``None`` for what is unfit."""
     body = decode(answer)
     usage, blocks = mapping(body.get("usage")), [mapping(block) for block in listed(body.get("content"))]
     if body.get("type") != "message" or body.get("content") is None or not says(body.get("stop_reason")):

@@ -44,7 +44,7 @@ _MESSAGE: Final = (*_TEXTS, "role", "tool_calls", "function_call", "annotations"
 
 @or_none
 def answer_of(events: bytes, usage: bytes | None = None) -> bytes:
-    """The body that a stream's answer would have had. Raises ``Unfit``.
+    """The body that a stream's answer would have had; ``None`` for what is unfit.
 
     ``usage``: JSON text of what the answer used, for a stream that does not say so; a body always would.
     """
@@ -211,7 +211,7 @@ def _called(called: Object, grows: str) -> Object:
 
 @or_none
 def events_of(answer: bytes, *, include_usage: bool) -> list[bytes]:
-    """The events that would have streamed a body, whole each, ``[DONE]`` included. Raises ``Unfit``."""
+    """The events that would have streamed a body, whole each, ``[DONE]`` included; ``None`` for what is unfit."""
     body = decode(answer)
     used = mapping(body.get("usage"))
     if body.get("object") != _WHOLE or not body.get("choices") or says(body.get("error")) or "obfuscation" in body:
@@ -322,7 +322,7 @@ def _grown(called: Object, grows: str) -> Iterator[Object]:
 
 @or_none
 def with_usage(events: bytes, usage: bytes | None) -> bytes:
-    """A stream that states its usage: as it is, or with a chunk that does before its end. Raises ``Unfit``."""
+    """A stream that states its usage: as it is, or with a chunk before its end; ``None`` for what is unfit."""
     chunks = list(_chunks(events))
     if any(says(chunk.get("usage")) for chunk in chunks):
         return events

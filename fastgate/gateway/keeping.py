@@ -1,6 +1,7 @@
 """Answers that are kept, so that they can be given again."""
 
 from time import time_ns
+from typing import Final
 
 import msgspec
 
@@ -9,6 +10,9 @@ from fastgate.cache.question import Question, packed
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.settlement import Outcome
+
+_SHOWN_MODEL: Final = 200
+"""Characters of a model's name that are kept with an answer: clients may write what they like."""
 
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes) -> None:
@@ -21,7 +25,7 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes) -> None
     about = {
         "key": record.id,
         "team": record.team,
-        "model": call.model,
+        "model": call.model[:_SHOWN_MODEL],
         "provider": question.provider,
         "dialect": call.dialect.name,
         "tags": call.attributes.tags,
