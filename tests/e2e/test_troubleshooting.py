@@ -86,8 +86,9 @@ def open_stream(house: House, name: str) -> Iterator[None]:
 
 
 def answer(house: House, name: str | None, path: str = CHAT, **more: Any) -> httpx.Response:
+    """To a request with ``headers`` and these members of its body."""
+    headers = more.pop("headers", {}) | ({} if name is None else {"authorization": f"Bearer {secret(name)}"})
     body = {"model": "sim/sim-small", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}], **more}
-    headers = {} if name is None else {"authorization": f"Bearer {secret(name)}"}
     return httpx.post(house.url + path, json=body, headers=headers, trust_env=False, timeout=30)
 
 
@@ -119,6 +120,7 @@ REFUSALS: list[tuple[str, int, str | None, dict[str, Any]]] = [
     ("The provider '…' could not be connected", 502, "plain", {"model": "absent/sim-small"}),
     ("The provider '…' gave no answer in time", 504, "plain", {"model": "impatient/sim-small", **says(fail="hang")}),
     ("The provider '…' closed the connection", 502, "plain", says(fail="cut")),
+    ("The request says 'x-fastgate-cache: only', and", 504, "plain", {"headers": {"x-fastgate-cache": "only"}}),
     ("No provider key serves the model", 503, "plain", {"model": "keyless/sim-small"}),
 ]  # fmt: skip
 """How a quote begins, the status that the page says, the key, and what is asked."""
