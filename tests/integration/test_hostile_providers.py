@@ -275,8 +275,11 @@ def test_names_that_clients_make_up_leave_nothing_behind(house: House) -> None:
     assert arena.statistics()["cells"] == before
 
 
-@pytest.mark.parametrize("wish", ["only", "yes", ""])
-def test_a_wish_that_only_a_cache_could_fulfil_is_refused(house: House, wish: str) -> None:
+@pytest.mark.parametrize(
+    ("wish", "refused"),
+    [("only", (504, "not_cached")), ("yes", (400, "invalid_request")), ("", (400, "invalid_request"))],
+)
+def test_a_wish_that_cannot_be_fulfilled_is_refused(house: House, wish: str, refused: tuple[int, str]) -> None:
     lines = request({"text": "a"}).split(b"\r\n", 1)
     answer = exchange(house.port, lines[0] + f"\r\nx-fastgate-cache: {wish}\r\n".encode() + lines[1])
-    assert (answer.status, answer.headers["x-fastgate-error"]) == (400, "invalid_request")
+    assert (answer.status, answer.headers["x-fastgate-error"]) == refused

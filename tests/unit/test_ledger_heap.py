@@ -32,7 +32,7 @@ ledger = Ledger(Path(sys.argv[1]))
 ledger.open()
 batches = [columns(16_384, seed=seed) for seed in range(7)]
 taken = 0
-for number in range(3):
+for number in range(6):
     for batch in batches:
         taken += 16_384
         ids = [os.urandom(16).hex() for _ in range(16_384)]
@@ -60,4 +60,4 @@ def test_what_a_batch_needed_in_the_database_goes_back(tmp_path: Path) -> None:
     rounds = run(_LEDGER, str(tmp_path / "ledger.duckdb"))
     for before, after in rounds:  # MiB beside what the database counts
         assert before - after > 30
-    assert rounds[-1][1] < rounds[0][1] * 1.05
+    assert rounds[-1][1] < rounds[2][1] * 1.05  # what the database takes for itself grows a little at first
