@@ -4,7 +4,8 @@ from typing import Final, NamedTuple
 
 WHOLE: Final = 0
 STREAM: Final = 1
-"""Kinds of answers that are kept: a body, or all events of a stream with its usage stated."""
+UNSTATED: Final = 2
+"""Kinds of answers that are kept: a body, all events of a stream, or of one whose client did not want its usage."""
 
 
 class Question(NamedTuple):
@@ -21,11 +22,11 @@ class Question(NamedTuple):
     """Who is asked: who is asked instead, where a budget has no room for it, gives another answer."""
 
 
-def packed(cost: int) -> bytes:
-    """What an answer cost, as it is kept with it; nano-USD."""
-    return cost.to_bytes(8, "little")
+def packed(cost: int, stated: bytes) -> bytes:
+    """What an answer cost (nano-USD) and, of a stream that does not state it, its usage (JSON), as kept with it."""
+    return cost.to_bytes(8, "little") + stated
 
 
-def unpacked(usage: bytes) -> int:
+def unpacked(usage: bytes) -> tuple[int, bytes]:
     """The other way."""
-    return int.from_bytes(usage, "little")
+    return int.from_bytes(usage[:8], "little"), usage[8:]

@@ -83,7 +83,7 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
     held = await take_soon(call, way, request, take(call, way, request))
     if not isinstance(held, Hold):
         raise refused(call, way, request, held)
-    call.cache, call.saved = CACHE_EXACT, unpacked(hit.usage)
+    call.cache, (call.saved, _) = CACHE_EXACT, unpacked(hit.usage)
     call.notes = (
         ("x-fastgate-cache-entry", hit.id),
         ("x-fastgate-cache-age", str(max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000)),

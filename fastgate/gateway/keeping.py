@@ -11,14 +11,16 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.settlement import Outcome
 
+_MOST_STATED: Final = 16 << 10
+"""Bytes of a usage report: one that is longer is none of a provider's in its senses."""
 _SHOWN_MODEL: Final = 200
 """Characters of a model's name that are kept with an answer: clients may write what they like."""
 
 
-def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes) -> None:
-    """Keep a whole and successful answer for who asks the same."""
+def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
+    """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
     question, slab = call.question, call.worker.slab
-    if question is None or slab is None or not is_sure(call, leg, question, outcome):
+    if question is None or slab is None or len(stated) > _MOST_STATED or not is_sure(call, leg, question, outcome):
         return
     assert call.grant is not None
     record = call.grant.record
@@ -35,7 +37,7 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes) -> None
         question.fingerprint,
         body,
         kind=kind,
-        usage=packed(outcome.cost or 0),
+        usage=packed(outcome.cost or 0, stated),
         tenant=question.tenant,
         about=msgspec.json.encode(about),
         now_ms=time_ns() // 1_000_000,

@@ -4,7 +4,7 @@ from fastgate._core.events import EventScanner
 
 
 class Recording:
-    """Keeps what it hands to the scanner, up to so many bytes: events as the provider wrote them, usage stated."""
+    """Keeps what the scanner gives out, up to so many bytes: events as the client gets them."""
 
     def __init__(self, scanner: EventScanner, most: int) -> None:
         self._scanner = scanner
@@ -13,16 +13,19 @@ class Recording:
 
     def feed(self, chunk: bytes) -> bytes:
         """See Feeds."""
-        self._room -= len(chunk)
-        if self._room >= 0:
-            self._pieces.append(chunk)
-        else:
-            self._pieces.clear()
-        return self._scanner.feed(chunk)
+        return self._kept(self._scanner.feed(chunk))
 
     def finish(self) -> bytes:
         """See Feeds."""
-        return self._scanner.finish()
+        return self._kept(self._scanner.finish())
+
+    def _kept(self, given: bytes) -> bytes:
+        self._room -= len(given)
+        if self._room >= 0:
+            self._pieces.append(given)
+        else:
+            self._pieces.clear()
+        return given
 
     def events(self) -> bytes | None:
         """All of it; None where it was too long."""

@@ -4,7 +4,7 @@ import asyncio
 
 from fastgate._core.budget import OUTCOME_CLIENT_GONE, OUTCOME_OK, SETTLED_NONE, Hold
 from fastgate._core.slab import Hit
-from fastgate.cache.question import STREAM
+from fastgate.cache.question import UNSTATED, WHOLE, unpacked
 from fastgate.dialects import sse
 from fastgate.dialects.base import JSON_TYPE, Dialect
 from fastgate.gateway.call import Call
@@ -21,12 +21,16 @@ _EVENTS = ("content-type", "text/event-stream; charset=utf-8")
 
 def told(dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
     """The body, or the events, as the client asks for them; None: what is kept has no such form."""
+    _, stated = unpacked(hit.usage)
+    kept, hides = hit.answer, dialect.hides_usage(request)
     if not request.stream:
-        body = dialect.answer_of(hit.answer) if hit.kind == STREAM else hit.answer
+        body = kept if hit.kind == WHOLE else dialect.answer_of(kept, usage=stated or None)
         return None if body is None else [body]
-    if hit.kind != STREAM:
-        return dialect.events_of(hit.answer, include_usage=not dialect.hides_usage(request))
-    events = dialect.same_form(hit.answer, include_usage=False) if dialect.hides_usage(request) else hit.answer
+    if hit.kind == WHOLE:
+        return dialect.events_of(kept, include_usage=not hides)
+    if hides == (hit.kind == UNSTATED):
+        return [kept]
+    events = dialect.same_form(kept, include_usage=not hides, usage=stated or None)
     return None if events is None else [events]
 
 
@@ -42,13 +46,12 @@ async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, strea
     settle(call, held, _free(), 200)
     body = b"".join(pieces)
     headers = headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0)
-    if len(body) <= LEAST_OUTSTANDING and not stream:
+    if len(body) <= LEAST_OUTSTANDING:
         call.protocol.response_bytes(200, headers, body)
         return
-    if not stream:
-        headers = [*headers, ("content-length", str(len(body)))]
+    transport = call.protocol.response_stream(200, [*headers, ("content-length", str(len(body)))])
     window = window_of(call)
-    await deliver(body, call.protocol.response_stream(200, headers), window, call.worker.patience.stalled_seconds)
+    await deliver(body, transport, window, call.worker.patience.stalled_seconds)
     call.worker.patience.linger(window)
 
 

@@ -8,7 +8,7 @@ from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
 from fastgate._core.slab import LARGEST
 from fastgate._core.upstream_errors import ClosedEarly, UpstreamError
-from fastgate.cache.question import STREAM
+from fastgate.cache.question import STREAM, UNSTATED
 from fastgate.gateway.answers import provider_headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.departure import depart
@@ -54,7 +54,9 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
         outcome = outcome_of(call, leg, held, scanner, cut, client_gone=relay.client_gone)
         settle(call, held, outcome, 200)
         if recording is not None and cut is None and (events := recording.events()) is not None:
-            keep(call, leg, outcome, STREAM, events)
+            hidden = dialect.hides_usage(request)
+            stated = dialect.stated_of_stream(scanner.captures) if hidden else None
+            keep(call, leg, outcome, UNSTATED if hidden else STREAM, events, stated=stated or b"")
         if cut is not None:
             failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut))
             relay.send(dialect.stream_error(failure, call.request_id))
