@@ -6,6 +6,8 @@ there is less to do nobody gains by waiting for the end of the pass. Nor does th
 middle of all others: it comes before them, and where requests are few the loop looks for what has come after each few writes.
 """
 
+from itertools import islice
+
 from fastgate._core.clock cimport monotonic_ns
 
 cdef int64_t OFTEN_NS = 150_000             # between two writes, on average: what comes less often is written at once
@@ -66,15 +68,11 @@ cdef class Outbox:
 
     def flush(self):
         """The loop's callback: all of it, or some, and the rest after what has come meanwhile is read."""
-        cdef int left = SLICE
-        if self.requests is None or not self.requests.is_seldom():
+        if len(self.waiting) <= SLICE or self.requests is None or not self.requests.is_seldom():
             self.empty()
             return
-        while self.waiting and left:
-            left -= 1
-            transport = next(iter(self.waiting))
+        self.loop.call_soon(self.flush)     # before anything can go wrong: what waits has a flush to come
+        for transport in list(islice(self.waiting, SLICE)):
             data = self.waiting.pop(transport)
             if not transport.is_closing():
                 transport.write(data)
-        if self.waiting:
-            self.loop.call_soon(self.flush)

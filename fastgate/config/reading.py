@@ -186,6 +186,12 @@ class Reader(ScalarReader):
         return self.read(fits[0], node, path)
 
 
+_SCALARS = (
+    (inspect.NoneType, "null"),
+    (inspect.BoolType, "true or false"),
+    (inspect.IntType, "an integer"),
+    (inspect.FloatType, "a number"),
+)
 _CONTAINERS = (inspect.StructType, inspect.DictType, inspect.VarTupleType, inspect.TupleType)
 
 
@@ -218,4 +224,4 @@ def _wants(type_: inspect.Type) -> str:
         return f"a mapping with {listed(each.encode_name for each in bare.fields)}"
     if isinstance(bare, inspect.VarTupleType):
         return "a list"
-    return "null" if isinstance(bare, inspect.NoneType) else "text"
+    return next((words for kind, words in _SCALARS if isinstance(bare, kind)), "text")

@@ -69,7 +69,7 @@ class ExactCache(Section, frozen=True, kw_only=True):
     enabled: bool = False
     ttl_seconds: Lifetime = 3_600
     scope: Scope = "key"
-    max_mb: Annotated[int, Meta(ge=1, le=65_536)] = 256
+    max_mb: Annotated[int, Meta(ge=1, le=65_535)] = 256
     max_temperature: Temperature | None = None
     tools: bool = True
     client_control: bool = True

