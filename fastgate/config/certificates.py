@@ -45,6 +45,17 @@ def tls_findings(path: Path, folder: FilePath, tls: Tls) -> Iterator[Finding]:
         yield Finding(at_cert, "is not a certificate for servers: its extended key usage leaves them out")
 
 
+def ca_findings(path: Path, file: FilePath) -> Iterator[Finding]:
+    """Why a file cannot be that of authorities which are trusted."""
+    try:
+        is_pem = file.is_file() and b"-----BEGIN CERTIFICATE-----" in file.read_bytes()
+    except OSError as error:
+        yield Finding(path, f"{file} cannot be read: {error.strerror}")
+        return
+    if not is_pem:
+        yield Finding(path, f"{file} is not a file with certificates in PEM form")
+
+
 def date_warning(folder: FilePath, tls: Tls) -> str | None:
     """What there is to say of a usable pair's dates: it has ended, ends soon, or has not begun."""
     file, _ = tls_files(folder, tls)

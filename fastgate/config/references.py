@@ -5,12 +5,13 @@ from itertools import chain
 from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
-from fastgate.config.certificates import tls_findings
+from fastgate.config.certificates import ca_findings, tls_findings
 from fastgate.config.owners_check import Known, owner_findings, secret_finding
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.proxies import parse_proxy
 from fastgate.config.root import Config
 from fastgate.config.scalars import Secret
+from fastgate.config.stores import store_findings
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 
 
@@ -26,6 +27,7 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
             model_findings(("models", name), name, model, known) for name, model in config.models.items()
         ),
         owner_findings(config, known),
+        store_findings(config, folder),
     )
 
 
@@ -67,7 +69,7 @@ def provider_findings(path: Path, provider: Provider, folder: FilePath) -> Itera
     if provider.proxy:
         yield from _proxy((*path, "proxy"), provider.proxy)
     if provider.ca_file is not None:
-        yield from _ca_file((*path, "ca_file"), folder / provider.ca_file)
+        yield from ca_findings((*path, "ca_file"), folder / provider.ca_file)
 
 
 def _base_url(path: Path, provider: Provider) -> Iterator[Finding]:
@@ -89,16 +91,6 @@ def _proxy(path: Path, proxy: Secret) -> Iterator[Finding]:
         parse_proxy(proxy.reveal())
     except ValueError as error:
         yield Finding(path, str(error))
-
-
-def _ca_file(path: Path, file: FilePath) -> Iterator[Finding]:
-    try:
-        is_pem = file.is_file() and b"-----BEGIN CERTIFICATE-----" in file.read_bytes()
-    except OSError as error:
-        yield Finding(path, f"{file} cannot be read: {error.strerror}")
-        return
-    if not is_pem:
-        yield Finding(path, f"{file} is not a file with certificates in PEM form")
 
 
 def _is_token(text: str) -> bool:

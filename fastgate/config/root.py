@@ -20,7 +20,7 @@ class Config(Section, frozen=True, kw_only=True):
     disconnect: Disconnect = Disconnect()
     output_cap: Annotated[int, Meta(ge=1, le=1_000_000)] = 16_384
     admin: Admin = field(default_factory=Admin)
-    redis: Annotated[Redis | None, PLANNED] = None
+    redis: Redis | None = None
     providers: dict[Name, Provider] = field(default_factory=dict)
     models: dict[ModelName, PublicModel] = field(default_factory=dict)
     customers: tuple[Customer, ...] = ()

@@ -61,6 +61,7 @@ class Redis(Section, frozen=True, kw_only=True):
 
     url: Secret
     cluster_id: Name = "prod"
+    ca_file: Line | None = None
 
 
 class ExactCache(Section, frozen=True, kw_only=True):
@@ -75,7 +76,8 @@ class ExactCache(Section, frozen=True, kw_only=True):
     client_control: bool = True
     replay_ms: Pause = 0
     single_flight: Annotated[bool, PLANNED] = False
-    shared: Annotated[Literal["none", "redis"], PLANNED] = "none"
+    shared: Literal["none", "redis"] = "none"
+    shared_deadline_ms: Annotated[int, Meta(ge=1, le=1_000)] = 10
 
 
 class CacheWish(Section, frozen=True, kw_only=True):

@@ -1,10 +1,14 @@
 """The settings of the exact cache as workers read them, and whether anybody wants one."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 from fastgate.config.owners import Key, Team
 from fastgate.config.root import Config
 from fastgate.config.settings import CacheWish, ExactCache
+from fastgate.config.stores import parse_redis_url
 from fastgate.config.upstreams import PublicModel
-from fastgate.wire.caching import CacheRecord
+from fastgate.wire.caching import SHARED_OWNER, CacheRecord, SharedRecord
 
 _SECOND_MS = 1000
 
@@ -28,6 +32,25 @@ def is_cached(config: Config) -> bool:
     """Whether anybody in it does."""
     things = (config.keys, config.teams, config.models.values())
     return config.cache.exact.enabled or any(wants_cache(thing) for some in things for thing in some)
+
+
+def shared_record(config: Config, folder: Path, seal: Callable[[str, str], bytes]) -> SharedRecord | None:
+    """Where other hosts keep their answers; None: nobody asks there. ``folder``, ``seal`` as of a snapshot."""
+    redis, exact = config.redis, config.cache.exact
+    if redis is None or exact.shared == "none":
+        return None
+    address = parse_redis_url(redis.url.reveal())
+    return SharedRecord(
+        cluster=redis.cluster_id,
+        deadline_ms=exact.shared_deadline_ms,
+        host=address.host,
+        port=address.port,
+        path=address.path,
+        database=address.database,
+        tls=address.tls,
+        ca_file=str((folder / redis.ca_file).resolve()) if redis.ca_file else "",
+        credentials=seal(address.credentials, SHARED_OWNER),
+    )
 
 
 def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:

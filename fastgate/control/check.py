@@ -9,6 +9,7 @@ from fastgate.config.cache_check import narrower_scopes
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
+from fastgate.config.stores import unused_store
 from fastgate.config.upstreams import Target
 from fastgate.control.compile import compile_snapshot
 from fastgate.control.price_index import PriceIndex
@@ -40,6 +41,7 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
             " requests cost is what each key's unpriced says"
         )
     yield from narrower_scopes(config)
+    yield from unused_store(config)
 
 
 def price_findings(config: Config) -> Iterator[Finding]:

@@ -22,7 +22,7 @@ from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.proxies import proxy_of
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
-from fastgate.control.cache_records import cache_of_file, cache_record, is_cached
+from fastgate.control.cache_records import cache_of_file, cache_record, is_cached, shared_record
 from fastgate.control.price_index import PriceIndex
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
@@ -145,6 +145,7 @@ def compile_snapshot(
     numbered = {name: index.of_ceiling(*parts_of_ceiling(name)) for name in sorted(wanted)}
     if index.findings:
         raise ConfigErrors([_placeless(finding) for finding in index.findings])
+    cached = cached or is_cached(config)
     head = SnapshotHead(
         generation=generation,
         compiled_at_ns=time.time_ns(),
@@ -160,7 +161,8 @@ def compile_snapshot(
         cors_origins=config.server.cors_origins,
         certificate=certificate_digest(tls_files(folder, config.server.tls)[0]) if config.server.tls else "",
         cache=cache_of_file(config.cache.exact),
-        cache_mb=config.cache.exact.max_mb if cached or is_cached(config) else 0,
+        cache_mb=config.cache.exact.max_mb if cached else 0,
+        shared=shared_record(config, folder, seal) if cached else None,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

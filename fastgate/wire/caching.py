@@ -1,8 +1,9 @@
 """What a snapshot says of the exact cache, and by what those who share answers are told from all others."""
 
+from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -22,6 +23,61 @@ class CacheRecord(msgspec.Struct, array_like=True, frozen=True):
     """Whether headers of requests are heard."""
     replay_ms: int | None = None
     """Between two pieces of a stream that is given again."""
+
+
+class SharedEvent(IntEnum):
+    """What the tier that hosts share did: each look-up is one of the first six, each answer to write one of the others.
+
+    They are the places of its counters in the arena; the names, in lower case, are those of the metric's label.
+    """
+
+    HIT = 0
+    MISS = 1
+    TIMEOUT = 2
+    """Nothing came within the deadline."""
+    ERROR = 3
+    """The connection failed, or Redis answered with an error."""
+    UNUSABLE = 4
+    """What came is not an answer to that question, or not as it was written, or there is no room for it here."""
+    SKIPPED = 5
+    """Redis was not asked: it did not answer a moment ago, or too many look-ups wait for it."""
+    STORED = 6
+    DROPPED = 7
+    """Not written: too many wait to be, or Redis was away, or refused it."""
+
+
+class SharedRecord(msgspec.Struct, array_like=True, frozen=True):
+    """The Redis that hosts share answers in, and how long it may take."""
+
+    cluster: str
+    """Who shares: hosts with the same one."""
+    deadline_ms: int
+    host: str
+    """Without brackets; empty: ``path`` is that of a Unix socket."""
+    port: int
+    path: str
+    database: int
+    tls: bool
+    ca_file: str
+    """Empty: the system's authorities."""
+    credentials: bytes
+    """``user:password``, or nothing, sealed for :data:`SHARED_OWNER`."""
+
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return place_of(self.host, self.port, self.path)
+
+
+def place_of(host: str, port: int, path: str) -> str:
+    """What messages call a Redis; ``host`` without brackets, or empty: then it is at a Unix socket's ``path``."""
+    if not host:
+        return path
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+SHARED_OWNER: Final = "snapshot of redis"
+"""For whom its credentials are sealed; no provider is called so."""
 
 
 def first_said(*said: CacheRecord | None) -> dict[str, Any]:
