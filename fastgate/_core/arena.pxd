@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 
 from fastgate._core.layout cimport (
-    CELL, CELLS_PER_CHUNK, CHUNK, CHUNKS_AT, OWNERS_AT, RECORD, RECORDS_PER_CHUNK, Cell, Header, Record, Slot,
+    CELL, CELLS_PER_CHUNK, CHUNK, CHUNKS_AT, COUNTS_AT, OWNER_COUNTS, OWNERS_AT, RECORD, RECORDS_PER_CHUNK, Cell, Header, Record, Slot,
 )
 
 
@@ -21,6 +21,10 @@ cdef class Arena:
 
 cdef inline Slot *slot_at(Arena arena, uint32_t slot) noexcept nogil:
     return <Slot *>(arena.base + OWNERS_AT + slot * sizeof(Slot))
+
+
+cdef inline uint64_t *counts_at(Arena arena, uint32_t slot) noexcept nogil:
+    return <uint64_t *>(arena.base + COUNTS_AT) + slot * OWNER_COUNTS
 
 
 cdef inline Cell *cell_at(Arena arena, uint32_t cell) noexcept nogil:

@@ -2,11 +2,12 @@
 
     0          header (one page)
     4 KiB      owners: 1,024 slots of 128 bytes
+    132 KiB    what each owner counts beside its events: 1,024 times 64 bytes. Room that older versions left zero, and read nothing in
     256 KiB    index: 524,288 buckets, each the number of a cell, chained
     2.25 MiB   directory: what each chunk holds
     2.5 MiB    chunks of 1 MiB, appended as needed: cells or records. Nothing ever moves
 
-A change of anything here is a change of ``LAYOUT``.
+A change of anything here is a change of ``LAYOUT``, but for what is put where all versions of it have nothing.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -35,6 +36,8 @@ cdef enum:
     LAYOUT = 4
     OWNERS = 1024
     OWNERS_AT = 4096
+    COUNTS_AT = 135168
+    OWNER_COUNTS = 8
     BUCKETS = 524288
     INDEX_AT = 262144
     CHUNKS = 16384

@@ -12,9 +12,9 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-from fastgate._core.arena cimport Arena, record_at, slot_at
+from fastgate._core.arena cimport Arena, counts_at, record_at, slot_at
 from fastgate._core.layout cimport (
-    CHUNK_RECORDS, FREE, OWNERS, RECORDS_PER_CHUNK, Slot, fg_cas, fg_load, fg_load_signed, fg_store, fg_store_signed,
+    CHUNK_RECORDS, FREE, OWNER_COUNTS, OWNERS, RECORDS_PER_CHUNK, Slot, fg_cas, fg_load, fg_load_signed, fg_store, fg_store_signed,
 )
 
 from fastgate._core.arena import ArenaError
@@ -60,6 +60,14 @@ def owners(Arena arena) -> list[dict[str, int]]:
             "anomalies": fg_load(&at.anomalies),
         })
     return found
+
+
+def counts_of(Arena arena, uint32_t slot) -> list[int]:
+    """What the owner of a slot counts beside its events, as it last told; of whom there was before, until it is claimed again."""
+    cdef uint32_t i
+    if slot >= OWNERS:
+        raise ValueError(f"an arena has {OWNERS} owner slots, so none is number {slot}")
+    return [fg_load(counts_at(arena, slot) + i) for i in range(OWNER_COUNTS)]
 
 
 def dead_slots(Arena arena) -> list[int]:
@@ -117,6 +125,7 @@ cdef class Owner:
         at.requests = 0
         at.strangers = 0
         at.anomalies = 0
+        memset(counts_at(self.arena, slot), 0, OWNER_COUNTS * sizeof(uint64_t))
         fg_store(&at.state, ((at.state >> 8) + 1) << 8 | <uint64_t>kind)
         while True:
             highest = fg_load(&self.arena.header.owners)
@@ -187,3 +196,12 @@ cdef class Owner:
         fg_store(&self.me.generation, generation)
         fg_store(&self.me.strangers, strangers)
         fg_store(&self.me.anomalies, anomalies)
+
+    def tell_counts(self, list counts not None) -> None:
+        """Tell what this owner counted beside its events: so many numbers as ``counts_of`` gives."""
+        cdef uint64_t *at = counts_at(self.arena, self.slot)
+        cdef uint32_t i
+        if len(counts) != OWNER_COUNTS:
+            raise ValueError(f"an owner has {OWNER_COUNTS} counts, not {len(counts)}")
+        for i in range(OWNER_COUNTS):
+            fg_store(at + i, counts[i])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fastgate._core.arena import Arena
-from fastgate._core.owner import CONTROL, WORKER, Owner, owners
+from fastgate._core.owner import CONTROL, WORKER, Owner, counts_of, owners
 from fastgate.budgets.templates import BUDGETS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
@@ -37,6 +37,7 @@ from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import Origin, Tally
+from fastgate.wire.caching import SharedEvent
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 HOUSEKEEPING_SECONDS = 30.0
@@ -273,10 +274,19 @@ class ControlPlane:
             journal_dropped_nano=sum(owner["dropped_nano"] for owner in found),
             strangers=sum(owner["strangers"] for owner in workers),
             usage_anomalies=sum(owner["anomalies"] for owner in workers),
+            shared_cache=self._shared_cache([owner["slot"] for owner in workers]),
             ledger_up=self.ledger.is_open,
             counted=self.arena.counted,
             workers=sum(owner["alive"] for owner in workers),
         )
+
+    def _shared_cache(self, slots: Sequence[int]) -> dict[str, int]:
+        """What workers did with the tier that hosts share, once there is one."""
+        told = [counts_of(self.arena, slot) for slot in slots]
+        sums = {event.name.lower(): sum(each[event] for each in told) for event in SharedEvent}
+        current = self.configuration.latest
+        wanted = current is not None and current.compiled.head.shared is not None
+        return sums if wanted or any(sums.values()) else {}
 
     def _supervisor(self) -> list[dict[str, Any]]:
         """The children's health as the supervisor wrote it; none where there is no supervisor."""

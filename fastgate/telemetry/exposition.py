@@ -58,6 +58,8 @@ class Gauges:
     journal_dropped_nano: int = 0
     strangers: int = 0
     usage_anomalies: int = 0
+    shared_cache: Mapping[str, int] = field(default_factory=dict)
+    """What the tier of the exact cache that hosts share did, by outcome; empty: there is none."""
     ledger_up: bool = True
     counted: bool = True
     workers: int = 0
@@ -97,7 +99,7 @@ class Exposition(Collector):
                 saved.add_metric(labels, sums["saved_nano"] / _NANO)
             for kind, columns in TOKEN_TYPES.items():
                 tokens.add_metric((*labels, kind), sum(sums[column] for column in columns))
-        yield from (requests, tokens, cost, saved, _cache_events(tally.cache_events))
+        yield from (requests, tokens, cost, saved, _cache_events(tally.cache_events, gauges.shared_cache))
         rejections = CounterMetricFamily("fastgate_rejections", "Requests refused", labels=("reason", "level"))
         for reason, count in tally.rejections.items():
             rejections.add_metric(reason, count)
@@ -144,14 +146,16 @@ class Exposition(Collector):
             yield family
 
 
-def _cache_events(counts: Mapping[tuple[str, str], int]) -> Metric:
+def _cache_events(counts: Mapping[tuple[str, str], int], shared: Mapping[str, int]) -> Metric:
     family = CounterMetricFamily(
         "fastgate_cache_events",
-        "Requests that a cache answered, could not answer, or was not asked for",
+        "Requests that a cache answered, could not answer, or was not asked for; look-ups and writes of what is shared",
         labels=("tier", "outcome"),
     )
     for event, count in counts.items():
         family.add_metric(event, count)
+    for outcome, count in shared.items():
+        family.add_metric(("shared", outcome), count)
     return family
 
 

@@ -108,6 +108,13 @@ def test_what_caches_did_is_counted_by_tier_and_what_they_saved_by_label() -> No
     assert sum(float(usd) for _, usd in saved) == 160
 
 
+def test_what_hosts_share_is_a_tier_of_its_own_where_they_do() -> None:
+    told = Exposition(Tally(), lambda: Gauges(shared_cache={"hit": 7, "timeout": 0})).text().decode()
+    assert 'fastgate_cache_events_total{outcome="hit",tier="shared"} 7.0' in told
+    assert 'fastgate_cache_events_total{outcome="timeout",tier="shared"} 0.0' in told
+    assert "shared" not in re.sub(r"^#.*$", "", Exposition(Tally(), Gauges).text().decode(), flags=re.MULTILINE)
+
+
 def test_the_exposition_has_the_names_of_the_contract_and_parses() -> None:
     tally = Tally()
     data = columns(50)
