@@ -33,6 +33,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     if wish.reads:
         slab = call.worker.slab
         hit = slab and slab.find(question.key, question.fingerprint, call.now_ns // 1_000_000)
+        if hit is None and slab is not None and call.worker.shared is not None and question.ttl_ms:
+            hit = await call.worker.shared.find(slab, question, call.now_ns // 1_000_000)
         if hit is not None and await answer(call, leg, request, hit):
             return True
     if wish.only:

@@ -7,6 +7,7 @@ import msgspec
 
 from fastgate._core.budget import SETTLED_EXACT
 from fastgate.cache.question import Question, packed
+from fastgate.cache.shared import Kept
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.settlement import Outcome
@@ -32,17 +33,21 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stat
         "dialect": call.dialect.name,
         "tags": call.attributes.tags,
     }
-    slab.store(
+    now_ms = time_ns() // 1_000_000
+    usage, told = packed(outcome.cost or 0, stated), msgspec.json.encode(about)
+    stored = slab.store(
         question.key,
         question.fingerprint,
         body,
         kind=kind,
-        usage=packed(outcome.cost or 0, stated),
+        usage=usage,
         tenant=question.tenant,
-        about=msgspec.json.encode(about),
-        now_ms=time_ns() // 1_000_000,
+        about=told,
+        now_ms=now_ms,
         ttl_ms=question.ttl_ms,
     )
+    if stored and call.worker.shared is not None:
+        call.worker.shared.offer(question.fingerprint, Kept(kind, usage, told, body, now_ms, now_ms + question.ttl_ms))
 
 
 def is_sure(call: Call, leg: Leg, question: Question, outcome: Outcome) -> bool:

@@ -21,9 +21,10 @@ from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
+from fastgate.gateway.shared import SharedTier
 from fastgate.gateway.state import State
 from fastgate.gateway.upstreams import Upstreams
-from fastgate.wire.caching import slab_path
+from fastgate.wire.caching import SHARED_OWNER, SharedEvent, SharedRecord, slab_path
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.sealing import Sealer, SealError
 from fastgate.wire.snapshot import SnapshotHead
@@ -57,10 +58,16 @@ class Worker:
         self.patience = patience or Patience()
         self.slab: Slab | None = None
         """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
+        self.shared: SharedTier | None = None
+        """Where other hosts keep theirs; None: nobody asks there."""
+        self._shared_by: tuple[SharedRecord, str] | None = None
+        self._shared_counts = [0] * len(SharedEvent)
+        self._closing: set[asyncio.Task[None]] = set()
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
         self.runner = Runner(loop)
+        self._sealer = sealer
         self._upstreams = Upstreams(self.runner, sealer)
         self._complaints = 0
         self._full = False
@@ -138,6 +145,7 @@ class Worker:
         else:
             self._follow()
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
+        self.owner.tell_counts(self._shared_counts)
         self.patience.look()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
@@ -187,6 +195,8 @@ class Worker:
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""
         await self._upstreams.close()
+        self._share(None, "")
+        await asyncio.gather(*self._closing, return_exceptions=True)
         pay(self.owner, self.journal)
         self.journal.close()
         self._disk.shutdown()
@@ -204,12 +214,26 @@ class Worker:
             self.slab = None
             log.warning("the exact cache is not used: %s", error)
 
+    def _share(self, record: SharedRecord | None, credentials: str) -> None:
+        """Use this Redis, None: no more. The one before gets what waits to be written there, within a bound."""
+        by = None if record is None else (msgspec.structs.replace(record, credentials=b""), credentials)
+        if by == self._shared_by:
+            return
+        if self.shared is not None:
+            closing = self._loop.create_task(self.shared.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
+        self._shared_by = by
+        self.shared = None if by is None else SharedTier(self._loop, *by, self._shared_counts)
+
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
         records = Records(self._snapshot_path)
         head = msgspec.msgpack.decode(records.snapshot.head, type=SnapshotHead)
+        credentials = "" if head.shared is None else self._sealer.open(head.shared.credentials, SHARED_OWNER)
         upstreams = self._upstreams.renew(head.providers)
         self._follow_slab(head.cache_mb)
+        self._share(head.shared, credentials)
         self._generation = generation
         self._most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))

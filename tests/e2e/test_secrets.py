@@ -32,6 +32,7 @@ WRONG: Final = "sk-fg-a-key-that-nobody-ever-issued-5d13"
 WRONG_TOKEN: Final = "an-admin-token-that-is-a-guess-e02f"
 BROUGHT: Final = "a-secret-that-its-creator-brought-6a4b"
 PROXY_PASSWORD: Final = "password-of-the-proxy-b8f3"
+REDIS_PASSWORD: Final = "password-of-the-redis-7a42"
 
 WHERE_IT_BELONGS: Final = {
     "admin-token": "made: admin-token",
@@ -76,7 +77,12 @@ def house(
         house.settings = {
             "admin": {"metrics_token": METRICS_TOKEN, **({"token": TOKEN} if given else {})},
             "providers": {"sim": sim, "nowhere": nowhere, "seen": telling},
-            "models": {"small": {"targets": [{"provider": "sim", "model": "sim-small"}]}},
+            "models": {
+                "small": {"targets": [{"provider": "sim", "model": "sim-small"}]},
+                "kept": {"targets": [{"provider": "sim", "model": "sim-small"}], "cache": {"exact": True}},
+            },
+            "redis": {"url": f"redis://user:{REDIS_PASSWORD}@127.0.0.2:9/0"},
+            "cache": {"exact": {"max_mb": 8, "shared": "redis"}},
             "keys": [{"id": "of-file", "secret": OF_FILE}],
             "logging": {"format": "json" if given else "text"},
         }

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -194,3 +196,9 @@ def test_the_graph_sees_cimports_and_late_imports() -> None:
     assert "fastgate._core.arena" in graph()["fastgate._core.recovery"]
     assert "fastgate._core.owner" in graph()["fastgate.supervisor.recovery"]
     assert "uvloop" not in reached_from("fastgate.version")
+
+
+def test_a_worker_loads_no_client_of_redis_unless_it_shares() -> None:
+    program = "import sys, fastgate.gateway.process; sys.exit('redis' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    assert "redis" in graph()["fastgate.gateway.redis_link"]

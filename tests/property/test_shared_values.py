@@ -1,0 +1,93 @@
+"""What one host writes for others: it comes back as it was, for its question alone, and not with another byte."""
+
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastgate._core.slab import LARGEST
+from fastgate.cache.question import STREAM, UNSTATED, WHOLE, packed
+from fastgate.cache.shared import LONGEST, Kept, Unusable, key_of, read, size_of, written
+
+MOMENTS = st.integers(0, (1 << 42) - 1)
+TOLD = st.sampled_from([b"{}", b'{"key":"ide","tags":{"a":"b"}}', '{"model":"ü"}'.encode()])
+
+
+@st.composite
+def entries(draw: st.DrawFn) -> Kept:
+    created, expires = sorted((draw(MOMENTS), draw(MOMENTS)))
+    usage = packed(draw(st.integers(0, 10**15)), draw(st.binary(max_size=40)))
+    kind = draw(st.sampled_from([WHOLE, STREAM, UNSTATED]))
+    return Kept(kind, usage, draw(TOLD), draw(st.binary(max_size=300)), created, expires)
+
+
+@given(st.binary(max_size=200), entries())
+def test_it_comes_back_as_it_was(fingerprint: bytes, kept: Kept) -> None:
+    value = written(fingerprint, kept)
+    assert len(value) == size_of(fingerprint, kept)
+    assert read(value, fingerprint) == kept
+
+
+@given(st.binary(max_size=60), st.binary(max_size=60), entries())
+def test_another_question_gets_nothing(fingerprint: bytes, other: bytes, kept: Kept) -> None:
+    assert (key_of("prod", fingerprint) == key_of("prod", other)) == (fingerprint == other)
+    if fingerprint != other:
+        with pytest.raises(Unusable):
+            read(written(fingerprint, kept), other)
+
+
+@given(st.binary(max_size=60), entries(), st.randoms(use_true_random=False))
+def test_another_byte_anywhere_is_noticed(fingerprint: bytes, kept: Kept, chance: random.Random) -> None:
+    value = bytearray(written(fingerprint, kept))
+    value[chance.randrange(len(value))] ^= 1 << chance.randrange(8)
+    with pytest.raises(Unusable):
+        read(bytes(value), fingerprint)
+
+
+@given(st.binary(max_size=60), entries(), st.data())
+def test_a_piece_or_more_is_noticed(fingerprint: bytes, kept: Kept, data: st.DataObject) -> None:
+    value = written(fingerprint, kept)
+    with pytest.raises(Unusable):
+        read(value[: data.draw(st.integers(0, len(value) - 1))], fingerprint)
+    with pytest.raises(Unusable):
+        read(value + data.draw(st.binary(min_size=1, max_size=9)), fingerprint)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"kind": 3},
+        {"usage": bytes(7)},
+        {"usage": packed(10**15 + 1, b"")},
+        {"about": b""},
+        {"about": b"[]"},
+        {"about": b"{"},
+        {"about": b'"\xff"'},
+        {"about": b"[" * 60_000},
+        {"created_ms": -1},
+        {"created_ms": 2001},
+        {"expires_ms": 1 << 42},
+    ],
+    ids=str,
+)
+def test_what_no_answer_says_is_not_believed(changed: dict[str, object]) -> None:
+    kept = Kept(WHOLE, packed(1, b""), b"{}", b"answer", 1000, 2000)
+    assert read(written(b"asked", kept), b"asked") == kept
+    with pytest.raises(Unusable):
+        read(written(b"asked", kept._replace(**changed)), b"asked")
+
+
+def test_the_longest_that_a_host_keeps_is_read_and_nothing_longer() -> None:
+    kept = Kept(WHOLE, packed(1, b""), b"{}", b"", 1000, 2000)
+    longest = kept._replace(answer=bytes(LONGEST - size_of(b"asked", kept)))
+    assert size_of(b"asked", longest) == LONGEST > LARGEST
+    assert read(written(b"asked", longest), b"asked") == longest
+    with pytest.raises(Unusable):
+        read(written(b"asked", longest._replace(answer=longest.answer + b"x")), b"asked")
+
+
+def test_keys_are_the_same_in_every_process_and_version() -> None:
+    """Hosts of two versions would else keep everything twice; the hash is BLAKE2b's, of 128 bits."""
+    assert key_of("prod", b"") == "fastgate:prod:cache:cae66941d9efbd404e4d88758ea67670"
+    assert key_of("prod", b"a") != key_of("other", b"a")
