@@ -33,6 +33,7 @@ from tests.integration.test_arena_lost import ask
 from tests.support import by_api
 from tests.support.by_api import created
 from tests.support.house import House, free_port, key
+from tests.support.redis_server import RedisServer
 
 CHECKS = {
     "config", "versions", "processor", "open files", "clock", "state", "arena", "modes", "objects", "audit", "ledger",
@@ -342,6 +343,26 @@ def test_a_certificate_is_looked_at(stopped: House, tmp_path: Path) -> None:
         rewrite(stopped, type="openai", base_url=f"https://127.0.0.1:{port}/v1", ca_file=str(tmp_path / "ca.pem"))
         report = doctor(stopped)
         assert (report.code, "TLSv1.3" in report.said) == (0, True), report.said
+
+
+def test_the_redis_that_hosts_share(stopped: House, tmp_path: Path) -> None:
+    def share(port: int, password: str = "redis-secret") -> None:
+        url = f"redis://:{password}@127.0.0.1:{port}/0"
+        stopped.write_config({**SETTINGS, "redis": {"url": url}, "cache": {"exact": {"shared": "redis"}}})
+
+    with RedisServer(tmp_path, password="redis-secret") as server:
+        share(server.port)
+        report = doctor(stopped)
+        assert (report.code, report.checks) == (0, {*CHECKS, "redis"}), report.said
+        assert f"127.0.0.1:{server.port} answers within" in report.said or "requests give it" in report.said
+        assert "redis-secret" not in report.said
+        share(server.port, "a-wrong-one")
+        doctor(stopped).only("redis", f"127.0.0.1:{server.port} refuses: ")
+        share(server.port)
+        server.hang()
+        doctor(stopped).only("redis", f"127.0.0.1:{server.port}: ", code=4)
+        server.go_on()
+    doctor(stopped).only("redis", "Connection refused", code=4)
 
 
 @pytest.fixture
