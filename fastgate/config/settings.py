@@ -74,7 +74,7 @@ class ExactCache(Section, frozen=True, kw_only=True):
     tools: bool = True
     client_control: bool = True
     replay_ms: Pause = 0
-    single_flight: Annotated[bool, PLANNED] = False
+    single_flight: bool = False
     shared: Annotated[Literal["none", "redis"], PLANNED] = "none"
 
 
@@ -88,6 +88,7 @@ class CacheWish(Section, frozen=True, kw_only=True):
     tools: bool | None = None
     client_control: bool | None = None
     replay_ms: Pause | None = None
+    single_flight: bool | None = None
 
 
 class Embedder(Section, frozen=True, kw_only=True):

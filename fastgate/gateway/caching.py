@@ -1,13 +1,16 @@
 """Whether an answer is kept that will do, and how it is given."""
 
+from typing import Final
+
 from fastgate._core.body import Scan
-from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, Hold
+from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CONTENDED, Hold
 from fastgate._core.slab import LARGEST, Hit
-from fastgate.cache.fingerprint import fingerprint, prefix
+from fastgate.cache.fingerprint import Way, fingerprint, heading
 from fastgate.cache.question import Question, unpacked
 from fastgate.gateway.admission import bind, refused, take, take_soon
 from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.call import Call
+from fastgate.gateway.following import followed
 from fastgate.gateway.inbound import query_to_forward
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.replay import replay, told
@@ -15,6 +18,10 @@ from fastgate.gateway.wishes import Wish, wish_of
 from fastgate.wire.failure import Failure
 from fastgate.wire.money import usd
 from fastgate.wire.request import ChatRequest
+
+_MOST_HEADINGS: Final = 64
+_LONGEST_HEADING: Final = 4096
+"""Bytes of one that is kept: a client may say what it likes."""
 
 
 async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> bool:
@@ -33,12 +40,19 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     if wish.reads:
         slab = call.worker.slab
         hit = slab and slab.find(question.key, question.fingerprint, call.now_ns // 1_000_000)
+        if hit is None and shares_flights(leg, question, wish):
+            hit = await followed(call, leg, question)
         if hit is not None and await answer(call, leg, request, hit):
             return True
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
     call.question = question if question.ttl_ms else None
     return False
+
+
+def shares_flights(leg: Leg, question: Question, wish: Wish) -> bool:
+    """Whether it waits for who asks the same, and others for it: only what is kept can be shared."""
+    return leg.cache is not None and leg.cache.single_flight and question.ttl_ms > 0 and not wish.only
 
 
 def question_of(call: Call, leg: Leg, request: ChatRequest, found: Scan, wish: Wish) -> Question | None:
@@ -53,15 +67,27 @@ def question_of(call: Call, leg: Leg, request: ChatRequest, found: Scan, wish: W
     ):
         return None
     upstream = leg.upstream
-    if not leg.asked:
-        leg.asked = prefix(plan.tenant, call.dialect.name, upstream.record.name, leg.model)
-    said = (call.path, query_to_forward(call.query), *map(call.headers.get, upstream.kind.asking[call.dialect.name]))
-    cap = leg.terms.bound(request, len(found.data)).cap
-    asked = fingerprint(leg.asked, said, cap, found.data, call.dialect.unasked)
+    asked = fingerprint(heading_of(call, leg, plan, request, len(found.data)), found.data, call.dialect.unasked)
     if asked is None:
         return None
     ttl_ms = 0 if not wish.stores else plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
     return Question(slab.hash128(asked), asked, plan.tenant, ttl_ms, upstream.record.name, leg.model)
+
+
+def heading_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, size: int) -> bytes:
+    """What the question says beside its body of ``size`` bytes. Clients repeat themselves, so it is kept."""
+    names = leg.upstream.kind.asking[call.dialect.name]
+    cap = leg.terms.bound(request, size).cap
+    said = (call.path, call.query, cap, *map(call.headers.get, names))
+    found = leg.asked.get(said)
+    if found is None:
+        way = Way(plan.tenant, call.dialect.name, leg.upstream.record.name, leg.model)
+        found = heading(way, (call.path, query_to_forward(call.query), *said[3:]), cap)
+        if len(found) <= _LONGEST_HEADING:
+            if len(leg.asked) >= _MOST_HEADINGS:
+                leg.asked.clear()
+            leg.asked[said] = found
+    return found
 
 
 def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) -> bool:
@@ -75,12 +101,14 @@ def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) 
 
 async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
     """Give again what is kept; False: it has no such form as is asked for. Raises Failure where a limit is reached."""
-    pieces = told(call.dialect, hit, request)
+    pieces = told(call.worker.forms, call.dialect, hit, request)
     if pieces is None:
         return False
     call.free = True  # only what counts requests has to have room for it
     way = call.leg = leg if leg.templates is None else bind(call, leg, request)
-    held = await take_soon(call, way, request, take(call, way, request))
+    held = take(call, way, request)
+    if held == CONTENDED:
+        held = await take_soon(call, way, request, held)
     if not isinstance(held, Hold):
         raise refused(call, way, request, held)
     call.cache, (call.saved, _) = CACHE_EXACT, unpacked(hit.usage)

@@ -20,8 +20,27 @@ _SHOWN_MODEL: Final = 200
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
     """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
     question, slab = call.question, call.worker.slab
-    if question is None or slab is None or len(stated) > _MOST_STATED or not is_sure(call, leg, question, outcome):
+    if question is None or slab is None:
         return
+    kept = False
+    if len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
+        kept = slab.store(
+            question.key,
+            question.fingerprint,
+            body,
+            kind=kind,
+            usage=packed(outcome.cost or 0, stated),
+            tenant=question.tenant,
+            about=_about(call, question),
+            now_ms=time_ns() // 1_000_000,
+            ttl_ms=question.ttl_ms,
+        )
+    if call.flight is not None:  # at once: its own client may take its time
+        call.flight.land(unfit=not kept)
+
+
+def _about(call: Call, question: Question) -> bytes:
+    """What a list of what is kept says of it."""
     assert call.grant is not None
     record = call.grant.record
     about = {
@@ -32,17 +51,7 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stat
         "dialect": call.dialect.name,
         "tags": call.attributes.tags,
     }
-    slab.store(
-        question.key,
-        question.fingerprint,
-        body,
-        kind=kind,
-        usage=packed(outcome.cost or 0, stated),
-        tenant=question.tenant,
-        about=msgspec.json.encode(about),
-        now_ms=time_ns() // 1_000_000,
-        ttl_ms=question.ttl_ms,
-    )
+    return msgspec.json.encode(about)
 
 
 def is_sure(call: Call, leg: Leg, question: Question, outcome: Outcome) -> bool:

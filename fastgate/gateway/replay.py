@@ -8,6 +8,7 @@ from fastgate.cache.question import UNSTATED, WHOLE, unpacked
 from fastgate.dialects import sse
 from fastgate.dialects.base import JSON_TYPE, Dialect
 from fastgate.gateway.call import Call
+from fastgate.gateway.forms import Forms
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.relay import accepted, deliver
@@ -19,19 +20,24 @@ from fastgate.wire.request import ChatRequest
 _EVENTS = ("content-type", "text/event-stream; charset=utf-8")
 
 
-def told(dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
+def told(forms: Forms, dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
     """The body, or the events, as the client asks for them; None: what is kept has no such form."""
+    stream, hides = request.stream, dialect.hides_usage(request)
+    if hit.kind == WHOLE if not stream else hit.kind != WHOLE and hides == (hit.kind == UNSTATED):
+        return [hit.answer]
+    return forms.of((hit.id, stream, hides), lambda: _made(dialect, hit, stream=stream, hides=hides))
+
+
+def _made(dialect: Dialect, hit: Hit, *, stream: bool, hides: bool) -> list[bytes] | None:
+    """In a form that it is not kept in. ``hides``: the client does not want to see its usage."""
     _, stated = unpacked(hit.usage)
-    kept, hides = hit.answer, dialect.hides_usage(request)
-    if not request.stream:
-        body = kept if hit.kind == WHOLE else dialect.answer_of(kept, usage=stated or None)
-        return None if body is None else [body]
-    if hit.kind == WHOLE:
-        return dialect.events_of(kept, include_usage=not hides)
-    if hides == (hit.kind == UNSTATED):
-        return [kept]
-    events = dialect.same_form(kept, include_usage=not hides, usage=stated or None)
-    return None if events is None else [events]
+    if stream and hit.kind == WHOLE:
+        return dialect.events_of(hit.answer, include_usage=not hides)
+    if stream:
+        made = dialect.same_form(hit.answer, include_usage=not hides, usage=stated or None)
+    else:
+        made = dialect.answer_of(hit.answer, usage=stated or None)
+    return None if made is None else [made]
 
 
 async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, stream: bool) -> None:

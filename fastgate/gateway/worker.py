@@ -19,6 +19,8 @@ from fastgate._core.runner import Run, Runner
 from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
+from fastgate.gateway.flights import Flights
+from fastgate.gateway.forms import Forms
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.state import State
@@ -57,9 +59,11 @@ class Worker:
         self.patience = patience or Patience()
         self.slab: Slab | None = None
         """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
+        self.forms = Forms()
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
-        self._loop = loop
+        self.loop = loop
+        self.flights = Flights(loop)
         self.runner = Runner(loop)
         self._upstreams = Upstreams(self.runner, sealer)
         self._complaints = 0
@@ -81,7 +85,7 @@ class Worker:
         run = self.runner.running
         if run is not None:
             return run
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self.loop)
         assert task is not None
         return task
 
@@ -139,6 +143,7 @@ class Worker:
             self._follow()
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
         self.patience.look()
+        self.flights.renew()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0

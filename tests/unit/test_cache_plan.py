@@ -79,7 +79,13 @@ def test_what_holds_for_everybody_is_whole() -> None:
     member = Member(bytes(32), KeyRecord("ide"), NOBODY, NOBODY)
     assert head.cache_mb == 8
     assert cache_of(head, "sim/sim-small", member) == CachePlan(
-        tenant=member.tenant("key"), ttl_ms=60_000, max_temperature=0.5, tools=True, client_control=True, replay_ms=0
+        tenant=member.tenant("key"),
+        ttl_ms=60_000,
+        max_temperature=0.5,
+        tools=True,
+        client_control=True,
+        replay_ms=0,
+        single_flight=False,
     )
     assert compile_snapshot(config, 1).head.cache == head.cache
 

@@ -14,6 +14,8 @@ from tests.support.small_disk import small_disk
 
 HEAD = 88
 """Bytes of an entry beside what is stored in it."""
+INDEX = 4096 + 8 * 4096
+"""Where the index begins, after the header and the flights."""
 BUCKETS = 256
 SLOTS = 8
 
@@ -300,7 +302,7 @@ def test_what_a_dead_owner_left_half_moved_is_forgotten(path: str) -> None:
     slab = Slab(path)
     stored = filled(slab, "question", 50_000)
     assert put(Slab(path), b"refused") is False
-    generation_at = 4096 + BUCKETS * SLOTS * 16
+    generation_at = INDEX + BUCKETS * SLOTS * 16
     del slab
     with open(path, "r+b") as file:
         file.seek(generation_at)
@@ -316,7 +318,7 @@ def test_what_a_dead_owner_left_half_moved_is_forgotten(path: str) -> None:
 def test_a_segment_in_which_entries_do_not_follow_each_other_is_forgotten(slab: Slab, path: str) -> None:
     stored = filled(slab, "question", 50_000)
     raw = Path(path).read_bytes()
-    size_at = raw.index(stored[3], 4096) - HEAD + 64
+    size_at = raw.index(stored[3], INDEX) - HEAD + 64
     with open(path, "r+b") as file:
         file.seek(size_at)
         file.write(struct.pack("=I", 1 << 30))
