@@ -78,11 +78,12 @@ def heading_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, size
     """What the question says beside its body of ``size`` bytes. Clients repeat themselves, so it is kept."""
     names = leg.upstream.kind.asking[call.dialect.name]
     cap = leg.terms.bound(request, size).cap
-    said = (call.path, call.query, cap, *map(call.headers.get, names))
+    headers = tuple(map(call.headers.get, names))
+    said = (call.path, call.query, cap, headers)
     found = leg.asked.get(said)
     if found is None:
         way = Way(plan.tenant, call.dialect.name, leg.upstream.record.name, leg.model)
-        found = heading(way, (call.path, query_to_forward(call.query), *said[3:]), cap)
+        found = heading(way, (call.path, query_to_forward(call.query), *headers), cap)
         if len(found) <= _LONGEST_HEADING:
             if len(leg.asked) >= _MOST_HEADINGS:
                 leg.asked.clear()
