@@ -98,6 +98,9 @@ class Protocol:
     async def __call__(self) -> bytes:
         return self._body
 
+    def at_hand(self) -> bytes:
+        return self._body
+
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.answer = status, headers, body
 

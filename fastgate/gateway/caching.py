@@ -13,8 +13,8 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.following import followed
 from fastgate.gateway.inbound import query_to_forward
 from fastgate.gateway.legs import Leg
-from fastgate.gateway.replay import replay, told
-from fastgate.gateway.wishes import Wish, wish_of
+from fastgate.gateway.replay import given, replay, told
+from fastgate.gateway.wishes import wish_of
 from fastgate.wire.failure import Failure
 from fastgate.wire.money import usd
 from fastgate.wire.request import ChatRequest
@@ -29,49 +29,36 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 
     Raises Failure.
     """
-    wish = wish_of(call.headers, leg.cache)
-    question = question_of(call, leg, request, found, wish)
-    if question is None:
+    wish, slab, plan = wish_of(call.headers, leg.cache), call.worker.slab, leg.cache
+    asked = asked_of(call, leg, plan, request, found) if plan is not None and slab is not None else None
+    if asked is None or plan is None or slab is None:
         if wish.only:
             raise Failure.not_cached("answers to such a request are not kept")
-        call.cache = CACHE_NONE if leg.cache is None else CACHE_BYPASS
+        call.cache = CACHE_NONE if plan is None else CACHE_BYPASS
         return False
     call.cache = CACHE_MISS if wish.reads else CACHE_BYPASS
-    if wish.reads:
-        slab = call.worker.slab
-        hit = slab and slab.find(question.key, question.fingerprint, call.now_ns // 1_000_000)
-        if hit is None and shares_flights(leg, question, wish):
-            hit = await followed(call, leg, question)
-        if hit is not None and await answer(call, leg, request, hit):
-            return True
+    key = slab.hash128(asked)
+    hit = slab.find(key, asked, call.now_ns // 1_000_000) if wish.reads else None
+    if hit is not None and await answer(call, leg, request, hit):
+        return True
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
-    call.question = question if question.ttl_ms else None
+    ttl_ms = plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
+    if not wish.stores or not ttl_ms:
+        return False
+    call.question = Question(key, asked, plan.tenant, ttl_ms, leg.upstream.record.name, leg.model)
+    if plan.single_flight and wish.reads and hit is None:
+        hit = await followed(call, leg, call.question)
+        return hit is not None and await answer(call, leg, request, hit)
     return False
 
 
-def shares_flights(leg: Leg, question: Question, wish: Wish) -> bool:
-    """Whether it waits for who asks the same, and others for it: only what is kept can be shared."""
-    return leg.cache is not None and leg.cache.single_flight and question.ttl_ms > 0 and not wish.only
-
-
-def question_of(call: Call, leg: Leg, request: ChatRequest, found: Scan, wish: Wish) -> Question | None:
-    """What the request asks; None: its answer is not for the cache."""
-    slab, plan = call.worker.slab, leg.cache
-    if (
-        plan is None
-        or slab is None
-        or call.free
-        or len(found.data) > LARGEST
-        or not may_be_kept(call, plan, request, found)
-    ):
+def asked_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan) -> bytes | None:
+    """What the request asks, as a fingerprint; None: its answer is not for the cache."""
+    body = found.data
+    if call.free or len(body) > LARGEST or not may_be_kept(call, plan, request, found):
         return None
-    upstream = leg.upstream
-    asked = fingerprint(heading_of(call, leg, plan, request, len(found.data)), found.data, call.dialect.unasked)
-    if asked is None:
-        return None
-    ttl_ms = 0 if not wish.stores else plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
-    return Question(slab.hash128(asked), asked, plan.tenant, ttl_ms, upstream.record.name, leg.model)
+    return fingerprint(heading_of(call, leg, plan, request, len(body)), body, call.dialect.unasked)
 
 
 def heading_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, size: int) -> bytes:
@@ -95,8 +82,6 @@ def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) 
     """Whether an answer to it may be given again. What it names and does not show may be another thing by then."""
     if request.unseen or request.has_hosted_tools or (request.has_tools and not plan.tools):
         return False
-    if len(found.data) > LARGEST:
-        return False
     return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
 
 
@@ -118,5 +103,6 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
         ("x-fastgate-cache-age", str(max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000)),
         ("x-fastgate-saved-usd", usd(call.saved)),
     )
-    await replay(call, way, held, pieces, stream=request.stream)
+    if not given(call, way, held, pieces, stream=request.stream):
+        await replay(call, way, held, pieces, stream=request.stream)
     return True
