@@ -3,9 +3,8 @@
 from time import time_ns
 from typing import Final
 
-import msgspec
-
 from fastgate._core.budget import SETTLED_EXACT
+from fastgate.cache.about import About, cut
 from fastgate.cache.question import Question, packed
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
@@ -13,8 +12,6 @@ from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
 """Bytes of a usage report: one that is longer is none of a provider's in its senses."""
-_SHOWN_MODEL: Final = 200
-"""Characters of a model's name that are kept with an answer: clients may write what they like."""
 
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
@@ -24,14 +21,15 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stat
         return
     assert call.grant is not None
     record = call.grant.record
-    about = {
-        "key": record.id,
-        "team": record.team,
-        "model": call.model[:_SHOWN_MODEL],
-        "provider": question.provider,
-        "dialect": call.dialect.name,
-        "tags": call.attributes.tags,
-    }
+    about = About(
+        key=record.id,
+        team=record.team,
+        model=cut(call.model),
+        upstream_model=cut(question.model),
+        provider=question.provider,
+        dialect=call.dialect.name,
+        tags=tuple(sorted({**dict(call.attributes.tags), **record.tags}.items())),
+    )
     slab.store(
         question.key,
         question.fingerprint,
@@ -39,7 +37,7 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stat
         kind=kind,
         usage=packed(outcome.cost or 0, stated),
         tenant=question.tenant,
-        about=msgspec.json.encode(about),
+        about=about.packed(),
         now_ms=time_ns() // 1_000_000,
         ttl_ms=question.ttl_ms,
     )
