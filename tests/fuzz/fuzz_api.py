@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.control_host import TOKEN, ControlHost
+from tests.support.control_host import CONFIG, TOKEN, ControlHost
 
 _ENDLESS = "/api/v1/requests/live"
 _SETTINGS = """
@@ -30,7 +30,7 @@ several parameters has to be there is nothing that a description could say."""
 def run(seconds: int, seed: int, program: Path) -> int:
     """Schemathesis's exit code; 1, too, where the control process is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="fastgate-fuzz-") as folder:
-        host = ControlHost(Path(folder))
+        host = ControlHost(Path(folder), f"{CONFIG}cache: {{exact: {{enabled: true, max_mb: 4}}}}\n")
         Path(folder, "schemathesis.toml").write_text(_SETTINGS)
         try:
             options = ["--phases=coverage"] if not seconds else [f"--max-time={seconds}"]
