@@ -3,9 +3,8 @@
 from time import time_ns
 from typing import Final
 
-import msgspec
-
 from fastgate._core.budget import SETTLED_EXACT
+from fastgate.cache.about import About, cut
 from fastgate.cache.question import Question, packed
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
@@ -13,8 +12,6 @@ from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
 """Bytes of a usage report: one that is longer is none of a provider's in its senses."""
-_SHOWN_MODEL: Final = 200
-"""Characters of a model's name that are kept with an answer: clients may write what they like."""
 
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
@@ -43,15 +40,15 @@ def _about(call: Call, question: Question) -> bytes:
     """What a list of what is kept says of it."""
     assert call.grant is not None
     record = call.grant.record
-    about = {
-        "key": record.id,
-        "team": record.team,
-        "model": call.model[:_SHOWN_MODEL],
-        "provider": question.provider,
-        "dialect": call.dialect.name,
-        "tags": call.attributes.tags,
-    }
-    return msgspec.json.encode(about)
+    return About(
+        key=record.id,
+        team=record.team,
+        model=cut(call.model),
+        upstream_model=cut(question.model),
+        provider=question.provider,
+        dialect=call.dialect.name,
+        tags=tuple(sorted({**dict(call.attributes.tags), **record.tags}.items())),
+    ).packed()
 
 
 def is_sure(call: Call, leg: Leg, question: Question, outcome: Outcome) -> bool:
