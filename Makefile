@@ -20,7 +20,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-connections bench-rivals soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-connections bench-rivals soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ bench-users: setup ## A million budgets made by traffic: time per request, memor
 bench-workers: setup $(VENV)/.generator ## Two workers and one hot budget: CPU per request beside that of one; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.workers $(ARGS)
+
+bench-hits: setup $(VENV)/.generator ## Answers from the exact cache: rate and CPU of one worker; prints the table
+	@.ci/packages system
+	@$(PY) -m loadtest.hits $(ARGS)
 
 bench-duress: setup $(VENV)/.generator ## p99.9 beside spend queries, reloads and a slow disk, against quiet; prints the table
 	@.ci/packages system

@@ -16,7 +16,8 @@ from typing import Final
 
 import pytest
 
-from benchmarks.served import ANSWER, KEY, LIMITED, SHARED, SPENT, Pool, Protocol, Scope, Served, prompt
+from benchmarks.served import ANSWER, CACHED, KEY, LIMITED, SHARED, SPENT, Pool, Protocol, Scope, Served, prompt
+from benchmarks.steps import BUDGET, Steps
 from benchmarks.turns import Compare
 
 BATCH: Final = 100
@@ -91,6 +92,33 @@ def test_request_of_a_user(compare: Compare, served: Served) -> None:
     status, _, _ = asked(compare, served, "a user's budget", body, Scope(body, SHARED, x_fastgate_user="alice")).answer
     assert status == 200
     assert served.worker.arena.find("user:u/alice/month/default") is not None
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_hit(compare: Compare, served: Served, stream: bool) -> None:
+    """An answer from the exact cache, kept by the first of them."""
+    body = prompt(1, stream=True) if stream else prompt(1)
+    name = "an answer that is kept" + (", as a stream" if stream else "")
+    if stream:
+        served.loop.run_until_complete(served.serve(Scope(prompt(1), CACHED), Protocol(prompt(1))))
+    status, headers, answer = asked(compare, served, name, body, Scope(body, CACHED)).answer
+    assert (status, dict(headers)["x-fastgate-cache"], dict(headers)["x-fastgate-cost-usd"]) == (
+        200,
+        "exact",
+        "0.000000000",
+    )
+    assert b"A constant answer of some length." in answer
+
+
+def test_steps(served: Served) -> None:
+    """Those of `make profile` are still the pipeline's, and each has its budget; how long they take is said there."""
+    steps = Steps(served)
+    every = steps.all()
+    for step in every.values():
+        step()
+    served.loop.run_until_complete(steps.whole())
+    assert [*every, "the whole"] == [*BUDGET]
+    assert sum(BUDGET[name] for name in every) < BUDGET["the whole"]
 
 
 @pytest.mark.parametrize(("key", "status"), [("sk-fg-nobody", 401), (SPENT, 402)])

@@ -29,12 +29,26 @@ def compare(benchmark: BenchmarkFixture, gates: Gates) -> Compare:
     return Compare(benchmark, gates)
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run of all benchmarks fails where a committed figure was held against nothing: its benchmark is gone."""
+    found, whole = (
+        session.config.stash[_GATES],
+        not session.config.option.keyword and not session.config.option.markexpr,
+    )
+    if whole and session.config.args == ["benchmarks"] and exitstatus == pytest.ExitCode.OK and not found.moving:
+        found.idle = found.unused("ratios") + found.unused("nginx")
+        if found.idle:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     found = config.stash[_GATES]
     if found.noted:
         terminalreporter.section("gates: what was found, and which share that is of what may pass")
     for line in found.lines():
         terminalreporter.write_line(line)
+    for name in found.idle:
+        terminalreporter.write_line(f"benchmarks/gates.toml has a figure that nothing measures: {name}", red=True)
     if found.moving:
         for line in found.move():
             terminalreporter.write_line(f"to be added to benchmarks/gates.toml: {line}")

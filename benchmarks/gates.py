@@ -56,6 +56,8 @@ class Gates:
         self.moving = moving
         self.noted: dict[tuple[str, str], tuple[Gate, float]] = {}
         """By section and name, each with what was found."""
+        self.idle: list[str] = []
+        """Names of figures that nothing was held against, once all is done."""
 
     def hold(self, kind: str, name: str, find: Callable[[], float], planted: Callable[[], float] | None = None) -> None:
         """Hold what is found against its gate, and prove that by what is found with something slow ``planted``.
@@ -73,6 +75,10 @@ class Gates:
         held.hold(found)
         if planted is not None:
             held.prove(planted())
+
+    def unused(self, kind: str) -> list[str]:
+        """Names of a section that nothing was held against."""
+        return [name for name in section(kind)["seen"] if (kind, name) not in self.noted]
 
     def lines(self) -> list[str]:
         """What was found, and which share that is of what may pass."""

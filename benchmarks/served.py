@@ -12,6 +12,7 @@ from fastgate._core.arena import Arena
 from fastgate.config import load
 from fastgate.control.compile import compile_snapshot
 from fastgate.control.publisher import Publisher
+from fastgate.control.slab_file import prepare
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.worker import Worker
 from fastgate.wire.sealing import Sealer
@@ -20,7 +21,8 @@ KEY: Final = "sk-fg-benchmark"
 LIMITED: Final = "sk-fg-limited"
 SHARED: Final = "sk-fg-shared"
 SPENT: Final = "sk-fg-spent"
-"""Keys: with four budgets; with five limits beside them; with one for each user; with one that has no room."""
+CACHED: Final = "sk-fg-cached"
+"""Keys: with four budgets; with five limits too; with one for each user; with one that has no room; with a cache."""
 _BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month}]'
 _PROVIDED: Final = f"providers: [{{provider: sim, {_BUDGETS}}}]"
 _LIMITS: Final = """limits: [{requests: 1000000000, window: minute}, {concurrent: 1000},
@@ -30,12 +32,14 @@ _EACH: Final = f"trusted_identity: true, each: {{user: {{{_BUDGETS}}}}}"
 CONFIGURATION: Final = f"""
 providers:
   sim: {{type: sim, base_url: "http://127.0.0.1:9/v1", keys: [{{name: main, value: upstream-secret}}]}}
+cache: {{exact: {{max_mb: 4}}}}
 customers: [{{id: c, {_BUDGETS}}}]
 teams: [{{id: t, customer: c, {_BUDGETS}}}]
 keys:
   - {{id: k, team: t, secret: {KEY}, {_BUDGETS}, {_PROVIDED}}}
   - {{id: l, team: t, secret: {LIMITED}, {_BUDGETS}, {_PROVIDED}, {_LIMITS}}}
   - {{id: u, team: t, secret: {SHARED}, {_BUDGETS}, {_PROVIDED}, {_EACH}}}
+  - {{id: c, team: t, secret: {CACHED}, {_BUDGETS}, {_PROVIDED}, cache: {{exact: true, ttl_seconds: 86400}}}}
   - {{id: s, team: t, secret: {SPENT}, budgets: [{{limit_usd: "0.000000001", window: month}}]}}
 """
 
@@ -92,6 +96,9 @@ class Protocol:
         self._body = body
 
     async def __call__(self) -> bytes:
+        return self._body
+
+    def at_hand(self) -> bytes:
         return self._body
 
     def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
@@ -176,7 +183,9 @@ class Served:
         arena = Arena(str(folder / "arena.bin"), True)
         arena.set_counted()
         sealer = Sealer(folder, {})
-        Publisher(folder, arena).publish(compile_snapshot(load(path, {}), 1, folder, seal=sealer.seal), list)
+        compiled = compile_snapshot(load(path, {}), 1, folder, seal=sealer.seal)
+        prepare(folder, compiled.head.cache_mb)
+        Publisher(folder, arena).publish(compiled, list)
         self.loop = uvloop.new_event_loop()
         self.worker = Worker(folder, self.loop, sealer)
         for upstream in self.worker.state().upstreams:

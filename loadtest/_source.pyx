@@ -144,7 +144,11 @@ cdef class Source:
             return 0
         if size <= 0:
             return self._close(fd)
-        for form in self.readers[fd](self.piece[:size]):
+        try:
+            wanted = self.readers[fd](self.piece[:size])
+        except ValueError:              # who looks whether anybody is there asks for no stream
+            return self._close(fd)
+        for form in wanted:
             self._begin(fd, form)
         return 0
 

@@ -91,7 +91,7 @@ class Troubles:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=work) for work in (self._query, self._reload)]
         self.queries = 0
-        self.error: OSError | None = None
+        self.error: Exception | None = None
 
     def __enter__(self) -> "Troubles":
         for thread in self._threads:
@@ -103,7 +103,7 @@ class Troubles:
         for thread in self._threads:
             thread.join()
         if self.error is not None:
-            raise RigError(f"a query failed: {self.error}")
+            raise RigError(f"a query or a reload failed: {self.error}")
 
     def _query(self) -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))  # this thread alone: the load is on the same core
@@ -111,12 +111,15 @@ class Troubles:
             while not self._over.is_set():
                 self._house.spend(**HEAVIEST)
                 self.queries += 1
-        except OSError as error:  # an HTTP error is one
+        except Exception as error:  # noqa: BLE001 whatever it is, it would end this thread unseen
             self.error = error
 
     def _reload(self) -> None:
-        while not self._over.wait(self._reload_seconds):
-            os.kill(self._house.supervisor, signal.SIGHUP)
+        try:
+            while not self._over.wait(self._reload_seconds):
+                os.kill(self._house.supervisor, signal.SIGHUP)
+        except OSError as error:
+            self.error = error
 
 
 class Turns:
@@ -153,7 +156,7 @@ class Turns:
         seen.check()
         reloads = self._house.generation() - generation
         queries = troubles.queries if troubles else 0
-        if troubles and not (queries and reloads):
+        if troubles and (not queries or reloads < self._plan.seconds // self._plan.reload_seconds - 1):
             raise RigError(f"{queries} queries and {reloads} reloads are no duress: more --seconds")
         return Run(name, number, seen.times("latency"), seen.times("late"), queries, reloads)
 

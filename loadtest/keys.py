@@ -56,6 +56,8 @@ class Found:
     connections: float = 0.0
     cpu_few: float = 0.0
     cpu_many: float = 0.0
+    cpu_all: float = 0.0
+    """Where no key comes twice."""
     met_few: float = 0.0
     """Of a key's first request under a snapshot, which looks the key up."""
     met_many: float = 0.0
@@ -69,6 +71,9 @@ class Found:
         yield Bound(f"keys created, {CONNECTIONS} connections", self.connections, "/s", 500, at_least=True)
         unit = f"times that of {FEW:,} keys"
         yield Bound("CPU per request, many keys", self.cpu_many / self.cpu_few, unit, 1.1)
+        yield Bound(
+            "CPU per request, each of another key", self.cpu_all / self.met_few, "times a first one of few", 1.25
+        )
         yield Bound("CPU of a key's first request, many keys", self.met_many / self.met_few, unit, 1.25)
         yield Bound("the worker's private memory", self.private_bytes / 1e6, "MB", 150)
         yield Bound("a snapshot, compiled and in force", max(self.swap_seconds), "s", 10)
@@ -150,6 +155,7 @@ def measure(house: House, plan: Plan) -> Found:
     drawn = lots.sample(range(plan.keys), FEW)
     found.met_many = first_requests(house, drawn)
     found.cpu_many = least_cpu(house, drawn, plan.requests)
+    found.cpu_all = cpu_per_request(house, lots.sample(range(plan.keys), plan.requests), plan.requests)
     for _ in range(plan.swaps):
         with Slowest(house, drawn) as slowest:
             found.swap_seconds.append(house.reload())
@@ -192,7 +198,8 @@ def markdown(found: Found, plan: Plan) -> str:
         "\n".join(f"* {name}: {text}" for name, text in describe().items()),
         f"* creation by the API: {found.one_connection:,.0f}/s on one connection ({FEW:,} keys),"
         f" {found.connections:,.0f}/s on {CONNECTIONS} ({plan.created:,} keys)\n"
-        f"* CPU per request: {found.cpu_few:.0f} µs with {FEW:,} keys, {found.cpu_many:.0f} µs with {plan.keys:,};"
+        f"* CPU per request: {found.cpu_few:.0f} µs with {FEW:,} keys, {found.cpu_many:.0f} µs with {plan.keys:,},"
+        f" {found.cpu_all:.0f} µs where {plan.requests:,} come from as many keys;"
         f" of a key's first request {found.met_few:.0f} and {found.met_many:.0f} µs (the least of {TIMES} times)\n"
         f"* slowest request, one after another: {median(found.slowest_swap_ms):.1f} ms while a snapshot is compiled and"
         f" swapped, {median(found.slowest_quiet_ms):.1f} ms without (medians of {plan.swaps} times)",

@@ -155,9 +155,10 @@ def main() -> int:
     if found is None:
         return 1
     print(markdown(found, plan.name, profile, plan.cores, describe()))
-    charts.draw(found, profile, RESULTS, plan.name)
     bounds = list(found.bounds(profile))
-    return keep(f"load-{plan.name}", options.json, plan, found, bounds, strict=options.strict)
+    status = keep(f"load-{plan.name}", options.json, plan, found, bounds, strict=options.strict)
+    charts.draw(found, profile, RESULTS, plan.name)
+    return status
 
 
 if __name__ == "__main__":

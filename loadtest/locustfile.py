@@ -177,7 +177,11 @@ def check_thresholds(environment: Environment, **_: Any) -> None:
         return  # it knows its own users alone
     found = {name: percentile(environment.stats, name) for name in SCENARIOS.thresholds_ms}
     most = SCENARIOS.thresholds_ms
-    broken = [f"{name} is {ms:.0f} ms, and may be {most[name]:g}" for name, ms in found.items() if ms > most[name]]
+    broken = [
+        f"{name} is {ms:.0f} ms, and may be {most[name]:g}" if ms is not None else f"{name}: nothing was measured"
+        for name, ms in found.items()
+        if ms is None or ms > most[name]
+    ]
     if DRY_KEY and not environment.stats.get(REFUSED, OURS).num_requests:
         broken.append("the budget was not spent: it is too much for so short a run")
     for text in broken:
@@ -185,8 +189,11 @@ def check_thresholds(environment: Environment, **_: Any) -> None:
         environment.process_exit_code = 1
 
 
-def percentile(stats: RequestStats, name: str) -> float:
-    """The worst of all statistics that a threshold is for, in ms: ``chat_p95`` is for those of ``chat openai``, too."""
+def percentile(stats: RequestStats, name: str) -> float | None:
+    """The worst of all statistics that a threshold is for, in ms: ``chat_p95`` is for those of ``chat openai``, too.
+
+    None: there are none.
+    """
     what, _, percent = name.rpartition("_p")
     entries = (entry for (of, _), entry in stats.entries.items() if of.startswith(what.replace("_", " ")))
-    return max((entry.get_response_time_percentile(int(percent) / 100) for entry in entries), default=0)
+    return max((entry.get_response_time_percentile(int(percent) / 100) for entry in entries), default=None)

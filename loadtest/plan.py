@@ -18,6 +18,8 @@ class Plan:
     streams: int = 200
     chunks: int = 100
     chunk_ms: float = 20.0
+    warm: int = 0
+    """Rounds of requests before those that count, for engines that compile what they run often."""
 
     def repeat(self) -> int:
         """Streams that each connection reads one after another: as many as fill the time, at least two."""
@@ -35,6 +37,7 @@ def parser(prog: str, description: str | None, plan: Plan) -> argparse.ArgumentP
     add("--streams", type=between(1, 4096), default=plan.streams, help="open at a time (default: %(default)s)")
     add("--chunks", type=between(1, 10_000), default=plan.chunks, help="of a stream (default: %(default)s)")
     add("--chunk-ms", type=_milliseconds, default=plan.chunk_ms, help="between two of them (default: %(default)s)")
+    add("--warm", type=between(0, 100), default=plan.warm, help="rounds of requests before (default: %(default)s)")
     add("--json", type=Path, metavar="FILE", help="for every figure (default: a new one in loadtest/results)")
     add("--strict", action="store_true", help="end with status 1 where a promise is not kept")
     return chosen

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,9 +144,19 @@ def parser() -> argparse.ArgumentParser:
     add("--users", type=between(1, 1000), default=plan.users, help="at a time (default: %(default)s)")
     add("--seconds", type=between(1, 3600), default=plan.seconds, help="at most (default: %(default)s)")
     add("--requests", type=between(1, 1_000_000), default=plan.requests, help="at most (default: %(default)s)")
-    add("--dry-usd", type=Decimal, default=plan.dry_usd, help="budget of the key that runs dry (default: %(default)s)")
+    add("--dry-usd", type=_usd, default=plan.dry_usd, help="budget of the key that runs dry (default: %(default)s)")
     add("--scenarios", type=Path, default=plan.scenarios, metavar="FILE", help="(default: loadtest/scenarios.json)")
     return chosen
+
+
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not 0 < amount <= 1000:
+        raise argparse.ArgumentTypeError("must be an amount of USD, up to 1000")
+    return amount
 
 
 def main() -> int:

@@ -35,6 +35,10 @@ class Rig:
 
     def measure(self) -> Figures:
         """Every subject under every load, in turns. Raises RigError where an answer or the ledger is wrong."""
+        for _ in range(self._plan.warm):
+            for size in self._plan.sizes:
+                for subject in self._subjects.constant:
+                    self._constant(subject, size, 0)
         for number in range(self._plan.runs):
             for size in self._plan.sizes:
                 for subject in self._subjects.constant:

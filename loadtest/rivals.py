@@ -19,7 +19,7 @@ from loadtest.stage import Cast, Stage, Subject
 
 NEEDED: Final = ("nginx", "wrk", "taskset", "setpriv")
 RIVALS: Final = (PORTKEY, LITELLM)
-PLAN: Final = Plan(seconds=10, streams=20, chunks=40, chunk_ms=50)
+PLAN: Final = Plan(seconds=10, streams=20, chunks=40, chunk_ms=50, warm=2)
 """So few streams that the slowest of them does not fall behind."""
 
 

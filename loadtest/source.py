@@ -33,9 +33,12 @@ class Reader:
         self._parser = httptools.HttpRequestParser(self)
 
     def __call__(self, data: bytes) -> list[int]:
-        """The numbers of the forms that are asked for by what is whole now."""
+        """The numbers of the forms that are asked for by what is whole now. Raises ValueError for any other request."""
         self._whole = []
-        self._parser.feed_data(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            raise ValueError("it asks for no stream") from error
         return self._whole
 
     def on_message_begin(self) -> None:

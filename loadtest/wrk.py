@@ -41,16 +41,17 @@ def load(
     key: str,
     connections: int,
     seconds: int,
-    pause_ms: int = 0,
     headers: Mapping[str, str] = NO_HEADERS,
     text: str = "",
+    questions: int = 0,
+    stamp: str = "",
 ) -> Loaded:
-    """Run wrk for ``seconds``; ``pause_ms`` before each request of a connection, so that the rate has a bound.
+    """Run wrk for ``seconds``; prompts are unique, or so many ``questions`` in turn, which are those of a ``stamp``.
 
     Raises RigError unless every answer was good: a 200 that has ``text`` somewhere in its body, byte for byte.
     """
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    what = [str(prompt_bytes), model, key, secrets.token_hex(8), str(pause_ms), text, *lines]
+    what = [str(prompt_bytes), model, key, stamp or secrets.token_hex(8), str(questions), text, *lines]
     return _run(port, PROMPTS, what, connections, seconds)
 
 

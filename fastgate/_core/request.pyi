@@ -32,6 +32,8 @@ class Request:
 
     def __call__(self) -> Awaitable[bytes]:
         """The whole body. Raises ClientLeft where it does not come to its end."""
+    def at_hand(self) -> bytes | None:
+        """The whole body, taken out, where it has come already; else None."""
     def __aiter__(self) -> Self: ...
     def __anext__(self) -> Awaitable[bytes]:
         """The body, piece by piece. Raises ClientLeft where it does not come to its end."""

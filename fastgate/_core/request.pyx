@@ -112,6 +112,10 @@ cdef class Request:
             await self.wait()
         return self.drain()
 
+    def at_hand(self):
+        """The whole body, taken out, where it has come already; else None."""
+        return self.drain() if self.complete else None
+
     def __aiter__(self):
         return self
 

@@ -15,7 +15,7 @@ from posix.mman cimport MAP_FAILED, MAP_SHARED, PROT_READ, PROT_WRITE, mmap, mun
 
 from fastgate._core.slab_layout cimport (
     BUCKETS_EACH, HITS, KEPT, LAYOUT, MOST_SEGMENTS, RECENT, SEGMENT, SLOTS, TAG_SHIFT, UNIT, UNITS, USE_SHIFT, Bucket, Entry, Header,
-    Place, answers, bucket_of, check_of, fg_cas, fg_load, fg_siphash128, fg_store, lay_out, look, room_at, segment_of,
+    Place, answers, bucket_of, check_of, fg_load, fg_siphash128, fg_store, lay_out, look, room_at, segment_of,
     unmoved,
 )
 from fastgate._core.slab_writer cimport Content, store, withdraw
@@ -166,9 +166,20 @@ cdef class Slab:
 
     def __dealloc__(self):
         if self.place.base != NULL:
-            munmap(self.place.base, self.size)
+            with nogil:  # page by page, of a large one for longer than others may wait
+                munmap(self.place.base, self.size)
         if self.place.fd >= 0:
             os.close(self.place.fd)
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that all segments have."""
+        return self.place.count * SEGMENT
+
+    @property
+    def slots(self) -> int:
+        """Places in the index: entries that there can be."""
+        return self.place.count * BUCKETS_EACH * SLOTS
 
     def hash128(self, bytes fingerprint not None) -> bytes:
         """The key of a fingerprint, by this slab's own salt: nobody outside can have two collide."""
@@ -248,26 +259,6 @@ cdef class Slab:
         return withdraw(
             &self.place, low, high, <const uint8_t *>PyBytes_AS_STRING(fingerprint), PyBytes_GET_SIZE(fingerprint)
         ) > 0
-
-    def remove_id(self, str id not None) -> bool:
-        """As :meth:`remove`, of the entry that is listed by this id; false also for what is no id."""
-        cdef uint64_t low, high, word, generation, sequence
-        cdef Bucket *bucket
-        cdef Entry head
-        cdef int slot
-        try:
-            text, _, number = id.partition("-")
-            _read_key(bytes.fromhex(text), &low, &high)
-            sequence = int(number)
-        except (ValueError, OverflowError):
-            return False
-        bucket = bucket_of(&self.place, low)
-        for slot in range(SLOTS):
-            word = fg_load(&bucket.words[slot])
-            if look(&self.place, word, low, high, &head, &generation) != NULL and head.sequence == sequence:
-                if unmoved(&self.place, word, generation):
-                    return fg_cas(&bucket.words[slot], word, 0)
-        return False
 
     def scan(self):
         """All entries, expired ones included, each as :class:`Listed`, in no order. What changes meanwhile may be there or not."""

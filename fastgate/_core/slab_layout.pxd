@@ -1,7 +1,8 @@
 """What lies where in the slab of the exact cache, shared by the units that map it.
 
     0          header (one page)
-    4 KiB      index: 256 buckets for each segment; a bucket is 8 words that lead to entries, and 8 that say how these are used
+    4 KiB      flights: 4096 words, each for a question that is being asked (:mod:`fastgate._core.flights`)
+    36 KiB     index: 256 buckets for each segment; a bucket is 8 words that lead to entries, and 8 that say how these are used
     then       per segment 64 bytes: its generation, and how far it is filled
     then       segments of 1 MiB: entries one behind another, each from a multiple of 64 bytes on
 
@@ -30,8 +31,9 @@ cdef extern from "digest.h" nogil:
 
 
 cdef enum:
-    LAYOUT = 1
+    LAYOUT = 2
     PAGE = 4096
+    FLIGHTS = 4096              # a power of two
     SEGMENT = 1048576
     MOST_SEGMENTS = 65535
     KEPT = 524288               # bytes of a segment that a sweep keeps at most, and the largest entry that there can be
@@ -87,6 +89,7 @@ cdef struct Entry:              # then the fingerprint, the usage, what it is ab
 cdef struct Place:              # where a process has it
     char *base
     Header *header
+    uint64_t *flights
     Bucket *index
     Segment *segments
     uint8_t *room
@@ -99,7 +102,7 @@ cdef struct Place:              # where a process has it
 
 cdef inline uint64_t room_at(uint64_t count) noexcept nogil:
     """Where the entries of a slab of so many segments begin."""
-    cdef uint64_t end = PAGE + count * (BUCKETS_EACH * sizeof(Bucket) + sizeof(Segment))
+    cdef uint64_t end = PAGE + FLIGHTS * sizeof(uint64_t) + count * (BUCKETS_EACH * sizeof(Bucket) + sizeof(Segment))
     return (end + PAGE - 1) & ~<uint64_t>(PAGE - 1)
 
 
@@ -107,8 +110,9 @@ cdef inline void lay_out(Place *place, char *base, uint64_t count) noexcept nogi
     place.base = base
     place.header = <Header *>base
     place.count = count
-    place.index = <Bucket *>(base + PAGE)
-    place.segments = <Segment *>(base + PAGE + count * BUCKETS_EACH * sizeof(Bucket))
+    place.flights = <uint64_t *>(base + PAGE)
+    place.index = <Bucket *>(place.flights + FLIGHTS)
+    place.segments = <Segment *>(place.index + count * BUCKETS_EACH)
     place.room = <uint8_t *>(base + room_at(count))
     place.seed = (<uint64_t *>place.header.salt)[0] ^ (<uint64_t *>place.header.salt)[1]
     place.mine = -1

@@ -9,4 +9,5 @@ cdef struct Content:            # of an entry, in the order in which it lies the
     const uint8_t *answer
 
 cdef bint store(Place *place, Entry *head, const Content *content) noexcept nogil
+cdef bint is_owned(const Place *place, uint64_t number) noexcept nogil
 cdef uint64_t withdraw(Place *place, uint64_t low, uint64_t high, const uint8_t *fingerprint, size_t size) noexcept nogil

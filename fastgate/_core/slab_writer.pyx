@@ -123,6 +123,14 @@ cdef bint _take_room(Place *place, uint64_t size, int64_t now_ms) noexcept nogil
     return False
 
 
+cdef bint is_owned(const Place *place, uint64_t number) noexcept nogil:
+    """Whether a process that lives has the segment."""
+    if place.mine == <int64_t>number or fg_lock(place.fd, LOCKS_AT + number, F_OFD_SETLK, F_WRLCK) < 0:
+        return True
+    fg_lock(place.fd, LOCKS_AT + number, F_OFD_SETLK, F_UNLCK)
+    return False
+
+
 cdef void _forget(Place *place, uint64_t number) noexcept nogil:
     """Empty a segment whose owner died while it moved entries: nothing may lead into it. Looks through the whole index."""
     cdef Bucket *bucket

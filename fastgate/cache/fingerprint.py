@@ -4,7 +4,7 @@ What cannot change an answer is left out, and only that: where it is in doubt it
 """
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastgate._core.canonical import canonical
 
@@ -16,21 +16,30 @@ def framed(parts: Iterable[bytes]) -> bytes:
     return b"".join([b"%d:%b," % (len(part), part) for part in parts])
 
 
-def prefix(tenant: bytes, dialect: str, provider: str, model: str) -> bytes:
-    """What all questions on one way have in common: who shares answers, the API, and who is asked for what."""
-    return framed((_VERSION, tenant, dialect.encode(), provider.encode(), model.encode()))
+class Way(NamedTuple):
+    """Whom a request reaches: who shares answers there, the API, and who is asked for what."""
+
+    tenant: bytes
+    dialect: str
+    provider: str
+    model: str
 
 
-def fingerprint(
-    common: bytes, said: Iterable[str | None], cap: int | None, body: bytes, unasked: tuple[str, ...]
-) -> bytes | None:
+def heading(way: Way, said: Iterable[str | None], cap: int | None) -> bytes:
+    """What a question says beside its body, which is the same for many.
+
+    ``said``: what else of the request reaches the provider and may matter: path, query, headers. ``cap``: of its
+    output, as it is sent.
+    """
+    parts = [b"-" if text is None else b"=" + text.encode("utf-8", "surrogateescape") for text in said]
+    where = (_VERSION, way.tenant, way.dialect.encode(), way.provider.encode(), way.model.encode())
+    return framed((*where, *parts, b"" if cap is None else b"%d" % cap))
+
+
+def fingerprint(heading: bytes, body: bytes, unasked: tuple[str, ...]) -> bytes | None:
     """The question of one request; None: its body has no spelling that is sure to be the only one.
 
-    ``common``: the way's ``prefix``. ``said``: what else of the request reaches the provider and may matter: path,
-    query, headers. ``cap``: of its output, as it is sent. ``unasked``: members of the body that change no answer.
+    ``unasked``: members of the body that change no answer.
     """
     spelt = canonical(body, unasked)
-    if spelt is None:
-        return None
-    parts = [b"-" if text is None else b"=" + text.encode("utf-8", "surrogateescape") for text in said]
-    return common + framed((*parts, b"" if cap is None else b"%d" % cap, spelt))
+    return None if spelt is None else b"%b%d:%b," % (heading, len(spelt), spelt)

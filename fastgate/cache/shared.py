@@ -14,12 +14,13 @@ The bytes, all numbers little-endian::
 
 from hashlib import blake2b
 from struct import Struct
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 from xxhash import xxh3_128_digest
 
 from fastgate._core.slab import LARGEST
+from fastgate.cache.about import About
 from fastgate.cache.question import STREAM, UNSTATED, WHOLE
 
 _MAGIC: Final = b"FGA1"
@@ -33,6 +34,7 @@ _COST: Final = 8
 """Bytes of a usage that are the cost (see :func:`fastgate.cache.question.packed`)."""
 _MOST_COST: Final = 10**15
 """nano-USD, a million dollars: what no answer that is kept can have cost."""
+_LONGEST_ABOUT: Final = 0xFFFF
 _LAST: Final = 1 << 42
 """Unix milliseconds, in the year 2109: as far as a slab counts."""
 
@@ -96,7 +98,7 @@ def read(value: bytes, fingerprint: bytes) -> Kept:
     kept = Kept(
         kind,
         bytes(content[asked:at_about]),
-        bytes(content[at_about:at_answer]),
+        _about(bytes(content[at_about:at_answer])),
         bytes(content[at_answer:]),
         created_ms,
         expires_ms,
@@ -110,10 +112,15 @@ def _makes_sense(kept: Kept) -> bool:
     """Whether its own fields can be those of an answer: others rely on that."""
     if not 0 <= kept.created_ms <= kept.expires_ms < _LAST:
         return False
-    if len(kept.usage) < _COST or int.from_bytes(kept.usage[:_COST], "little") > _MOST_COST:
-        return False
+    return len(kept.usage) >= _COST and int.from_bytes(kept.usage[:_COST], "little") <= _MOST_COST
+
+
+def _about(raw: bytes) -> bytes:
+    """As this version writes it, since entries are looked for by these very bytes. Raises Unusable."""
     try:
-        msgspec.json.decode(kept.about, type=dict[str, Any])
+        told = msgspec.json.decode(raw, type=About).packed()
     except (ValueError, msgspec.MsgspecError, RecursionError):
-        return False
-    return True
+        raise Unusable("what it is about cannot be read") from None
+    if len(told) > _LONGEST_ABOUT:
+        raise Unusable("what it is about is too long")
+    return told

@@ -99,7 +99,7 @@ class AdminClient:
         *,
         parameters: Mapping[str, str | Sequence[str]] | None = None,
     ) -> Any:
-        """The document that a request is answered with.
+        """The document that a request is answered with; None where the answer is empty.
 
         Raises:
             Unreachable: nothing answers there, or not within 60 s.
@@ -107,7 +107,8 @@ class AdminClient:
 
         """
         with self._asked(method, path, params=dict(parameters or {}), json=document) as answer:
-            return json.loads(answer.read())
+            said = answer.read()
+            return json.loads(said) if said else None
 
     def download(self, path: str, file: IO[bytes]) -> None:
         """Writes what a POST is answered with into ``file``. Raises as :meth:`send` does, but waits for an hour."""

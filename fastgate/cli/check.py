@@ -17,16 +17,20 @@ from fastgate.cli.options import option
 def command(file: Path, online: bool, as_json: bool) -> None:
     """Check FILE (default fastgate.yaml) and print all its errors as file:line:column: message (hint).
 
+    Warnings, and notes of what a cache will do for whom, are no errors, and go to standard error.
+
     \b
     fastgate check fastgate.yaml
     """
     if online:
         raise Failed("--online is not supported yet")
-    from fastgate.control.check import check, warnings
+    from fastgate.control.check import check, notes, warnings
 
     problems = check(file, os.environ)
     for warning in () if problems else warnings(file, os.environ):
         click.echo(f"{file}: warning: {warning}", err=True)
+    for note in () if problems else notes(file, os.environ):
+        click.echo(f"{file}: note: {note}", err=True)
     if as_json:
         fields = ("file", "line", "column", "message", "hint")
         click.echo(json.dumps([{name: getattr(problem, name) for name in fields} for problem in problems]))

@@ -23,7 +23,8 @@ MEASURES = (
 )
 
 
-def _instant(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def instant(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """An option's callback: a moment as the admin API takes it."""
     if value is None:
         return None
     try:
@@ -32,7 +33,8 @@ def _instant(_: click.Context, parameter: click.Parameter, value: str | None) ->
         raise click.BadParameter(str(error), param=parameter) from None
 
 
-def _condition(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+def condition(_: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    """An option's callback: each value is a condition, as far as that can be told here."""
     for value in values:
         if not value.partition("=")[1]:
             raise click.BadParameter(f"{value!r} is not of the form key=value", param=parameter)
@@ -41,11 +43,9 @@ def _condition(_: click.Context, parameter: click.Parameter, values: tuple[str, 
 
 @click.command("report")
 @option("--by", default="team,model", help="Attributes to group by: customer, team, key, model, tag:<name>, ...")
-@option("--since", callback=_instant, default=None, help="First instant: a span such as 7d, or a date.")
-@option("--until", callback=_instant, default=None, help="Instant after the last.")
-@option(
-    "--where", multiple=True, callback=_condition, metavar="KEY=VALUE", help="Only these requests; may be repeated."
-)
+@option("--since", callback=instant, default=None, help="First instant: a span such as 7d, or a date.")
+@option("--until", callback=instant, default=None, help="Instant after the last.")
+@option("--where", multiple=True, callback=condition, metavar="KEY=VALUE", help="Only these requests; may be repeated.")
 @option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "focus"]), default="table", help="Form of output."
 )

@@ -1,6 +1,6 @@
-"""Scopes of the exact cache that a key or a team has no use for."""
+"""Scopes of the exact cache that a key or a team has no use for, and what the cache will do for whom."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from fastgate.config.owners import Key, Team
@@ -30,21 +30,48 @@ def narrower_scopes(config: Config) -> Iterator[str]:
     found: dict[str, list[str]] = {}
     for key in config.keys:
         team = teams.get(key.team or "")
-        exact, scope = _in_force(config, key, team)
+        exact, scope, _ = _in_force(config, key, team)
         customer = team.customer if team is not None else None
         if exact and ((scope == "team" and team is None) or (scope == "customer" and customer is None)):
             found.setdefault(scope, []).append(key.id)
     for scope, keys in found.items():
-        more = f" and {len(keys) - _MOST_NAMED} more" if len(keys) > _MOST_NAMED else ""
         yield (
-            f"cache: the scope is {scope}, and there is none for {', '.join(keys[:_MOST_NAMED])}{more}: answers are"
-            " shared in the next narrower scope"
+            f"cache: the scope is {scope}, and there is none for {_named(keys)}: answers are shared in the next"
+            " narrower scope"
         )
 
 
-def _in_force(config: Config, key: Key, team: Team | None) -> tuple[bool, str]:
-    """Whether answers to a key are kept, and in which scope, as far as no public model says otherwise."""
+def cache_notes(config: Config) -> Iterator[str]:
+    """What the exact cache will do, where a valid configuration wants one: for whom, how long, and what it takes."""
+    teams = {team.id: team for team in config.teams}
+    found: dict[tuple[str, int], list[str]] = {}
+    for key in config.keys:
+        exact, scope, seconds = _in_force(config, key, teams.get(key.team or ""))
+        if exact:
+            found.setdefault((scope, seconds), []).append(key.id)
+    everybody = config.cache.exact
+    for (scope, seconds), keys in found.items():
+        yield f"cache: answers to {_named(keys)} are kept for {seconds} s, scope {scope}"
+    if everybody.enabled:
+        seconds, scope = everybody.ttl_seconds, everybody.scope
+        kept = f"are kept for {seconds} s, scope {scope}, where they say nothing else"
+        yield f"cache: answers to keys of the admin API {kept}"
+    models = [name for name, model in config.models.items() if model.cache is not None and model.cache.exact]
+    if models:
+        yield f"cache: answers of {_named(models)} are kept, where neither key nor team says otherwise"
+    if found or models or everybody.enabled:
+        yield f"cache: {everybody.max_mb} MB of memory, and 3 % on top, are taken for all answers together"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return f"{', '.join(names[:_MOST_NAMED])}{more}"
+
+
+def _in_force(config: Config, key: Key, team: Team | None) -> tuple[bool, str, int]:
+    """Whether answers to a key are kept, in which scope and for how long, as far as no public model says otherwise."""
     everybody = config.cache.exact
     wishes = (key.cache or _NO_WISH, (team.cache if team is not None else None) or _NO_WISH)
     exact = next((wish.exact for wish in wishes if wish.exact is not None), everybody.enabled)
-    return exact, next((wish.scope for wish in wishes if wish.scope is not None), everybody.scope)
+    seconds = next((wish.ttl_seconds for wish in wishes if wish.ttl_seconds is not None), everybody.ttl_seconds)
+    return exact, next((wish.scope for wish in wishes if wish.scope is not None), everybody.scope), seconds

@@ -75,7 +75,7 @@ class ExactCache(Section, frozen=True, kw_only=True):
     tools: bool = True
     client_control: bool = True
     replay_ms: Pause = 0
-    single_flight: Annotated[bool, PLANNED] = False
+    single_flight: bool = False
     shared: Literal["none", "redis"] = "none"
     shared_deadline_ms: Annotated[int, Meta(ge=1, le=1_000)] = 10
 
@@ -90,6 +90,7 @@ class CacheWish(Section, frozen=True, kw_only=True):
     tools: bool | None = None
     client_control: bool | None = None
     replay_ms: Pause | None = None
+    single_flight: bool | None = None
 
 
 class Embedder(Section, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -184,15 +184,19 @@ def _once(tell: Callable[[BaseRouteHandler], Told]) -> Callable[[BaseRouteHandle
 @_once
 def _declared(handler: BaseRouteHandler) -> dict[str, bool]:
     """The query parameters of a handler and what it depends on, and whether each may be given more than once."""
-    dependencies = handler.resolve_dependencies()
-    signatures = [handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())]
-    beside = {*_NOT_QUERY, *dependencies}
     return {
         name: bool(field.is_non_string_collection or any(each.is_non_string_collection for each in field.inner_types))
-        for signature in signatures
-        for name, field in signature.parameters.items()
-        if name not in beside and f"{{{name}" not in "".join(handler.paths) and not _is_header(field)
+        for name, field in _fields(handler)
     }
+
+
+def _fields(handler: BaseRouteHandler) -> Iterator[tuple[str, FieldDefinition]]:
+    dependencies = handler.resolve_dependencies()
+    beside = {*_NOT_QUERY, *dependencies}
+    for signature in (handler.parsed_fn_signature, *(each.parsed_fn_signature for each in dependencies.values())):
+        for name, field in signature.parameters.items():
+            if name not in beside and f"{{{name}" not in "".join(handler.paths) and not _is_header(field):
+                yield name, field
 
 
 def _is_header(field: FieldDefinition) -> bool:
@@ -202,8 +206,9 @@ def _is_header(field: FieldDefinition) -> bool:
 @_once
 def _numbers(handler: BaseRouteHandler) -> frozenset[str]:
     """Its query parameters that are integers: of ``7.0`` the conversion would make one, too."""
-    fields = handler.parsed_fn_signature.parameters.items()
-    return frozenset(name for name, field in fields if any(each.annotation is int for each in field.inner_types))
+    return frozenset(
+        name for name, field in _fields(handler) if any(each.annotation is int for each in field.inner_types)
+    )
 
 
 def _is_own_name(host: str) -> bool:

@@ -7,31 +7,32 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from fastgate.control import api, budgets_api, limits_api, objects_api, site, state_api
+from fastgate.control import api, budgets_api, cache_api, limits_api, objects_api, site, state_api
 from fastgate.control.access import Access
 from fastgate.control.description import Description
 from fastgate.control.live import Live
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import HANDLERS, MEDIA_TYPE, document
-from fastgate.control.queries import Queries
+from fastgate.control.queries import Queries, Threads
 from fastgate.version import __version__
 
 MOST_BODY: Final = 65_536
 """Bytes; no operation takes more."""
 
 
-def application(plane: ControlPlane, access: Access, queries: Queries, live: Live) -> Litestar:
-    """The application on these parts."""
+def application(plane: ControlPlane, access: Access, queries: Queries, live: Live, walks: Threads) -> Litestar:
+    """The application on these parts; ``walks``: threads for what goes through the cache's store."""
     return Litestar(
         route_handlers=[
             api.router,
             budgets_api.router,
+            cache_api.router,
             limits_api.router,
             objects_api.router,
             state_api.router,
             *site.HANDLERS,
         ],
-        state=State({"plane": plane, "access": access, "queries": queries, "live": live}),
+        state=State({"plane": plane, "access": access, "queries": queries, "live": live, "walks": walks}),
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="fastgate admin API",

@@ -62,4 +62,5 @@ def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
         tools=said.tools,
         client_control=said.client_control,
         replay_ms=said.replay_ms,
+        single_flight=said.single_flight,
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from fastgate.budgets.hierarchy import budgets_of
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
-from fastgate.config.cache_check import narrower_scopes
+from fastgate.config.cache_check import cache_notes, narrower_scopes
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
@@ -42,6 +42,11 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
         )
     yield from narrower_scopes(config)
     yield from unused_store(config)
+
+
+def notes(path: Path, env: Mapping[str, str]) -> Iterator[str]:
+    """What will be done that an operator may not expect of a file that can be served. Raises :class:`ConfigErrors`."""
+    yield from cache_notes(load_document(path, env).config)
 
 
 def price_findings(config: Config) -> Iterator[Finding]:

@@ -9,8 +9,9 @@ from litestar.openapi.plugins import JsonRenderPlugin
 
 from fastgate.config.scalars import INSTANT_SCHEMA
 from fastgate.control.answer_schemas import COMPONENTS
+from fastgate.control.cache_answers import ENTRY_ID
 from fastgate.control.objects import MOST_OVERLAP_SECONDS
-from fastgate.control.parameters import MOST_WHERE
+from fastgate.control.parameters import MOST_AGE_SECONDS, MOST_WHERE
 from fastgate.control.problems import MEDIA_TYPE
 from fastgate.control.versions import PATTERN as VERSION
 from fastgate.ledger.attributes import NAMES
@@ -35,6 +36,7 @@ _TAG: Final = f"tag:{TAG_NAME}"
 _BY: Final = f"({'|'.join(NAMES)}|{_TAG})"
 _NAME: Final = f"({'|'.join(sorted(set(NAMES) - {'status'}))}|{_TAG})"
 _ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_AGE: Final = {"type": ["integer", "null"], "minimum": 0, "maximum": MOST_AGE_SECONDS}
 _FORMS: Final[dict[str, dict[str, Any]]] = {
     "since": INSTANT_SCHEMA,
     "until": INSTANT_SCHEMA,
@@ -46,9 +48,12 @@ _FORMS: Final[dict[str, dict[str, Any]]] = {
     },
     "status": {"type": "integer", "minimum": 0, "maximum": 999},
     "request_id": _ID,
+    "entry_id": {"type": "string", "pattern": f"^{ENTRY_ID.pattern}$"},
     "last-event-id": _ID,
     "if-match": {"type": "string", "pattern": f"^{VERSION}$"},
     # The framework leaves a minimum of nothing out.
+    "older_than_seconds": _AGE,
+    "younger_than_seconds": _AGE,
     "overlap_seconds": {"type": ["integer", "null"], "minimum": 0, "maximum": MOST_OVERLAP_SECONDS},
 }
 """Of parameters by name, stricter than what is taken: whoever keeps to these is understood."""

@@ -157,7 +157,7 @@ async def revoke(state: State, object_id: str, version: NamedDependency[int | No
 @get("/audit", summary="Who changed what, newest first")
 async def list_audit(
     state: State,
-    collection: Collection | Literal["budgets"] | None = None,
+    collection: Collection | Literal["budgets", "cache"] | None = None,
     id: Annotated[str | None, Parameter(description="of the object")] = None,
     cursor: Annotated[int | None, Parameter(description="`next` of the page before", ge=1, le=_MOST_ROWS)] = None,
     limit: Limit = None,

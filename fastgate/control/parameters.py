@@ -14,6 +14,8 @@ from fastgate.ledger.attributes import NAMES, Filter, conditions
 
 MOST_WHERE: Final = 32
 """Conditions in `where`; as many more may be parameters of their own."""
+MOST_AGE_SECONDS: Final = 315_360_000
+"""Ten years."""
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 Level = Literal["session", "user", "tag", "model", "environment", "provider", "key", "team", "customer"]

@@ -12,6 +12,7 @@
         ├── Conflict        409
         ├── PreconditionFailed  412
         ├── ClientLeft      nobody hears the answer
+        ├── CacheUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -109,6 +110,13 @@ class PreconditionFailed(Problem):
 
     status = 412
     type = "precondition_failed"
+
+
+class CacheUnavailable(Problem):
+    """The exact cache's file is not there, or cannot be used; to try again does not help."""
+
+    status = 503
+    type = "cache_unavailable"
 
 
 class Busy(Problem):

@@ -27,7 +27,7 @@ from fastgate.control.configuration import ReloadFailed
 from fastgate.control.live import Live
 from fastgate.control.options import Options, parse
 from fastgate.control.plane import ControlPlane
-from fastgate.control.queries import Queries
+from fastgate.control.queries import Queries, Threads
 from fastgate.ledger.errors import NewerLedger
 from fastgate.state.errors import StateError
 
@@ -72,10 +72,10 @@ async def live(options: Options, listener: socket.socket) -> None:
     plane = ControlPlane(options)
     await asyncio.to_thread(plane.start)
     queries = Queries(plane.ledger)
-    streams = Live(queries)
+    streams, walks = Live(queries), Threads("cache")
     plane.news = streams.ring
     token = admin_token(options.state_dir, plane.configuration.current.config.admin.token.reveal())
-    app = application(plane, Access(options.state_dir, token), queries, streams)
+    app = application(plane, Access(options.state_dir, token), queries, streams, walks)
     server = AdminServer(Arrivals(app), listener)
     serving = asyncio.create_task(server.serve())
     loop.add_signal_handler(signal.SIGTERM, _end, server, serving, streams)
@@ -89,6 +89,7 @@ async def live(options: Options, listener: socket.socket) -> None:
         await serving
     plane.news = lambda: None
     queries.close()
+    walks.close()
     await asyncio.to_thread(plane.stop, DRAIN_SECONDS)
 
 

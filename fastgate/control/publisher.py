@@ -26,6 +26,8 @@ class Publisher:
         self._lock = threading.Lock()
         self._logs: tuple[ChangeLog, ...] = ()
         self._pending: list[Change] = []
+        self.cache = (0, 0)
+        """MB of the exact cache that is in force, 0: there is none; and the generation from which on it is."""
 
     def publish(self, compiled: CompiledSnapshot, stored: Callable[[], Iterable[Record]]) -> int:
         """Puts a snapshot in force, with the records that ``stored`` gives; returns how many it has.
@@ -40,6 +42,8 @@ class Publisher:
             slab_file.prepare(self._folder, compiled.head.cache_mb)
             count = compiled.write(self._folder / "snapshot.bin", stored())
             self._arena.snapshot_generation = compiled.head.generation
+            if compiled.head.cache_mb != self.cache[0]:
+                self.cache = (compiled.head.cache_mb, compiled.head.generation)
         except BaseException:
             with self._lock:
                 self._logs = self._logs[:-1]

@@ -1,4 +1,4 @@
-"""Queries of the API: in threads of their own, bounded in number and time; the event loop never waits for DuckDB."""
+"""Work in threads of its own, bounded in number and time; the event loop never waits for it, nor for DuckDB."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,27 +16,42 @@ MOST_WAITING: Final = 96
 T = TypeVar("T")
 
 
-class Queries:
-    """Runs functions that take a cursor."""
+class Threads:
+    """A few of them, for what is asked for by their ``name``; of the event loop that calls ``run``."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="query")
+    def __init__(self, name: str) -> None:
+        self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
         self._open = 0
 
-    async def run(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
-        """What ``query`` returns. Raises Busy where too many wait, and what the ledger raises."""
+    async def run(self, work: Callable[[], T]) -> T:
+        """What ``work`` returns. Raises Busy where too many wait, and what the work raises."""
         if self._open >= MOST_WAITING:
             raise Busy(f"{self._open} queries are open already: try again in a moment")
         self._open += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._pool, self._with_cursor, query)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         finally:
             self._open -= 1
 
     def close(self) -> None:
         """Waits for no one."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+class Queries:
+    """Runs functions that take a cursor."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._threads = Threads("query")
+
+    async def run(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
+        """What ``query`` returns. Raises Busy where too many wait, and what the ledger raises."""
+        return await self._threads.run(lambda: self._with_cursor(query))
+
+    def close(self) -> None:
+        """Waits for no one."""
+        self._threads.close()
 
     def _with_cursor(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         with self._ledger.cursor() as cursor:

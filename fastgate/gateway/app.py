@@ -82,6 +82,8 @@ class Gateway:
             log.exception("request %s failed by a fault of ours", call.request_id, extra=_about(call))
             self._fail(call, Failure(FailureCode.INTERNAL_ERROR, "The gateway failed; its log has the reason."))
         finally:
+            if call.flight is not None:
+                call.flight.land()
             worker.open -= 1
             worker.body_bytes -= call.body_bytes
             worker.answer_bytes -= call.answer_bytes

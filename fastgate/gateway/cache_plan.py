@@ -21,6 +21,8 @@ class CachePlan:
     """Whether ``x-fastgate-cache`` and ``x-fastgate-cache-ttl`` of a request are heard."""
     replay_ms: int
     """Between two pieces of a stream that is given again; 0: at once."""
+    single_flight: bool
+    """Whether who asks what is being asked waits for that answer."""
 
 
 @dataclass(frozen=True, slots=True)

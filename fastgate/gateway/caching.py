@@ -1,20 +1,27 @@
 """Whether an answer is kept that will do, and how it is given."""
 
+from typing import Final
+
 from fastgate._core.body import Scan
-from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, Hold
+from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CONTENDED, Hold
 from fastgate._core.slab import LARGEST, Hit
-from fastgate.cache.fingerprint import fingerprint, prefix
+from fastgate.cache.fingerprint import Way, fingerprint, heading
 from fastgate.cache.question import Question, unpacked
 from fastgate.gateway.admission import bind, refused, take, take_soon
 from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.call import Call
+from fastgate.gateway.following import followed
 from fastgate.gateway.inbound import query_to_forward
 from fastgate.gateway.legs import Leg
-from fastgate.gateway.replay import replay, told
-from fastgate.gateway.wishes import Wish, wish_of
+from fastgate.gateway.replay import given, replay, told
+from fastgate.gateway.wishes import wish_of
 from fastgate.wire.failure import Failure
 from fastgate.wire.money import usd
 from fastgate.wire.request import ChatRequest
+
+_MOST_HEADINGS: Final = 64
+_LONGEST_HEADING: Final = 4096
+"""Bytes of one that is kept: a client may say what it likes."""
 
 
 async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> bool:
@@ -22,67 +29,78 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 
     Raises Failure.
     """
-    wish = wish_of(call.headers, leg.cache)
-    question = question_of(call, leg, request, found, wish)
-    if question is None:
+    wish, slab, plan = wish_of(call.headers, leg.cache), call.worker.slab, leg.cache
+    asked = asked_of(call, leg, plan, request, found) if plan is not None and slab is not None else None
+    if asked is None or plan is None or slab is None:
         if wish.only:
             raise Failure.not_cached("answers to such a request are not kept")
-        call.cache = CACHE_NONE if leg.cache is None else CACHE_BYPASS
+        call.cache = CACHE_NONE if plan is None else CACHE_BYPASS
         return False
     call.cache = CACHE_MISS if wish.reads else CACHE_BYPASS
-    if wish.reads:
-        slab = call.worker.slab
-        hit = slab and slab.find(question.key, question.fingerprint, call.now_ns // 1_000_000)
-        if hit is None and slab is not None and call.worker.shared is not None and question.ttl_ms:
-            hit = await call.worker.shared.find(slab, question, call.now_ns // 1_000_000)
+    key = slab.hash128(asked)
+    hit = slab.find(key, asked, call.now_ns // 1_000_000) if wish.reads else None
+    if hit is not None and await answer(call, leg, request, hit):
+        return True
+    ttl_ms = plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
+    keeps = wish.stores and ttl_ms > 0
+    question = Question(key, asked, plan.tenant, ttl_ms, leg.upstream.record.name, leg.model) if keeps else None
+    if call.worker.shared is not None and question is not None and wish.reads and hit is None:
+        hit = await call.worker.shared.find(slab, question, call.now_ns // 1_000_000)
         if hit is not None and await answer(call, leg, request, hit):
             return True
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
-    call.question = question if question.ttl_ms else None
+    if question is None:
+        return False
+    call.question = question
+    if plan.single_flight and wish.reads and hit is None:
+        hit = await followed(call, leg, question)
+        return hit is not None and await answer(call, leg, request, hit)
     return False
 
 
-def question_of(call: Call, leg: Leg, request: ChatRequest, found: Scan, wish: Wish) -> Question | None:
-    """What the request asks; None: its answer is not for the cache."""
-    slab, plan = call.worker.slab, leg.cache
-    if (
-        plan is None
-        or slab is None
-        or call.free
-        or len(found.data) > LARGEST
-        or not may_be_kept(call, plan, request, found)
-    ):
+def asked_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan) -> bytes | None:
+    """What the request asks, as a fingerprint; None: its answer is not for the cache."""
+    body = found.data
+    if call.free or len(body) > LARGEST or not may_be_kept(call, plan, request, found):
         return None
-    upstream = leg.upstream
-    if not leg.asked:
-        leg.asked = prefix(plan.tenant, call.dialect.name, upstream.record.name, leg.model)
-    said = (call.path, query_to_forward(call.query), *map(call.headers.get, upstream.kind.asking[call.dialect.name]))
-    cap = leg.terms.bound(request, len(found.data)).cap
-    asked = fingerprint(leg.asked, said, cap, found.data, call.dialect.unasked)
-    if asked is None:
-        return None
-    ttl_ms = 0 if not wish.stores else plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
-    return Question(slab.hash128(asked), asked, plan.tenant, ttl_ms, upstream.record.name, leg.model)
+    return fingerprint(heading_of(call, leg, plan, request, len(body)), body, call.dialect.unasked)
+
+
+def heading_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, size: int) -> bytes:
+    """What the question says beside its body of ``size`` bytes. Clients repeat themselves, so it is kept."""
+    names = leg.upstream.kind.asking[call.dialect.name]
+    cap = leg.terms.bound(request, size).cap
+    headers = tuple(map(call.headers.get, names))
+    said = (call.path, call.query, cap, headers)
+    found = leg.asked.get(said)
+    if found is None:
+        way = Way(plan.tenant, call.dialect.name, leg.upstream.record.name, leg.model)
+        found = heading(way, (call.path, query_to_forward(call.query), *headers), cap)
+        if len(found) <= _LONGEST_HEADING:
+            if len(leg.asked) >= _MOST_HEADINGS:
+                leg.asked.clear()
+            leg.asked[said] = found
+    return found
 
 
 def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) -> bool:
     """Whether an answer to it may be given again. What it names and does not show may be another thing by then."""
     if request.unseen or request.has_hosted_tools or (request.has_tools and not plan.tools):
         return False
-    if len(found.data) > LARGEST:
-        return False
     return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
 
 
 async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
     """Give again what is kept; False: it has no such form as is asked for. Raises Failure where a limit is reached."""
-    pieces = told(call.dialect, hit, request)
+    pieces = told(call.worker.forms, call.dialect, hit, request)
     if pieces is None:
         return False
     call.free = True  # only what counts requests has to have room for it
     way = call.leg = leg if leg.templates is None else bind(call, leg, request)
-    held = await take_soon(call, way, request, take(call, way, request))
+    held = take(call, way, request)
+    if held == CONTENDED:
+        held = await take_soon(call, way, request, held)
     if not isinstance(held, Hold):
         raise refused(call, way, request, held)
     call.cache, (call.saved, _) = CACHE_EXACT, unpacked(hit.usage)
@@ -91,5 +109,6 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
         ("x-fastgate-cache-age", str(max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000)),
         ("x-fastgate-saved-usd", usd(call.saved)),
     )
-    await replay(call, way, held, pieces, stream=request.stream)
+    if not given(call, way, held, pieces, stream=request.stream):
+        await replay(call, way, held, pieces, stream=request.stream)
     return True

@@ -14,6 +14,7 @@ from fastgate.budgets.instalments import Instalments
 from fastgate.cache.question import Question
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
+from fastgate.gateway.flights import Flight
 from fastgate.gateway.grants import Grant
 from fastgate.gateway.inbound import credential
 from fastgate.gateway.legs import Leg
@@ -77,6 +78,8 @@ class Call:
     tier: Tier = Tier.STANDARD
     question: Question | None = None
     """What it asks, if its answer is to be kept."""
+    flight: Flight | None = None
+    """That others who ask the same wait for; None: nobody does."""
     cache: int = CACHE_NONE
     """What the cache did for it, as in the journal."""
     saved: int = 0

@@ -23,11 +23,7 @@ def set_deadline(call: "Call", leg: "Leg") -> None:
 
 def run_out(call: "Call", leg: "Leg") -> None:
     """The client's time is over: it is told so now, by an answer or by the last event of its stream."""
-    failure = Failure(
-        FailureCode.UPSTREAM_TIMEOUT,
-        f"The provider '{leg.upstream.record.name}' has not answered within the {call.within_ns // 1_000_000} ms"
-        " of x-fastgate-timeout-ms.",
-    )
+    failure = out_of_time(call, leg)
     call.error = failure.code.value
     if call.relay is None:
         extra = [("x-fastgate-request-id", call.request_id)]
@@ -36,6 +32,15 @@ def run_out(call: "Call", leg: "Leg") -> None:
     elif call.relay.events:
         call.relay.send(call.dialect.stream_error(failure, call.request_id))
     depart(call)
+
+
+def out_of_time(call: "Call", leg: "Leg") -> Failure:
+    """That the client's own time is over."""
+    return Failure(
+        FailureCode.UPSTREAM_TIMEOUT,
+        f"The provider '{leg.upstream.record.name}' has not answered within the {call.within_ns // 1_000_000} ms"
+        " of x-fastgate-timeout-ms.",
+    )
 
 
 def depart(call: "Call") -> None:

@@ -66,6 +66,12 @@ def patience_ns(headers: Mapping[str, str]) -> int:
     return int(said) * 1_000_000
 
 
+def body_at_hand(protocol: Any) -> bytes | None:
+    """The whole body, where our own server has it already, as it has short ones; Granian cannot tell."""
+    at_hand: Callable[[], bytes | None] | None = getattr(protocol, "at_hand", None)
+    return None if at_hand is None else at_hand()
+
+
 def comes_in_pieces(headers: Mapping[str, str], limit: int) -> bool:
     """Whether a body is to be taken piece by piece: it is long, or does not say how long. Raises Failure."""
     length = declared_length(headers, limit)

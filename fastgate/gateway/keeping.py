@@ -3,9 +3,8 @@
 from time import time_ns
 from typing import Final
 
-import msgspec
-
 from fastgate._core.budget import SETTLED_EXACT
+from fastgate.cache.about import About, cut
 from fastgate.cache.question import Question, packed
 from fastgate.cache.shared import Kept
 from fastgate.gateway.call import Call
@@ -14,40 +13,48 @@ from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
 """Bytes of a usage report: one that is longer is none of a provider's in its senses."""
-_SHOWN_MODEL: Final = 200
-"""Characters of a model's name that are kept with an answer: clients may write what they like."""
 
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
     """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
     question, slab = call.question, call.worker.slab
-    if question is None or slab is None or len(stated) > _MOST_STATED or not is_sure(call, leg, question, outcome):
+    if question is None or slab is None:
         return
+    kept = False
+    if len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
+        now_ms, usage, about = time_ns() // 1_000_000, packed(outcome.cost or 0, stated), _about(call, question)
+        kept = slab.store(
+            question.key,
+            question.fingerprint,
+            body,
+            kind=kind,
+            usage=usage,
+            tenant=question.tenant,
+            about=about,
+            now_ms=now_ms,
+            ttl_ms=question.ttl_ms,
+        )
+        if kept and call.worker.shared is not None:
+            call.worker.shared.offer(
+                question.fingerprint, Kept(kind, usage, about, body, now_ms, now_ms + question.ttl_ms)
+            )
+    if call.flight is not None:  # at once: its own client may take its time
+        call.flight.land(unfit=not kept)
+
+
+def _about(call: Call, question: Question) -> bytes:
+    """What a list of what is kept says of it."""
     assert call.grant is not None
     record = call.grant.record
-    about = {
-        "key": record.id,
-        "team": record.team,
-        "model": call.model[:_SHOWN_MODEL],
-        "provider": question.provider,
-        "dialect": call.dialect.name,
-        "tags": call.attributes.tags,
-    }
-    now_ms = time_ns() // 1_000_000
-    usage, told = packed(outcome.cost or 0, stated), msgspec.json.encode(about)
-    stored = slab.store(
-        question.key,
-        question.fingerprint,
-        body,
-        kind=kind,
-        usage=usage,
-        tenant=question.tenant,
-        about=told,
-        now_ms=now_ms,
-        ttl_ms=question.ttl_ms,
-    )
-    if stored and call.worker.shared is not None:
-        call.worker.shared.offer(question.fingerprint, Kept(kind, usage, told, body, now_ms, now_ms + question.ttl_ms))
+    return About(
+        key=record.id,
+        team=record.team,
+        model=cut(call.model),
+        upstream_model=cut(question.model),
+        provider=question.provider,
+        dialect=call.dialect.name,
+        tags=tuple(sorted({**dict(call.attributes.tags), **record.tags}.items())),
+    ).packed()
 
 
 def is_sure(call: Call, leg: Leg, question: Question, outcome: Outcome) -> bool:

@@ -36,8 +36,8 @@ class Leg:
     """The key's own."""
     headers: tuple[tuple[str, str], ...]
     """Of every answer: provider, model, route."""
-    asked: bytes = b""
-    """What all questions on it have in common, for the cache; empty: nothing was asked yet."""
+    asked: dict[tuple[str, str, int | None, tuple[str | None, ...]], bytes] = field(default_factory=dict)
+    """What questions on it say beside their bodies, for the cache, by what the client contributes to that."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""
     templates: Templates | None = None

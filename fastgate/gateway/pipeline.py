@@ -14,7 +14,8 @@ from fastgate.gateway.attempts import attempt
 from fastgate.gateway.attribution import attributes_of
 from fastgate.gateway.caching import answered
 from fastgate.gateway.call import Arrival, Call
-from fastgate.gateway.inbound import comes_in_pieces, inflated, patience_ns, read_pieces
+from fastgate.gateway.inbound import body_at_hand, comes_in_pieces, inflated, patience_ns, read_pieces
+from fastgate.wire.failure import Failure
 
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
@@ -49,6 +50,21 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
 async def receive(call: Call) -> bytes:
     """The body, within the bounds of size, time, and what the worker has room for."""
     headers, limit = call.headers, call.state.head.max_body
+    body = body_at_hand(call.protocol)
+    if body is None:
+        body = await arriving(call, limit)
+        call.arrival = Arrival.WHOLE
+    else:
+        call.arrival = Arrival.WHOLE
+        if len(body) > limit:
+            raise Failure.too_large(limit)
+        call.take(len(body))
+    return inflated(body, headers, limit, call.take) if "content-encoding" in headers else body
+
+
+async def arriving(call: Call, limit: int) -> bytes:
+    """A body that is still on its way."""
+    headers = call.headers
     uploads = call.worker.patience.uploads
     uploads[call.task] = call.now_ns
     call.arrival = Arrival.BEGUN
@@ -61,5 +77,4 @@ async def receive(call: Call) -> bytes:
             call.take(len(body))
     finally:
         del uploads[call.task]
-    call.arrival = Arrival.WHOLE
-    return inflated(body, headers, limit, call.take) if "content-encoding" in headers else body
+    return body

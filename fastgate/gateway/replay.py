@@ -1,6 +1,7 @@
 """Answers that are given again, in the form that is asked for: whole or streamed, at once or at a set pace."""
 
 import asyncio
+from typing import Final
 
 from fastgate._core.budget import OUTCOME_CLIENT_GONE, OUTCOME_OK, SETTLED_NONE, Hold
 from fastgate._core.slab import Hit
@@ -8,6 +9,7 @@ from fastgate.cache.question import UNSTATED, WHOLE, unpacked
 from fastgate.dialects import sse
 from fastgate.dialects.base import JSON_TYPE, Dialect
 from fastgate.gateway.call import Call
+from fastgate.gateway.forms import Forms
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.relay import accepted, deliver
@@ -16,39 +18,54 @@ from fastgate.gateway.streams import window_of
 from fastgate.gateway.window import LEAST_OUTSTANDING
 from fastgate.wire.request import ChatRequest
 
-_EVENTS = ("content-type", "text/event-stream; charset=utf-8")
+_EVENTS: Final = ("content-type", "text/event-stream; charset=utf-8")
+_FREE: Final = Outcome.free()
 
 
-def told(dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
+def told(forms: Forms, dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
     """The body, or the events, as the client asks for them; None: what is kept has no such form."""
+    stream, hides = request.stream, dialect.hides_usage(request)
+    if hit.kind == WHOLE if not stream else hit.kind != WHOLE and hides == (hit.kind == UNSTATED):
+        return [hit.answer]
+    return forms.of((hit.id, stream, hides), lambda: _made(dialect, hit, stream=stream, hides=hides))
+
+
+def _made(dialect: Dialect, hit: Hit, *, stream: bool, hides: bool) -> list[bytes] | None:
+    """In a form that it is not kept in. ``hides``: the client does not want to see its usage."""
     _, stated = unpacked(hit.usage)
-    kept, hides = hit.answer, dialect.hides_usage(request)
-    if not request.stream:
-        body = kept if hit.kind == WHOLE else dialect.answer_of(kept, usage=stated or None)
-        return None if body is None else [body]
-    if hit.kind == WHOLE:
-        return dialect.events_of(kept, include_usage=not hides)
-    if hides == (hit.kind == UNSTATED):
-        return [kept]
-    events = dialect.same_form(kept, include_usage=not hides, usage=stated or None)
-    return None if events is None else [events]
+    if stream and hit.kind == WHOLE:
+        return dialect.events_of(hit.answer, include_usage=not hides)
+    if stream:
+        made = dialect.same_form(hit.answer, include_usage=not hides, usage=stated or None)
+    else:
+        made = dialect.answer_of(hit.answer, usage=stated or None)
+    return None if made is None else [made]
+
+
+def given(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, stream: bool) -> bool:
+    """Answer at once, and settle that it cost nothing; False: it has a pace, or is too long for that."""
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if len(body) > LEAST_OUTSTANDING or (stream and _pause_of(leg)):
+        return False
+    settle(call, held, _FREE, 200)
+    call.protocol.response_bytes(200, headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0), body)
+    return True
+
+
+def _pause_of(leg: Leg) -> float:
+    """Seconds between two events."""
+    return leg.cache.replay_ms / 1000 if leg.cache is not None else 0
 
 
 async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, stream: bool) -> None:
-    """Hand the answer to the client, and settle that it cost nothing."""
-    assert leg.cache is not None
-    pause = leg.cache.replay_ms / 1000
-    if stream and pause:
-        await _at_pace(
-            call, leg, held, [sse.event(data, name.decode()) for name, data in sse.split(b"".join(pieces))], pause
-        )
-        return
-    settle(call, held, _free(), 200)
+    """Likewise, for as long as it takes."""
     body = b"".join(pieces)
-    headers = headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0)
-    if len(body) <= LEAST_OUTSTANDING:
-        call.protocol.response_bytes(200, headers, body)
+    if stream and _pause_of(leg):
+        events = [sse.event(data, name.decode()) for name, data in sse.split(body)]
+        await _at_pace(call, leg, held, events, _pause_of(leg))
         return
+    settle(call, held, _FREE, 200)
+    headers = headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0)
     transport = call.protocol.response_stream(200, [*headers, ("content-length", str(len(body)))])
     window = window_of(call)
     await deliver(body, transport, window, call.worker.patience.stalled_seconds)
@@ -67,8 +84,4 @@ async def _at_pace(call: Call, leg: Leg, held: Hold, events: list[bytes], pause:
                 return
         outcome = OUTCOME_OK
     finally:
-        settle(call, held, _free(outcome), 200)
-
-
-def _free(outcome: int = OUTCOME_OK) -> Outcome:
-    return Outcome(0, None, SETTLED_NONE, outcome)
+        settle(call, held, Outcome(0, None, SETTLED_NONE, outcome), 200)

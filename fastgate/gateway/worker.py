@@ -19,6 +19,8 @@ from fastgate._core.runner import Run, Runner
 from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.dialects.base import anomalies
+from fastgate.gateway.flights import Flights
+from fastgate.gateway.forms import Forms
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.shared import SharedTier
@@ -58,6 +60,7 @@ class Worker:
         self.patience = patience or Patience()
         self.slab: Slab | None = None
         """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
+        self.forms = Forms()
         self.shared: SharedTier | None = None
         """Where other hosts keep theirs; None: nobody asks there."""
         self._shared_by: tuple[SharedRecord, str] | None = None
@@ -65,7 +68,8 @@ class Worker:
         self._closing: set[asyncio.Task[None]] = set()
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
-        self._loop = loop
+        self.loop = loop
+        self.flights = Flights(loop)
         self.runner = Runner(loop)
         self._sealer = sealer
         self._upstreams = Upstreams(self.runner, sealer)
@@ -88,7 +92,7 @@ class Worker:
         run = self.runner.running
         if run is not None:
             return run
-        task = asyncio.current_task(self._loop)
+        task = asyncio.current_task(self.loop)
         assert task is not None
         return task
 
@@ -147,6 +151,7 @@ class Worker:
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
         self.owner.tell_counts(self._shared_counts)
         self.patience.look()
+        self.flights.renew()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0
@@ -220,11 +225,11 @@ class Worker:
         if by == self._shared_by:
             return
         if self.shared is not None:
-            closing = self._loop.create_task(self.shared.close())
+            closing = self.loop.create_task(self.shared.close())
             self._closing.add(closing)
             closing.add_done_callback(self._closing.discard)
         self._shared_by = by
-        self.shared = None if by is None else SharedTier(self._loop, *by, self._shared_counts)
+        self.shared = None if by is None else SharedTier(self.loop, *by, self._shared_counts)
 
     def _load(self) -> State:
         generation = self.arena.snapshot_generation

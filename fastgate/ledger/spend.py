@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import duckdb
 
@@ -46,7 +46,7 @@ _OUTER_SUMS: Final = ", ".join(
         "sum(n) FILTER (settlement = 'estimated')",
         "sum(n) FILTER (settlement = 'unsettled')",
         "sum(cost) AS cost",
-        "sum(saved)",
+        "sum(saved) AS saved",
         "sum(overrun)",
         "sum(cost) FILTER (settlement = 'estimated')",
         "sum(cost) FILTER (settlement = 'unsettled')",
@@ -79,9 +79,11 @@ def spend(
     interval: str | None = None,
     which: Filter | None = None,
     limit: int = MOST_GROUPS,
+    *,
+    order: Literal["cost", "saved"] = "cost",
 ) -> Spend:
-    """Groups by descending cost, or by time first where there is an ``interval`` (UTC). An absent tag is None."""
-    query = _Query(by, interval)
+    """Groups by descending ``order``, or by time first where there is an ``interval`` (UTC). An absent tag is None."""
+    query = _Query(by, interval, order)
     conditions = (which or Filter()).conditions()
     values = [*conditions.values, *query.values, limit + 2]
     rows = cursor.execute(query.statement(conditions.clause), values).fetchall()
@@ -94,7 +96,8 @@ def spend(
 class _Query:
     """The two steps of the statement: sums by origin and whatever else is needed, then by what was asked for."""
 
-    def __init__(self, by: Sequence[Attribute], interval: str | None) -> None:
+    def __init__(self, by: Sequence[Attribute], interval: str | None, order: str) -> None:
+        self._order = order
         self.values: list[Any] = []
         self._inner: dict[str, str] = {"origin": "e.origin"}
         self._outer: list[str] = []
@@ -122,7 +125,7 @@ class _Query:
         keys = [f"k{i}" for i in range(len(self._outer))]
         listed = ", ".join(keys)
         sets, total = (f"(({listed}), ())", f"grouping({listed}) > 0") if keys else ("(())", "true")
-        order = ["total DESC", *(["k0"] if "bucket" in self._inner else []), "cost DESC", *keys]
+        order = ["total DESC", *(["k0"] if "bucket" in self._inner else []), f"{self._order} DESC", *keys]
         return (
             f"WITH sums AS (SELECT {inner}, {_INNER_SUMS} FROM events e WHERE {clause} GROUP BY ALL), "
             f"labelled AS (SELECT g.*, o.settlement{labels} FROM sums g JOIN origins o ON o.id = g.origin) "

@@ -23,6 +23,8 @@ class CacheRecord(msgspec.Struct, array_like=True, frozen=True):
     """Whether headers of requests are heard."""
     replay_ms: int | None = None
     """Between two pieces of a stream that is given again."""
+    single_flight: bool | None = None
+    """Whether who asks what is being asked waits for that answer."""
 
 
 class SharedEvent(IntEnum):

@@ -15,7 +15,7 @@ ASKED = b"10:fastgate 1,16:tttttttttttttttt,2:{},"
 KEPT = [
     Kept(WHOLE, packed(1234, b""), b"{}", b'{"id":"x"}', 1_790_000_000_000, 1_790_003_600_000),
     Kept(STREAM, packed(0, b""), b'{"key":"ide"}', b"data: {}\n\ndata: [DONE]\n\n", 5, 5),
-    Kept(UNSTATED, packed(10**12, b'{"total_tokens":3}'), b'{"tags":{}}', b"", 0, 1 << 41),
+    Kept(UNSTATED, packed(10**12, b'{"total_tokens":3}'), b'{"tags":[["a","b"]]}', b"", 0, 1 << 41),
 ]
 URLS = [
     b"redis://me:hidden@redis.test:6379/0",
@@ -39,7 +39,7 @@ def check_shared(data: bytes) -> None:
             kept = read(value, ASKED)
         except Unusable:
             continue
-        assert written(ASKED, kept) == value
+        assert read(written(ASKED, kept), ASKED) == kept
         cost, _ = unpacked(kept.usage)
         assert 0 <= cost <= 10**15
         assert 0 <= kept.created_ms <= kept.expires_ms < 1 << 42

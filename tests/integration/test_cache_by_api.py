@@ -244,6 +244,7 @@ def test_the_description_has_what_may_be_said(shared: ControlHost) -> None:
         [wish] = (each for each in body["schema"]["properties"]["cache"]["anyOf"] if each["type"] == "object")
         assert set(wish["properties"]) == {
             "exact", "ttl_seconds", "scope", "max_temperature", "tools", "client_control", "replay_ms",
+            "single_flight",
         }  # fmt: skip
         assert not wish["required"]
     settings = document["components"]["schemas"]["ConfigAnswer"]["properties"]["cache"]

@@ -55,6 +55,16 @@ def answer(connection: socket.socket) -> list[bytes]:
     return pieces
 
 
+@pytest.mark.parametrize("data", [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"no HTTP\r\n\r\n"])
+def test_who_asks_for_no_stream_is_closed_and_nobody_else(port: int, data: bytes) -> None:
+    waiting = asked(port, b"{}")
+    with socket.create_connection(("127.0.0.1", port), 10) as connection:
+        connection.sendall(data)
+        assert connection.recv(1) == b""
+    assert answer(waiting)
+    waiting.close()
+
+
 @pytest.mark.parametrize("wants_usage", [False, True])
 def test_streams_are_what_is_said_beforehand(port: int, wants_usage: bool) -> None:
     event, tail = streamed.text(CHUNKS, wants_usage=wants_usage)

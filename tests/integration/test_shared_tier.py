@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from fastgate._core.slab import LARGEST, Hit, Slab, create_slab
+from fastgate.cache.about import About
 from fastgate.cache.question import WHOLE, Question, packed
 from fastgate.cache.shared import Kept, key_of, written
 from fastgate.gateway.shared import MOST_WAITING, SharedTier
@@ -83,7 +84,7 @@ def now() -> int:
 
 def kept(answer: bytes = b"answer", *, ttl_ms: int = HOUR_MS, created_ms: int | None = None) -> Kept:
     created_ms = now() if created_ms is None else created_ms
-    return Kept(WHOLE, packed(17, b""), b'{"key":"ide"}', answer, created_ms, created_ms + ttl_ms)
+    return Kept(WHOLE, packed(17, b""), About(key="ide").packed(), answer, created_ms, created_ms + ttl_ms)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastgate.cache.fingerprint import fingerprint, prefix
+from fastgate.cache.fingerprint import Way, fingerprint, heading
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 
@@ -37,7 +37,7 @@ def asked(
     body: Any, *, way: Any = WAY, said: Any = SAID, cap: int | None = None, raw: bytes | None = None
 ) -> bytes | None:
     text = raw if raw is not None else json.dumps(body, separators=(",", ":")).encode()
-    return fingerprint(prefix(*way), said, cap, text, OPENAI_CHAT.unasked)
+    return fingerprint(heading(Way(*way), said, cap), text, OPENAI_CHAT.unasked)
 
 
 def same(one: Any, other: Any) -> bool:

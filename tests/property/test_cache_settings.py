@@ -18,7 +18,7 @@ from fastgate.wire.snapshot import KeyRecord, OwnerRecord, SnapshotHead, owner_d
 
 DEFAULTS = {
     "exact": False, "ttl_seconds": 3600, "scope": "key", "max_temperature": None, "tools": True, "client_control": True,
-    "replay_ms": 0,
+    "replay_ms": 0, "single_flight": False,
 }  # fmt: skip
 SCOPES = ("key", "team", "customer", "global")
 WISH = st.fixed_dictionaries(
@@ -31,6 +31,7 @@ WISH = st.fixed_dictionaries(
         "tools": st.booleans(),
         "client_control": st.booleans(),
         "replay_ms": st.integers(0, 1000),
+        "single_flight": st.booleans(),
     },
 )
 Wish = dict[str, Any]
@@ -79,7 +80,8 @@ def test_each_setting_is_of_the_narrowest_that_says_it(everybody: Wish, model: W
         if plan is not None:
             _, ttl_ms, *rest = astuple(plan)
             assert ttl_ms == said["ttl_seconds"] * 1000
-            assert rest == [said[name] for name in ("max_temperature", "tools", "client_control", "replay_ms")]
+            names = ("max_temperature", "tools", "client_control", "replay_ms", "single_flight")
+            assert rest == [said[name] for name in names]
             assert plan.tenant == member.tenant(said["scope"])
 
 

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastgate._core.slab import LARGEST
+from fastgate.cache.about import About
 from fastgate.cache.question import STREAM, UNSTATED, WHOLE, packed
 from fastgate.cache.shared import LONGEST, Kept, Unusable, key_of, read, size_of, written
 
 MOMENTS = st.integers(0, (1 << 42) - 1)
-TOLD = st.sampled_from([b"{}", b'{"key":"ide","tags":{"a":"b"}}', '{"model":"ü"}'.encode()])
+TOLD = st.builds(About, key=st.text(max_size=9), tags=st.just((("a", "b"),)) | st.just(())).map(About.packed)
 
 
 @st.composite
@@ -65,6 +66,9 @@ def test_a_piece_or_more_is_noticed(fingerprint: bytes, kept: Kept, data: st.Dat
         {"about": b"{"},
         {"about": b'"\xff"'},
         {"about": b"[" * 60_000},
+        {"about": b'{"tags": ' + b"[" * 60_000},
+        {"about": b'{"key": 1}'},
+        {"about": b'{"key": "' + b"k" * 65_500 + b'"}'},
         {"created_ms": -1},
         {"created_ms": 2001},
         {"expires_ms": 1 << 42},
@@ -72,14 +76,21 @@ def test_a_piece_or_more_is_noticed(fingerprint: bytes, kept: Kept, data: st.Dat
     ids=str,
 )
 def test_what_no_answer_says_is_not_believed(changed: dict[str, object]) -> None:
-    kept = Kept(WHOLE, packed(1, b""), b"{}", b"answer", 1000, 2000)
+    kept = Kept(WHOLE, packed(1, b""), About().packed(), b"answer", 1000, 2000)
     assert read(written(b"asked", kept), b"asked") == kept
     with pytest.raises(Unusable):
         read(written(b"asked", kept._replace(**changed)), b"asked")
 
 
+def test_what_it_is_about_is_as_this_version_writes_it() -> None:
+    """What later versions say besides is left out, and nothing can stand there that looks like another name."""
+    told = b'{ "later": {"key":"other"}, "key":"\\u0069de" }'
+    kept = Kept(WHOLE, packed(1, b""), told, b"answer", 1000, 2000)
+    assert read(written(b"asked", kept), b"asked") == kept._replace(about=About(key="ide").packed())
+
+
 def test_the_longest_that_a_host_keeps_is_read_and_nothing_longer() -> None:
-    kept = Kept(WHOLE, packed(1, b""), b"{}", b"", 1000, 2000)
+    kept = Kept(WHOLE, packed(1, b""), About().packed(), b"", 1000, 2000)
     longest = kept._replace(answer=bytes(LONGEST - size_of(b"asked", kept)))
     assert size_of(b"asked", longest) == LONGEST > LARGEST
     assert read(written(b"asked", longest), b"asked") == longest

@@ -9,12 +9,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fastgate._core.slab import Slab, create_slab
+from fastgate._core.slab_search import Search, remove_id
 from tests.support.slabs import NOW_MS, get, put
 
 QUESTIONS = st.integers(0, 30).map(lambda number: b"question %d" % number)
 SIZES = st.integers(0, 3_000) | st.integers(100_000, 250_000)
 HANDLES = st.integers(0, 2)
 MEGABYTES = 3
+
+
+def about_of(question: bytes) -> bytes:
+    return b"odd" if question[-1] % 2 else b"even"
 
 
 class Beside(RuleBasedStateMachine):
@@ -31,7 +36,8 @@ class Beside(RuleBasedStateMachine):
 
     @rule(by=HANDLES, question=QUESTIONS, size=SIZES, ttl_ms=st.sampled_from([0, 50, 10**6]))
     def store(self, by: int, question: bytes, size: int, ttl_ms: int) -> None:
-        assert put(self.slabs[by], question, size, now_ms=self.now_ms, ttl_ms=ttl_ms)
+        about = about_of(question)
+        assert put(self.slabs[by], question, size, now_ms=self.now_ms, ttl_ms=ttl_ms, about=about)
         self.known[question] = size, self.now_ms + ttl_ms
         assert self.found(by, question) == (ttl_ms > 0)
 
@@ -55,9 +61,22 @@ class Beside(RuleBasedStateMachine):
     @rule(by=HANDLES)
     def remove_what_is_listed(self, by: int) -> None:
         for entry in list(self.slabs[by].scan())[:1]:
-            assert self.slabs[by].remove_id(entry.id)
+            assert remove_id(self.slabs[by], entry.id)
             for question in [each for each in self.known if self.slabs[by].hash128(each) == entry.key]:
                 del self.known[question]
+
+    @rule(by=HANDLES, about=st.sampled_from([b"odd", b"even"]), slots=st.sampled_from([1 << 40, 100]))
+    def withdraw(self, by: int, about: bytes, slots: int) -> None:
+        search, place, gone = Search(self.slabs[by], [[about]], now_ms=self.now_ms), 0, 0
+        while True:
+            some, place = search.withdraw(place, slots)
+            gone += some
+            if not place:
+                break
+        of_it = [each for each, (_, until) in self.known.items() if until > self.now_ms and about_of(each) == about]
+        assert gone <= len(of_it)
+        for question in of_it:
+            del self.known[question]
 
     @rule(milliseconds=st.integers(0, 100))
     def wait(self, milliseconds: int) -> None:

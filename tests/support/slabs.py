@@ -14,7 +14,15 @@ def answer_to(fingerprint: bytes, size: int) -> bytes:
     return random.Random(fingerprint).randbytes(size)
 
 
-def put(slab: Slab, fingerprint: bytes, size: int = 300, *, now_ms: int = NOW_MS, ttl_ms: int = HOUR_MS) -> bool:
+def put(
+    slab: Slab,
+    fingerprint: bytes,
+    size: int = 300,
+    *,
+    now_ms: int = NOW_MS,
+    ttl_ms: int = HOUR_MS,
+    about: bytes = b'{"model":"m"}',
+) -> bool:
     """Store the right answer."""
     return slab.store(
         slab.hash128(fingerprint),
@@ -23,7 +31,7 @@ def put(slab: Slab, fingerprint: bytes, size: int = 300, *, now_ms: int = NOW_MS
         kind=size & 1,
         usage=b"%d" % size,
         tenant=TENANT,
-        about=b'{"model":"m"}',
+        about=about,
         now_ms=now_ms,
         ttl_ms=ttl_ms,
     )

@@ -8,7 +8,7 @@ import pytest
 from fastgate.config.documents import read_document
 from fastgate.config.owners_check import digest_of
 from fastgate.config.variables import Variables
-from fastgate.control.check import check, warnings
+from fastgate.control.check import check, notes, warnings
 from fastgate.control.compile import compile_snapshot, key_record
 from fastgate.gateway.cache_plan import CachePlan, Member, cache_of
 from fastgate.wire.caching import CacheRecord, tenant_of
@@ -79,7 +79,13 @@ def test_what_holds_for_everybody_is_whole() -> None:
     member = Member(bytes(32), KeyRecord("ide"), NOBODY, NOBODY)
     assert head.cache_mb == 8
     assert cache_of(head, "sim/sim-small", member) == CachePlan(
-        tenant=member.tenant("key"), ttl_ms=60_000, max_temperature=0.5, tools=True, client_control=True, replay_ms=0
+        tenant=member.tenant("key"),
+        ttl_ms=60_000,
+        max_temperature=0.5,
+        tools=True,
+        client_control=True,
+        replay_ms=0,
+        single_flight=False,
     )
     assert compile_snapshot(config, 1).head.cache == head.cache
 
@@ -123,3 +129,29 @@ def test_many_keys_are_told_in_one_line(tmp_path: Path) -> None:
     path.write_text(f"{PROVIDERS}cache: {{exact: {{enabled: true, scope: team}}}}\nkeys:\n{keys}")
     [line] = warnings(path, {})
     assert "k0, k1, k2, k3, k4 and 3 more:" in line
+
+
+def test_check_tells_what_the_cache_will_do_for_whom(tmp_path: Path) -> None:
+    path = tmp_path / "fastgate.yaml"
+    keys = (
+        "keys:\n"
+        "  - {id: own, secret: sk-fg-12345678, cache: {exact: true, ttl_seconds: 60}}\n"
+        "  - {id: a, team: kept, secret: sk-fg-23456789}\n"
+        "  - {id: b, team: kept, secret: sk-fg-34567890}\n"
+        "  - {id: out, team: kept, secret: sk-fg-45678901, cache: {exact: false}}\n"
+        "  - {id: mute, secret: sk-fg-56789012, cache: {ttl_seconds: 5}}\n"
+    )
+    teams = "teams: [{id: kept, cache: {exact: true, scope: team}}]\n"
+    path.write_text(f"{PROVIDERS}{teams}{keys}cache: {{exact: {{max_mb: 32}}}}\n")
+    assert [line.removeprefix("cache: ") for line in notes(path, {})] == [
+        "answers to own are kept for 60 s, scope key",
+        "answers to a, b are kept for 3600 s, scope team",
+        "32 MB of memory, and 3 % on top, are taken for all answers together",
+    ]
+    path.write_text(f"{PROVIDERS}{keys.replace('team: kept, ', '')}cache: {{exact: {{enabled: true}}}}\n")
+    said = list(notes(path, {}))
+    assert "cache: answers to a, b are kept for 3600 s, scope key" in said
+    assert "cache: answers to mute are kept for 5 s, scope key" in said
+    assert any("keys of the admin API" in line for line in said)
+    path.write_text(f"{PROVIDERS}keys: [{{id: none, secret: sk-fg-12345678, cache: {{ttl_seconds: 5}}}}]\n")
+    assert list(notes(path, {})) == []

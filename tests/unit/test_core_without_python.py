@@ -46,7 +46,11 @@ WINDOWS = {
     "_floor_div", "_days", "_civil", "_month_length", "_add_months", "_length_ns", "window_start", "window_index",
 }  # fmt: skip
 JOURNAL = {"append_text", "event", "head", "commit", "committed", "has_names", "is_event", "_is_next"}
-SLAB_WRITER = {"store", "_write", "_lead_to", "withdraw", "_take_room", "_forget", "_sweep", "_keep"}
+SLAB_WRITER = {"store", "_write", "_lead_to", "withdraw", "_take_room", "is_owned", "_forget", "_sweep", "_keep"}
+SLAB_SEARCH = {
+    "_word_at", "_stays", "_nap", "_entry_of", "_peek", "_withdraw_at", "_seek", "_look", "_glance", "_says", "_end",
+    "_next", "_find", "_await",
+}  # fmt: skip
 CANONICAL = {
     "_copy", "_space", "_short_form", "_put", "_escape", "_string", "_word", "_value", "_read_members", "_compare",
 }  # fmt: skip
@@ -110,6 +114,7 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
         ("journal", JOURNAL),
         ("inspection", INSPECTION),
         ("slab_writer", SLAB_WRITER),
+        ("slab_search", SLAB_SEARCH),
         ("canonical", CANONICAL),
     ],
 )
