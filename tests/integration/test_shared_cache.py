@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -29,7 +30,7 @@ DEADLINE_MS: Final = 1000
 
 
 def settings(server: RedisServer, *, cluster: str = "tests", shared: bool = True, **more: Any) -> dict[str, Any]:
-    exact = {"enabled": True, "ttl_seconds": 600, "max_mb": 8}
+    exact = {"enabled": True, "ttl_seconds": 600, "max_mb": 8, "single_flight": True}
     if shared:
         exact |= {"shared": "redis", "shared_deadline_ms": DEADLINE_MS}
         more["redis"] = {"url": f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0", "cluster_id": cluster}
@@ -137,6 +138,23 @@ def test_what_one_host_keeps_another_gives(
         assert float(again.headers["x-fastgate-saved-usd"]) > 0
         if first_streams == then_streams:
             assert again.body == first.body
+    assert here.bill()["total"]["requests"] == asked + 1
+
+
+def test_a_crowd_gets_it_too_and_pays_once_where_nobody_has_it(
+    houses: tuple[House, House], server: RedisServer
+) -> None:
+    here, there = houses
+    assert did(post(here, "one", body_of("for a crowd"))) == "miss"
+    written(server, "for a crowd")
+    asked = here.bill()["total"]["requests"]
+    slow = f"sim: {json.dumps({'text': 'for a slow crowd', 'latency_ms': 300})}"
+    with ThreadPoolExecutor(12) as crowd:
+        answers = list(crowd.map(lambda _: did(post(there, "one", body_of("for a crowd"))), range(24)))
+        assert answers == ["exact"] * 24
+        assert here.bill()["total"]["requests"] == asked
+        answers = sorted(crowd.map(lambda _: did(post(there, "one", body_of(slow))), range(12)))
+    assert answers == ["exact"] * 11 + ["miss"]
     assert here.bill()["total"]["requests"] == asked + 1
 
 
