@@ -11,12 +11,12 @@ import pytest
 
 from fastgate._core.slab import Slab, create_slab
 from fastgate._core.slab_search import Search, find_id, remove_id
-from tests.support.slabs import HOUR_MS, NOW_MS, TENANT, get, has, put
+from tests.support.slabs import HOUR_MS, INDEX, NOW_MS, TENANT, get, has, put
 
 ALL = 1 << 40
 TURNS = 500
 FILLING = bytes(200_000)
-GENERATION_AT = 4096 + 256 * 8 * 16
+GENERATION_AT = INDEX + 256 * 8 * 16
 """Where the generation of the first of one segment stands."""
 
 
