@@ -7,6 +7,8 @@ from fastgate._core.slab import Hit, Slab
 TENANT = b"a tenant of ours"
 NOW_MS = 1_790_000_000_000
 HOUR_MS = 3_600_000
+INDEX = 4096 + 8 * 4096
+"""Where the index begins, after the header and the flights."""
 
 
 def answer_to(fingerprint: bytes, size: int) -> bytes:

@@ -10,13 +10,11 @@ import pytest
 from fastgate._core.arena import ArenaError, ArenaFull, CorruptArena, NewerArena
 from fastgate._core.slab import LARGEST, Slab, create_slab, hash128
 from fastgate._core.slab_search import remove_id
-from tests.support.slabs import HOUR_MS, NOW_MS, TENANT, answer_to, get, has, put
+from tests.support.slabs import HOUR_MS, INDEX, NOW_MS, TENANT, answer_to, get, has, put
 from tests.support.small_disk import small_disk
 
 HEAD = 88
 """Bytes of an entry beside what is stored in it."""
-INDEX = 4096 + 8 * 4096
-"""Where the index begins, after the header and the flights."""
 BUCKETS = 256
 SLOTS = 8
 
