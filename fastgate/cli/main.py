@@ -20,6 +20,7 @@ COMMANDS = {
     "reconcile": ("fastgate.cli.reconcile", "Compare the ledger with a provider's bill."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand, and begin one anew."),
+    "embedder": ("fastgate.cli.embedder", "Prepare the model of the semantic cache."),
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),
