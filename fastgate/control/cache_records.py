@@ -1,22 +1,34 @@
-"""The settings of the exact cache as workers read them, and whether anybody wants one."""
+"""The settings of the caches as workers read them, and whether anybody wants one."""
 
 from fastgate.config.owners import Key, Team
 from fastgate.config.root import Config
-from fastgate.config.settings import CacheWish, ExactCache
+from fastgate.config.settings import CacheWish, ExactCache, SemanticCache
 from fastgate.config.upstreams import PublicModel
-from fastgate.wire.caching import CacheRecord
+from fastgate.wire.caching import CacheRecord, SemanticRecord
 
 _SECOND_MS = 1000
 
 
 def cache_record(wish: CacheWish | None) -> CacheRecord | None:
     """What one key, team or public model wants; None: it says nothing."""
-    return None if wish is None else _record(wish, wish.exact)
+    return None if wish is None else _record(wish, wish.exact, wish.semantic)
 
 
 def cache_of_file(exact: ExactCache) -> CacheRecord:
     """What holds where nobody says otherwise."""
     return _record(exact, exact.enabled)
+
+
+def semantic_record(semantic: SemanticCache) -> SemanticRecord | None:
+    """What holds where nobody says otherwise; None: there is no embedder, and so no process to ask."""
+    if semantic.embedder is None:
+        return None
+    return SemanticRecord(semantic.enabled, semantic.scope, semantic.deadline_ms)
+
+
+def wants_meaning(thing: Key | Team | PublicModel) -> bool:
+    """Whether it asks for the semantic cache, by itself."""
+    return thing.cache is not None and thing.cache.semantic is True
 
 
 def wants_cache(thing: Key | Team | PublicModel) -> bool:
@@ -30,7 +42,7 @@ def is_cached(config: Config) -> bool:
     return config.cache.exact.enabled or any(wants_cache(thing) for some in things for thing in some)
 
 
-def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
+def _record(said: CacheWish | ExactCache, enabled: bool | None, semantic: bool | None = None) -> CacheRecord:
     return CacheRecord(
         enabled=enabled,
         ttl_ms=None if said.ttl_seconds is None else said.ttl_seconds * _SECOND_MS,
@@ -39,4 +51,5 @@ def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
         tools=said.tools,
         client_control=said.client_control,
         replay_ms=said.replay_ms,
+        semantic=semantic,
     )

@@ -22,7 +22,7 @@ from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.proxies import proxy_of
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
-from fastgate.control.cache_records import cache_of_file, cache_record, is_cached
+from fastgate.control.cache_records import cache_of_file, cache_record, is_cached, semantic_record
 from fastgate.control.price_index import PriceIndex
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
@@ -161,6 +161,7 @@ def compile_snapshot(
         certificate=certificate_digest(tls_files(folder, config.server.tls)[0]) if config.server.tls else "",
         cache=cache_of_file(config.cache.exact),
         cache_mb=config.cache.exact.max_mb if cached or is_cached(config) else 0,
+        semantic=semantic_record(config.cache.semantic),
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

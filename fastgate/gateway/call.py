@@ -24,6 +24,7 @@ from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier
 
 if TYPE_CHECKING:
+    from fastgate.gateway.meaning import Meaning
     from fastgate.gateway.relay import StreamRelay
 
 _SHOWN_MODEL: Final = 200
@@ -77,6 +78,8 @@ class Call:
     tier: Tier = Tier.STANDARD
     question: Question | None = None
     """What it asks, if its answer is to be kept."""
+    meaning: "Meaning | None" = None
+    """The same for the semantic cache, with what that decided."""
     cache: int = CACHE_NONE
     """What the cache did for it, as in the journal."""
     saved: int = 0

@@ -9,6 +9,7 @@ from fastgate._core.budget import SETTLED_EXACT
 from fastgate.cache.question import Question, packed
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
+from fastgate.gateway.meaning import Kept, keep_meaning
 from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
@@ -20,7 +21,7 @@ _SHOWN_MODEL: Final = 200
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
     """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
     question, slab = call.question, call.worker.slab
-    if question is None or slab is None or len(stated) > _MOST_STATED or not is_sure(call, leg, question, outcome):
+    if question is None or len(stated) > _MOST_STATED or not is_sure(call, leg, question, outcome):
         return
     assert call.grant is not None
     record = call.grant.record
@@ -32,14 +33,19 @@ def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stat
         "dialect": call.dialect.name,
         "tags": call.attributes.tags,
     }
+    usage, told = packed(outcome.cost or 0, stated), msgspec.json.encode(about)
+    if call.meaning is not None:
+        keep_meaning(call, question, Kept(kind, body, usage, told))
+    if slab is None or not question.key:
+        return
     slab.store(
         question.key,
         question.fingerprint,
         body,
         kind=kind,
-        usage=packed(outcome.cost or 0, stated),
+        usage=usage,
         tenant=question.tenant,
-        about=msgspec.json.encode(about),
+        about=told,
         now_ms=time_ns() // 1_000_000,
         ttl_ms=question.ttl_ms,
     )

@@ -10,6 +10,7 @@ from fastgate.dialects.base import JSON_TYPE, Dialect
 from fastgate.gateway.call import Call
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.legs import Leg
+from fastgate.gateway.meaning import Meant
 from fastgate.gateway.relay import accepted, deliver
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.streams import window_of
@@ -19,7 +20,7 @@ from fastgate.wire.request import ChatRequest
 _EVENTS = ("content-type", "text/event-stream; charset=utf-8")
 
 
-def told(dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
+def told(dialect: Dialect, hit: Hit | Meant, request: ChatRequest) -> list[bytes] | None:
     """The body, or the events, as the client asks for them; None: what is kept has no such form."""
     _, stated = unpacked(hit.usage)
     kept, hides = hit.answer, dialect.hides_usage(request)

@@ -18,6 +18,7 @@ from fastgate._core.owner import WORKER, Owner
 from fastgate._core.runner import Run, Runner
 from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
+from fastgate.cache.semantic import SemanticClient
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.patience import Patience
 from fastgate.gateway.records import Records, Superseded
@@ -57,6 +58,8 @@ class Worker:
         self.patience = patience or Patience()
         self.slab: Slab | None = None
         """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
+        self.meanings: SemanticClient | None = None
+        """The line to the semantic process; None: there is none."""
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
         self._loop = loop
@@ -139,6 +142,8 @@ class Worker:
             self._follow()
         self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
         self.patience.look()
+        if self.meanings is not None:
+            self.meanings.look()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0
@@ -187,6 +192,7 @@ class Worker:
     async def close(self) -> None:
         """Leave in order: connections closed, journal sealed, slot given back."""
         await self._upstreams.close()
+        self._follow_meanings(False)
         pay(self.owner, self.journal)
         self.journal.close()
         self._disk.shutdown()
@@ -204,12 +210,21 @@ class Worker:
             self.slab = None
             log.warning("the exact cache is not used: %s", error)
 
+    def _follow_meanings(self, wanted: bool) -> None:
+        """Have a line to the semantic process, or none."""
+        if self.meanings is not None and not wanted:
+            self.meanings.close()
+            self.meanings = None
+        elif self.meanings is None and wanted:
+            self.meanings = SemanticClient(self._arena_dir, self._loop)
+
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
         records = Records(self._snapshot_path)
         head = msgspec.msgpack.decode(records.snapshot.head, type=SnapshotHead)
         upstreams = self._upstreams.renew(head.providers)
         self._follow_slab(head.cache_mb)
+        self._follow_meanings(head.semantic is not None)
         self._generation = generation
         self._most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))

@@ -22,6 +22,19 @@ class CacheRecord(msgspec.Struct, array_like=True, frozen=True):
     """Whether headers of requests are heard."""
     replay_ms: int | None = None
     """Between two pieces of a stream that is given again."""
+    semantic: bool | None = None
+    """Whether questions that mean the same may get one answer."""
+
+
+class SemanticRecord(msgspec.Struct, array_like=True, frozen=True):
+    """The semantic cache, where there is its process."""
+
+    enabled: bool
+    """For who does not say otherwise."""
+    scope: str
+    """For who does not say otherwise."""
+    deadline_ms: int
+    """How long a request waits for what its process says."""
 
 
 def first_said(*said: CacheRecord | None) -> dict[str, Any]:

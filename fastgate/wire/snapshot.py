@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from fastgate.wire.caching import CacheRecord
+from fastgate.wire.caching import CacheRecord, SemanticRecord
 
 NO_PRICE: Final = -1
 """The price index of a model that no source prices."""
@@ -359,6 +359,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """What holds for the exact cache where nobody says otherwise."""
     cache_mb: int = 0
     """MiB for all answers together; 0: nobody wants any kept."""
+    semantic: SemanticRecord | None = None
+    """None: meanings cannot be found."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

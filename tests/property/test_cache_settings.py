@@ -79,7 +79,8 @@ def test_each_setting_is_of_the_narrowest_that_says_it(everybody: Wish, model: W
         if plan is not None:
             _, ttl_ms, *rest = astuple(plan)
             assert ttl_ms == said["ttl_seconds"] * 1000
-            assert rest == [said[name] for name in ("max_temperature", "tools", "client_control", "replay_ms")]
+            shared = [said[name] for name in ("max_temperature", "tools", "client_control", "replay_ms")]
+            assert rest == [*shared, True, None, 0]
             assert plan.tenant == member.tenant(said["scope"])
 
 
