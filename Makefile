@@ -32,7 +32,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 $(VENV)/.embedder ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@.ci/tests $(ARGS)
 
@@ -45,7 +45,7 @@ format: $(VENV)/.deps ## Bring the sources into shape
 	@$(VENV)/bin/ruff check --quiet --fix . || true
 	@$(VENV)/bin/ruff format --quiet .
 
-bench: setup ## What the parts take, and a whole request beside nginx: time and instructions, gated
+bench: setup $(VENV)/.embedder ## What the parts take, and a whole request beside nginx: time and instructions, gated
 	@.ci/packages bench
 	@$(PY) -m pytest benchmarks -rs --benchmark-columns=median,iqr,ops,rounds $(ARGS)
 
@@ -150,6 +150,10 @@ $(VENV)/.linked: $(VENV)/.deps
 
 $(VENV)/.agents: $(VENV)/.made .ci/agents
 	@.ci/agents $(VENV)/agents
+	@touch $@
+
+$(VENV)/.embedder: $(VENV)/.core .ci/embedder fastgate/semantic/bert_graph.py fastgate/semantic/preparing.py
+	@.ci/embedder $(VENV)/minilm $(VENV)/embedder
 	@touch $@
 
 $(VENV)/.rivals: $(VENV)/.made .ci/rivals

@@ -12,7 +12,7 @@ class Question(NamedTuple):
     """What a request asks, and how long its answer may be kept."""
 
     key: bytes
-    """A hash of the fingerprint."""
+    """A hash of the fingerprint; empty: the exact cache has nothing to do with it."""
     fingerprint: bytes
     tenant: bytes
     ttl_ms: int

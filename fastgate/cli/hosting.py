@@ -128,6 +128,7 @@ def host(asked: Asked, state_dir: Path, prepare: Callable[[Path], Plan]) -> None
 def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> ServeOptions:
     from fastgate.config.certificates import tls_files
     from fastgate.config.fixed import host_settings
+    from fastgate.config.semantic import process_settings_of
 
     server = config.server
     return ServeOptions(
@@ -143,6 +144,7 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
         tls=tls_files(plan.config.resolve().parent, server.tls) if server.tls else None,
         has_admin_token=bool(config.admin.token),
         programs=plan.programs,
+        semantic=process_settings_of(config, plan.config.resolve().parent),
         log_format=asked.log_format or config.logging.format,
         started_with=host_settings(config, asked.settings()),
     )

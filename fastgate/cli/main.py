@@ -21,6 +21,7 @@ COMMANDS = {
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand, and begin one anew."),
     "cache": ("fastgate.cli.cache", "Show, list and delete what the exact cache holds, and what it saved."),
+    "embedder": ("fastgate.cli.embedder", "Prepare the model of the semantic cache."),
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),
     "config": ("fastgate.cli.config", "Write, show or describe a configuration."),
     "simulator": ("fastgate.simulator.main", "Run the simulated provider alone."),

@@ -1,4 +1,4 @@
-"""Scopes of the exact cache that a key or a team has no use for, and what the cache will do for whom."""
+"""What a key, a team or a public model wants of the caches and cannot have, and what the cache will do for whom."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -22,6 +22,13 @@ def cache_findings(path: Path, thing: Key | Team) -> Iterator[Finding]:
     elif isinstance(thing, Team) and thing.customer is None and scope == "customer":
         hint = "name its customer, or write scope: team"
         yield Finding(at, "a team without a customer has none to share answers with", hint)
+
+
+def meaning_findings(path: Path, wish: CacheWish | None, *, embeds: bool) -> Iterator[Finding]:
+    """Of what stands at ``path``: the semantic cache is for those alone whose file names an embedder."""
+    if wish is not None and wish.semantic and not embeds:
+        hint = "name one in the configuration file"
+        yield Finding((*path, "cache", "semantic"), "there is no cache.semantic.embedder to find meanings with", hint)
 
 
 def narrower_scopes(config: Config) -> Iterator[str]:

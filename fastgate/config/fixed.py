@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from fastgate.config.root import Config
+from fastgate.config.semantic import shown_settings
 
 _HOST: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.host": lambda config: config.server.host,
@@ -17,6 +18,10 @@ _HOST: Final[Mapping[str, Callable[[Config], object]]] = {
     "arena_dir": lambda config: config.arena_dir,
     "admin.host": lambda config: config.admin.host,
     "logging.format": lambda config: config.logging.format,
+    "cache.semantic.embedder": shown_settings,
+    "cache.semantic.max_error": lambda config: config.cache.semantic.max_error,
+    "cache.semantic.shadow": lambda config: config.cache.semantic.shadow,
+    "cache.semantic.max_entries": lambda config: config.cache.semantic.max_entries,
 }
 _PROCESSES: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.cors_origins": lambda config: config.server.cors_origins,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
-from fastgate.config.cache_check import cache_findings
+from fastgate.config.cache_check import cache_findings, meaning_findings
 from fastgate.config.owners import COUNTED, Budget, Customer, Key, Limit, Team
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.root import Config
@@ -32,6 +32,8 @@ class Known:
     models: Set[str]
     customers: Set[str]
     teams: Set[str]
+    embeds: bool = False
+    """Whether an embedder is named, so that meanings can be found."""
 
     @classmethod
     def of(cls, config: Config, lost: Lost) -> "Known":
@@ -41,6 +43,7 @@ class Known:
             models=config.models.keys() | lost.get(("models",), set()),
             customers={customer.id for customer in config.customers} | lost.get(("customers",), set()),
             teams={team.id for team in config.teams} | lost.get(("teams",), set()),
+            embeds=config.cache.semantic.embedder is not None or ("cache",) in lost,
         )
 
 
@@ -72,6 +75,7 @@ def team_findings(path: Path, team: Team, known: Known) -> Iterator[Finding]:
     if team.customer is not None and team.customer not in known.customers:
         yield _absent((*path, "customer"), "customer", team.customer, known.customers)
     yield from cache_findings(path, team)
+    yield from meaning_findings(path, team.cache, embeds=known.embeds)
 
 
 def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
@@ -88,6 +92,7 @@ def key_findings(path: Path, key: Key, known: Known) -> Iterator[Finding]:
         yield from _limits((*path, "each", name), template.limits, known)
     yield from template_findings(path, key)
     yield from cache_findings(path, key)
+    yield from meaning_findings(path, key.cache, embeds=known.embeds)
     for name in key.tags:
         if name.startswith(OUR_TAGS):
             yield Finding((*path, "tags", name), f"tags whose names begin with {OUR_TAGS} are the gateway's own")

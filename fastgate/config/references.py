@@ -5,12 +5,14 @@ from itertools import chain
 from pathlib import Path as FilePath
 
 from fastgate.config.addresses import parse_base_url
+from fastgate.config.cache_check import meaning_findings
 from fastgate.config.certificates import ca_findings, tls_findings
 from fastgate.config.owners_check import Known, owner_findings, secret_finding
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.proxies import parse_proxy
 from fastgate.config.root import Config
 from fastgate.config.scalars import Secret
+from fastgate.config.semantic import semantic_findings
 from fastgate.config.stores import store_findings
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
 
@@ -28,6 +30,7 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
         ),
         owner_findings(config, known),
         store_findings(config, folder),
+        semantic_findings(config),
     )
 
 
@@ -109,3 +112,4 @@ def model_findings(path: Path, name: str, model: PublicModel, known: Known) -> I
             yield Finding((*path, "targets", index, "provider"), f"no provider {target.provider}", hint)
     if not any(target.weight for target in model.targets):
         yield Finding((*path, "targets"), "every weight is 0: no target would ever be used")
+    yield from meaning_findings(path, model.cache, embeds=known.embeds)

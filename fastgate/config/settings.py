@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta, field
 
 from fastgate.config.marks import PLANNED
-from fastgate.config.scalars import Line, Name, Network, Origin, Secret
+from fastgate.config.scalars import Line, Name, Network, Origin, Secret, Sha256
 from fastgate.logs import Form
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -81,9 +81,10 @@ class ExactCache(Section, frozen=True, kw_only=True):
 
 
 class CacheWish(Section, frozen=True, kw_only=True):
-    """What one key, team or public model wants of the exact cache; what it leaves out is as it is for more."""
+    """What one key, team or public model wants of the caches; what it leaves out is as it is for more."""
 
     exact: bool | None = None
+    semantic: bool | None = None
     ttl_seconds: Lifetime | None = None
     scope: Scope | None = None
     max_temperature: Temperature | None = None
@@ -94,28 +95,36 @@ class CacheWish(Section, frozen=True, kw_only=True):
 
 
 class Embedder(Section, frozen=True, kw_only=True):
-    """What turns a request into a vector."""
+    """What turns a text into a vector. A folder is relative to that of the configuration file."""
 
-    type: Line = "sentence-transformers"
-    model: Line | None = None
+    type: Literal["onnx", "sentence-transformers", "openai-compatible"]
+    model: Line
+    sha256: Sha256 | None = None
+    download: bool = False
+    base_url: Line | None = None
+    key: Secret | None = None
 
 
 class SemanticCache(Section, frozen=True, kw_only=True):
-    """Answers kept by the meaning of their request; ``max_error`` is a share of all requests."""
+    """Answers kept by the meaning of their request; ``max_error`` is a share of all requests.
+
+    Its process runs where an embedder is named.
+    """
 
     enabled: bool = False
     scope: Scope = "key"
-    max_error: Annotated[float, Meta(ge=0, le=1)] = 0.02
+    max_error: Annotated[float, Meta(ge=0.0001, le=0.5)] = 0.02
     shadow: bool = False
-    embedder: Embedder = Embedder()
-    deadline_ms: Annotated[int, Meta(ge=1)] = 20
+    embedder: Embedder | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=10_000)] = 20
+    max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
 
 
 class Cache(Section, frozen=True, kw_only=True):
     """Both caches."""
 
     exact: ExactCache = ExactCache()
-    semantic: Annotated[SemanticCache, PLANNED] = SemanticCache()
+    semantic: SemanticCache = SemanticCache()
 
 
 class Channel(Section, frozen=True, kw_only=True):

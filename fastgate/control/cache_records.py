@@ -1,26 +1,38 @@
-"""The settings of the exact cache as workers read them, and whether anybody wants one."""
+"""The settings of the caches as workers read them, and whether anybody wants one."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from fastgate.config.owners import Key, Team
 from fastgate.config.root import Config
-from fastgate.config.settings import CacheWish, ExactCache
+from fastgate.config.settings import CacheWish, ExactCache, SemanticCache
 from fastgate.config.stores import parse_redis_url
 from fastgate.config.upstreams import PublicModel
-from fastgate.wire.caching import SHARED_OWNER, CacheRecord, SharedRecord
+from fastgate.wire.caching import SHARED_OWNER, CacheRecord, SemanticRecord, SharedRecord
 
 _SECOND_MS = 1000
 
 
 def cache_record(wish: CacheWish | None) -> CacheRecord | None:
     """What one key, team or public model wants; None: it says nothing."""
-    return None if wish is None else _record(wish, wish.exact)
+    return None if wish is None else _record(wish, wish.exact, wish.semantic)
 
 
 def cache_of_file(exact: ExactCache) -> CacheRecord:
     """What holds where nobody says otherwise."""
     return _record(exact, exact.enabled)
+
+
+def semantic_record(semantic: SemanticCache) -> SemanticRecord | None:
+    """What holds where nobody says otherwise; None: there is no embedder, and so no process to ask."""
+    if semantic.embedder is None:
+        return None
+    return SemanticRecord(semantic.enabled, semantic.scope, semantic.deadline_ms)
+
+
+def wants_meaning(thing: Key | Team | PublicModel) -> bool:
+    """Whether it asks for the semantic cache, by itself."""
+    return thing.cache is not None and thing.cache.semantic is True
 
 
 def wants_cache(thing: Key | Team | PublicModel) -> bool:
@@ -53,7 +65,7 @@ def shared_record(config: Config, folder: Path, seal: Callable[[str, str], bytes
     )
 
 
-def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
+def _record(said: CacheWish | ExactCache, enabled: bool | None, semantic: bool | None = None) -> CacheRecord:
     return CacheRecord(
         enabled=enabled,
         ttl_ms=None if said.ttl_seconds is None else said.ttl_seconds * _SECOND_MS,
@@ -63,4 +75,5 @@ def _record(said: CacheWish | ExactCache, enabled: bool | None) -> CacheRecord:
         client_control=said.client_control,
         replay_ms=said.replay_ms,
         single_flight=said.single_flight,
+        semantic=semantic,
     )

@@ -21,7 +21,7 @@ from fastgate.config.additions import (
 from fastgate.config.objects import Thing, read_object
 from fastgate.config.owners import Ceiling, Customer, Key, Limit, Team
 from fastgate.config.root import Config
-from fastgate.control.cache_records import wants_cache
+from fastgate.control.cache_records import wants_cache, wants_meaning
 from fastgate.control.compile import ceiling_of, key_record, owner_record
 from fastgate.state import objects
 from fastgate.state.objects import Derived, SecretRow, Stored
@@ -43,6 +43,8 @@ Edit = Callable[[Document], Document]
 T = TypeVar("T", bound=Thing)
 CACHE: Final = "cache:exact"
 """What a key or a team names that wants its answers kept: a snapshot's head has room for them then."""
+MEANING: Final = "cache:semantic"
+"""What is named by who wants the semantic cache, which only a file with an embedder has."""
 IN_HEAD: Final = frozenset({"providers", "models", "prices"})
 """Those that workers read from the head of a snapshot: a change of one needs a new snapshot."""
 
@@ -97,7 +99,8 @@ def refs_of(thing: Thing) -> frozenset[str]:
         case Customer():
             return frozenset(_limited_models(thing.limits))
         case NamedModel():
-            return frozenset(f"provider:{target.provider}" for target in thing.targets)
+            meaning = {MEANING} if wants_meaning(thing) else set()
+            return frozenset({f"provider:{target.provider}" for target in thing.targets} | meaning)
         case StatedPrice():
             return frozenset({f"provider:{thing.provider}"})
     return frozenset()
@@ -113,7 +116,7 @@ def _limited_models(limits: Iterable[Limit]) -> set[str]:
 
 
 def _cache(thing: Key | Team) -> set[str]:
-    return {CACHE} if wants_cache(thing) else set()
+    return {name for name, wants in ((CACHE, wants_cache), (MEANING, wants_meaning)) if wants(thing)}
 
 
 def derived(thing: Thing, stored: Stored, rows: Sequence[SecretRow], sealer: Sealer) -> Derived:

@@ -22,7 +22,7 @@ from fastgate.config.problems import ConfigErrors, Finding, Problem, dotted
 from fastgate.config.proxies import proxy_of
 from fastgate.config.root import Config
 from fastgate.config.upstreams import DEFAULT_URLS, Provider, PublicModel
-from fastgate.control.cache_records import cache_of_file, cache_record, is_cached, shared_record
+from fastgate.control.cache_records import cache_of_file, cache_record, is_cached, semantic_record, shared_record
 from fastgate.control.price_index import PriceIndex
 from fastgate.pricing.overlay import geo_of
 from fastgate.pricing.table import build_table
@@ -163,6 +163,7 @@ def compile_snapshot(
         cache=cache_of_file(config.cache.exact),
         cache_mb=config.cache.exact.max_mb if cached else 0,
         shared=shared_record(config, folder, seal) if cached else None,
+        semantic=semantic_record(config.cache.semantic),
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

@@ -46,6 +46,7 @@ class FileNames:
         self.digests = frozenset(digest_of(key) for key in config.keys)
         self.ceilings = ceilings
         self.cached = cached
+        self.embeds = config.cache.semantic.embedder is not None
 
     def of(self, collection: Collection) -> Set[str]:
         """The ids of a collection."""
@@ -91,12 +92,15 @@ def _known(db: Connection, files: list[FileNames]) -> Known:
     def in_all(collection: Collection) -> Stored:
         return Stored(db, collection, reduce(and_, (each.of(collection) for each in files)))
 
-    return Known(in_all("providers"), in_all("models"), in_all("customers"), in_all("teams"))
+    embeds = all(each.embeds for each in files)
+    return Known(in_all("providers"), in_all("models"), in_all("customers"), in_all("teams"), embeds)
 
 
 def resolves(target: str, known: Known) -> bool:
     """Whether there is what an object names, such as ``team:platform``."""
     kind, _, id_ = target.partition(":")
+    if target == "cache:semantic":
+        return known.embeds
     if kind in {"ceiling", "cache"}:  # prices, and room for answers: they come with who names them
         return True
     if kind == "model" and names_provider(id_, known):

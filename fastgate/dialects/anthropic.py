@@ -26,11 +26,14 @@ from fastgate.dialects.base import (
     Edit,
     Operation,
     Shape,
+    Turn,
     decoded,
     mapping,
     not_negative,
     optional_text,
 )
+from fastgate.dialects.said import said_by_message
+from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure, FailureCode, instant
 from fastgate.wire.request import ChatRequest
 
@@ -375,6 +378,14 @@ class Anthropic(Dialect):
     def answer_of(self, events: bytes, *, usage: bytes | None = None) -> bytes | None:
         """A ``message``."""
         return anthropic_forms.answer_of(events)
+
+    def last_turn(self, body: bytes) -> Turn | None:
+        """Of its ``messages``."""
+        return last_turn(body)
+
+    def said(self, answer: bytes) -> str | None:
+        """Of its blocks."""
+        return said_by_message(answer)
 
     def output_bytes_of_answer(self, found: Scan) -> int:
         """Text, thinking and tool calls, whose input is counted as it is written."""

@@ -45,6 +45,14 @@ class Charge(NamedTuple):
     usage: Usage
 
 
+class Turn(NamedTuple):
+    """``text`` as it is meant; ``start`` and ``end``: its JSON string, quotes included, in a body."""
+
+    text: str
+    start: int
+    end: int
+
+
 class Shape(NamedTuple):
     """How one failure looks in a dialect."""
 
@@ -148,6 +156,14 @@ class Dialect(ABC):
         ``events``: all that the client got, from first to last. ``usage``: as ``stated_of_stream`` gives it, for a
         stream whose client did not want it.
         """
+
+    @abstractmethod
+    def last_turn(self, body: bytes) -> Turn | None:
+        """The last turn of a request's conversation, where it is the user's and nothing but a text."""
+
+    @abstractmethod
+    def said(self, answer: bytes) -> str | None:
+        """The text of a whole answer that is nothing but a text, and came to its own end."""
 
     def same_form(self, events: bytes, *, include_usage: bool, usage: bytes | None = None) -> bytes | None:
         """A stream as a client gets it who wants its usage stated, or does not; ``None`` where it cannot be made."""

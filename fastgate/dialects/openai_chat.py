@@ -9,8 +9,20 @@ from fastgate._core.body import Fields, Scan, insert_members
 from fastgate._core.events import CLOSES, ERROR, FIRST_CAPTURE, OUTPUT, PART, TOKENS, EventScanner, EventTable
 from fastgate._core.price import Usage
 from fastgate.dialects import base, openai_chat_forms
-from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, decoded, not_negative, optional_text
+from fastgate.dialects.base import (
+    Charge,
+    Dialect,
+    Edit,
+    Operation,
+    Shape,
+    Turn,
+    decoded,
+    not_negative,
+    optional_text,
+)
 from fastgate.dialects.openai_usage import chat_usage, stated_usage
+from fastgate.dialects.said import said_by_chat
+from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 
@@ -347,6 +359,14 @@ class OpenAIChat(Dialect):
     def answer_of(self, events: bytes, *, usage: bytes | None = None) -> bytes | None:
         """A ``chat.completion``, which always has its usage: without any there is none."""
         return openai_chat_forms.answer_of(events, usage)
+
+    def last_turn(self, body: bytes) -> Turn | None:
+        """Of its ``messages``."""
+        return last_turn(body)
+
+    def said(self, answer: bytes) -> str | None:
+        """Of its only choice."""
+        return said_by_chat(answer)
 
     def same_form(self, events: bytes, *, include_usage: bool, usage: bytes | None = None) -> bytes | None:
         """With a chunk of usage before the end, or without usage anywhere."""

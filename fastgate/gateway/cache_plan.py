@@ -1,8 +1,8 @@
-"""What the requests of a key for a model may do with the exact cache, worked out once per way and kept with it."""
+"""What the requests of a key for a model may do with the caches, worked out once per way and kept with it."""
 
 from dataclasses import dataclass
 
-from fastgate.wire.caching import first_said, tenant_of
+from fastgate.wire.caching import SemanticRecord, first_said, tenant_of
 from fastgate.wire.snapshot import KeyRecord, OwnerRecord, SnapshotHead
 
 
@@ -23,6 +23,12 @@ class CachePlan:
     """Between two pieces of a stream that is given again; 0: at once."""
     single_flight: bool
     """Whether who asks what is being asked waits for that answer."""
+    exact: bool = True
+    """Whether the exact cache has to do with it."""
+    meaning: bytes | None = None
+    """16 bytes that name who shares answers to questions that mean the same; None: the semantic cache is not asked."""
+    deadline_ms: int = 0
+    """How long the semantic cache is waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +61,21 @@ def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None
 
     Each setting is the key's, else its team's, else the public model's, else that for everybody.
     """
-    if not head.cache_mb:
+    if not head.cache_mb and head.semantic is None:
         return None
     public = head.models.get(model)
-    said = first_said(member.key.cache, member.team.cache, public.cache if public is not None else None, head.cache)
-    enabled, scope = said.pop("enabled"), said.pop("scope")
-    return CachePlan(tenant=member.tenant(scope), **said) if enabled else None
+    wishes = (member.key.cache, member.team.cache, public.cache if public is not None else None)
+    said = first_said(*wishes, head.cache)
+    exact, scope, semantic = said.pop("enabled") and head.cache_mb > 0, said.pop("scope"), said.pop("semantic")
+    meaning = _meaning(head.semantic, semantic, first_said(*wishes)["scope"], member)
+    if not exact and meaning is None:
+        return None
+    deadline_ms = head.semantic.deadline_ms if head.semantic is not None else 0
+    return CachePlan(tenant=member.tenant(scope), exact=exact, meaning=meaning, deadline_ms=deadline_ms, **said)
+
+
+def _meaning(record: SemanticRecord | None, wanted: bool | None, scope: str | None, member: Member) -> bytes | None:
+    """Who shares answers by their meaning: in the scope that is wished for, else in that for everybody."""
+    if record is None or not (record.enabled if wanted is None else wanted):
+        return None
+    return member.tenant(scope or record.scope)

@@ -1,27 +1,30 @@
 """Whether an answer is kept that will do, and how it is given."""
 
-from typing import Final
-
 from fastgate._core.body import Scan
-from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CONTENDED, Hold
+from fastgate._core.budget import (
+    CACHE_BYPASS,
+    CACHE_EXACT,
+    CACHE_MISS,
+    CACHE_NONE,
+    CACHE_SEMANTIC,
+    CONTENDED,
+    Hold,
+)
 from fastgate._core.slab import LARGEST, Hit
-from fastgate.cache.fingerprint import Way, fingerprint, heading
+from fastgate.cache.fingerprint import fingerprint
 from fastgate.cache.question import Question, unpacked
 from fastgate.gateway.admission import bind, refused, take, take_soon
 from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.call import Call
 from fastgate.gateway.following import followed
-from fastgate.gateway.inbound import query_to_forward
+from fastgate.gateway.headings import heading_of
 from fastgate.gateway.legs import Leg
+from fastgate.gateway.meaning import Meant, find, meaning_of
 from fastgate.gateway.replay import given, replay, told
 from fastgate.gateway.wishes import wish_of
 from fastgate.wire.failure import Failure
 from fastgate.wire.money import usd
 from fastgate.wire.request import ChatRequest
-
-_MOST_HEADINGS: Final = 64
-_LONGEST_HEADING: Final = 4096
-"""Bytes of one that is kept: a client may say what it likes."""
 
 
 async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> bool:
@@ -29,59 +32,60 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 
     Raises Failure.
     """
-    wish, slab, plan = wish_of(call.headers, leg.cache), call.worker.slab, leg.cache
-    asked = asked_of(call, leg, plan, request, found) if plan is not None and slab is not None else None
-    if asked is None or plan is None or slab is None:
+    wish, plan = wish_of(call.headers, leg.cache), leg.cache
+    asked = None if plan is None else asked_of(call, leg, plan, request, found)
+    if asked is None or plan is None:
         if wish.only:
             raise Failure.not_cached("answers to such a request are not kept")
         call.cache = CACHE_NONE if plan is None else CACHE_BYPASS
         return False
     call.cache = CACHE_MISS if wish.reads else CACHE_BYPASS
-    key = slab.hash128(asked)
-    hit = slab.find(key, asked, call.now_ns // 1_000_000) if wish.reads else None
+    slab = call.worker.slab if plan.exact else None
+    key = b"" if slab is None else slab.hash128(asked)
+    hit = slab.find(key, asked, call.now_ns // 1_000_000) if slab is not None and wish.reads else None
     if hit is not None and await answer(call, leg, request, hit):
         return True
     ttl_ms = plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
     keeps = wish.stores and ttl_ms > 0
     question = Question(key, asked, plan.tenant, ttl_ms, leg.upstream.record.name, leg.model) if keeps else None
-    if call.worker.shared is not None and question is not None and wish.reads and hit is None:
+    alone = wish.reads and hit is None and slab is not None and question is not None
+    if alone and slab is not None and question is not None and call.worker.shared is not None:
         hit = await call.worker.shared.find(slab, question, call.now_ns // 1_000_000)
         if hit is not None and await answer(call, leg, request, hit):
             return True
+    if plan.meaning is not None and await means_the_same(call, leg, plan, request, found, reads=wish.reads):
+        return True
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
-    if question is None:
-        return False
     call.question = question
-    if plan.single_flight and wish.reads and hit is None:
+    if alone and question is not None and plan.single_flight:
         hit = await followed(call, leg, question)
         return hit is not None and await answer(call, leg, request, hit)
     return False
 
 
+async def means_the_same(
+    call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan, *, reads: bool
+) -> bool:
+    """Answer with what is kept of a question that means the same; ``call.meaning``: to keep this one's by. Raises Failure.
+
+    ``reads``: what is kept will do.
+    """
+    call.meaning = meaning_of(call, leg, plan, request, found)
+    if call.meaning is None or not reads:
+        return False
+    meant = await find(call, call.meaning, plan.deadline_ms)
+    return meant is not None and await answer(call, leg, request, meant)
+
+
 def asked_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan) -> bytes | None:
-    """What the request asks, as a fingerprint; None: its answer is not for the cache."""
+    """What the request asks, as a fingerprint; None: its answer is not for a cache, or there is none."""
     body = found.data
-    if call.free or len(body) > LARGEST or not may_be_kept(call, plan, request, found):
+    if (plan.meaning is None and (call.worker.slab is None or not plan.exact)) or call.free:
         return None
-    return fingerprint(heading_of(call, leg, plan, request, len(body)), body, call.dialect.unasked)
-
-
-def heading_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, size: int) -> bytes:
-    """What the question says beside its body of ``size`` bytes. Clients repeat themselves, so it is kept."""
-    names = leg.upstream.kind.asking[call.dialect.name]
-    cap = leg.terms.bound(request, size).cap
-    headers = tuple(map(call.headers.get, names))
-    said = (call.path, call.query, cap, headers)
-    found = leg.asked.get(said)
-    if found is None:
-        way = Way(plan.tenant, call.dialect.name, leg.upstream.record.name, leg.model)
-        found = heading(way, (call.path, query_to_forward(call.query), *headers), cap)
-        if len(found) <= _LONGEST_HEADING:
-            if len(leg.asked) >= _MOST_HEADINGS:
-                leg.asked.clear()
-            leg.asked[said] = found
-    return found
+    if len(body) > LARGEST or not may_be_kept(call, plan, request, found):
+        return None
+    return fingerprint(heading_of(call, leg, plan.tenant, request, len(body)), body, call.dialect.unasked)
 
 
 def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) -> bool:
@@ -91,7 +95,7 @@ def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) 
     return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
 
 
-async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
+async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -> bool:
     """Give again what is kept; False: it has no such form as is asked for. Raises Failure where a limit is reached."""
     pieces = told(call.worker.forms, call.dialect, hit, request)
     if pieces is None:
@@ -104,7 +108,11 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit) -> bool:
     if not isinstance(held, Hold):
         raise refused(call, way, request, held)
     call.cache, (call.saved, _) = CACHE_EXACT, unpacked(hit.usage)
+    near: tuple[tuple[str, str], ...] = ()
+    if isinstance(hit, Meant):
+        call.cache, near = CACHE_SEMANTIC, (("x-fastgate-similarity", f"{min(hit.similarity, 1.0):.4f}"),)
     call.notes = (
+        *near,
         ("x-fastgate-cache-entry", hit.id),
         ("x-fastgate-cache-age", str(max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000)),
         ("x-fastgate-saved-usd", usd(call.saved)),

@@ -25,6 +25,7 @@ from fastgate.wire.failure import Failure, shown
 from fastgate.wire.usage import Tier
 
 if TYPE_CHECKING:
+    from fastgate.gateway.meaning import Meaning
     from fastgate.gateway.relay import StreamRelay
 
 _SHOWN_MODEL: Final = 200
@@ -80,6 +81,8 @@ class Call:
     """What it asks, if its answer is to be kept."""
     flight: Flight | None = None
     """That others who ask the same wait for; None: nobody does."""
+    meaning: "Meaning | None" = None
+    """The same for the semantic cache, with what that decided."""
     cache: int = CACHE_NONE
     """What the cache did for it, as in the journal."""
     saved: int = 0

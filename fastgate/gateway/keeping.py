@@ -9,6 +9,7 @@ from fastgate.cache.question import Question, packed
 from fastgate.cache.shared import Kept
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
+from fastgate.gateway.meaning import keep_meaning
 from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
@@ -17,29 +18,39 @@ _MOST_STATED: Final = 16 << 10
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
     """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
-    question, slab = call.question, call.worker.slab
-    if question is None or slab is None:
+    question = call.question
+    if question is None:
         return
     kept = False
     if len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
-        now_ms, usage, about = time_ns() // 1_000_000, packed(outcome.cost or 0, stated), _about(call, question)
-        kept = slab.store(
-            question.key,
-            question.fingerprint,
-            body,
-            kind=kind,
-            usage=usage,
-            tenant=question.tenant,
-            about=about,
-            now_ms=now_ms,
-            ttl_ms=question.ttl_ms,
-        )
-        if kept and call.worker.shared is not None:
-            call.worker.shared.offer(
-                question.fingerprint, Kept(kind, usage, about, body, now_ms, now_ms + question.ttl_ms)
-            )
+        now_ms, usage = time_ns() // 1_000_000, packed(outcome.cost or 0, stated)
+        answer = Kept(kind, usage, _about(call, question), body, now_ms, now_ms + question.ttl_ms)
+        kept = _store(call, question, answer)
+        if call.meaning is not None:
+            keep_meaning(call, question, answer)
     if call.flight is not None:  # at once: its own client may take its time
         call.flight.land(unfit=not kept)
+
+
+def _store(call: Call, question: Question, answer: Kept) -> bool:
+    """In the exact cache, of this host and of all that share; whether it is there."""
+    slab = call.worker.slab
+    if slab is None or not question.key:
+        return False
+    kept = slab.store(
+        question.key,
+        question.fingerprint,
+        answer.answer,
+        kind=answer.kind,
+        usage=answer.usage,
+        tenant=question.tenant,
+        about=answer.about,
+        now_ms=answer.created_ms,
+        ttl_ms=question.ttl_ms,
+    )
+    if kept and call.worker.shared is not None:
+        call.worker.shared.offer(question.fingerprint, answer)
+    return kept
 
 
 def _about(call: Call, question: Question) -> bytes:

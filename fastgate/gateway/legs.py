@@ -36,7 +36,7 @@ class Leg:
     """The key's own."""
     headers: tuple[tuple[str, str], ...]
     """Of every answer: provider, model, route."""
-    asked: dict[tuple[str, str, int | None, tuple[str | None, ...]], bytes] = field(default_factory=dict)
+    asked: dict[tuple[bytes, str, str, int | None, tuple[str | None, ...]], bytes] = field(default_factory=dict)
     """What questions on it say beside their bodies, for the cache, by what the client contributes to that."""
     heads: dict[tuple[str | None, ...], bytes] = field(default_factory=dict)
     """Heads of requests to the provider, by what the client contributes to them."""

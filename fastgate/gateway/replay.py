@@ -12,6 +12,7 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.forms import Forms
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.legs import Leg
+from fastgate.gateway.meaning import Meant
 from fastgate.gateway.relay import accepted, deliver
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.streams import window_of
@@ -22,7 +23,7 @@ _EVENTS: Final = ("content-type", "text/event-stream; charset=utf-8")
 _FREE: Final = Outcome.free()
 
 
-def told(forms: Forms, dialect: Dialect, hit: Hit, request: ChatRequest) -> list[bytes] | None:
+def told(forms: Forms, dialect: Dialect, hit: Hit | Meant, request: ChatRequest) -> list[bytes] | None:
     """The body, or the events, as the client asks for them; None: what is kept has no such form."""
     stream, hides = request.stream, dialect.hides_usage(request)
     if hit.kind == WHOLE if not stream else hit.kind != WHOLE and hides == (hit.kind == UNSTATED):
@@ -30,7 +31,7 @@ def told(forms: Forms, dialect: Dialect, hit: Hit, request: ChatRequest) -> list
     return forms.of((hit.id, stream, hides), lambda: _made(dialect, hit, stream=stream, hides=hides))
 
 
-def _made(dialect: Dialect, hit: Hit, *, stream: bool, hides: bool) -> list[bytes] | None:
+def _made(dialect: Dialect, hit: Hit | Meant, *, stream: bool, hides: bool) -> list[bytes] | None:
     """In a form that it is not kept in. ``hides``: the client does not want to see its usage."""
     _, stated = unpacked(hit.usage)
     if stream and hit.kind == WHOLE:

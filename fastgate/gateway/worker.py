@@ -18,6 +18,7 @@ from fastgate._core.owner import WORKER, Owner
 from fastgate._core.runner import Run, Runner
 from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
+from fastgate.cache.semantic import SemanticClient
 from fastgate.dialects.base import anomalies
 from fastgate.gateway.flights import Flights
 from fastgate.gateway.forms import Forms
@@ -66,6 +67,8 @@ class Worker:
         self._shared_by: tuple[SharedRecord, str] | None = None
         self._shared_counts = [0] * len(SharedEvent)
         self._closing: set[asyncio.Task[None]] = set()
+        self.meanings: SemanticClient | None = None
+        """The line to the semantic process; None: there is none."""
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
         self.loop = loop
@@ -152,6 +155,8 @@ class Worker:
         self.owner.tell_counts(self._shared_counts)
         self.patience.look()
         self.flights.renew()
+        if self.meanings is not None:
+            self.meanings.look()
         if self._complaints > COMPLAINTS_PER_BEAT:
             log.warning("... and %d more like it", self._complaints - COMPLAINTS_PER_BEAT)
         self._complaints = 0
@@ -202,6 +207,7 @@ class Worker:
         await self._upstreams.close()
         self._share(None, "")
         await asyncio.gather(*self._closing, return_exceptions=True)
+        self._follow_meanings(False)
         pay(self.owner, self.journal)
         self.journal.close()
         self._disk.shutdown()
@@ -231,6 +237,14 @@ class Worker:
         self._shared_by = by
         self.shared = None if by is None else SharedTier(self.loop, *by, self._shared_counts)
 
+    def _follow_meanings(self, wanted: bool) -> None:
+        """Have a line to the semantic process, or none."""
+        if self.meanings is not None and not wanted:
+            self.meanings.close()
+            self.meanings = None
+        elif self.meanings is None and wanted:
+            self.meanings = SemanticClient(self._arena_dir, self.loop)
+
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
         records = Records(self._snapshot_path)
@@ -239,6 +253,7 @@ class Worker:
         upstreams = self._upstreams.renew(head.providers)
         self._follow_slab(head.cache_mb)
         self._share(head.shared, credentials)
+        self._follow_meanings(head.semantic is not None)
         self._generation = generation
         self._most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))

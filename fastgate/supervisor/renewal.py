@@ -1,6 +1,7 @@
 """Every child anew while the host serves: an upgrade in place without a failed request.
 
 The control process goes first: traffic does not need it, and what the next one compiles is what the next workers read.
+What else workers can do without goes next.
 Then one worker after another: the next one starts beside it, on the same listening socket, and once that is ready the
 one before accepts no more and leaves when its clients have. Where a next one does not get ready, all stays as it is.
 """
@@ -27,7 +28,7 @@ class Renewal:
 
     ``workers`` always holds those that are in charge; ``gone`` is called with one that has left. ``leave_seconds`` says
     how long a worker that leaves may take. ``mistakes`` says why a next control process would not start; empty: it
-    would.
+    would. ``beside``: further processes that traffic does not need.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Renewal:
         leave_seconds: Callable[[], float],
         *,
         mistakes: Callable[[], Awaitable[str]],
+        beside: Sequence[Keeper] = (),
     ) -> None:
         self.workers = list(workers)
         self._control = control
@@ -46,6 +48,7 @@ class Renewal:
         self._gone = gone
         self._leave_seconds = leave_seconds
         self._mistakes = mistakes
+        self._beside = beside
         self._leaving: dict[Keeper, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
         self._again = False
@@ -83,6 +86,9 @@ class Renewal:
         log.info("renewing every process, one after another")
         if not await self._control.renew(READY_SECONDS):
             raise RenewalStopped(f"the control process was not ready within {READY_SECONDS:g} s")
+        for keeper in self._beside:
+            if not await keeper.renew(READY_SECONDS):
+                raise RenewalStopped(f"the {keeper.health.name} process was not ready within {READY_SECONDS:g} s")
         for index, before in enumerate(self.workers):
             self.workers[index] = await self._started(index)
             self._leaving[before] = asyncio.create_task(self._see_off(before))

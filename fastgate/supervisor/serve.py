@@ -1,7 +1,7 @@
 """The life of a whole host: folders, lock, sockets, arena, then the children in order, until a signal ends it.
 
-Start: arena recovered, essential programs, control (writes the snapshot that workers need), workers, further programs.
-End: the same backwards, so that what the workers settle last still reaches the ledger.
+Start: arena recovered, essential programs, control (writes the snapshot that workers need), workers and the semantic
+process, further programs. End: the same backwards, so that what the workers settle last still reaches the ledger.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ from fastgate.supervisor.watch import Watch
 
 CONTROL_SECONDS = 10.0
 PROGRAM_SECONDS = 2.0
+SEMANTIC_SECONDS = 10.0
+"""For what waits to be kept, and for the graphs of its index."""
 
 log = logging.getLogger("fastgate.supervisor")
 
@@ -101,9 +103,18 @@ class Host:
         self._essential = [keeper for essential, keeper in programs if essential]
         self._further = [keeper for essential, keeper in programs if not essential]
         self._control = self._keeper("control", commands.control(options, arena_dir, self._stale), self._recover)
+        self._semantic = (
+            [self._keeper("semantic", commands.semantic(options, arena_dir))] if options.semantic is not None else []
+        )
         workers = [self._worker(index) for index in range(len(listeners))]
         self._renewal = Renewal(
-            self._control, workers, self._worker, self._forget, self._leave_seconds, mistakes=self._mistakes
+            self._control,
+            workers,
+            self._worker,
+            self._forget,
+            self._leave_seconds,
+            mistakes=self._mistakes,
+            beside=self._semantic,
         )
         self._watch = Watch(recovery.beats, lambda: self._renewal.keepers)
         self._ending = asyncio.Event()
@@ -132,7 +143,8 @@ class Host:
 
     async def _start(self) -> None:
         # Workers load while the control process does, and then wait for its first snapshot.
-        for keepers in (self._essential, [self._control, *self._renewal.workers], self._further):
+        together = [self._control, *self._renewal.workers, *self._semantic]
+        for keepers in (self._essential, together, self._further):
             # All of a group together; when one fails the rest are ended by `run`.
             await asyncio.gather(*(keeper.start() for keeper in keepers))
 
@@ -145,6 +157,7 @@ class Host:
         await self._renewal.stop()
         await _stop(self._further, PROGRAM_SECONDS)
         await _stop(self._renewal.keepers, self._leave_seconds())
+        await _stop(self._semantic, SEMANTIC_SECONDS)
         await _stop([self._control], CONTROL_SECONDS)
         await _stop(self._essential, PROGRAM_SECONDS)
         self._health.enter("stopped")
@@ -181,7 +194,7 @@ class Host:
             self._ending.set()
             return
         log.warning("second signal: ending at once")
-        for keeper in (*self._further, *self._renewal.keepers, self._control, *self._essential):
+        for keeper in (*self._further, *self._renewal.keepers, *self._semantic, self._control, *self._essential):
             keeper.kill()
 
     def _drain_seconds(self) -> float:

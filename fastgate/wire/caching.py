@@ -80,6 +80,19 @@ def place_of(host: str, port: int, path: str) -> str:
 
 SHARED_OWNER: Final = "snapshot of redis"
 """For whom its credentials are sealed; no provider is called so."""
+    semantic: bool | None = None
+    """Whether questions that mean the same may get one answer."""
+
+
+class SemanticRecord(msgspec.Struct, array_like=True, frozen=True):
+    """The semantic cache, where there is its process."""
+
+    enabled: bool
+    """For who does not say otherwise."""
+    scope: str
+    """For who does not say otherwise."""
+    deadline_ms: int
+    """How long a request waits for what its process says."""
 
 
 def first_said(*said: CacheRecord | None) -> dict[str, Any]:

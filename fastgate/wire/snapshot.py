@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from fastgate.wire.caching import CacheRecord, SharedRecord
+from fastgate.wire.caching import CacheRecord, SemanticRecord, SharedRecord
 
 NO_PRICE: Final = -1
 """The price index of a model that no source prices."""
@@ -361,6 +361,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """MiB for all answers together; 0: nobody wants any kept."""
     shared: SharedRecord | None = None
     """Where other hosts keep theirs; None: each host has its own."""
+    semantic: SemanticRecord | None = None
+    """None: meanings cannot be found."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

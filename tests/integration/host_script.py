@@ -2,9 +2,11 @@
 
 Usage: host_script.py STATE_DIR WORKERS DRAIN_SECONDS PORT. The stand-in workers answer each connection with
 their number and pid, and do not start where there is a STATE_DIR/broken; control writes what it is sent into
-STATE_DIR/signals.
+STATE_DIR/signals. Settings in the variable SEMANTIC add the semantic process, which is no stand-in.
 """
 
+import json
+import os
 import sys
 from pathlib import Path
 
@@ -73,6 +75,7 @@ def main(state_dir: Path, workers: int, drain_seconds: float, port: int) -> int:
         admin_port=1,
         workers=workers,
         drain_seconds=drain_seconds,
+        semantic=json.loads(os.environ["SEMANTIC"]) if "SEMANTIC" in os.environ else None,
         programs=(Program("files", "http.server", ("--bind", "127.0.0.1", "0")),),
     )
     serve.sockets.check_free = lambda host, port: None

@@ -243,10 +243,10 @@ def test_the_description_has_what_may_be_said(shared: ControlHost) -> None:
         [body] = document["paths"][f"/api/v1/{collection}"]["post"]["requestBody"]["content"].values()
         [wish] = (each for each in body["schema"]["properties"]["cache"]["anyOf"] if each["type"] == "object")
         assert set(wish["properties"]) == {
-            "exact", "ttl_seconds", "scope", "max_temperature", "tools", "client_control", "replay_ms",
+            "exact", "semantic", "ttl_seconds", "scope", "max_temperature", "tools", "client_control", "replay_ms",
             "single_flight",
         }  # fmt: skip
         assert not wish["required"]
     settings = document["components"]["schemas"]["ConfigAnswer"]["properties"]["cache"]
     assert "max_mb" in str(settings)
-    assert "semantic" not in str(settings)
+    assert "max_error" in str(settings)

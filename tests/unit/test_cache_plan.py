@@ -69,6 +69,36 @@ def test_records_of_before_there_was_a_cache_are_read() -> None:
     assert cache_of(head, "smart", Member(bytes(32), KeyRecord("ide", cache=CacheRecord(True)), NOBODY, NOBODY)) is None
 
 
+EMBEDDER = "embedder: {type: onnx, model: ./embedder}"
+
+
+def plan_of(file: str, model: str = "sim/sim-small") -> CachePlan | None:
+    """Of the one key of a file, which has no team."""
+    config = read_document(PROVIDERS + file, "fastgate.yaml", Variables({}, Path())).config
+    return cache_of(compile_snapshot(config, 1).head, model, member_of(file))
+
+
+def test_the_semantic_cache_is_for_whom_it_is_wanted_with_the_exact_one_or_without() -> None:
+    key = "keys: [{id: ide, secret: sk-fg-12345678, cache: %s}]"
+    everybody = f"cache: {{semantic: {{enabled: true, scope: global, {EMBEDDER}, deadline_ms: 7}}}}\n"
+    plan = plan_of(everybody + key % "null")
+    assert plan is not None
+    assert (plan.exact, plan.meaning, plan.deadline_ms) == (False, tenant_of("global"), 7)
+    assert plan_of(everybody + key % "{semantic: false}") is None
+    both = plan_of(everybody + key % "{exact: true, scope: key}")
+    assert both is not None
+    assert both.exact
+    assert both.meaning == both.tenant != tenant_of("global")
+    only = plan_of(everybody + key % "{exact: true, semantic: false}")
+    assert only is not None
+    assert (only.exact, only.meaning) == (True, None)
+    wanted = f"cache: {{semantic: {{{EMBEDDER}}}}}\n"
+    assert plan_of(wanted + key % "null") is None
+    own = plan_of(wanted + key % "{semantic: true}")
+    assert own is not None
+    assert own.meaning == own.tenant
+
+
 def test_what_holds_for_everybody_is_whole() -> None:
     config = read_document(
         PROVIDERS + "cache: {exact: {enabled: true, max_mb: 8, ttl_seconds: 60, max_temperature: 0.5}}",

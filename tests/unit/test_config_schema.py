@@ -129,7 +129,6 @@ def test_every_setting_that_is_not_built_is_refused_in_the_golden_case() -> None
 
 @pytest.mark.parametrize("line", [
     "logging: {payload_max_kb: 1}", "logging: {retention_days: 1}", "telemetry: {prometheus: false}",
-    "cache: {semantic: {enabled: false, bogus: 1}}", "cache: {semantic: [1]}",
     "rules: [bogus]", "alerts: {channels: {a: {}}}",
 ])  # fmt: skip
 def test_settings_that_are_not_built_are_refused(tmp_path: Path, line: str) -> None:

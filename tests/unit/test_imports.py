@@ -23,6 +23,7 @@ BELOW: dict[str, set[str]] = {
     "providers": {"pricing", "config", "wire", "_core"},
     "dialects": {"pricing", "config", "wire", "_core"},
     "cache": {"wire", "_core"},
+    "semantic": {"cache", "wire", "_core"},
     "gateway": {"cache", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
@@ -36,7 +37,7 @@ BELOW: dict[str, set[str]] = {
     "simulator": set(),
     "bills": set(),
     "doctor": {"supervisor", "backup", "ledger", "state", "config", "wire", "_core"},
-    "cli": {"doctor", "supervisor", "control", "backup", "bills", "simulator", "config", "wire"},
+    "cli": {"doctor", "supervisor", "semantic", "control", "backup", "bills", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
 

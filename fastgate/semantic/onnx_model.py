@@ -1,0 +1,125 @@
+"""A model that `fastgate embedder prepare` made, run by onnxruntime (extra ``semantic-onnx``): no torch.
+
+The folder holds ``model.onnx``, ``tokenizer.json`` and ``embedder.json``::
+
+    {"format": 1, "dimensions": 384, "longest": 256, "padding": 0, "source_sha256": "...", "model_sha256": "...",
+     "tokenizer_sha256": "..."}
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from fastgate.semantic.embedder import Embedded, Vectors
+from fastgate.semantic.errors import EmbedderUnusable
+from fastgate.semantic.settings import EmbedderSettings
+from fastgate.semantic.weights import TOKENIZER, check_digest
+
+MANIFEST: Final = "embedder.json"
+MODEL: Final = "model.onnx"
+_EXTRA: Final = "pip install 'fastgate[semantic-onnx]'"
+_AT_ONCE: Final = 16
+"""Texts of like length that are computed together: more of them gain nothing, and padding costs."""
+
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the folder holds; ``longest``: tokens of the longest text that is read whole."""
+
+    format: Literal[1] = 1
+    dimensions: Annotated[int, Meta(ge=1)]
+    longest: Annotated[int, Meta(ge=1)]
+    padding: Annotated[int, Meta(ge=0)]
+    """The token that fills up."""
+    source_sha256: Digest
+    model_sha256: Digest
+    tokenizer_sha256: Digest
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Raises EmbedderUnusable where the folder is none of `fastgate embedder prepare`."""
+    try:
+        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except OSError as error:
+        raise EmbedderUnusable(
+            f"{folder} was not prepared (no {MANIFEST}): fastgate embedder prepare MODEL --output {folder}"
+        ) from error
+    except msgspec.MsgspecError as error:
+        raise EmbedderUnusable(f"{folder / MANIFEST} is of another version ({error}): prepare it anew") from error
+
+
+class OnnxModel:
+    """Loads a prepared folder; its files have to be those that were prepared."""
+
+    def __init__(self, settings: EmbedderSettings) -> None:
+        folder = Path(settings.model)
+        manifest = read_manifest(folder)
+        if settings.sha256 not in (None, manifest.source_sha256):
+            raise EmbedderUnusable(
+                f"{folder} was prepared from weights with the SHA-256 {manifest.source_sha256}"
+                f" instead of {settings.sha256}"
+            )
+        check_digest(folder / MODEL, manifest.model_sha256)
+        check_digest(folder / TOKENIZER, manifest.tokenizer_sha256)
+        self.identity = f"onnx {manifest.model_sha256}"
+        self._tokenizer = load_tokenizer(folder / TOKENIZER, manifest.longest, manifest.padding)
+        self._session = open_session((folder / MODEL).read_bytes(), settings.threads)
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """See Model."""
+        return run(self._session, self._tokenizer, texts)
+
+
+def load_tokenizer(path: Path, longest: int, padding: int) -> Any:
+    """Raises EmbedderUnusable."""
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise EmbedderUnusable(f"the embedder needs {error.name}, which is not installed: {_EXTRA}") from error
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the package raises nothing more precise
+        raise EmbedderUnusable(f"{path} is no tokenizer: {error}") from error
+    tokenizer.enable_truncation(longest)
+    tokenizer.enable_padding(pad_id=padding)
+    return tokenizer
+
+
+def open_session(model: bytes, threads: int) -> Any:
+    """A model, ready to run in ``threads`` threads. Raises EmbedderUnusable."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise EmbedderUnusable(f"the embedder needs {error.name}, which is not installed: {_EXTRA}") from error
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that wait for the next operation by turning would take a core from the workers.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the package's own errors have no common class
+        raise EmbedderUnusable(f"the prepared model cannot be loaded: {error}") from error
+
+
+def run(session: Any, tokenizer: Any, texts: Sequence[str]) -> Embedded:
+    """The vectors of texts, computed in batches of like length."""
+    encodings = tokenizer.encode_batch_fast(list(texts)) if len(texts) > 1 else [tokenizer.encode(texts[0])]
+    lengths = [sum(each.attention_mask) for each in encodings]
+    order = sorted(range(len(texts)), key=lengths.__getitem__)
+    rows: list[Vectors] = []
+    for start in range(0, len(order), _AT_ONCE):
+        chosen = order[start : start + _AT_ONCE]
+        most = lengths[chosen[-1]]
+        ids = np.array([encodings[each].ids[:most] for each in chosen], dtype=np.int64)
+        mask = np.array([encodings[each].attention_mask[:most] for each in chosen], dtype=np.int64)
+        rows.append(session.run(["vectors"], {"ids": ids, "mask": mask})[0])
+    vectors = np.empty_like(together := np.concatenate(rows))
+    vectors[order] = together
+    return Embedded(vectors, tuple(not each.overflowing for each in encodings))

@@ -1,0 +1,58 @@
+"""A model of the package ``sentence-transformers`` (extra ``semantic``), on the processor."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from fastgate.semantic.embedder import Embedded
+from fastgate.semantic.errors import EmbedderUnusable
+from fastgate.semantic.settings import EmbedderSettings
+from fastgate.semantic.weights import WEIGHTS, check_digest, go_offline
+
+_EXTRA: Final = "pip install 'fastgate[semantic]'"
+_AT_ONCE: Final = 32
+
+
+class SentenceModel:
+    """Loads a folder, or a name that the packages' own store has; fetches nothing unless that is configured."""
+
+    def __init__(self, settings: EmbedderSettings) -> None:
+        folder = Path(settings.model)
+        digest = "unchecked"
+        if folder.is_dir():
+            digest = check_digest(folder / WEIGHTS, settings.sha256)
+        elif settings.sha256:
+            raise EmbedderUnusable(f"the embedder {settings.model} is no folder, so its sha256 cannot be checked")
+        if not settings.download:
+            go_offline(os.environ)
+        self._model = _load(settings)
+        self.identity = f"sentence-transformers {settings.model} {digest}"
+
+    def embed(self, texts: Sequence[str]) -> Embedded:
+        """See Model."""
+        vectors = self._model.encode(
+            list(texts),
+            batch_size=_AT_ONCE,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        most = self._model.max_seq_length
+        tokens = self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
+        return Embedded(np.asarray(vectors, dtype=np.float32), tuple(len(each) <= most for each in tokens))
+
+
+def _load(settings: EmbedderSettings) -> Any:
+    try:
+        import torch
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise EmbedderUnusable(f"the embedder needs {error.name}, which is not installed: {_EXTRA}") from error
+    torch.set_num_threads(settings.threads)
+    try:
+        return SentenceTransformer(settings.model, device="cpu", local_files_only=not settings.download)
+    except (OSError, ValueError) as error:
+        raise EmbedderUnusable(f"the embedder {settings.model} cannot be loaded: {error}") from error

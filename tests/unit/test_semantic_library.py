@@ -1,0 +1,246 @@
+"""Entries, vectors and decisions together, with vectors that the test chooses and a decision that is plain."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from fastgate.semantic import policies
+from fastgate.semantic.administration import deleted, listed, reported
+from fastgate.semantic.counts import load, wilson
+from fastgate.semantic.library import Library
+from fastgate.semantic.policy import Decision, Neighbour
+from fastgate.semantic.settings import EmbedderSettings, Settings
+from fastgate.wire.semantic import Decided, Delete, Done, Entries, Refused
+from tests.support.semantic import HOUR, ONE, OTHER, STRANGER, TENANT, find, keep
+
+NOW = 1_800_000_000_000
+
+
+class Plain:
+    """Serves what is as near as a test puts it, explores the rest, and counts what it is taught."""
+
+    def __init__(self, max_error: float, *, rng: random.Random) -> None:
+        self.learned = 0
+
+    def decide(self, text: str, neighbours: Sequence[Neighbour]) -> Decision:
+        if not neighbours:
+            return Decision("miss", None, 0.0, 1.0, "no_neighbour")
+        near = neighbours[0]
+        if near.similarity > 0.95:
+            return Decision("serve", near.entry, near.similarity, 0.01, "")
+        return Decision("explore", near.entry, near.similarity, 0.5, "")
+
+    def learn(self, text: str, neighbour: Neighbour, same: bool) -> None:
+        self.learned += 1
+
+    def dump(self) -> bytes:
+        return b"%d" % self.learned
+
+    @classmethod
+    def load(cls, data: bytes, max_error: float, *, rng: random.Random) -> "Plain":
+        policy = cls(max_error, rng=rng)
+        policy.learned = int(data)
+        return policy
+
+
+@pytest.fixture(autouse=True)
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(policies, "Policy", Plain)
+
+
+def vector(angle: float) -> NDArray[np.float32]:
+    """In a plane of four dimensions, so that a cosine is one of angles."""
+    return np.array([np.cos(angle), np.sin(angle), 0, 0], dtype=np.float32)
+
+
+def opened(folder: Path, **settings: Any) -> Library:
+    made = Settings(embedder=EmbedderSettings(model="none"), **settings)
+    return Library(folder, "test", made, random.Random(1))
+
+
+def test_an_answer_is_found_by_a_question_that_is_near(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    assert library.find(find("What?"), vector(0), NOW).verdict == "miss"
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    found = library.find(find("What then?"), vector(0.1), NOW + 5)
+    assert (found.verdict, found.entry, found.answer) == ("serve", entry.id, b'{"said": "that"}')
+    assert found.created_ms == NOW
+    assert found.similarity == pytest.approx(np.cos(0.1), abs=1e-5)
+    assert library.counts.saved_nano == 1_000
+    assert library.find(find("Else?"), vector(0.5), NOW).verdict == "explore"
+    library.close()
+
+
+def test_nothing_crosses_a_partition_or_a_tenant(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?"), vector(0), NOW)
+    assert library.find(find("What?", partition=OTHER), vector(0), NOW).verdict == "miss"
+    # Not even where two partitions have one hash.
+    assert library.find(find("What?", tenant=STRANGER), vector(0), NOW).verdict == "miss"
+    assert library.to_compare(keep("What?", decided=Decided("explore", 1, 0.9))) is None
+    library.close()
+
+
+def test_what_is_over_is_not_found_and_goes(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?", ttl_ms=1_000), vector(0), NOW)
+    assert library.find(find("What?"), vector(0), NOW + 999).verdict == "serve"
+    assert library.find(find("What?"), vector(0), NOW + 1_000).verdict == "miss"
+    assert library.tidy(NOW + 1_000)
+    assert not library.tidy(NOW + 1_000)
+    assert len(library) == library.partitions == 0
+    library.close()
+
+
+def test_the_least_lately_used_goes_first(tmp_path: Path) -> None:
+    library = opened(tmp_path, max_entries=2)
+    first = library.add(keep("One?"), vector(0), NOW)
+    second = library.add(keep("Two?"), vector(1), NOW)
+    library.find(find("One?"), vector(0), NOW + 1)
+    library.add(keep("Three?"), vector(2), NOW)
+    while library.tidy(NOW):
+        pass
+    assert library.entries.get(first.id) is not None
+    assert library.entries.get(second.id) is None
+    assert library.counts.events["evicted"] == 1
+    library.close()
+
+
+def test_the_same_question_kept_again_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?", said="old"), vector(0), NOW)
+    library.add(keep("What?", said="new"), vector(0), NOW)
+    assert len(library) == 1
+    assert library.find(find("What?"), vector(0), NOW).answer == b'{"said": "new"}'
+    library.close()
+
+
+def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    found = library.find(find("Why?"), vector(0.5), NOW)
+    asked = keep("Why?", said="that", decided=found.decided())
+    compared = library.to_compare(asked)
+    assert compared is not None
+    assert compared.said == "that"
+    library.learn(asked, compared.entry, True, NOW + 500)
+    assert entry.expires_ms == NOW + 500 + HOUR
+    library.learn(asked, compared.entry, False, NOW + 600)
+    assert [same for _, same in entry.seen] == [True, False]
+    assert library.counts.events["compared"] == 2
+    library.close()
+    again = opened(tmp_path)
+    kept = again.entries.get(entry.id)
+    assert kept is not None
+    assert [same for _, same in kept.seen] == [True, False]
+    again.close()
+
+
+def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policies, "MOST", 2)
+    library = opened(tmp_path)
+    tenants = [bytes([number]) * 16 for number in range(5)]
+    for times, tenant in enumerate(tenants):
+        entry = library.add(keep("What?", tenant=tenant, partition=tenant), vector(0), NOW)
+        for _ in range(times):
+            asked = keep("Why?", tenant=tenant, partition=tenant, decided=Decided("explore", entry.id, 0.9))
+            library.learn(asked, entry, True, NOW)
+    library.close()
+    again = opened(tmp_path)
+    assert [again._policies.of(tenant).dump() for tenant in tenants] == [b"%d" % times for times in range(5)]
+    again.close()
+
+
+def test_in_shadow_nothing_is_served_and_all_that_would_be_is_measured(tmp_path: Path) -> None:
+    library = opened(tmp_path, shadow=True)
+    entry = library.add(keep("What?"), vector(0), NOW)
+    for number in range(10):
+        found = library.find(find("What now?"), vector(0.1), NOW)
+        assert (found.verdict, found.entry, found.answer) == ("shadow", entry.id, b"")
+        library.learn(keep("What now?", decided=found.decided()), entry, number < 9, NOW)
+    library.find(find("Unlike?"), vector(2), NOW)
+    report = reported(library, Settings(embedder=EmbedderSettings(model="none"), shadow=True), 7)
+    assert (report.compared, report.wrong, report.saved_nano) == (10, 1, 10_000)
+    assert report.error_per_hit == wilson(1, 10)
+    assert report.error_per_request[0] == pytest.approx(0.1 * 10 / 11)
+    assert report.expected_error == pytest.approx(0.01)
+    assert report.counts["find"] == 11
+    library.close()
+    again = opened(tmp_path, shadow=True)
+    assert again.counts.compared == 10
+    again.close()
+
+
+def test_entries_are_listed_and_deleted_by_what_is_known_of_them(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    ids = [library.add(keep(f"Question {each}?"), vector(each), NOW + each).id for each in range(5)]
+    other = library.add(keep("Mine?", tenant=STRANGER, partition=OTHER, about=b'{"key": "x"}'), vector(0), NOW + 9)
+    page = listed(library, Entries(1, limit=2))
+    assert ([each.id for each in page.entries], page.following) == (ids[:2], True)
+    page = listed(library, Entries(1, after=ids[1], limit=100, tenant=TENANT))
+    assert ([each.id for each in page.entries], page.following) == (ids[2:], False)
+    assert deleted(library, Delete(2)) == Refused(2, "nothing says what to delete")
+    assert deleted(library, Delete(2, key="k", created_before_ms=NOW + 2)) == Done(2, 2)
+    assert deleted(library, Delete(2, ids=(ids[2],), tenant=STRANGER)) == Done(2, 0)
+    assert deleted(library, Delete(2, tag=("job", "8"))) == Done(2, 0)
+    assert deleted(library, Delete(2, tag=("job", "7"), model="m", team="t")) == Done(2, 3)
+    assert [entry.id for entry in library.entries] == [other.id]
+    assert library.find(find("Question 4?"), vector(4), NOW).verdict == "miss"
+    library.close()
+    again = opened(tmp_path)
+    assert [entry.id for entry in again.entries] == [other.id]
+    again.close()
+
+
+def test_what_is_said_of_an_entry_and_is_no_json_does_no_harm(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?", about=b"\xff{nothing"), vector(0), NOW)
+    assert deleted(library, Delete(1, key="k")) == Done(1, 0)
+    library.close()
+
+
+def test_the_index_is_there_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastgate.semantic.index.BRUTE_MOST", 50)
+    monkeypatch.setattr("fastgate.semantic.index.TAIL_MOST", 10)
+    library = opened(tmp_path)
+    for number in range(200):
+        library.add(keep(f"Question {number}?"), vector(number / 40), NOW)
+    while library.tidy(NOW):
+        pass
+    library.add(keep("Late?"), vector(5.9), NOW)
+    library.close()
+    assert len(list(tmp_path.glob("graph-*.bin"))) == 1
+    for damaged in (False, True):
+        if damaged:
+            (path,) = tmp_path.glob("graph-*.bin")
+            path.write_bytes(path.read_bytes()[:-100])
+        again = opened(tmp_path)
+        assert len(again) == 201
+        for number in range(0, 200, 7):
+            found = again.find(find("?"), vector(number / 40), NOW)
+            assert found.similarity == pytest.approx(1, abs=1e-4)
+        assert again.find(find("?"), vector(5.9), NOW).similarity == pytest.approx(1, abs=1e-4)
+        again.close()
+
+
+@pytest.mark.parametrize(
+    ("hits", "trials", "lower", "upper"),
+    [(0, 0, 0, 1), (0, 100, 0, 0.0370), (5, 100, 0.0215, 0.1118), (50, 50, 0.9287, 1)],
+)
+def test_intervals_are_those_of_the_textbook(hits: int, trials: int, lower: float, upper: float) -> None:
+    share, low, high = wilson(hits, trials)
+    assert share == (hits / trials if trials else 0)
+    assert (low, high) == (pytest.approx(lower, abs=5e-4), pytest.approx(upper, abs=5e-4))
+
+
+def test_counters_that_cannot_be_read_count_for_nothing() -> None:
+    assert load(b"\xc1").events == {}
+    assert load(None).compared == 0
+    assert ONE != OTHER
