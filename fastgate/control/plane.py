@@ -26,6 +26,7 @@ from fastgate.control.overruns import Overruns
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
+from fastgate.control.semantic_report import metrics_of
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
@@ -279,6 +280,7 @@ class ControlPlane:
             shared_cache=self._shared_cache([owner["slot"] for owner in workers]),
             ledger_up=self.ledger.is_open,
             counted=self.arena.counted,
+            semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
         )
 

@@ -62,6 +62,8 @@ class Gauges:
     """What the tier of the exact cache that hosts share did, by outcome; empty: there is none."""
     ledger_up: bool = True
     counted: bool = True
+    semantic: Iterable[Metric] = ()
+    """The semantic cache's own; none where there is no such cache."""
     workers: int = 0
 
 
@@ -83,7 +85,7 @@ class Exposition(Collector):
         gauges = self._look()
         with self._tally.lock:
             families = [*self._counters(gauges), *self._histograms()]
-        return [*families, *_gauges(gauges)]
+        return [*families, *_gauges(gauges), *gauges.semantic]
 
     def _counters(self, gauges: Gauges) -> Iterator[Metric]:
         tally = self._tally
