@@ -67,9 +67,9 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 async def means_the_same(
     call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan, *, reads: bool
 ) -> bool:
-    """Answer with what is kept of a question that means the same; ``call.meaning``: to keep this one's by. Raises Failure.
+    """Answer with what is kept of a question that means the same; ``reads``: what is kept will do. Raises Failure.
 
-    ``reads``: what is kept will do.
+    What the provider answers is kept by ``call.meaning``.
     """
     call.meaning = meaning_of(call, leg, plan, request, found)
     if call.meaning is None or not reads:

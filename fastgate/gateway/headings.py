@@ -14,7 +14,7 @@ _LONGEST_HEADING: Final = 4096
 
 
 def heading_of(call: Call, leg: Leg, tenant: bytes, request: ChatRequest, size: int) -> bytes:
-    """Of a request whose body has ``size`` bytes, for who is named by ``tenant``. Clients repeat themselves, so it is kept."""
+    """Of a request whose body has ``size`` bytes, of ``tenant``. Clients repeat themselves, so it is kept."""
     names = leg.upstream.kind.asking[call.dialect.name]
     cap = leg.terms.bound(request, size).cap
     headers = tuple(map(call.headers.get, names))

@@ -25,6 +25,8 @@ class CacheRecord(msgspec.Struct, array_like=True, frozen=True):
     """Between two pieces of a stream that is given again."""
     single_flight: bool | None = None
     """Whether who asks what is being asked waits for that answer."""
+    semantic: bool | None = None
+    """Whether questions that mean the same may get one answer."""
 
 
 class SharedEvent(IntEnum):
@@ -80,8 +82,6 @@ def place_of(host: str, port: int, path: str) -> str:
 
 SHARED_OWNER: Final = "snapshot of redis"
 """For whom its credentials are sealed; no provider is called so."""
-    semantic: bool | None = None
-    """Whether questions that mean the same may get one answer."""
 
 
 class SemanticRecord(msgspec.Struct, array_like=True, frozen=True):
