@@ -141,7 +141,9 @@ def keep_some(host: Host) -> dict[str, str]:
     return {host.keep("ide"): "ide", host.keep("old", age=120): "old", host.keep("free", FREE): "free"}
 
 
-@pytest.mark.parametrize(("pairs", "names"), FILTERS, ids=lambda value: str(sorted(value) if isinstance(value, set) else value))
+@pytest.mark.parametrize(
+    ("pairs", "names"), FILTERS, ids=lambda value: str(sorted(value) if isinstance(value, set) else value)
+)
 def test_what_is_listed_is_what_is_deleted(host: Host, pairs: list[tuple[str, str]], names: set[str]) -> None:
     kept = keep_some(host)
     assert {kept[id_] for id_ in host.ids(*pairs)} == names
