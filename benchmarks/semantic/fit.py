@@ -1,9 +1,10 @@
-"""``python -m benchmarks.semantic.fit PAIRS``: the coefficients of ``fastgate/semantic/priors.py``, from the half for developing.
+"""``python -m benchmarks.semantic.fit PAIRS``: the coefficients of ``fastgate/semantic/priors.py``, from the half for
+developing.
 
-Every question is asked upstream and becomes an entry; each comparison that the policy wants is kept; then the logistic regression
-of the comparisons is fitted by Newton's method, with a weak ridge. What words alone are worth is left out: it would be the
-data's vocabulary. The deviations are those that ``WORTH`` comparisons of this kind would leave, so that traffic of another
-kind soon outweighs them.
+Every question is asked upstream and becomes an entry; each comparison that the policy wants is kept; then the
+logistic regression of the comparisons is fitted by Newton's method, with a weak ridge. What words alone are worth is
+left out: it would be the data's vocabulary. The deviations are those that ``WORTH`` comparisons of this kind would
+leave, so that traffic of another kind soon outweighs them.
 """
 
 import argparse
@@ -37,7 +38,7 @@ class Recorder(OnlineLogistic):
         self.rows: list[list[float]] = []
         self.same: list[bool] = []
 
-    def learn(self, features: list[float], words: list[int], same: bool) -> None:  # type: ignore[override]
+    def learn(self, features: list[float], words: list[int], same: bool, haste: float = 1.0) -> None:  # type: ignore[override]
         self.rows.append(features)
         self.same.append(same)
         super().learn(features, words, same)

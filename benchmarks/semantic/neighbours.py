@@ -1,4 +1,5 @@
-"""For each question its nearest ones among all, whenever they come: a stream then leaves out those that are not there yet."""
+"""For each question its nearest ones among all, whenever they come: a stream then leaves out those that are not there
+yet."""
 
 from typing import NamedTuple
 

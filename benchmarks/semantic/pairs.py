@@ -24,7 +24,8 @@ class Questions(NamedTuple):
 
 
 def read(path: Path) -> list[Labelled]:
-    """Lines ``{"a": ..., "b": ..., "same": 0 or 1}``, plain or gzipped. Raises ``ValueError`` with the line that is not one."""
+    """Lines ``{"a": ..., "b": ..., "same": 0 or 1}``, plain or gzipped. Raises ``ValueError`` with the line that is
+    not one."""
     opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
     found = []
     with opened as file:
@@ -63,7 +64,8 @@ class Union:
 
 
 def half(pairs: list[Labelled], which: str) -> list[Labelled]:
-    """``develop`` or ``verify``: two halves that share no class, nor any pair between them; by a hash, so always the same."""
+    """``develop`` or ``verify``: two halves that share no class, nor any pair between them; by a hash, so always the
+    same."""
     together = Union()
     for pair in pairs:
         together.join(pair.one, pair.other)

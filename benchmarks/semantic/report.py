@@ -42,7 +42,8 @@ def over_seeds(values: Sequence[float]) -> Interval:
 
 
 class Row(NamedTuple):
-    """One cache over all seeds. ``sampled``: Wilson's bounds as if the mean were one stream's, so that of questions, not orders."""
+    """One cache over all seeds. ``sampled``: Wilson's bounds as if the mean were one stream's, so that of questions,
+    not orders."""
 
     name: str
     hits: float
@@ -64,7 +65,8 @@ def row(name: str, outcomes: Sequence[Outcome]) -> Row:
 
 
 def static_hits(rows: Sequence[Row], errors: float) -> float | None:
-    """Hits of a static threshold with this measured error: between two thresholds in proportion. None beyond them all."""
+    """Hits of a static threshold with this measured error: between two thresholds in proportion. None beyond them
+    all."""
     known = sorted((item.errors.mean, item.hits) for item in rows)
     for (low, fewer), (high, more) in zip(known, known[1:], strict=False):
         if low <= errors <= high:

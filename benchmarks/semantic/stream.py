@@ -1,7 +1,8 @@
-"""One stream of questions in random order, given to caches that start empty: static thresholds, and the product's policy.
+"""One stream of questions in random order, given to caches that start empty: static thresholds, and the product's
+policy.
 
-The answer to a question is its class. A question that is not served goes upstream, and becomes an entry. A policy learns only
-where it says "explore": whether the answer that upstream gave is the answer of the entry.
+The answer to a question is its class. A question that is not served goes upstream, and becomes an entry. A policy
+learns only where it says "explore": whether the answer that upstream gave is the answer of the entry.
 """
 
 import random
@@ -17,7 +18,8 @@ SHOWN = 8
 
 
 class Outcome(NamedTuple):
-    """Of one stream: requests, those that were served, those that were served wrongly; asked though not missed; µs per decision."""
+    """Of one stream: requests, those that were served, those that were served wrongly; asked though not missed; µs
+    per decision."""
 
     requests: int
     hits: int
@@ -104,7 +106,8 @@ class Cache:
 
 
 def learning(questions: Questions, near: Near, order: list[int], settings: list[float], seed: int) -> list[Outcome]:
-    """The product's policy at several settings, each with a cache of its own, side by side so that texts are read once."""
+    """The product's policy at several settings, each with a cache of its own, side by side so that texts are read
+    once."""
     caches = [Cache(questions, max_error, seed) for max_error in settings]
     for at in order:
         for cache in caches:

@@ -1,16 +1,20 @@
 """How much error may be spent, and where it buys most hits.
 
-``max_error`` is a share of all requests. What a request would cost is the probability that serving it is wrong, so the most hits
-for a budget are had by serving those that cost least, up to a cut-off (the fractional knapsack). The cut-off is where the cost
-of what lies below it, per request, is what may be spent. Both are measured, not believed:
+``max_error`` is a share of all requests. What a request would cost is the probability that serving it is wrong, so
+the most hits for a budget are had by serving those that cost least, up to a cut-off (the fractional knapsack). The
+cut-off is where the cost of what lies below it, per request, is what may be spent. Both are measured, not believed:
 
-* the model's probabilities fall into bins; in each, explored comparisons say how often serving would have been wrong. Within a bin
-  it is chance alone what is explored of that which would be served, so the share found wrong there needs no weights, and the
-  bins weighed by what was served in them give the error that was spent (post-stratification, which is importance weighting
-  with the weights known). A bin with little evidence is drawn towards the model's own word, as ``TRUST`` comparisons.
+* the model's probabilities fall into bins; in each, explored comparisons say how often serving would have been wrong.
+  Within a bin it is chance alone what is explored of that which would be served, so the share found wrong there needs
+  no weights, and the bins weighed by what was served in them give the error that was spent (post-stratification,
+  which is importance weighting with the weights known). A bin with little evidence is drawn towards the model's own
+  word, as ``TRUST`` comparisons.
 * what is spent is taken with an upper bound: of the estimate, and of chance in what was served.
+* where the last comparisons were wrong more often than the bins say, by more than chance explains, all rates are taken as
+  so many times higher at once: traffic has changed, and what lies below the cut-off is seldom compared itself.
 
-What was saved, while the cache was empty, may be spent later, within ``HORIZON`` requests: at most at ``FASTEST`` times the rate.
+What was saved, while the cache was empty, may be spent later, within ``HORIZON`` requests: at most at ``FASTEST``
+times the rate.
 """
 
 import math
@@ -32,6 +36,10 @@ SURE = 2.0
 """Standard deviations between an estimate and its bound: 97.7 % one-sided."""
 WORST = 0.5
 """Nothing is served that is as likely wrong as right, whatever may be spent."""
+LATELY = 60.0
+"""Comparisons that a change of the traffic is looked for in."""
+SURPRISING = 2.5
+"""Standard deviations by which they have to be worse than expected."""
 EVERY = 32
 """Requests between two looks at the cut-off."""
 
@@ -56,6 +64,8 @@ class Budget:
         self.served: Bins = np.zeros(BINS)
         self.compared: Bins = np.zeros(BINS)
         self.wrong: Bins = np.zeros(BINS)
+        self.extra = 0.0  # what was spent in times of surprise beyond what the bins say
+        self.found = self.expected = 0.0  # wrong ones among the last comparisons
         # These count as long as RECENT. At first it is as if every request had a candidate, as good or bad as any.
         self.recent = float(ASSUMED)
         self.candidates: Bins = np.full(BINS, ASSUMED / BINS)
@@ -81,18 +91,28 @@ class Budget:
 
     def serve(self, wrong: float) -> None:
         """One request is served whose probability was this."""
-        self.served[bin_of(wrong)] += 1.0
+        at = bin_of(wrong)
+        self.served[at] += 1.0
+        self.extra += float(self.rates()[at]) * (self.surprise() - 1.0)
 
     def compare(self, wrong: float, same: bool) -> None:
         """A request of this probability was asked upstream, and its answer compared."""
         at = bin_of(wrong)
+        if wrong <= WORST:
+            kept = 1.0 - 1.0 / LATELY
+            self.expected = self.expected * kept + float(self.rates()[at])
+            self.found = self.found * kept + (not same)
         self.compared[at] += 1.0
         self.wrong[at] += not same
+
+    def surprise(self) -> float:
+        """How many times worse than expected the last comparisons surely were; 1 where chance may explain it."""
+        return max(1.0, (self.found - SURPRISING * math.sqrt(self.found)) / (self.expected + 0.5))
 
     def spent(self) -> tuple[float, float]:
         """Requests served wrongly, as long as it is remembered: estimate, and its upper bound."""
         rates = self.rates()
-        estimate = float(self.served @ rates)
+        estimate = float(self.served @ rates) + self.extra
         doubt = float(np.square(self.served) @ (rates * (1.0 - rates) / (self.compared + TRUST)))
         return estimate, estimate + SURE * math.sqrt(estimate + doubt)
 
@@ -100,12 +120,13 @@ class Budget:
         """Upper bound of the probability that serving a request is wrong of which the model says this."""
         at = bin_of(wrong)
         evidence = float(self.compared[at]) + TRUST
-        rate = (float(self.wrong[at]) + TRUST * max(wrong, 0.0)) / evidence
+        rate = min(1.0, self.surprise() * (float(self.wrong[at]) + TRUST * max(wrong, 0.0)) / evidence)
         return min(1.0, rate + SURE * math.sqrt(rate * (1.0 - rate) / evidence))
 
     def _age(self) -> None:
         long, short = math.exp(-EVERY / MEMORY), math.exp(-EVERY / RECENT)
         self.requests *= long
+        self.extra *= long
         for bins in (self.served, self.compared, self.wrong):
             bins *= long
         self.recent *= short
@@ -118,7 +139,7 @@ class Budget:
 
     def _cut(self) -> float:
         """The largest probability up to which all that lately came costs no more than is allowed."""
-        rates = self.rates()
+        rates = np.minimum(self.rates() * self.surprise(), 1.0)
         costs = self.candidates * rates
         doubts = np.square(self.candidates) * rates * (1.0 - rates) / (self.compared + TRUST)
         total = (np.cumsum(costs) + np.sqrt(np.cumsum(doubts))) / self.recent

@@ -1,7 +1,7 @@
 """Whether two answers say the same, so that the questions may count as the same one: step by step, cheapest first.
 
-A pure function of what is known so far. Asked without vectors, or without a judge's word, it says ``unsure`` where that would
-decide, and is asked again once the caller has it::
+A pure function of what is known so far. Asked without vectors, or without a judge's word, it says ``unsure`` where
+that would decide, and is asked again once the caller has it::
 
     verdict = compare(mine, theirs)
     if verdict == "unsure": verdict = compare(mine, theirs, vectors=(embed(mine), embed(theirs)))
@@ -26,7 +26,8 @@ Verdict = Literal["same", "different", "unsure"]
 SAME_FROM, DIFFERENT_BELOW = 0.93, 0.75
 """Cosines of two answers from which they say the same, and below which they do not. Between them a judge decides."""
 SHORT = 12
-"""Answers of so many words at most are compared by their words too: ``Paris.`` and ``Rome.`` are near each other as vectors."""
+"""Answers of so many words at most are compared by their words too: ``Paris.`` and ``Rome.`` are near each other as
+vectors."""
 
 POLITE = re.compile(
     r"^(?:sure|certainly|of course|absolutely|great question|good question|yes of course|the answer is|answer|here you are|here it is)[\s,.!:]+",
@@ -36,7 +37,8 @@ MARKS = re.compile(r"[*_`#>|\"“”'’()\[\]]+")
 
 
 def normalised(text: str) -> str:
-    """What of an answer may differ though it says the same: case, white space, emphasis, polite beginnings, the last stop."""
+    """What of an answer may differ though it says the same: case, white space, emphasis, polite beginnings, the last
+    stop."""
     text = " ".join(MARKS.sub(" ", unicodedata.normalize("NFKC", text)).split())
     while (shorter := POLITE.sub("", text)) != text:
         text = shorter
@@ -73,7 +75,8 @@ def compare(
 
 
 def compare_texts(one: str, other: str) -> Verdict:
-    """``same`` where nothing but form differs; ``different`` where numbers do, or short answers in their names or negation."""
+    """``same`` where nothing but form differs; ``different`` where numbers do, or short answers in their names or
+    negation."""
     first, second = normalised(one), normalised(other)
     if first == second:
         return "same"

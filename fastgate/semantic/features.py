@@ -1,6 +1,7 @@
 """What the decision goes by: a similarity, and how the words of two questions differ, in a handful of numbers.
 
-Each is about 0 to 3, so that one scale of priors fits all. Words are weighed by how rare they are in the traffic itself.
+Each is about 0 to 3, so that one scale of priors fits all. Words are weighed by how rare they are in the traffic
+itself.
 """
 
 import math
@@ -136,6 +137,7 @@ def persons(text: Profile) -> frozenset[str]:
 
 
 def denied(similarity: float, seen: Sequence[tuple[float, bool]]) -> float:
-    """Nearness of the question that was most like the entry though its answer was another, as seen from this similarity."""
+    """Nearness of the question that was most like the entry though its answer was another, as seen from this
+    similarity."""
     worst = max((value for value, same in seen if not same), default=0.0)
     return math.exp(-max(similarity - worst, 0.0) / 0.03) if worst else 0.0

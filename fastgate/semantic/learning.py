@@ -1,10 +1,11 @@
 """Logistic regression that learns from each comparison as it comes, and knows how sure it is.
 
-Shared by all entries: one Gaussian over the weights, updated by assumed-density filtering (one Newton step per observation on
-the Laplace approximation; Bishop, Pattern Recognition and Machine Learning, 4.5). Per entry: the log-odds by which it departs
-from what its similarities promise, under a prior shared between entries. The paper behind it (Schroeder et al., vCache, arXiv
-2502.03771) fits a threshold t and a slope gamma per entry by maximum likelihood. Entries are seldom compared more than a few
-times, which is too little for two numbers each: here the slope is shared, and the threshold's shift is what an entry learns.
+Shared by all entries: one Gaussian over the weights, updated by assumed-density filtering (one Newton step per
+observation on the Laplace approximation; Bishop, Pattern Recognition and Machine Learning, 4.5). Per entry: the
+log-odds by which it departs from what its similarities promise, under a prior shared between entries. The paper
+behind it (Schroeder et al., vCache, arXiv 2502.03771) fits a threshold t and a slope gamma per entry by maximum
+likelihood. Entries are seldom compared more than a few times, which is too little for two numbers each: here the
+slope is shared, and the threshold's shift is what an entry learns.
 """
 
 import math
@@ -18,7 +19,8 @@ Vector = NDArray[np.float64]
 
 
 class Belief(NamedTuple):
-    """What is believed of one pair. ``probability`` is of its being the same question, uncertainty of the weights included."""
+    """What is believed of one pair. ``probability`` is of its being the same question, uncertainty of the weights
+    included."""
 
     probability: float
     score: float  # log-odds at the most likely weights
@@ -56,8 +58,8 @@ class OnlineLogistic:
             variance += float(self.word_variances[words].sum())
         return Belief(logistic(score / math.sqrt(1.0 + math.pi * variance / 8.0)), score, variance)
 
-    def learn(self, features: Sequence[float], words: Sequence[int], same: bool) -> None:
-        """Takes one comparison in."""
+    def learn(self, features: Sequence[float], words: Sequence[int], same: bool, haste: float = 1.0) -> None:
+        """Takes one comparison in. ``haste``: how many times faster than usually what was learnt may give way."""
         x = np.array(features)
         belief = self.believe(features, words)
         expected = logistic(belief.score)
@@ -67,7 +69,7 @@ class OnlineLogistic:
         spread = self.covariance @ x
         self.weights += spread * error
         self.covariance -= np.outer(spread, spread) * (curvature * gain)
-        self.covariance[np.diag_indices_from(self.covariance)] += self._prior * self.DRIFT
+        self.covariance[np.diag_indices_from(self.covariance)] += self._prior * (self.DRIFT * haste)
         if words:
             variances = self.word_variances[words]
             self.word_weights[words] += variances * error
@@ -75,9 +77,11 @@ class OnlineLogistic:
 
 
 def departure(seen: Sequence[tuple[float, bool]], threshold: float, slope: float, deviation: float, most: int = 32) -> float:
-    """The log-odds by which an entry departs from ``slope * (similarity - threshold)``: most likely, given its comparisons.
+    """The log-odds by which an entry departs from ``slope * (similarity - threshold)``: most likely, given its
+    comparisons.
 
-    ``deviation`` is the prior's: with no comparison the answer is 0, with many it is the entry's own maximum likelihood.
+    ``deviation`` is the prior's: with no comparison the answer is 0, with many it is the entry's own maximum
+    likelihood.
     """
     if not seen:
         return 0.0

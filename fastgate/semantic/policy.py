@@ -1,9 +1,10 @@
 """Whether a question that is like an earlier one gets the earlier answer: serve, ask upstream and compare, or miss.
 
-In this order: neighbours below ``FLOOR`` do not count; a veto takes a neighbour out; of those that are left the one counts that is
-most probably the same question; it is served if its probability of being wrong is below what the budget's cut-off allows. A share
-of what would be served is asked upstream all the same, so that errors are measured where they are made. Whatever might have been
-the same question is compared once its answer is there, and all entries learn from it.
+In this order: neighbours below ``FLOOR`` do not count; a veto takes a neighbour out; of those that are left the one
+counts that is most probably the same question; it is served if its probability of being wrong is below what the
+budget's cut-off allows. A share of what would be served is asked upstream all the same, so that errors are measured
+where they are made. Whatever might have been the same question is compared once its answer is there, and all entries
+learn from it.
 
     decision = policy.decide(text, neighbours)
     # "serve": the answer of decision.entry. "explore": ask upstream, compare with decision.entry, then
@@ -36,7 +37,10 @@ CROWD = 0.04
 PLAUSIBLE = 0.03
 """Below this probability an answer is not worth a comparison."""
 AUDIT_FIRST, AUDIT_LAST, AUDIT_OVER = 0.2, 0.02, 40.0
-"""Share of what would be served that is asked upstream all the same: at first, at last, and over how many hits it falls."""
+"""Share of what would be served that is asked upstream all the same: at first, at last, and over how many hits it
+falls."""
+HASTE = 100.0
+"""Times that the model forgets faster while comparisons are worse than expected."""
 PENDING = 4_096
 """Comparisons that are waited for. Older ones teach the model, but not the budget."""
 
@@ -97,7 +101,8 @@ class Policy:
         self._pending: OrderedDict[tuple[str, int], tuple[list[float], list[int], float]] = OrderedDict()
 
     def decide(self, text: str, neighbours: Sequence[Neighbour]) -> Decision:
-        """``neighbours``: nearest first, of one partition. Each call counts as one request; a fraction of a millisecond."""
+        """``neighbours``: nearest first, of one partition. Each call counts as one request; a fraction of a
+        millisecond."""
         best, reason = self._best(text, neighbours)
         self.frequencies.add(profile(text))
         if best is None:
@@ -120,7 +125,8 @@ class Policy:
         return Decision("explore", neighbour.entry, neighbour.similarity, error, "")
 
     def learn(self, text: str, neighbour: Neighbour, same: bool) -> None:
-        """Takes in whether upstream's answer to ``text`` was the one of ``neighbour``; the caller adds to the entry's ``seen``."""
+        """Takes in whether upstream's answer to ``text`` was the one of ``neighbour``; the caller adds to the entry's
+        ``seen``."""
         pending = self._pending.pop((text, neighbour.entry), None)
         if pending is not None:
             vector, words, wrong = pending
@@ -128,12 +134,13 @@ class Policy:
         else:
             both = pair(text, neighbour.text)
             vector, words = features(both, neighbour.similarity, surroundings(neighbour, ()), self.frequencies), buckets(both)
-        self.model.learn(vector, words, same)
+        self.model.learn(vector, words, same, HASTE if self.budget.surprise() > 1.0 else 1.0)
 
     def _best(
         self, text: str, neighbours: Sequence[Neighbour]
     ) -> tuple[tuple[Neighbour, Belief, list[float], list[int]] | None, str]:
-        """The neighbour that is most probably the same question, of those that no veto takes out; else the nearest one's veto."""
+        """The neighbour that is most probably the same question, of those that no veto takes out; else the nearest
+        one's veto."""
         best: tuple[Neighbour, Belief, list[float], list[int]] | None = None
         reason = ""
         for neighbour in neighbours[:CANDIDATES]:
@@ -168,7 +175,8 @@ class Policy:
 
     @classmethod
     def load(cls, data: bytes, max_error: float, *, rng: random.Random) -> "Policy":
-        """A policy that goes on where ``dump`` was called; another ``max_error`` than then is taken up. Raises ``Unreadable``."""
+        """A policy that goes on where ``dump`` was called; another ``max_error`` than then is taken up. Raises
+        ``Unreadable``."""
         try:
             learnt = msgspec.msgpack.decode(data, type=Learnt)
         except msgspec.MsgspecError as error:
@@ -192,12 +200,13 @@ class Policy:
         return policy
 
 
-SCALARS = ("requests", "recent", "cutoff")
+SCALARS = ("requests", "extra", "found", "expected", "recent", "cutoff")
 VECTORS = ("served", "compared", "wrong", "candidates")
 
 
 def restored(data: bytes, like: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """An array of the shape of ``like`` from its bytes; raises ``Unreadable`` where they are not that, or not finite."""
+    """An array of the shape of ``like`` from its bytes; raises ``Unreadable`` where they are not that, or not
+    finite."""
     if len(data) != like.nbytes:
         raise Unreadable("what the semantic cache learnt has another size")
     found = np.frombuffer(data, dtype=np.float64).reshape(like.shape).copy()

@@ -12,6 +12,7 @@ MEAN: dict[str, float] = {
 DEVIATION: dict[str, float] = dict.fromkeys(MEAN, 0.5)
 
 THRESHOLD, SLOPE, ENTRY_DEVIATION = 0.88, 20.0, 1.0
-"""Of the similarity at which an answer is as likely right as wrong, the steepness there, and how entries differ in log-odds."""
+"""Of the similarity at which an answer is as likely right as wrong, the steepness there, and how entries differ in
+log-odds."""
 WORD_DEVIATION = 0.3
 """Of what a word's being in one question alone is worth."""

@@ -1,8 +1,9 @@
 """What no similarity outweighs: signs in the words of two questions that they ask for different things.
 
-A veto has a name and looks at a pair of questions. It says yes only where each question has something of which the other has
-another: ``5 mg`` against ``50 mg``, ``buy`` against ``sell``. Where one merely says more than the other, the learnt decision
-(``fastgate.semantic.policy``) weighs it. What each costs and gains is measured in docs/semantic-cache.md.
+A veto has a name and looks at a pair of questions. It says yes only where each question has something of which the
+other has another: ``5 mg`` against ``50 mg``, ``buy`` against ``sell``. Where one merely says more than the other,
+the learnt decision (``fastgate.semantic.policy``) weighs it. What each costs and gains is measured in
+docs/semantic-cache.md.
 """
 
 from collections.abc import Callable
@@ -25,10 +26,11 @@ VETOES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
     ("entity", entity),
     ("order", order),
 )
-"""Names and checks, in the order in which they are asked. All are symmetric: which question came first makes no difference."""
+"""Names and checks, in the order in which they are asked. All are symmetric: which question came first makes no
+difference."""
 
 
-@lru_cache(maxsize=4_096)
+@lru_cache(maxsize=2_048)
 def veto(one: str, other: str) -> str:
     """The name of the first veto against giving the answer of one question to the other; empty where there is none."""
     both = pair(one, other)

@@ -1,10 +1,15 @@
-"""The veto on argument order: the same words, of which two have changed their parts (``PDF to Word``, ``Word to PDF``)."""
+"""The veto on argument order: the same words, of which two have changed their parts (``PDF to Word``, ``Word to
+PDF``)."""
+
+from collections import Counter
 
 from fastgate.semantic.pairs import Pair
 from fastgate.semantic.vetoes_tables import DIRECTED, MUTUAL, SYMMETRIC
 from fastgate.semantic.words import STOP, Profile
 
 ARTICLES = frozenset("a an the my your our their his her its this that these those some any one".split())
+LONGEST = 80
+"""Words. Longer texts say things more than once, and then place tells nothing."""
 STRONG = frozenset(word for word, part in DIRECTED.items() if part not in {"of", "for", "in", "on"})
 EITHER = "="
 """The part of a word that stands beside another on equal terms."""
@@ -13,9 +18,12 @@ EITHER = "="
 def order(pair: Pair) -> bool:
     """Two words of both questions have exchanged their parts, and no word says that this makes no difference."""
     one, other = pair.one, pair.other
+    if max(len(one.words), len(other.words)) > LONGEST:
+        return False
     if set(one.words) & MUTUAL and set(other.words) & MUTUAL:
         return False
-    if turned(one) & {(after, word, before) for before, word, after in turned(other)}:
+    here, there = turned(one), turned(other)
+    if any((after, word, before) in there - here for before, word, after in here - there):
         return True
     mine, theirs = parts(one), parts(other)
     both = sorted(set(mine) & set(theirs), key=lambda word: mine[word][0])
@@ -45,8 +53,9 @@ Parts = dict[str, tuple[int, str]]
 def parts(text: Profile) -> Parts:
     """For each word with a meaning, or number, that occurs once: its place, and what governs it."""
     found: Parts = {}
+    times = Counter(text.stems)
     for at, (word, piece) in enumerate(zip(text.words, text.stems, strict=True)):
-        if word not in STOP and text.stems.count(piece) == 1:
+        if word not in STOP and times[piece] == 1:
             found[piece] = (at, governor(text, at))
     return found
 

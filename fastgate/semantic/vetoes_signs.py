@@ -74,7 +74,8 @@ def unsaid(one: Profile, other: Profile) -> list[str]:
 
 
 def code(pair: Pair) -> bool:
-    """One has an identifier, an operator or an option that the other does not have, or each a word of letters and digits."""
+    """One has an identifier, an operator or an option that the other does not have, or each a word of letters and
+    digits."""
     one, other = pair.one, pair.other
     if absent(one, other) or absent(other, one):
         return True
@@ -91,7 +92,7 @@ def absent(one: Profile, other: Profile) -> list[str]:
     missing = []
     for found in one.codes - other.codes:
         parts = re.findall(r"[^\W_]+", found.lower().removesuffix(".js"))
-        exact = len(found) <= 3 or not parts or found.startswith("-")
+        exact = not parts or found.startswith("-") or (len(found) <= 3 and not found.isalnum())
         if found.lower() not in theirs and (exact or "".join(parts) not in run or (signs and SIGNS.sub("", found) not in signs)):
             missing.append(found)
     return missing

@@ -9,7 +9,7 @@ from fastgate.semantic.words import Profile, alike, stem
 
 OPPOSITE: dict[str, frozenset[str]] = {}
 for _line in OPPOSITES:
-    _first, _second = (stem(_word) for _word in _line.split())
+    _first, _second = (stem(_word) for _word in _line)
     if _first != _second:
         OPPOSITE[_first] = OPPOSITE.get(_first, frozenset()) | {_second}
         OPPOSITE[_second] = OPPOSITE.get(_second, frozenset()) | {_first}
@@ -18,10 +18,12 @@ NEGATING = frozenset(stem(word) for word in NEGATIONS)
 PLACE = frozenset(stem(word) for word in PLACES)
 FILLING = frozenset(stem(word) for word in FILLER)
 SCRIPTS = (
-    (0x250, "latin"), (0x370, "other"), (0x400, "greek"), (0x530, "cyrillic"), (0x590, "armenian"), (0x600, "hebrew"), (0x780, "arabic"),
-    (0x900, "other"), (0x980, "devanagari"), (0xE00, "indic"), (0xE80, "thai"), (0x1100, "other"), (0x1200, "hangul"),
-    (0x1E00, "other"), (0x2000, "latin"), (0x3040, "other"), (0x3100, "kana"), (0x4E00, "other"), (0xA000, "han"), (0xAC00, "other"), (0xD7B0, "hangul"),
+    (0x250, "latin"), (0x370, "other"), (0x400, "greek"), (0x530, "cyrillic"), (0x590, "armenian"), (0x600, "hebrew"),
+    (0x780, "arabic"), (0x900, "other"), (0x980, "devanagari"), (0xE00, "indic"), (0xE80, "thai"), (0x1100, "other"),
+    (0x1200, "hangul"), (0x1E00, "other"), (0x2000, "latin"), (0x3040, "other"), (0x3100, "kana"), (0x4E00, "other"),
+    (0xA000, "han"), (0xAC00, "other"), (0xD7B0, "hangul"),
 )  # fmt: skip
+"""Scripts of letters, by the first code point that is past each."""
 
 
 def negation(pair: Pair) -> bool:
@@ -29,7 +31,7 @@ def negation(pair: Pair) -> bool:
     return negated(pair.one.joined) != negated(pair.other.joined)
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2_048)
 def negated(joined: str) -> bool:
     """Whether an odd number of words turn a text round."""
     text = f" {joined} "
@@ -101,7 +103,8 @@ def known(word: str, other: Profile) -> bool:
 
 
 def initials(word: str, other: Profile) -> set[str]:
-    """The stems of ``other`` of which a name has the first letters (``un``: united nations); empty where there are none."""
+    """The stems of ``other`` of which a name has the first letters (``un``: united nations); empty where there are
+    none."""
     if not 2 <= len(word) <= 6:
         return set()
     letters = "".join(text[0] for text in other.words)
@@ -117,7 +120,7 @@ def language(pair: Pair) -> bool:
     return bool(tongue) and bool(other_tongue) and tongue != other_tongue
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2_048)
 def spoken(joined: str) -> tuple[str, str]:
     """Script and language of a text, each empty where it is not sure."""
     counts: dict[str, int] = {}

@@ -1,6 +1,7 @@
 """Words, numbers, names, quotations and code of a question, read once and kept: what vetoes and features go by.
 
-English is read closely. Of other languages words, numbers, quotations, code and names in scripts with capitals are seen.
+English is read closely. Of other languages words, numbers, quotations, code and names in scripts with capitals are
+seen.
 """
 
 import re
@@ -10,26 +11,37 @@ from functools import lru_cache
 
 from fastgate.semantic.lexicon import AUXILIARIES, CONTRACTED, GROUPS, IRREGULAR, NUMBER_WORDS, ROMAN, SCALES, STOP
 
-LONGEST = 4_000
+LONGEST = 2_000
 """Characters that are read of a text. What follows still counts by the embedding, and as one more difference."""
 
-TOKEN = re.compile(
-    r"(?P<code>`[^`\n]{1,200}`|[A-Za-z]\+\+|[A-Za-z]#(?!\w)|(?<![\w.])\.(?=[A-Za-z])[A-Za-z][\w.]*|</?[A-Za-z][\w-]*/?>"
-    r"|(?<![\w-])--?[A-Za-z][\w-]*|[A-Za-z_]\w*(?:(?:::|->)[A-Za-z_]\w*)+(?:\(\))?|[A-Za-z_][\w.]*\([^()\s]{0,40}\)"
-    r"|[A-Za-z_][\w.]*\.(?:js|ts|py|com|org|net|io|txt|csv|json|html|css|xml|exe|java|cpp|sh|md|ya?ml|pdf|png|jpe?g|log|ini|conf|sql)\b"
-    r"|[A-Za-z]+(?:_\w+)+|_{1,2}[A-Za-z]\w*|\$[A-Za-z_]\w*|@[A-Za-z_]\w*|(?<!\w)(?:/[\w.-]+){2,}|0x[0-9a-fA-F]+"
-    r"|===|!==|==|!=|<=|>=|=>|->|&&|\|\||\+=|-=|<<|>>|(?<![A-Za-z*])\*\*(?![A-Za-z*]))"
-    r"|(?P<number>\d[\d,]*(?:\.\d+)*(?:[^\W\d_]+)?%?)"
+PLAIN = (
+    r"(?P<number>\d[\d,]*(?:\.\d+)*(?:[^\W\d_]+)?%?)"
     r"|(?P<word>[^\W\d_][^\W_]*(?:['’][^\W\d_]+)*)"
     r"|(?P<mark>[.!?]+(?=\s|$)|[^\w\s])"
 )
-QUOTED = re.compile(r"\"{1,2}([^\"\n]{1,300})\"{1,2}|“([^”\n]{1,300})”|«([^»\n]{1,300})»|(?<!\w)['‘]([^'’\n]{2,300})['’](?!\w)")
+WORDS = re.compile(PLAIN)
+CODELIKE = re.compile(r"[`#<>_()$@=&|*/\\]|\+\+|\.\w|(?<!\w)-\w|::|\d[xX]")
+"""Without any of these a text has no code, and is read in half the time."""
+TOKEN = re.compile(
+    r"(?P<code>`[^`\n]{1,200}`|[A-Za-z]\+\+|[A-Za-z]#(?!\w)|(?<![\w.])\.(?=[A-Za-z])[A-Za-z][\w.]*|</?[A-Za-z][\w-]*/?>"
+    r"|(?<![\w-])--?[A-Za-z][\w-]*|[A-Za-z_]\w*(?:(?:::|->)[A-Za-z_]\w*)+(?:\(\))?|[A-Za-z_][\w.]*\([^()\s]{0,40}\)"
+    r"|[A-Za-z_][\w.]*\.(?:js|ts|py|com|org|net|io|txt|csv|json|html|css|xml|exe|java|cpp|sh|md|ya?ml|pdf|png|jpe?g|log"
+    r"|ini|conf|sql)\b"
+    r"|[A-Za-z]+(?:_\w+)+|_{1,2}[A-Za-z]\w*|\$[A-Za-z_]\w*|@[A-Za-z_]\w*|(?<!\w)(?:/[\w.-]+){2,}|0x[0-9a-fA-F]+"
+    r"|===|!==|==|!=|<=|>=|=>|->|&&|\|\||\+=|-=|<<|>>|(?<![A-Za-z*])\*\*(?![A-Za-z*]))"
+    rf"|{PLAIN}"
+)
+QUOTED = re.compile(
+    r"\"{1,2}([^\"\n]{1,300})\"{1,2}|“([^”\n]{1,300})”|«([^»\n]{1,300})»|(?<!\w)['‘]([^'’\n]{2,300})['’](?!\w)"
+)
 NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)*)([^\W\d_]*)(%?)")
 INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z])")
 """The points of ``U.S.A.``, ``e.g.`` and ``B.Tech`` end no sentence."""
 ORDINAL = {"st", "nd", "rd", "th"}
 ENDS = frozenset(".!?:;")
-LETTERED = frozenset("column row type vitamin plan part class grade group option hepatitis team section point variable set drive item list".split())
+LETTERED = frozenset(
+    "column row type vitamin plan part class grade group option hepatitis team section point variable set drive".split()
+)
 """After these a single letter is a name: ``vitamin a`` has no article."""
 ABBREVIATED = frozenset("mr mrs ms dr mt prof st vs jr sr no approx dept".split())
 
@@ -52,12 +64,12 @@ class Profile:
     joined: str  # words with one space between, for look-ups of phrases
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=2_048)
 def profile(text: str) -> Profile:
     """Reads ``text``. Never fails, whatever the text; some 50 µs for a question, once while it is in use."""
     text = INITIALS.sub(r"\1", unicodedata.normalize("NFKC", text[:LONGEST]).replace("’", "'"))
     reader = _Reader()
-    for match in TOKEN.finditer(text):
+    for match in (TOKEN if CODELIKE.search(text) else WORDS).finditer(text):
         reader.take(match)
     return reader.profile(text)
 
@@ -237,7 +249,7 @@ def asked(words: tuple[str, ...]) -> str:
     return ""
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def stem(word: str) -> str:
     """A cautious stem: plurals and ``-ing``, ``-ed``, ``-ly`` taken off; then what a table says means the same."""
     base = _stem(IRREGULAR.get(word, word))
@@ -263,13 +275,13 @@ def _stem(word: str) -> str:
 
 
 _SYNONYMS = {
-    _stem(IRREGULAR.get(word, word)): _stem(IRREGULAR.get(group.split()[0], group.split()[0]))
+    _stem(IRREGULAR.get(word, word)): _stem(IRREGULAR.get(group[0], group[0]))
     for group in reversed(GROUPS)
-    for word in group.split()
+    for word in group
 }
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def alike(one: str, other: str) -> bool:
     """Whether two stems are one word misspelt, or one word's forms: an edit apart, or a long beginning in common."""
     if one == other:
@@ -286,7 +298,8 @@ def alike(one: str, other: str) -> bool:
 
 
 def one_edit(short: str, long: str, common: int) -> bool:
-    """Whether one insertion, replacement or exchange of neighbours makes one the other; ``common`` letters begin both."""
+    """Whether one insertion, replacement or exchange of neighbours makes one the other; ``common`` letters begin
+    both."""
     if len(long) - len(short) > 1:
         return False
     if len(long) == len(short):

@@ -1,4 +1,5 @@
-"""The reading of questions and what goes by it: any text is read, in either order alike, and nothing is against itself."""
+"""The reading of questions and what goes by it: any text is read, in either order alike, and nothing is against
+itself."""
 
 from fastgate.semantic.compare import compare_texts
 from fastgate.semantic.features import NAMES, Frequencies, Surroundings, features

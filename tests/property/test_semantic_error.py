@@ -1,5 +1,5 @@
-"""The share of requests that are answered wrongly stays under ``max_error``, whatever the truth behind similarities, and however
-it changes; and what is learnt and spent moves the way that it should."""
+"""The share of requests that are answered wrongly stays under ``max_error``, whatever the truth behind similarities,
+and however it changes; and what is learnt and spent moves the way that it should."""
 
 import random
 from collections.abc import Callable

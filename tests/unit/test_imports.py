@@ -21,6 +21,7 @@ BELOW: dict[str, set[str]] = {
     "providers": {"pricing", "config", "wire", "_core"},
     "dialects": {"pricing", "config", "wire", "_core"},
     "cache": {"wire", "_core"},
+    "semantic": {"config", "wire", "_core"},
     "gateway": {"cache", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
@@ -167,6 +168,12 @@ def test_a_worker_reaches_neither_control_nor_ledger_nor_the_reader_of_configura
                 name for name in reached_from(module) if folder_of(name) in {"control", "ledger", "telemetry", "config"}
             }
             assert not reached, f"{module} reaches {sorted(reached)}"
+
+
+def test_no_worker_reaches_what_decides_on_semantic_hits() -> None:
+    for module in graph():
+        if folder_of(module) == "gateway":
+            assert not [name for name in reached_from(module) if folder_of(name) == "semantic"], module
 
 
 def test_dialects_and_providers_do_not_know_each_other() -> None:

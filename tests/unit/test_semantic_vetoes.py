@@ -1,4 +1,5 @@
-"""Vetoes: our own adversarial pairs, what is the same all the same, and that the order of two questions makes no difference."""
+"""Vetoes: our own adversarial pairs, what is the same all the same, and that the order of two questions makes no
+difference."""
 
 import json
 from pathlib import Path
@@ -57,7 +58,7 @@ def test_a_veto_holds_both_ways_and_never_against_the_same_text(pair: dict[str, 
         ("quotation", 'What does "bona fide" mean?', 'What does "ad hoc" mean?'),
         ("code", "What does git push do?", "What does git push --force do?"),
         ("code", "How do I learn C?", "How do I learn C++?"),
-        ("entity", "Who is the mayor of Lyon?", "Who is the mayor of Nice?"),
+        ("entity", "Who is the mayor of Lyon?", "Who is the mayor of Metz?"),
         ("entity", "is python a good first language", "is ruby a good first language"),
         ("order", "Is tin softer than lead?", "Is lead softer than tin?"),
         ("order", "How do I get from Rome to Bari?", "How do I get from Bari to Rome?"),
