@@ -10,6 +10,7 @@ from fastgate.semantic.words import STOP, Profile
 ARTICLES = frozenset("a an the my your our their his her its this that these those some any one".split())
 LONGEST = 80
 """Words. Longer texts say things more than once, and then place tells nothing."""
+JOINTS = frozenset({"if", "because", "before", "after", "when", "while", "until", "unless", "instead", "without"})
 STRONG = frozenset(word for word, part in DIRECTED.items() if part not in {"of", "for", "in", "on"})
 EITHER = "="
 """The part of a word that stands beside another on equal terms."""
@@ -25,12 +26,42 @@ def order(pair: Pair) -> bool:
     here, there = turned(one), turned(other)
     if any((after, word, before) in there - here for before, word, after in here - there):
         return True
+    if swapped_clauses(one, other):
+        return True
     mine, theirs = parts(one), parts(other)
+    if passive(mine, theirs) or passive(theirs, mine):
+        return True
     both = sorted(set(mine) & set(theirs), key=lambda word: mine[word][0])
     for at, first in enumerate(both):
         for second in both[at + 1 :]:
             if theirs[first][0] > theirs[second][0] and exchanged(mine, theirs, first, second):
                 return True
+    return False
+
+
+def swapped_clauses(one: Profile, other: Profile) -> bool:
+    """What is said before a conjunction in one is said after it in the other, and the other way around."""
+    for joint in JOINTS & set(one.words) & set(other.words):
+        before, after = sides(one, joint)
+        if before and after and before != after and (after, before) == sides(other, joint):
+            return True
+    return False
+
+
+def sides(text: Profile, joint: str) -> tuple[frozenset[str], frozenset[str]]:
+    """The stems with a meaning before and after the first of a word."""
+    at = text.words.index(joint)
+    return frozenset(text.stems[:at]) & text.content, frozenset(text.stems[at + 1 :]) & text.content
+
+
+def passive(mine: "Parts", theirs: "Parts") -> bool:
+    """``A conquered B`` against ``A was conquered by B``."""
+    for word, (here, verb) in mine.items():
+        there, governed = theirs.get(word, (0, ""))
+        if governed == "by" and verb in mine and verb in theirs and theirs[verb][0] < there:
+            for subject, (place, _) in mine.items():
+                if place < mine[verb][0] < here and subject in theirs and theirs[subject][0] < theirs[verb][0]:
+                    return True
     return False
 
 

@@ -1,12 +1,14 @@
 """Vetoes on what is not a word: numbers, units, dates, quotations, code."""
 
 import re
+from itertools import pairwise
 
 from fastgate.semantic.pairs import Pair
 from fastgate.semantic.vetoes_tables import AMBIGUOUS_UNITS, MEASURES, MONTHS, RELATIVE, UNITS, WEEKDAYS
 from fastgate.semantic.words import Profile, alike, profile
 
 MONTH_OF = {name: at for names in MONTHS for at, name in enumerate(names)} | {"sept": 8}
+PER = frozenset({"per", "each", "every"})
 SIGNS = re.compile(r"[\w\s.()]+")
 MAY = re.compile(r"\bmay \d|\d may\b|\b(?:in|of|since|until|by|last|next|this) may\b")
 
@@ -25,6 +27,7 @@ def measured(text: Profile) -> tuple[frozenset[str], frozenset[tuple[str, str]]]
     """The units of a text, and its numbers with their units."""
     after = {(value, UNITS[word]) for value, word in text.units if word in UNITS}
     named = {UNITS[word] for word in text.words if word in UNITS and word not in AMBIGUOUS_UNITS}
+    named |= {UNITS[word] for each, word in pairwise(text.words) if each in PER and word in UNITS}
     return frozenset(named | {name for _, name in after}), frozenset(pair for pair in after if pair[0])
 
 
@@ -91,6 +94,8 @@ def absent(one: Profile, other: Profile) -> list[str]:
     run = "".join(other.words)
     missing = []
     for found in one.codes - other.codes:
+        if found.startswith("~"):
+            continue
         parts = re.findall(r"[^\W_]+", found.lower().removesuffix(".js"))
         exact = not parts or found.startswith("-") or (len(found) <= 3 and not found.isalnum())
         if found.lower() not in theirs and (exact or "".join(parts) not in run or (signs and SIGNS.sub("", found) not in signs)):
@@ -99,7 +104,6 @@ def absent(one: Profile, other: Profile) -> list[str]:
 
 
 def mixed(text: Profile) -> frozenset[str]:
-    """Words of letters and digits, as models and products have them (``s7``, ``wn722n``)."""
-    return frozenset(
-        word for word in text.words if word[0].isalpha() and any(letter.isdigit() for letter in word)
-    )
+    """Words of letters and digits, as models and products have them (``s7``, ``wn722n``), and dotted ones."""
+    words = {word for word in text.words if word[0].isalpha() and any(letter.isdigit() for letter in word)}
+    return frozenset(words | {found.lower() for found in text.codes if found.startswith("~")})

@@ -2,13 +2,13 @@
 
 NEGATIONS = frozenset(
     "not never no nobody nothing nowhere neither nor without none unable impossible fail lack hardly barely avoid incapable "
-    "inability except".split()
+    "inability except non".split()
 )
 """Words that turn a question round."""
 
 HARMLESS = (
-    "why not", "whether or not", "or not", "if not", "not only", "no matter", "no doubt", "why do not you", "is not it",
-    "do not you think", "does not it", "are not they", "no one", "non veg", "no longer",
+    "whether or not", "or not", "not only", "no matter", "no doubt", "is not it", "do not you think", "does not it",
+    "are not they", "non veg",
 )  # fmt: skip
 """Phrases in which a negation turns nothing round, or nothing that another phrase would not; taken out first."""
 
@@ -70,11 +70,69 @@ OPPOSITES = tuple(
     vowel/consonant noun/verb active/passive direct/indirect transitive/intransitive fiction/nonfiction comedy/tragedy
     amateur/professional beginner/expert beginner/advanced junior/senior undergraduate/postgraduate
     undergraduate/graduate bachelor/master freshman/senior novice/expert
+    often/rarely often/seldom frequently/rarely always/rarely greater/less greater/smaller maximum/average
+    minimum/average mean/median median/mode last/next past/next earlier/later above/under ago/later careful/careless
+    useful/useless hopeful/hopeless weekday/weekend
     """.split()
 )
 
 PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "anti", "de", "mis", "a", "ab")
 """With one of these a word is the opposite of what it is without."""
+
+TURNED_PREFIXES = tuple(
+    tuple(pair.split("/"))
+    for pair in """
+    over/under pre/post up/down in/out hyper/hypo macro/micro inter/intra ex/im sub/super pro/anti multi/single homo/hetero
+    mono/poly endo/exo intro/extro fore/hind
+    """.split()
+)
+"""With one of the two a word is the opposite of what it is with the other."""
+
+KINDS: tuple[frozenset[str], ...] = tuple(
+    frozenset(line.split())
+    for line in """
+    red blue green yellow orange purple pink brown black white gray silver golden
+    cat dog horse cow pig sheep goat chicken duck rabbit hamster lion tiger bear wolf fox elephant monkey snake whale shark eagle
+    iron copper gold silver zinc lead tin aluminum nickel titanium steel bronze brass platinum mercury lithium sodium potassium
+    oxygen hydrogen nitrogen carbon helium chlorine sulfur phosphorus
+    football soccer cricket tennis basketball baseball hockey golf rugby volleyball badminton chess boxing swimming
+    guitar piano violin drum flute cello trumpet saxophone ukulele harp
+    apple banana mango grape lemon pear peach cherry strawberry pineapple watermelon
+    potato tomato onion carrot garlic spinach broccoli cabbage cucumber
+    tea coffee milk beer wine whiskey vodka juice
+    beef pork chicken lamb turkey fish salmon tuna shrimp
+    rice wheat corn oats barley pasta bread
+    heart liver kidney lung brain stomach pancreas spleen
+    knee elbow shoulder ankle wrist hip neck back
+    physics chemistry biology history geography economics psychology sociology philosophy accounting statistics algebra calculus
+    diabetes cancer asthma arthritis malaria tuberculosis cholera measles pneumonia hepatitis
+    bicycle motorcycle bus train airplane ship truck
+    doctor nurse lawyer teacher engineer pilot chef plumber electrician carpenter accountant
+    mother father brother sister uncle aunt cousin grandmother grandfather nephew niece
+    kitchen bathroom bedroom garage basement attic garden
+    wood glass plastic leather cotton silk wool paper concrete
+    shirt trousers shoe hat jacket skirt sock
+    gre gmat toefl ielts sat cat gate jee neet upsc
+    bachelor master phd mba
+    pdf docx csv json xml yaml html markdown txt xlsx
+    png jpg jpeg gif svg bmp tiff
+    mp3 mp4 wav flac avi mkv
+    zip tar rar gzip
+    tcp udp http https ftp ssh smtp imap dns
+    int float double boolean char string
+    let const var
+    null undefined nan
+    tuple list dict dictionary array
+    merge rebase fetch pull push stash checkout clone
+    cpu gpu ram ssd hdd
+    chrome firefox safari edge opera
+    word excel powerpoint outlook
+    circle square triangle rectangle hexagon pentagon
+    pound kilogram gram ounce
+    north south east west
+    """.strip().splitlines()
+)
+"""Words of one kind, of which one is not another: each line a kind."""
 
 MONTHS = (
     "january february march april may june july august september october november december".split(),
@@ -125,6 +183,12 @@ SHORT_UNITS = {
     "k": "kelvin", "a": "amp", "j": "joule", "n": "newton", "pa": "pascal", "am": "forenoon", "pm": "afternoon",
 }  # fmt: skip
 UNITS |= SHORT_UNITS
+EACH = {
+    "day": "day", "year": "year", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "annual": "year",
+    "annually": "year", "hourly": "hour", "second": "second",
+}  # fmt: skip
+"""These are units after a number, ``per``, ``each`` or ``every``; those that end in ``-ly``, wherever they stand."""
+UNITS |= EACH
 MEASURES = {
     unit: measure
     for measure, units in {
@@ -135,7 +199,7 @@ MEASURES = {
     for unit in units.split()
 }
 """What a unit measures, where it could be told apart. Units of different kinds do not exclude each other."""
-AMBIGUOUS_UNITS = frozenset("ms us mb ma mw hp bar cal cup stone oz min sec won rub eth ns nm db ton bit knot mole".split()) | set(SHORT_UNITS)
+AMBIGUOUS_UNITS = frozenset("ms us mb ma mw hp bar cal cup stone oz min sec won rub eth ns nm db ton bit knot mole".split()) | set(SHORT_UNITS) | {"day", "year", "second", "annual"}
 """These are units after a number only."""
 
 PLACES = frozenset(

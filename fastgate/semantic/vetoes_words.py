@@ -4,7 +4,7 @@ from functools import lru_cache
 
 from fastgate.semantic.lexicon import FILLER
 from fastgate.semantic.pairs import Pair
-from fastgate.semantic.vetoes_tables import HARMLESS, LANGUAGES, NEGATIONS, OPPOSITES, PLACES, PREFIXES
+from fastgate.semantic.vetoes_tables import HARMLESS, KINDS, LANGUAGES, NEGATIONS, OPPOSITES, PLACES, PREFIXES, TURNED_PREFIXES
 from fastgate.semantic.words import Profile, alike, stem
 
 OPPOSITE: dict[str, frozenset[str]] = {}
@@ -14,6 +14,7 @@ for _line in OPPOSITES:
         OPPOSITE[_first] = OPPOSITE.get(_first, frozenset()) | {_second}
         OPPOSITE[_second] = OPPOSITE.get(_second, frozenset()) | {_first}
 
+KIND = tuple(frozenset(stem(word) for word in kind) for kind in KINDS)
 NEGATING = frozenset(stem(word) for word in NEGATIONS)
 PLACE = frozenset(stem(word) for word in PLACES)
 FILLING = frozenset(stem(word) for word in FILLER)
@@ -41,13 +42,17 @@ def negated(joined: str) -> bool:
 
 
 def antonym(pair: Pair) -> bool:
-    """One has a word where the other has its opposite, by the table or by a prefix."""
+    """One has a word where the other has its opposite, or another of its kind, by a table or by how words are formed."""
     one, other = set(pair.one.stems), set(pair.other.stems)
     left, right = one - other, other - one
     if not left or not right:
         return False
     positive = {positive_of(word) for word in right}
-    return any(OPPOSITE.get(positive_of(word), frozenset()) & positive for word in left) or prefixed(left, right) or prefixed(right, left)
+    if any(OPPOSITE.get(positive_of(word), frozenset()) & positive for word in left):
+        return True
+    if any(kind & left and kind & right for kind in KIND):
+        return True
+    return formed(left, right) or formed(right, left)
 
 
 @lru_cache(maxsize=16_384)
@@ -62,13 +67,18 @@ def positive_of(word: str) -> str:
     return word
 
 
-def prefixed(mine: set[str], theirs: set[str]) -> bool:
-    """Whether a word of ``mine`` is one of ``theirs`` with a prefix that turns it round."""
+def formed(mine: set[str], theirs: set[str]) -> bool:
+    """Whether a word of ``mine`` is one of ``theirs`` turned round by what it begins or ends with."""
     for word in theirs:
-        if len(word) > 3:
-            for prefix in PREFIXES:
-                if f"{prefix}{word}" in mine or f"{prefix}-{word}" in mine:
-                    return True
+        if len(word) > 3 and any(f"{prefix}{word}" in mine for prefix in PREFIXES):
+            return True
+        if f"{word}less" in mine or (word.endswith("ful") and f"{word[:-3]}less" in mine):
+            return True
+        if len(word) > 4 and word.endswith(("er", "or")) and f"{word[:-2]}e" in mine:  # trainer, traine(e)
+            return True
+        for prefix, turned in TURNED_PREFIXES:
+            if word.startswith(prefix) and len(word) > len(prefix) + 2 and turned + word[len(prefix) :] in mine:
+                return True
     return False
 
 

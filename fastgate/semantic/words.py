@@ -15,26 +15,28 @@ LONGEST = 2_000
 """Characters that are read of a text. What follows still counts by the embedding, and as one more difference."""
 
 PLAIN = (
-    r"(?P<number>\d[\d,]*(?:\.\d+)*(?:[^\W\d_]+)?%?)"
+    r"(?P<number>\d{1,4}[/-]\d{1,2}[/-]\d{1,4}(?!\w)|\d+:\d+|(?:(?<=\s)-)?\d[\d,]*(?:\.\d+)*(?:[^\W\d_]+)?%?)"
     r"|(?P<word>[^\W\d_][^\W_]*(?:['’][^\W\d_]+)*)"
     r"|(?P<mark>[.!?]+(?=\s|$)|[^\w\s])"
 )
 WORDS = re.compile(PLAIN)
-CODELIKE = re.compile(r"[`#<>_()$@=&|*/\\]|\+\+|\.\w|(?<!\w)-\w|::|\d[xX]")
+CODELIKE = re.compile(r"[`#<>_()$@=&|*/\\\[\]{}%]|\+\+|\.\w|(?<!\w)-\w|::|\d[xX]")
 """Without any of these a text has no code, and is read in half the time."""
 TOKEN = re.compile(
     r"(?P<code>`[^`\n]{1,200}`|[A-Za-z]\+\+|[A-Za-z]#(?!\w)|(?<![\w.])\.(?=[A-Za-z])[A-Za-z][\w.]*|</?[A-Za-z][\w-]*/?>"
     r"|(?<![\w-])--?[A-Za-z][\w-]*|[A-Za-z_]\w*(?:(?:::|->)[A-Za-z_]\w*)+(?:\(\))?|[A-Za-z_][\w.]*\([^()\s]{0,40}\)"
     r"|[A-Za-z_][\w.]*\.(?:js|ts|py|com|org|net|io|txt|csv|json|html|css|xml|exe|java|cpp|sh|md|ya?ml|pdf|png|jpe?g|log"
     r"|ini|conf|sql)\b"
+    r"|\\[A-Za-z]|%[a-z](?!\w)|(?<!\w)\+\+[A-Za-z]|(?<=\s)[&*][A-Za-z_]\w*|\[\]|\{\}|\(\)"
     r"|[A-Za-z]+(?:_\w+)+|_{1,2}[A-Za-z]\w*|\$[A-Za-z_]\w*|@[A-Za-z_]\w*|(?<!\w)(?:/[\w.-]+){2,}|0x[0-9a-fA-F]+"
     r"|===|!==|==|!=|<=|>=|=>|->|&&|\|\||\+=|-=|<<|>>|(?<![A-Za-z*])\*\*(?![A-Za-z*]))"
+    r"|(?P<dotted>[A-Za-z_]\w+(?:\.[A-Za-z_]\w+)+)"
     rf"|{PLAIN}"
 )
 QUOTED = re.compile(
     r"\"{1,2}([^\"\n]{1,300})\"{1,2}|“([^”\n]{1,300})”|«([^»\n]{1,300})»|(?<!\w)['‘]([^'’\n]{2,300})['’](?!\w)"
 )
-NUMBER = re.compile(r"(\d[\d,]*(?:\.\d+)*)([^\W\d_]*)(%?)")
+NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)*)([^\W\d_]*)(%?)")
 INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z])")
 """The points of ``U.S.A.``, ``e.g.`` and ``B.Tech`` end no sentence."""
 ORDINAL = {"st", "nd", "rd", "th"}
@@ -84,16 +86,22 @@ class _Reader:
         self.codes: set[str] = set()
         self.sentences = 0
         self.begins = True
+        self.hyphen = False
         self.hanging = ""  # a number that waits for its unit
 
     def take(self, match: re.Match[str]) -> None:
         kind, text = match.lastgroup, match.group()
+        if self.hyphen and text == "free":
+            text = "without"  # sugar-free
+        self.hyphen = False
         if kind == "word":
             self._word(text)
         elif kind == "number":
             self._number(text)
         elif kind == "code":
-            self._code(text)
+            self._code(text, text.strip("`"))
+        elif kind == "dotted":
+            self._code(text, f"~{text}")  # or two sentences without a space between
         elif text[0] in ENDS and not (text == "." and self.words and self.words[-1] in ABBREVIATED):
             self.sentences += not self.begins
             self.begins = True
@@ -105,6 +113,9 @@ class _Reader:
             self.units.append((self.hanging, self.words[-1]))
         elif text in "\"“«([":
             self.begins = True  # a capital within says nothing
+        elif text in "<>":
+            self._add("less" if text == "<" else "greater", False)
+        self.hyphen = text == "-"
 
     def _add(self, word: str, capital: bool) -> None:
         self.words.append(word)
@@ -138,6 +149,8 @@ class _Reader:
                     self.hanging = ""
 
     def _number(self, text: str) -> None:
+        if ":" in text or text.count("/") + text.count("-") == 2:
+            return self._value(text.replace("/", "-"))
         match = NUMBER.match(text)
         assert match is not None
         digits, letters, percent = match.groups()
@@ -168,9 +181,9 @@ class _Reader:
         self.words[-1] = self.hanging = scaled
         self.numbers.add(scaled)
 
-    def _code(self, text: str) -> None:
+    def _code(self, text: str, kept: str) -> None:
         inner = text.strip("`")
-        self.codes.add(inner)
+        self.codes.add(kept)
         for part in re.findall(r"[^\W_]+", inner) or [inner]:
             self._add(part.lower(), False)
         if len(inner) <= 3:
@@ -217,6 +230,8 @@ def _apart(word: str) -> list[str]:
 
 def _canonical(digits: str) -> str:
     """``1,000`` and ``1000.0`` are one number; what is no plain number (``2.7.6``) stays as it is."""
+    if digits.startswith("-"):
+        return f"-{_canonical(digits[1:])}"
     plain = digits.replace(",", "").rstrip(".")
     if plain.count(".") > 1:
         return plain
