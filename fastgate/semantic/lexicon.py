@@ -70,7 +70,7 @@ IRREGULAR = {
     "men": "man", "women": "woman", "children": "child", "kids": "child", "kid": "child", "teeth": "tooth",
     "feet": "foot", "mice": "mouse", "lives": "life", "wives": "wife", "bought": "buy", "sold": "sell", "went": "go",
     "gone": "go", "made": "make", "got": "get", "gotten": "get", "won": "win", "lost": "lose", "losing": "lose",
-    "taught": "teach", "thought": "think", "wrote": "write", "written": "write", "spoke": "speak", "spoken": "speak",
+    "taught": "teach", "thought": "think", "wrote": "write", "spoke": "speak", "spoken": "speak",
     "began": "begin", "begun": "begin", "chose": "choose", "chosen": "choose", "choosing": "choose", "ran": "run",
     "running": "run", "said": "say", "told": "tell", "took": "take", "taken": "take", "gave": "give", "given": "give",
     "found": "find", "left": "left", "built": "build", "spent": "spend", "sent": "send", "felt": "feel",

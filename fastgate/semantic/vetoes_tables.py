@@ -65,7 +65,7 @@ OPPOSITES = tuple(
     inflation/deflation surplus/deficit lender/borrower debtor/creditor increment/decrement enqueue/dequeue
     serialize/deserialize signed/unsigned mutable/immutable stack/heap success/failure hit/miss lead/follow
     leader/follower extend/shorten lengthen/shorten tighten/loosen strengthen/weaken improve/worsen speed/slow
-    accelerate/decelerate accelerate/brake wake/sleep awake/asleep sit/stand on/off with/without left/stay stay/leave
+    accelerate/decelerate accelerate/brake wake/sleep awake/asleep sit/stand on/off left/stay stay/leave
     visible/invisible clockwise/counterclockwise clockwise/anticlockwise uppercase/lowercase prefix/suffix head/tail
     vowel/consonant noun/verb active/passive direct/indirect transitive/intransitive fiction/nonfiction comedy/tragedy
     amateur/professional beginner/expert beginner/advanced junior/senior undergraduate/postgraduate
