@@ -7,7 +7,7 @@ NEGATIONS = frozenset(
 """Words that turn a question round."""
 
 HARMLESS = (
-    "whether or not", "or not", "not only", "no matter", "no doubt", "is not it", "do not you think", "does not it",
+    "why or why not", "if not why", "if not then why", "whether or not", "or not", "not only", "no matter", "no doubt", "is not it", "do not you think", "does not it",
     "are not they", "non veg",
 )  # fmt: skip
 """Phrases in which a negation turns nothing round, or nothing that another phrase would not; taken out first."""
