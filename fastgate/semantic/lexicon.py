@@ -93,7 +93,10 @@ IRREGULAR = {
 GROUPS = tuple(
     tuple(group.split("/"))
     for group in """
-    buy/purchase/purchasing begin/start/starting/commence end/finish learn/study/studying earn/gain
+    scary/terrifying/frightening energy/power exchange/swap habitual/pathological wonderful/amazing/awesome/great often/frequently
+    interesting/fascinating funny/hilarious delicious/tasty boring/dull garbage/trash/rubbish truck/lorry
+    elevator/lift apartment/flat sofa/couch autumn/fall soccer/football gift/present parent/parents
+    airplane/aeroplane/plane/airliner/aircraft psycho/psychopath buy/purchase/purchasing begin/start/starting/commence end/finish learn/study/studying earn/gain
     increase/raise/boost/grow decrease/reduce/lower/lessen/diminish improve/enhance/better
     difference/distinction/differ/different big/large/huge small/little/tiny rich/wealthy smart/intelligent/clever
     stupid/dumb/idiot happy/glad sad/unhappy angry/mad job/employment company/firm money/cash movie/film

@@ -12,7 +12,7 @@ from functools import lru_cache
 from fastgate.semantic.pairs import Pair, pair
 from fastgate.semantic.vetoes_order import order
 from fastgate.semantic.vetoes_signs import code, date, number, quotation, unit
-from fastgate.semantic.vetoes_words import antonym, entity, language, negation
+from fastgate.semantic.vetoes_words import antonym, entity, language, negation, replaced
 
 VETOES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
     ("language", language),
@@ -25,6 +25,7 @@ VETOES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
     ("code", code),
     ("entity", entity),
     ("order", order),
+    ("replaced", replaced),
 )
 """Names and checks, in the order in which they are asked. All are symmetric: which question came first makes no
 difference."""

@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 from fastgate.semantic.pairs import Pair
-from fastgate.semantic.vetoes_tables import AMBIGUOUS_UNITS, MEASURES, MONTHS, RELATIVE, UNITS, WEEKDAYS
+from fastgate.semantic.vetoes_tables import AMBIGUOUS_UNITS, MEASURES, MONTHS, NEARNESS, PERIODS, RELATIVE, UNITS, WEEKDAYS
 from fastgate.semantic.words import Profile, alike, profile
 
 MONTH_OF = {name: at for names in MONTHS for at, name in enumerate(names)} | {"sept": 8}
@@ -48,13 +48,15 @@ def date(pair: Pair) -> bool:
     return any(conflict(one, other) for one, other in zip(moments(pair.one), moments(pair.other), strict=True))
 
 
-def moments(text: Profile) -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
-    """Months, weekdays and relative times of a text."""
+def moments(text: Profile) -> tuple[frozenset[str], ...]:
+    """Months, weekdays, words of time and periods near now of a text."""
     words = set(text.words)
     months = {str(MONTH_OF[word]) for word in words if word in MONTH_OF and word != "may"}
     if "may" in words and MAY.search(text.joined):
         months.add("4")
-    return frozenset(months), frozenset(words & set(WEEKDAYS)), frozenset(words & RELATIVE)
+    near = {f"{first} {second}" for first, second in pairwise(text.words) if first in NEARNESS and second in PERIODS}
+    near |= words & {"ago"}
+    return frozenset(months), frozenset(words & set(WEEKDAYS)), frozenset(words & RELATIVE), frozenset(near)
 
 
 def quotation(pair: Pair) -> bool:

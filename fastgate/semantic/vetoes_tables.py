@@ -1,8 +1,9 @@
 """What the vetoes look up: words of negation, opposites, units, dates, places, languages. Written by hand."""
 
 NEGATIONS = frozenset(
-    "not never no nobody nothing nowhere neither nor without none unable impossible fail lack hardly barely avoid incapable "
-    "inability except non".split()
+    "not never no nobody nothing nowhere neither nor without none unable impossible fail fails failed failing lack lacks "
+    "lacking hardly barely avoid avoids avoided avoiding prevent prevents prevented preventing incapable inability except "
+    "non".split()
 )
 """Words that turn a question round."""
 
@@ -88,6 +89,9 @@ TURNED_PREFIXES = tuple(
 )
 """With one of the two a word is the opposite of what it is with the other."""
 
+PARTICLES = {"in": "out", "out": "in", "on": "off", "off": "on", "up": "down", "down": "up", "into": "out"}
+"""After the same word, one turns round what the other says."""
+
 KINDS: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())
     for line in """
@@ -144,6 +148,13 @@ RELATIVE = frozenset(
     "christmas easter diwali eid thanksgiving ramadan holi halloween bc ad bce ce weekend weekday decade century".split()
 )
 """Words that say when. They count where both questions have one and the other's is not there."""
+
+NEARNESS = frozenset("this last next past previous coming following current".split())
+PERIODS = frozenset(
+    "day night week weekend month quarter semester term season year decade century monday tuesday wednesday thursday friday "
+    "saturday sunday".split()
+)
+"""``last year`` and ``next year`` are two times; so is what was some years ``ago``."""
 
 UNITS: dict[str, str] = {
     name: line.partition(":")[0]

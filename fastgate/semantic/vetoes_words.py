@@ -1,10 +1,11 @@
-"""Vetoes on words: negation, opposites, names, languages."""
+"""Vetoes on words: negation, opposites, names, languages, one word in the place of another."""
 
 from functools import lru_cache
+from itertools import pairwise
 
 from fastgate.semantic.lexicon import FILLER
 from fastgate.semantic.pairs import Pair
-from fastgate.semantic.vetoes_tables import HARMLESS, KINDS, LANGUAGES, NEGATIONS, OPPOSITES, PLACES, PREFIXES, TURNED_PREFIXES
+from fastgate.semantic.vetoes_tables import HARMLESS, KINDS, LANGUAGES, NEGATIONS, OPPOSITES, PARTICLES, PLACES, PREFIXES, TURNED_PREFIXES
 from fastgate.semantic.words import Profile, alike, stem
 
 OPPOSITE: dict[str, frozenset[str]] = {}
@@ -15,7 +16,6 @@ for _line in OPPOSITES:
         OPPOSITE[_second] = OPPOSITE.get(_second, frozenset()) | {_first}
 
 KIND = tuple(frozenset(stem(word) for word in kind) for kind in KINDS)
-NEGATING = frozenset(stem(word) for word in NEGATIONS)
 PLACE = frozenset(stem(word) for word in PLACES)
 FILLING = frozenset(stem(word) for word in FILLER)
 SCRIPTS = (
@@ -38,7 +38,7 @@ def negated(joined: str) -> bool:
     text = f" {joined} "
     for phrase in HARMLESS:
         text = text.replace(f" {phrase} ", " ")
-    return sum(stem(word) in NEGATING for word in text.split()) % 2 == 1
+    return sum(word in NEGATIONS for word in text.split()) % 2 == 1
 
 
 def antonym(pair: Pair) -> bool:
@@ -50,9 +50,31 @@ def antonym(pair: Pair) -> bool:
     positive = {positive_of(word) for word in right}
     if any(OPPOSITE.get(positive_of(word), frozenset()) & positive for word in left):
         return True
-    if any(kind & left and kind & right for kind in KIND):
+    if any(kind & left and kind & right for kind in KIND) or particles(pair.one) & turned_particles(pair.other):
         return True
     return formed(left, right) or formed(right, left)
+
+
+def particles(text: Profile) -> set[tuple[str, str]]:
+    """Words with the particle that follows: ``("zoom", "in")``."""
+    return {(word, after) for word, after in pairwise(text.stems) if after in PARTICLES and word in text.content}
+
+
+def turned_particles(text: Profile) -> set[tuple[str, str]]:
+    """The same with the particle turned round."""
+    return {(word, PARTICLES[after]) for word, after in particles(text)}
+
+
+def replaced(pair: Pair) -> bool:
+    """Word for word the same but for one, which carries meaning in both, and no table says that the two mean the same."""
+    one, other = pair.one.stems, pair.other.stems
+    if len(one) != len(other):
+        return False
+    apart = [(mine, theirs) for mine, theirs in zip(one, other, strict=True) if mine != theirs]
+    if len(apart) != 1:
+        return False
+    mine, theirs = apart[0]
+    return mine in pair.left - FILLING and theirs in pair.right - FILLING
 
 
 @lru_cache(maxsize=16_384)
@@ -70,7 +92,7 @@ def positive_of(word: str) -> str:
 def formed(mine: set[str], theirs: set[str]) -> bool:
     """Whether a word of ``mine`` is one of ``theirs`` turned round by what it begins or ends with."""
     for word in theirs:
-        if len(word) > 3 and any(f"{prefix}{word}" in mine for prefix in PREFIXES):
+        if any(f"{prefix}{word}" in mine for prefix in PREFIXES if len(word) > 3 or (len(word) == 3 and len(prefix) > 1)):
             return True
         if f"{word}less" in mine or (word.endswith("ful") and f"{word[:-3]}less" in mine):
             return True

