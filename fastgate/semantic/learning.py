@@ -48,7 +48,7 @@ class OnlineLogistic:
         self.word_weights: Vector = np.zeros(words)
         self.word_variances: Vector = np.full(words, word_deviation**2)
 
-    def believe(self, features: Sequence[float], words: Sequence[int]) -> Belief:
+    def believe(self, features: Sequence[float], words: list[int]) -> Belief:
         """The probability by MacKay's approximation: the score shrinks with its variance."""
         x = np.array(features)
         score = float(self.weights @ x)
@@ -58,7 +58,7 @@ class OnlineLogistic:
             variance += float(self.word_variances[words].sum())
         return Belief(logistic(score / math.sqrt(1.0 + math.pi * variance / 8.0)), score, variance)
 
-    def learn(self, features: Sequence[float], words: Sequence[int], same: bool, haste: float = 1.0) -> None:
+    def learn(self, features: Sequence[float], words: list[int], same: bool, haste: float = 1.0) -> None:
         """Takes one comparison in. ``haste``: how many times faster than usually what was learnt may give way."""
         x = np.array(features)
         belief = self.believe(features, words)

@@ -90,7 +90,10 @@ VERSION = 1
 
 
 class Policy:
-    """One for all partitions of a process; not for several threads. ``rng`` decides what is explored."""
+    """One per scope: what one tenant's traffic teaches must not decide for another. ``rng`` decides what is explored.
+
+    Some 100 KB, and not for several threads.
+    """
 
     def __init__(self, max_error: float, *, rng: random.Random, prior: OnlineLogistic | None = None) -> None:
         self.budget = Budget(max_error)

@@ -1,11 +1,16 @@
 """The decision: what is served, explored or missed; what is learnt; that it survives a restart, and damage is seen."""
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 
 from fastgate.semantic.policy import PLAUSIBLE, Neighbour, Policy, Unreadable, surroundings
 
+ADVERSARIAL = Path(__file__).parents[1] / "semantic" / "adversarial.jsonl"
+CUT_OFF = 0.3
+"""Where that of the benchmark stands with ``max_error: 0.02`` once the cache is full."""
 TEXT = "how do i bake sourdough bread"
 
 
@@ -28,6 +33,17 @@ def taught(one: Policy, count: int = 300) -> Policy:
         one.decide(TEXT, [neighbour])
         one.learn(TEXT, neighbour, near)
     return one
+
+
+def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most() -> None:
+    pairs = [json.loads(line) for line in ADVERSARIAL.open(encoding="utf-8")]
+    served = []
+    for pair in pairs:
+        one = policy(0.02)
+        one.budget.cutoff = CUT_OFF
+        if one.decide(pair["a"], [Neighbour(1, pair["b"], 0.97, ())]).verdict == "serve":
+            served.append((pair["a"], pair["b"]))
+    assert len(served) <= 0.01 * len(pairs), served
 
 
 def test_without_neighbours_it_is_a_miss() -> None:
