@@ -26,7 +26,8 @@ def one_order(seed: int) -> tuple[list[Outcome], list[Outcome]]:
     """All caches on one order of the questions."""
     asked, near = _DATA[0]
     order = arrivals(len(asked.texts), seed)
-    return [static(asked, near, order, threshold) for threshold in THRESHOLDS], learning(asked, near, order, SETTINGS, seed)
+    ours = learning(asked, near, order, SETTINGS, seed)
+    return [static(asked, near, order, threshold) for threshold in THRESHOLDS], ours
 
 
 def options() -> argparse.Namespace:
@@ -53,19 +54,23 @@ def main() -> int:
         vectors = vectors[[place[text] for text in asked.texts]]
     _DATA.append((asked, nearest(vectors, FLOOR)))
     repeats = len(asked.texts) - len(set(asked.classes))
-    print(f"{len(asked.texts)} questions in {len(set(asked.classes))} classes: {percent(repeats / len(asked.texts))} % ask again")
+    share = percent(repeats / len(asked.texts))
+    print(f"{len(asked.texts)} questions in {len(set(asked.classes))} classes: {share} % ask what was asked before")
     began = time.monotonic()
     # Forked, so that the data are not copied; nothing here has threads of its own that a child would miss.
     with multiprocessing.get_context("fork").Pool(chosen.workers) as pool:
         found = pool.map(one_order, range(1, chosen.seeds + 1), chunksize=1)
-    statics = [row(f"static {threshold:.2f}", [each[0][at] for each in found]) for at, threshold in enumerate(THRESHOLDS)]
-    ours = [row(f"ours {percent(setting)} %", [each[1][at] for each in found]) for at, setting in enumerate(SETTINGS)]
+    statics = [row(f"static {value:.2f}", [each[0][at] for each in found]) for at, value in enumerate(THRESHOLDS)]
+    ours = [row(f"ours {percent(value)} %", [each[1][at] for each in found]) for at, value in enumerate(SETTINGS)]
     print(HEAD)
     for item in statics:
         print(line(item))
     kept = [told(item, setting, statics) for item, setting in zip(ours, SETTINGS, strict=True)]
     speed = sum(outcome.microseconds for each in found for outcome in each[1]) / (len(found) * len(SETTINGS))
-    print(f"\n{chosen.seeds} seeds; {speed:.0f} µs per decision, four caches side by side; {time.monotonic() - began:.0f} s", file=sys.stderr)
+    took = time.monotonic() - began
+    print(
+        f"\n{chosen.seeds} seeds; {speed:.0f} µs per decision, four caches side by side; {took:.0f} s", file=sys.stderr
+    )
     return 0 if all(kept) else 1
 
 

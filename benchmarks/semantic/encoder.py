@@ -84,13 +84,15 @@ class Encoder:
     def _hidden(self, ids: NDArray[np.int64], mask: Floats) -> Floats:
         w = self._w
         x = w["embeddings.word_embeddings.weight"][ids]
-        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]] + w["embeddings.token_type_embeddings.weight"][0]
+        x = x + w["embeddings.position_embeddings.weight"][: ids.shape[1]]
+        x = x + w["embeddings.token_type_embeddings.weight"][0]
         x = self._norm(x, "embeddings.LayerNorm")
         bias = (1.0 - mask)[:, None, None, :] * np.float32(-1e9)
         for layer in range(LAYERS):
             name = f"encoder.layer.{layer}"
             mixed = self._attention(x, bias, f"{name}.attention.self")
-            x = self._norm(x + self._linear(mixed, f"{name}.attention.output.dense"), f"{name}.attention.output.LayerNorm")
+            x = x + self._linear(mixed, f"{name}.attention.output.dense")
+            x = self._norm(x, f"{name}.attention.output.LayerNorm")
             inner = gelu(self._linear(x, f"{name}.intermediate.dense"))
             x = self._norm(x + self._linear(inner, f"{name}.output.dense"), f"{name}.output.LayerNorm")
         return x

@@ -83,8 +83,8 @@ def main() -> None:
     rows, same = np.array(recorder.rows), np.array(recorder.same, dtype=np.float64)
     weights, curvature = fitted(rows, same)
     print(f"# {len(rows)} comparisons, {same.mean():.3f} of them the same; {len(NAMES)} features")
-    print("MEAN:", {name: round(float(weight), 2) for name, weight in zip(NAMES, weights, strict=True)})
-    print("DEVIATION:", {name: round(float(1 / np.sqrt(1 + WORTH * curve)), 2) for name, curve in zip(NAMES, curvature, strict=True)})
+    print("MEAN:", dict(zip(NAMES, weights.round(2).tolist(), strict=True)))
+    print("DEVIATION:", dict(zip(NAMES, (1 / np.sqrt(1 + WORTH * curvature)).round(2).tolist(), strict=True)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """For each question its nearest ones among all, whenever they come: a stream then leaves out those that are not there
 yet."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +27,7 @@ def nearest(vectors: NDArray[np.float32], floor: float) -> Near:
         rows, columns = np.nonzero(block >= floor)
         cosines = block[rows, columns]
         ends = np.searchsorted(rows, np.arange(len(block) + 1))
-        for first, last in zip(ends, ends[1:], strict=False):
+        for first, last in pairwise(ends.tolist()):
             order = np.argsort(-cosines[first:last], kind="stable")[:MOST] + first
             near.others.append(columns[order].tolist())
             near.cosines.append(np.minimum(cosines[order], 1.0).tolist())

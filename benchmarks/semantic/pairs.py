@@ -26,16 +26,16 @@ class Questions(NamedTuple):
 def read(path: Path) -> list[Labelled]:
     """Lines ``{"a": ..., "b": ..., "same": 0 or 1}``, plain or gzipped. Raises ``ValueError`` with the line that is
     not one."""
-    opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
     found = []
-    with opened as file:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:
                     row = json.loads(line)
                     found.append(Labelled(str(row["a"]), str(row["b"]), bool(row["same"])))
                 except (ValueError, KeyError, TypeError) as error:
-                    raise ValueError(f'{path}:{number}: not {{"a": ..., "b": ..., "same": 0 or 1}} ({error})') from error
+                    wanted = '{"a": ..., "b": ..., "same": 0 or 1}'
+                    raise ValueError(f"{path}:{number}: not {wanted} ({error})") from error
     return found
 
 

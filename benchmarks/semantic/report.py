@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from benchmarks.semantic.stream import Outcome
 
-STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 14: 2.145, 19: 2.093}
+STUDENT = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 19: 2.093}
 """Quantiles of Student's distribution, two-sided 95 %, by degrees of freedom."""
 Z = 1.96
 
@@ -59,16 +60,20 @@ def row(name: str, outcomes: Sequence[Outcome]) -> Row:
     mean_errors = sum(outcome.errors for outcome in outcomes) / len(outcomes)
     mean_hits = sum(outcome.hits for outcome in outcomes) / len(outcomes)
     return Row(
-        name, mean_hits / requests, over_seeds([outcome.errors / requests for outcome in outcomes]), wilson(mean_errors, requests),
-        wilson(mean_errors, mean_hits), sum(outcome.explored for outcome in outcomes) / len(outcomes) / requests,
-    )  # fmt: skip
+        name,
+        mean_hits / requests,
+        over_seeds([outcome.errors / requests for outcome in outcomes]),
+        wilson(mean_errors, requests),
+        wilson(mean_errors, mean_hits),
+        sum(outcome.explored for outcome in outcomes) / len(outcomes) / requests,
+    )
 
 
 def static_hits(rows: Sequence[Row], errors: float) -> float | None:
     """Hits of a static threshold with this measured error: between two thresholds in proportion. None beyond them
     all."""
     known = sorted((item.errors.mean, item.hits) for item in rows)
-    for (low, fewer), (high, more) in zip(known, known[1:], strict=False):
+    for (low, fewer), (high, more) in pairwise(known):
         if low <= errors <= high:
             return fewer + (more - fewer) * ((errors - low) / (high - low) if high > low else 1.0)
     return None
@@ -84,10 +89,11 @@ def line(item: Row, ratio: str = "") -> str:
     bounds = f"{percent(item.errors.mean)} | {percent(item.errors.low)}-{percent(item.errors.high)}"
     sampled = f"{percent(item.sampled.low)}-{percent(item.sampled.high)}"
     per_hit = f"{percent(item.per_hit.mean)} ({percent(item.per_hit.low)}-{percent(item.per_hit.high)})"
-    return f"| {item.name} | {percent(item.hits)} | {bounds} | {sampled} | {per_hit} | {percent(item.explored)} | {ratio} |"
+    hits, explored = percent(item.hits), percent(item.explored)
+    return f"| {item.name} | {hits} | {bounds} | {sampled} | {per_hit} | {explored} | {ratio} |"
 
 
 HEAD = (
-    "| cache | hits % | errors % of requests | over seeds | of questions | errors % of hits | explored % | hits / static's |\n"
+    "| cache | hits % | errors % | over seeds | of questions | errors % of hits | explored % | to static |\n"
     "|---|--:|--:|--:|--:|--:|--:|--:|"
 )

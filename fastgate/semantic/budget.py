@@ -10,8 +10,8 @@ cut-off is where the cost of what lies below it, per request, is what may be spe
   which is importance weighting with the weights known). A bin with little evidence is drawn towards the model's own
   word, as ``TRUST`` comparisons.
 * what is spent is taken with an upper bound: of the estimate, and of chance in what was served.
-* where the last comparisons were wrong more often than the bins say, by more than chance explains, all rates are taken as
-  so many times higher at once: traffic has changed, and what lies below the cut-off is seldom compared itself.
+* where the last comparisons were wrong more often than the bins say, by more than chance explains, all rates are taken
+  as so many times higher at once: traffic has changed, and what lies below the cut-off is seldom compared itself.
 
 What was saved, while the cache was empty, may be spent later, within ``HORIZON`` requests: at most at ``FASTEST``
 times the rate.
@@ -127,8 +127,9 @@ class Budget:
         long, short = math.exp(-EVERY / MEMORY), math.exp(-EVERY / RECENT)
         self.requests *= long
         self.extra *= long
-        for bins in (self.served, self.compared, self.wrong):
-            bins *= long
+        self.served *= long
+        self.compared *= long
+        self.wrong *= long
         self.recent *= short
         self.candidates *= short
 

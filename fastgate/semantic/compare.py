@@ -30,7 +30,8 @@ SHORT = 12
 vectors."""
 
 POLITE = re.compile(
-    r"^(?:sure|certainly|of course|absolutely|great question|good question|yes of course|the answer is|answer|here you are|here it is)[\s,.!:]+",
+    r"^(?:sure|certainly|of course|absolutely|great question|good question|yes of course|the answer is|answer"
+    r"|here you are|here it is)[\s,.!:]+",
     re.IGNORECASE,
 )
 MARKS = re.compile(r"[*_`#>|\"“”'’()\[\]]+")
@@ -87,7 +88,11 @@ def compare_texts(one: str, other: str) -> Verdict:
         return "different"
     if max(len(mine.words), len(theirs.words)) <= SHORT:
         both = pair(one, other)
-        if (both.left and both.right) or negated(mine.joined) != negated(theirs.joined) or {yes(first), yes(second)} == {True, False}:
+        if (
+            (both.left and both.right)
+            or negated(mine.joined) != negated(theirs.joined)
+            or {yes(first), yes(second)} == {True, False}
+        ):
             return "different"
     return "unsure"
 

@@ -14,13 +14,15 @@ from fastgate.semantic.vetoes_words import FILLING, named
 from fastgate.semantic.words import Profile
 
 NAMES = (
-    "constant", "closeness", "similarity", "gap", "crowd", "votes", "swapped", "added", "overlap", "no difference", "rare swapped",
-    "names added", "names swapped", "numbers", "asks otherwise", "asks for something else", "length", "uneven", "wording",
-    "loose", "sentences", "person", "record", "denied near", "short swapped",
+    "constant", "closeness", "similarity", "gap", "crowd", "votes", "swapped", "added", "overlap", "no difference",
+    "rare swapped", "names added", "names swapped", "numbers", "asks otherwise", "asks for something else", "length",
+    "uneven", "wording", "loose", "sentences", "person", "record", "denied near", "short swapped",
 )  # fmt: skip
 """In the order of the vector."""
 
-FACTS = frozenset({"why", "who", "when", "where", "how many", "how much", "how long", "how old", "how far", "how often", "how"})
+FACTS = frozenset(
+    {"why", "who", "when", "where", "how many", "how much", "how long", "how old", "how far", "how often", "how"}
+)
 BUCKETS = 4_096
 """Words share that many learnt weights, by a hash that is the same in every process."""
 
@@ -126,14 +128,16 @@ def wording(one: Profile, other: Profile) -> float:
     return 2.0 * len(mine & theirs) / (len(mine) + len(theirs))
 
 
-_PERSONS = {"i": "I", "my": "I", "me": "I", "you": "you", "your": "you", "he": "he", "his": "he", "she": "she", "her": "she", "they": "they",
-            "their": "they", "we": "we", "our": "we"}  # fmt: skip
+_PERSONS = {
+    word: person
+    for person, words in {"he": ("he", "his", "him"), "she": ("she", "her"), "they": ("they", "their", "them")}.items()
+    for word in words
+}
 
 
 def persons(text: Profile) -> frozenset[str]:
-    """Of whom a question speaks; ``I``, ``you`` and ``we`` ask alike."""
-    found = {_PERSONS[word] for word in text.words if word in _PERSONS}
-    return frozenset(found - {"I", "you", "we"})
+    """Of whom else a question speaks; ``I``, ``you`` and ``we`` ask alike."""
+    return frozenset(_PERSONS[word] for word in text.words if word in _PERSONS)
 
 
 def denied(similarity: float, seen: Sequence[tuple[float, bool]]) -> float:

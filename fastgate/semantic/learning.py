@@ -76,7 +76,9 @@ class OnlineLogistic:
             self.word_variances[words] = variances - np.square(variances) * (curvature * gain)
 
 
-def departure(seen: Sequence[tuple[float, bool]], threshold: float, slope: float, deviation: float, most: int = 32) -> float:
+def departure(
+    seen: Sequence[tuple[float, bool]], threshold: float, slope: float, deviation: float, most: int = 32
+) -> float:
     """The log-odds by which an entry departs from ``slope * (similarity - threshold)``: most likely, given its
     comparisons.
 

@@ -48,11 +48,16 @@ CONTRACTED: dict[str, tuple[str, ...]] = {
 NUMBER_WORDS = {
     word: str(value)
     for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen".split()
+        """
+        zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+        eighteen nineteen
+        """.split()
     )
     if word != "one"  # mostly a pronoun
-} | {word: str(10 * value) for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)}
+} | {
+    word: str(10 * value)
+    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
+}
 NUMBER_WORDS |= {
     word: str(value)
     for value, word in enumerate("first second third fourth fifth sixth seventh eighth ninth tenth".split(), 1)
@@ -93,10 +98,11 @@ IRREGULAR = {
 GROUPS = tuple(
     tuple(group.split("/"))
     for group in """
-    scary/terrifying/frightening energy/power exchange/swap habitual/pathological wonderful/amazing/awesome/great often/frequently
-    interesting/fascinating funny/hilarious delicious/tasty boring/dull garbage/trash/rubbish truck/lorry
-    elevator/lift apartment/flat sofa/couch autumn/fall soccer/football gift/present parent/parents
-    airplane/aeroplane/plane/airliner/aircraft psycho/psychopath buy/purchase/purchasing begin/start/starting/commence end/finish learn/study/studying earn/gain
+    scary/terrifying/frightening energy/power exchange/swap habitual/pathological wonderful/amazing/awesome/great
+    often/frequently interesting/fascinating funny/hilarious delicious/tasty boring/dull garbage/trash/rubbish
+    truck/lorry elevator/lift apartment/flat sofa/couch autumn/fall soccer/football gift/present parent/parents
+    airplane/aeroplane/plane/airliner/aircraft psycho/psychopath buy/purchase/purchasing
+    begin/start/starting/commence end/finish learn/study/studying earn/gain
     increase/raise/boost/grow decrease/reduce/lower/lessen/diminish improve/enhance/better
     difference/distinction/differ/different big/large/huge small/little/tiny rich/wealthy smart/intelligent/clever
     stupid/dumb/idiot happy/glad sad/unhappy angry/mad job/employment company/firm money/cash movie/film

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from fastgate.semantic.words import Profile, alike, profile, stem
 
-
 MOST = 1_024
 """Comparisons of words at most: beyond, two texts differ so much that misspellings make no odds."""
 

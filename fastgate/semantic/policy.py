@@ -22,7 +22,7 @@ import numpy as np
 from fastgate.semantic.budget import Budget
 from fastgate.semantic.features import BUCKETS, NAMES, Frequencies, Surroundings, buckets, denied, features
 from fastgate.semantic.learning import Belief, OnlineLogistic, departure
-from fastgate.semantic.pairs import Pair, pair
+from fastgate.semantic.pairs import pair
 from fastgate.semantic.priors import DEVIATION, ENTRY_DEVIATION, MEAN, SLOPE, THRESHOLD, WORD_DEVIATION
 from fastgate.semantic.vetoes import veto
 from fastgate.semantic.words import profile
@@ -136,7 +136,10 @@ class Policy:
             self.budget.compare(wrong, same)
         else:
             both = pair(text, neighbour.text)
-            vector, words = features(both, neighbour.similarity, surroundings(neighbour, ()), self.frequencies), buckets(both)
+            vector, words = (
+                features(both, neighbour.similarity, surroundings(neighbour, ()), self.frequencies),
+                buckets(both),
+            )
         self.model.learn(vector, words, same, HASTE if self.budget.surprise() > 1.0 else 1.0)
 
     def _best(
@@ -171,7 +174,8 @@ class Policy:
             Learnt(
                 VERSION, NAMES, model.weights.tobytes(), model.covariance.tobytes(), model.word_weights.tobytes(),
                 model.word_variances.tobytes(), self.frequencies.counts, self.frequencies.total,
-                {name: getattr(budget, name) for name in SCALARS}, {name: getattr(budget, name).tobytes() for name in VECTORS},
+                {name: getattr(budget, name) for name in SCALARS},
+                {name: getattr(budget, name).tobytes() for name in VECTORS},
                 budget.max_error, self.hits,
             )
         )  # fmt: skip
@@ -207,7 +211,9 @@ SCALARS = ("requests", "extra", "found", "expected", "recent", "cutoff")
 VECTORS = ("served", "compared", "wrong", "candidates")
 
 
-def restored(data: bytes, like: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def restored(
+    data: bytes, like: np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """An array of the shape of ``like`` from its bytes; raises ``Unreadable`` where they are not that, or not
     finite."""
     if len(data) != like.nbytes:

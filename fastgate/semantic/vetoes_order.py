@@ -3,11 +3,32 @@ PDF``)."""
 
 from collections import Counter
 
+from fastgate.semantic.lexicon import STOP
 from fastgate.semantic.pairs import Pair
 from fastgate.semantic.vetoes_tables import DIRECTED, MUTUAL, SYMMETRIC
-from fastgate.semantic.words import STOP, Profile
+from fastgate.semantic.words import Profile
 
-ARTICLES = frozenset("a an the my your our their his her its this that these those some any one".split())
+ARTICLES = frozenset(
+    {
+        "a",
+        "an",
+        "the",
+        "my",
+        "your",
+        "our",
+        "their",
+        "his",
+        "her",
+        "its",
+        "this",
+        "that",
+        "these",
+        "those",
+        "some",
+        "any",
+        "one",
+    }
+)
 LONGEST = 80
 """Words. Longer texts say things more than once, and then place tells nothing."""
 JOINTS = frozenset({"if", "because", "before", "after", "when", "while", "until", "unless", "instead", "without"})
@@ -110,6 +131,6 @@ def exchanged(mine: Parts, theirs: Parts, first: str, second: str) -> bool:
     (_, first_there), (_, second_there) = theirs[first], theirs[second]
     if EITHER in {first_here, second_here, first_there, second_there}:
         return False
-    if second_here == first_there and second_here in STRONG and second_there != second_here and first_here != second_here:
-        return True
-    return first_here == second_there and second_here == first_there and first_here != second_here
+    if second_here != first_there or second_here == first_here:
+        return False
+    return first_here == second_there or (second_here in STRONG and second_there != second_here)

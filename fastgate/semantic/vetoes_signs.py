@@ -2,9 +2,19 @@
 
 import re
 from itertools import pairwise
+from typing import Any
 
 from fastgate.semantic.pairs import Pair
-from fastgate.semantic.vetoes_tables import AMBIGUOUS_UNITS, MEASURES, MONTHS, NEARNESS, PERIODS, RELATIVE, UNITS, WEEKDAYS
+from fastgate.semantic.vetoes_tables import (
+    AMBIGUOUS_UNITS,
+    MEASURES,
+    MONTHS,
+    NEARNESS,
+    PERIODS,
+    RELATIVE,
+    UNITS,
+    WEEKDAYS,
+)
 from fastgate.semantic.words import Profile, alike, profile
 
 MONTH_OF = {name: at for names in MONTHS for at, name in enumerate(names)} | {"sept": 8}
@@ -13,7 +23,7 @@ SIGNS = re.compile(r"[\w\s.()]+")
 MAY = re.compile(r"\bmay \d|\d may\b|\b(?:in|of|since|until|by|last|next|this) may\b")
 
 
-def conflict(one: frozenset[str], other: frozenset[str]) -> bool:
+def conflict(one: frozenset[Any], other: frozenset[Any]) -> bool:
     """Whether each has something that the other lacks."""
     return bool(one - other) and bool(other - one)
 
@@ -35,7 +45,9 @@ def unit(pair: Pair) -> bool:
     """Each has a unit that the other lacks, or the same numbers and units are put together otherwise."""
     (one, valued), (other, counted) = measured(pair.one), measured(pair.other)
     kinds = {MEASURES.get(name, "") for name in one ^ other}
-    return any(conflict(of_kind(one, kind), of_kind(other, kind)) for kind in kinds) or (one == other and len(one) > 1 and conflict(valued, counted))
+    return any(conflict(of_kind(one, kind), of_kind(other, kind)) for kind in kinds) or (
+        one == other and len(one) > 1 and conflict(valued, counted)
+    )
 
 
 def of_kind(units: frozenset[str], kind: str) -> frozenset[str]:
@@ -72,7 +84,9 @@ def unsaid(one: Profile, other: Profile) -> list[str]:
     missing = []
     for quote in one.quotes:
         read = profile(quote)
-        lacking = [word for word in read.content - other.content if not any(alike(word, theirs) for theirs in other.content)]
+        lacking = [
+            word for word in read.content - other.content if not any(alike(word, theirs) for theirs in other.content)
+        ]
         if lacking or not (read.content or f" {read.joined} " in within):
             missing.append(quote)
     return missing
@@ -100,7 +114,9 @@ def absent(one: Profile, other: Profile) -> list[str]:
             continue
         parts = re.findall(r"[^\W_]+", found.lower().removesuffix(".js"))
         exact = not parts or found.startswith("-") or (len(found) <= 3 and not found.isalnum())
-        if found.lower() not in theirs and (exact or "".join(parts) not in run or (signs and SIGNS.sub("", found) not in signs)):
+        if found.lower() not in theirs and (
+            exact or "".join(parts) not in run or (signs and SIGNS.sub("", found) not in signs)
+        ):
             missing.append(found)
     return missing
 

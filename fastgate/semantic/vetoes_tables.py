@@ -1,15 +1,17 @@
 """What the vetoes look up: words of negation, opposites, units, dates, places, languages. Written by hand."""
 
 NEGATIONS = frozenset(
-    "not never no nobody nothing nowhere neither nor without none unable impossible fail fails failed failing lack lacks "
-    "lacking hardly barely avoid avoids avoided avoiding prevent prevents prevented preventing incapable inability except "
-    "non".split()
+    """
+    not never no nobody nothing nowhere neither nor without none unable impossible fail fails failed failing lack lacks
+    lacking hardly barely avoid avoids avoided avoiding prevent prevents prevented preventing incapable inability
+    except non
+    """.split()
 )
 """Words that turn a question round."""
 
 HARMLESS = (
-    "why or why not", "if not why", "if not then why", "whether or not", "or not", "not only", "no matter", "no doubt", "is not it", "do not you think", "does not it",
-    "are not they", "non veg",
+    "why or why not", "if not why", "if not then why", "whether or not", "or not", "not only", "no matter", "no doubt",
+    "is not it", "do not you think", "does not it", "are not they", "non veg",
 )  # fmt: skip
 """Phrases in which a negation turns nothing round, or nothing that another phrase would not; taken out first."""
 
@@ -83,7 +85,8 @@ PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "anti", "de", "mis", "a"
 TURNED_PREFIXES = tuple(
     tuple(pair.split("/"))
     for pair in """
-    over/under pre/post up/down in/out hyper/hypo macro/micro inter/intra ex/im sub/super pro/anti multi/single homo/hetero
+    over/under pre/post up/down in/out hyper/hypo macro/micro inter/intra ex/im sub/super
+    pro/anti multi/single homo/hetero
     mono/poly endo/exo intro/extro fore/hind
     """.split()
 )
@@ -96,8 +99,10 @@ KINDS: tuple[frozenset[str], ...] = tuple(
     frozenset(line.split())
     for line in """
     red blue green yellow orange purple pink brown black white gray silver golden
-    cat dog horse cow pig sheep goat chicken duck rabbit hamster lion tiger bear wolf fox elephant monkey snake whale shark eagle
-    iron copper gold silver zinc lead tin aluminum nickel titanium steel bronze brass platinum mercury lithium sodium potassium
+    cat dog horse cow pig sheep goat chicken duck rabbit hamster lion tiger bear wolf fox elephant monkey snake whale \
+    shark eagle
+    iron copper gold silver zinc lead tin aluminum nickel titanium steel bronze brass platinum mercury \
+    lithium sodium potassium
     oxygen hydrogen nitrogen carbon helium chlorine sulfur phosphorus
     football soccer cricket tennis basketball baseball hockey golf rugby volleyball badminton chess boxing swimming
     guitar piano violin drum flute cello trumpet saxophone ukulele harp
@@ -108,7 +113,8 @@ KINDS: tuple[frozenset[str], ...] = tuple(
     rice wheat corn oats barley pasta bread
     heart liver kidney lung brain stomach pancreas spleen
     knee elbow shoulder ankle wrist hip neck back
-    physics chemistry biology history geography economics psychology sociology philosophy accounting statistics algebra calculus
+    physics chemistry biology history geography economics psychology sociology philosophy accounting statistics \
+    algebra calculus
     diabetes cancer asthma arthritis malaria tuberculosis cholera measles pneumonia hepatitis
     bicycle motorcycle bus train airplane ship truck
     doctor nurse lawyer teacher engineer pilot chef plumber electrician carpenter accountant
@@ -145,14 +151,15 @@ MONTHS = (
 WEEKDAYS = "monday tuesday wednesday thursday friday saturday sunday".split()
 RELATIVE = frozenset(
     "today tomorrow yesterday tonight spring summer autumn fall winter morning afternoon evening night noon midnight "
-    "christmas easter diwali eid thanksgiving ramadan holi halloween bc ad bce ce weekend weekday decade century".split()
+    "christmas easter diwali eid thanksgiving ramadan holi halloween bc ad bce ce weekend weekday decade "
+    "century".split()
 )
 """Words that say when. They count where both questions have one and the other's is not there."""
 
 NEARNESS = frozenset("this last next past previous coming following current".split())
 PERIODS = frozenset(
-    "day night week weekend month quarter semester term season year decade century monday tuesday wednesday thursday friday "
-    "saturday sunday".split()
+    "day night week weekend month quarter semester term season year decade century monday tuesday wednesday thursday "
+    "friday saturday sunday".split()
 )
 """``last year`` and ``next year`` are two times; so is what was some years ``ago``."""
 
@@ -190,12 +197,14 @@ UNITS: dict[str, str] = {
 }
 """Every way to write a unit, to its name."""
 SHORT_UNITS = {
-    "g": "gram", "m": "meter", "s": "second", "l": "liter", "w": "watt", "v": "volt", "h": "hour", "c": "celsius", "f": "fahrenheit",
+    "g": "gram", "m": "meter", "s": "second", "l": "liter", "w": "watt", "v": "volt", "h": "hour", "c": "celsius",
+    "f": "fahrenheit",
     "k": "kelvin", "a": "amp", "j": "joule", "n": "newton", "pa": "pascal", "am": "forenoon", "pm": "afternoon",
 }  # fmt: skip
 UNITS |= SHORT_UNITS
 EACH = {
-    "day": "day", "year": "year", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year", "annual": "year",
+    "day": "day", "year": "year", "daily": "day", "weekly": "week", "monthly": "month", "yearly": "year",
+    "annual": "year",
     "annually": "year", "hourly": "hour", "second": "second",
 }  # fmt: skip
 """These are units after a number, ``per``, ``each`` or ``every``; those that end in ``-ly``, wherever they stand."""
@@ -210,7 +219,11 @@ MEASURES = {
     for unit in units.split()
 }
 """What a unit measures, where it could be told apart. Units of different kinds do not exclude each other."""
-AMBIGUOUS_UNITS = frozenset("ms us mb ma mw hp bar cal cup stone oz min sec won rub eth ns nm db ton bit knot mole".split()) | set(SHORT_UNITS) | {"day", "year", "second", "annual"}
+AMBIGUOUS_UNITS = (
+    frozenset("ms us mb ma mw hp bar cal cup stone oz min sec won rub eth ns nm db ton bit knot mole".split())
+    | set(SHORT_UNITS)
+    | {"day", "year", "second", "annual"}
+)
 """These are units after a number only."""
 
 PLACES = frozenset(
@@ -266,8 +279,12 @@ LANGUAGES: dict[str, frozenset[str]] = {
         "as com como da das do dos e em meu não o onde os para por posso quais qual quando que quem são um "
         "uma é".split()
     ),
-    "nl": frozenset("de een en het hoe ik is je kan met mijn niet op van voor waar waarom wanneer wat welke wij zijn".split()),
-    "en": frozenset("a an and are can do does for how i in is it my of that the to what when where which who why with you".split()),
+    "nl": frozenset(
+        "de een en het hoe ik is je kan met mijn niet op van voor waar waarom wanneer wat welke wij zijn".split()
+    ),
+    "en": frozenset(
+        "a an and are can do does for how i in is it my of that the to what when where which who why with you".split()
+    ),
 }
 """Words of each language that are common in questions."""
 

@@ -5,7 +5,17 @@ from itertools import pairwise
 
 from fastgate.semantic.lexicon import FILLER
 from fastgate.semantic.pairs import Pair
-from fastgate.semantic.vetoes_tables import HARMLESS, KINDS, LANGUAGES, NEGATIONS, OPPOSITES, PARTICLES, PLACES, PREFIXES, TURNED_PREFIXES
+from fastgate.semantic.vetoes_tables import (
+    HARMLESS,
+    KINDS,
+    LANGUAGES,
+    NEGATIONS,
+    OPPOSITES,
+    PARTICLES,
+    PLACES,
+    PREFIXES,
+    TURNED_PREFIXES,
+)
 from fastgate.semantic.words import Profile, alike, stem
 
 OPPOSITE: dict[str, frozenset[str]] = {}
@@ -42,7 +52,7 @@ def negated(joined: str) -> bool:
 
 
 def antonym(pair: Pair) -> bool:
-    """One has a word where the other has its opposite, or another of its kind, by a table or by how words are formed."""
+    """One has a word where the other has its opposite, or another of its kind: by tables, or by how it is formed."""
     one, other = set(pair.one.stems), set(pair.other.stems)
     left, right = one - other, other - one
     if not left or not right:
@@ -66,7 +76,7 @@ def turned_particles(text: Profile) -> set[tuple[str, str]]:
 
 
 def replaced(pair: Pair) -> bool:
-    """Word for word the same but for one, which carries meaning in both, and no table says that the two mean the same."""
+    """Word for word the same but for one that carries meaning in both, and no table says that it is the same."""
     one, other = pair.one.stems, pair.other.stems
     if len(one) != len(other):
         return False
@@ -92,7 +102,9 @@ def positive_of(word: str) -> str:
 def formed(mine: set[str], theirs: set[str]) -> bool:
     """Whether a word of ``mine`` is one of ``theirs`` turned round by what it begins or ends with."""
     for word in theirs:
-        if any(f"{prefix}{word}" in mine for prefix in PREFIXES if len(word) > 3 or (len(word) == 3 and len(prefix) > 1)):
+        if any(
+            f"{prefix}{word}" in mine for prefix in PREFIXES if len(word) > 3 or (len(word) == 3 and len(prefix) > 1)
+        ):
             return True
         if f"{word}less" in mine or (word.endswith("ful") and f"{word[:-3]}less" in mine):
             return True

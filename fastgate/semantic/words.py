@@ -42,10 +42,28 @@ INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z])")
 ORDINAL = {"st", "nd", "rd", "th"}
 ENDS = frozenset(".!?:;")
 LETTERED = frozenset(
-    "column row type vitamin plan part class grade group option hepatitis team section point variable set drive".split()
+    {
+        "column",
+        "row",
+        "type",
+        "vitamin",
+        "plan",
+        "part",
+        "class",
+        "grade",
+        "group",
+        "option",
+        "hepatitis",
+        "team",
+        "section",
+        "point",
+        "variable",
+        "set",
+        "drive",
+    }
 )
 """After these a single letter is a name: ``vitamin a`` has no article."""
-ABBREVIATED = frozenset("mr mrs ms dr mt prof st vs jr sr no approx dept".split())
+ABBREVIATED = frozenset({"mr", "mrs", "ms", "dr", "mt", "prof", "st", "vs", "jr", "sr", "no", "approx", "dept"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +129,7 @@ class _Reader:
         elif text in "$€£¥₹%°":
             self._add({"%": "percent", "°": "degree"}.get(text, text), False)
             self.units.append((self.hanging, self.words[-1]))
-        elif text in "\"“«([":
+        elif text in '"“«([':
             self.begins = True  # a capital within says nothing
         elif text in "<>":
             self._add("less" if text == "<" else "greater", False)
@@ -128,7 +146,8 @@ class _Reader:
     def _word(self, text: str) -> None:
         low = text.lower()
         if len(text) == 1 and text != "I" and self.words and self.words[-1] in LETTERED:
-            return self._add(f"letter_{low}", True)
+            self._add(f"letter_{low}", True)
+            return
         capital = text[0].isupper() or any(letter.isupper() for letter in text[1:])
         if any(letter.isupper() for letter in text[1:]) and not text.isupper():
             self.begins = False  # iPhone, McDonald: a name wherever it stands
@@ -152,7 +171,8 @@ class _Reader:
 
     def _number(self, text: str) -> None:
         if ":" in text or text.count("/") + text.count("-") == 2:
-            return self._value(text.replace("/", "-"))
+            self._value(text.replace("/", "-"))
+            return
         match = NUMBER.match(text)
         assert match is not None
         digits, letters, percent = match.groups()
@@ -210,9 +230,9 @@ class _Reader:
             for at, word in enumerate(words)
             if self.capital[at] and word not in STOP and word not in AUXILIARIES and not titled
         }
+        plain = STOP | self.numbers
         return Profile(
-            words, stems,
-            frozenset(piece for piece, word in zip(stems, words, strict=True) if word not in STOP and word not in self.numbers),
+            words, stems, frozenset(piece for piece, word in zip(stems, words, strict=True) if word not in plain),
             frozenset(names), frozenset(self.numbers), tuple(self.units),
             frozenset(" ".join(next(filter(None, found)).lower().split()) for found in QUOTED.findall(text)),
             frozenset(self.codes), asked(words), self.sentences + (not self.begins), titled, " ".join(words),
@@ -242,21 +262,26 @@ def _canonical(digits: str) -> str:
     return plain.lstrip("0") or "0"
 
 
+CLUES = {
+    "reason": "why", "reasons": "why", "way": "how", "ways": "how", "time": "when", "year": "when", "date": "when",
+    "place": "where", "places": "where",
+}  # fmt: skip
+"""After ``what`` or ``which``, these say what is asked for."""
+
+
 def asked(words: tuple[str, ...]) -> str:
     """What kind of answer is asked for, by the first word of question."""
     for at, word in enumerate(words):
         after = words[at + 1] if at + 1 < len(words) else ""
         if word == "how":
-            return f"how {after}" if after in {"many", "much", "long", "old", "far", "often", "tall", "big", "fast"} else "how"
+            return (
+                f"how {after}"
+                if after in {"many", "much", "long", "old", "far", "often", "tall", "big", "fast"}
+                else "how"
+            )
         if word in {"what", "which"}:
             rest = words[at + 1 : at + 6]
-            for clue, meaning in (
-                ("reason", "why"), ("reasons", "why"), ("way", "how"), ("ways", "how"), ("time", "when"), ("year", "when"),
-                ("date", "when"), ("place", "where"), ("places", "where"),
-            ):  # fmt: skip
-                if clue in rest:
-                    return meaning
-            return "what"
+            return next((CLUES[clue] for clue in rest if clue in CLUES), "what")
         if word in {"why", "when", "where"}:
             return word
         if word in {"who", "whom", "whose"}:
@@ -321,6 +346,8 @@ def one_edit(short: str, long: str, common: int) -> bool:
         return False
     if len(long) == len(short):
         rest = short[common + 1 :] == long[common + 1 :]
-        swapped = short[common : common + 2] == long[common : common + 2][::-1] and short[common + 2 :] == long[common + 2 :]
+        swapped = (
+            short[common : common + 2] == long[common : common + 2][::-1] and short[common + 2 :] == long[common + 2 :]
+        )
         return rest or swapped
     return short[common:] == long[common + 1 :]

@@ -9,12 +9,26 @@ from fastgate.semantic.words import LONGEST, profile
 from tests.fuzz.harness import TARGETS, main, run, target
 
 SEEDS = [
-    "How do I convert 5 km to 3.10 miles?\x00How do I convert 3.10 miles to 5 km?".encode(),
-    'Why can\'t I call `foo_bar()` in C++ -- "now"?\x00why can I call std::vector<int> with --force && -r'.encode(),
+    b"How do I convert 5 km to 3.10 miles?\x00How do I convert 3.10 miles to 5 km?",
+    b'Why can\'t I call `foo_bar()` in C++ -- "now"?\x00why can I call std::vector<int> with --force && -r',
     "Wie groß ist die Stadt München?\x00Какая столица Франции? 東京 서울 ไทย".encode(),
-    "U.S.A. vs. e.g. B.Tech II, $5 million, 50% of 1,000,000.00 rs.\x00no. 5 isn't 10k".encode(),
+    b"U.S.A. vs. e.g. B.Tech II, $5 million, 50% of 1,000,000.00 rs.\x00no. 5 isn't 10k",
 ]
-TOKENS = [b"not ", b"n't", b"1e999", b"5 million", b"'s", b"\"\"", b"`", b" to ", b" II ", "’".encode(), "ﬁ".encode(), "\u0130".encode(), b"99999999999k billion"]
+TOKENS = [
+    b"not ",
+    b"n't",
+    b"1e999",
+    b"5 million",
+    b"'s",
+    b'""',
+    b"`",
+    b" to ",
+    b" II ",
+    "’".encode(),
+    "ﬁ".encode(),
+    "\u0130".encode(),
+    b"99999999999k billion",
+]
 
 
 @target("semantic", seeds=SEEDS, tokens=TOKENS)

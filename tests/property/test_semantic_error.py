@@ -15,7 +15,11 @@ from fastgate.semantic.learning import OnlineLogistic, departure, logistic
 from fastgate.semantic.policy import Neighbour, Policy
 
 REQUESTS = 6_000
-WORDS = [first + second for first in "ba ce di fo gu ka le mi no pu ra se".split() for second in "lan mor tis vek dal ron".split()]
+WORDS = [
+    first + last
+    for first in ("ba", "ce", "di", "fo", "gu", "ka", "le", "mi")
+    for last in ("lan", "mor", "tis", "vek", "ron")
+]
 
 Truth = Callable[[float, float], float]
 """Similarity and time (0 to 1) to the probability that it is the same question."""
@@ -25,7 +29,7 @@ TRUTHS: dict[str, Truth] = {
     "steeper and later": lambda similarity, time: logistic(80 * (similarity - 0.96)),
     "flat": lambda similarity, time: 0.9,
     "no answer is ever the same": lambda similarity, time: 0.0,
-    "drifts to the worse at once": lambda similarity, time: logistic(60 * (similarity - (0.88 if time < 0.5 else 0.96))),
+    "drifts to the worse at once": lambda similarity, time: logistic(60 * (similarity - (0.88, 0.96)[time >= 0.5])),
     "drifts to the worse slowly": lambda similarity, time: logistic(60 * (similarity - 0.86 - 0.1 * time)),
     "drifts to the better": lambda similarity, time: logistic(60 * (similarity - (0.97 if time < 0.4 else 0.88))),
 }
@@ -79,7 +83,7 @@ vectors = st.lists(st.floats(-3.0, 3.0), min_size=3, max_size=3)
 
 
 @given(vectors, st.lists(st.integers(0, 7), unique=True, max_size=4), st.booleans())
-def test_a_comparison_moves_the_belief_in_the_same_pair_its_way(vector: list[float], words: list[int], same: bool) -> None:
+def test_a_comparison_moves_belief_its_way(vector: list[float], words: list[int], same: bool) -> None:
     model = OnlineLogistic([0.1, -0.2, 0.3], [1.0, 1.0, 1.0], 8, 0.3)
     before = model.believe(vector, words).score
     model.learn(vector, words, same)

@@ -26,7 +26,9 @@ def test_lines_are_read_gzipped_or_not_and_a_bad_one_is_named(tmp_path: Path) ->
 
 
 def test_classes_are_the_union_of_same_pairs() -> None:
-    found = questions([Labelled("a", "b", True), Labelled("c", "d", False), Labelled("b", "d", True), Labelled("e", "a", False)])
+    found = questions(
+        [Labelled("a", "b", True), Labelled("c", "d", False), Labelled("b", "d", True), Labelled("e", "a", False)]
+    )
     of = dict(zip(found.texts, found.classes, strict=True))
     assert of["a"] == of["b"] == of["d"]
     assert len({of["a"], of["c"], of["e"]}) == 3
@@ -47,12 +49,17 @@ def test_neighbours_are_exact_and_nearest_first() -> None:
     near = nearest(vectors, 0.5)
     for at in range(60):
         cosines = vectors @ vectors[at]
-        wanted = sorted((other for other in range(60) if other != at and cosines[other] >= 0.5), key=lambda other: -cosines[other])
+        wanted = sorted(
+            (other for other in range(60) if other != at and cosines[other] >= 0.5), key=lambda other: -cosines[other]
+        )
         assert near.others[at] == wanted
         assert near.cosines[at] == pytest.approx([float(cosines[other]) for other in wanted], abs=1e-6)
 
 
-ASKED = Questions(["how do i bake bread", "how can i bake bread", "how do i bake bread quickly", "where do whales sleep"], [0, 0, 1, 2])
+ASKED = Questions(
+    ["how do i bake bread", "how can i bake bread", "how do i bake bread quickly", "where do whales sleep"],
+    [0, 0, 1, 2],
+)
 NEAR = Near([[1, 2], [0, 2], [0, 1], []], [[0.97, 0.9], [0.97, 0.88], [0.9, 0.88], []])
 
 
@@ -90,6 +97,9 @@ def test_intervals_by_the_book() -> None:
 
 
 def test_the_static_threshold_with_the_same_error_lies_between_two() -> None:
-    rows = [row(str(at), [Outcome(1_000, hits, errors, 0, 0.0, {})]) for at, (hits, errors) in enumerate([(100, 10), (50, 4), (20, 1)])]
+    rows = [
+        row(str(at), [Outcome(1_000, hits, errors, 0, 0.0, {})])
+        for at, (hits, errors) in enumerate([(100, 10), (50, 4), (20, 1)])
+    ]
     assert static_hits(rows, 0.007) == pytest.approx(0.075)
     assert static_hits(rows, 0.02) is None

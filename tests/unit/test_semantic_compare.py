@@ -5,7 +5,9 @@ import pytest
 from fastgate.semantic.compare import DIFFERENT_BELOW, SAME_FROM, compare, cosine, normalised
 
 LONG = "The heart pumps blood through the body, which carries oxygen to every organ and takes carbon dioxide back."
-OTHER = "Blood is pumped through the body by the heart; it brings oxygen to the organs and returns carbon dioxide again."
+OTHER = (
+    "Blood is pumped through the body by the heart; it brings oxygen to the organs and returns carbon dioxide again."
+)
 
 
 def vectors(similarity: float) -> tuple[list[float], list[float]]:

@@ -29,7 +29,9 @@ def taught(one: Policy, count: int = 300) -> Policy:
     """A policy that has found near questions the same and far ones different."""
     for at in range(count):
         near = at % 2 == 0
-        neighbour = Neighbour(at, TEXT if near else "where do whales sleep in winter storms", 0.99 if near else 0.76, ())
+        neighbour = Neighbour(
+            at, TEXT if near else "where do whales sleep in winter storms", 0.99 if near else 0.76, ()
+        )
         one.decide(TEXT, [neighbour])
         one.learn(TEXT, neighbour, near)
     return one
@@ -70,7 +72,9 @@ def test_a_neighbour_behind_one_that_is_vetoed_may_be_served() -> None:
 def test_what_is_far_is_missed_and_what_may_be_the_same_is_explored() -> None:
     one = policy()
     assert one.decide(TEXT, [Neighbour(1, TEXT, 0.5, ())]).verdict == "miss"
-    assert one.decide(TEXT, [Neighbour(1, "how does one bake bread from sourdough at home", 0.9, ())]).verdict == "explore"
+    assert (
+        one.decide(TEXT, [Neighbour(1, "how does one bake bread from sourdough at home", 0.9, ())]).verdict == "explore"
+    )
 
 
 def test_the_bound_of_error_falls_with_evidence() -> None:
@@ -94,12 +98,19 @@ def test_an_entry_that_was_found_different_is_less_believed() -> None:
     bad = fresh._replace(seen=((0.93, False), (0.94, False)))
     good = fresh._replace(seen=((0.93, True), (0.92, True)))
     plain, worse, better = (one._best(TEXT, [neighbour])[0] for neighbour in (fresh, bad, good))
-    assert plain is not None and worse is not None and better is not None
+    assert plain is not None
+    assert worse is not None
+    assert better is not None
     assert worse[1].probability < plain[1].probability <= better[1].probability + 1e-9
 
 
 def test_neighbours_with_the_same_answer_vote_and_others_crowd() -> None:
-    found = [Neighbour(1, "a", 0.95, (), 7), Neighbour(2, "b", 0.94, (), 7), Neighbour(3, "c", 0.93, (), 3), Neighbour(4, "d", 0.8, ())]
+    found = [
+        Neighbour(1, "a", 0.95, (), 7),
+        Neighbour(2, "b", 0.94, (), 7),
+        Neighbour(3, "c", 0.93, (), 3),
+        Neighbour(4, "d", 0.8, ()),
+    ]
     around = surroundings(found[0], found)
     assert (around.votes, around.crowd) == (1, 1)
     assert around.gap == pytest.approx(0.02)

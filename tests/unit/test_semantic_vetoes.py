@@ -8,10 +8,14 @@ import pytest
 
 from fastgate.semantic.vetoes import VETOES, veto, vetoes
 
-PAIRS = [json.loads(line) for line in (Path(__file__).parents[1] / "semantic" / "adversarial.jsonl").open(encoding="utf-8")]
+PAIRS = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "semantic" / "adversarial.jsonl").open(encoding="utf-8")
+]
 KINDS = {"negation", "antonym", "number", "unit", "date", "entity", "argument order", "code"}
 
-SAME = [line.split("|") for line in (Path(__file__).parents[1] / "semantic" / "paraphrases.txt").read_text().splitlines()]
+SAME = [
+    line.split("|") for line in (Path(__file__).parents[1] / "semantic" / "paraphrases.txt").read_text().splitlines()
+]
 
 
 def test_there_are_enough_adversarial_pairs_of_every_kind_and_half_of_them_are_younger_than_the_freeze() -> None:
@@ -44,7 +48,11 @@ def test_a_veto_holds_both_ways_and_never_against_the_same_text(pair: dict[str, 
 @pytest.mark.parametrize(
     ("name", "one", "other"),
     [
-        ("language", "What is the capital of France and how do I get there?", "¿Cuál es la capital de Francia y cómo llego?"),
+        (
+            "language",
+            "What is the capital of France and how do I get there?",
+            "¿Cuál es la capital de Francia y cómo llego?",
+        ),
         ("language", "What is the capital of France?", "Какая столица Франции?"),
         ("negation", "Can I take it with food?", "Can I not take it with food?"),
         ("negation", "I can reach the host, why?", "I can't reach the host, why?"),
