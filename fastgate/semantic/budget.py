@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 LOWEST, STEP, BINS = -7.0, 0.25, 40
 """Bins of the log-odds of being wrong: from 0.1 % to 95 %."""
-TRUST = 8.0
+TRUST = 12.0
 MEMORY = 40_000
 """Requests after which what was measured counts for a third: traffic changes."""
 RECENT = 4_000
@@ -34,8 +34,8 @@ HORIZON = 6_000
 FASTEST = 2.0
 SURE = 2.0
 """Standard deviations between an estimate and its bound: 97.7 % one-sided."""
-WORST = 0.5
-"""Nothing is served that is as likely wrong as right, whatever may be spent."""
+WORST = 0.2
+"""Nothing is served of which more than one in five is wrong, whatever may be spent."""
 LATELY = 60.0
 """Comparisons that a change of the traffic is looked for in."""
 SURPRISING = 2.5
@@ -98,7 +98,7 @@ class Budget:
     def compare(self, wrong: float, same: bool) -> None:
         """A request of this probability was asked upstream, and its answer compared."""
         at = bin_of(wrong)
-        if wrong <= WORST:
+        if wrong <= 0.5:
             kept = 1.0 - 1.0 / LATELY
             self.expected = self.expected * kept + float(self.rates()[at])
             self.found = self.found * kept + (not same)

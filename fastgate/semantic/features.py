@@ -17,6 +17,7 @@ NAMES = (
     "constant", "closeness", "similarity", "gap", "crowd", "votes", "swapped", "added", "overlap", "no difference",
     "rare swapped", "names added", "names swapped", "numbers", "asks otherwise", "asks for something else", "length",
     "uneven", "wording", "loose", "sentences", "person", "record", "denied near", "short swapped",
+    "closeness squared", "overlap squared", "wording squared", "length squared", "closeness by gap", "closeness by crowd",
 )  # fmt: skip
 """In the order of the vector."""
 
@@ -85,16 +86,20 @@ def features(pair: Pair, similarity: float, around: Surroundings, frequencies: F
     asks, hard = asking(one, other)
     count, count_other = len(one.words), len(other.words)
     words = max(count, count_other, 1)
+    closeness = -math.log(max(1.0 - similarity, 0.005)) - 2.3
+    gap, crowd = min(around.gap, 0.15) * 10.0, math.log1p(around.crowd)
+    overlap = 2.0 * shared / (shared + mine + theirs) if shared + mine + theirs > 0 else 1.0
+    length, alike = math.log1p(words) - 2.3, 2.0 * wording(one, other)
     return [
         1.0,
-        -math.log(max(1.0 - similarity, 0.005)) - 2.3,
+        closeness,
         (similarity - 0.85) * 10.0,
-        min(around.gap, 0.15) * 10.0,
-        math.log1p(around.crowd),
+        gap,
+        crowd,
         math.log1p(around.votes),
         swapped,
         added,
-        2.0 * shared / (shared + mine + theirs) if shared + mine + theirs > 0 else 1.0,
+        overlap,
         1.0 if not pair.left and not pair.right else 0.0,
         min(max(left, default=0.0), max(right, default=0.0)),
         min(float(names_left + names_right), 3.0),
@@ -102,15 +107,21 @@ def features(pair: Pair, similarity: float, around: Surroundings, frequencies: F
         1.0 if one.numbers != other.numbers else 0.0,
         asks,
         hard,
-        math.log1p(words) - 2.3,
+        length,
         abs(count - count_other) / words,
-        2.0 * wording(one, other),
+        alike,
         min(float(pair.loose), 2.0),
         min(float(abs(one.sentences - other.sentences)), 2.0),
         1.0 if persons(one) != persons(other) else 0.0,
         around.record,
         around.denied,
         swapped / math.sqrt(words / 4.0),
+        closeness * closeness,
+        overlap * overlap,
+        alike * alike,
+        length * length,
+        closeness * gap,
+        closeness * crowd,
     ]
 
 

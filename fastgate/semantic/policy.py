@@ -36,7 +36,7 @@ CANDIDATES = 5
 CROWD = 0.04
 PLAUSIBLE = 0.03
 """Below this probability an answer is not worth a comparison."""
-AUDIT_FIRST, AUDIT_LAST, AUDIT_OVER = 0.2, 0.02, 40.0
+AUDIT_FIRST, AUDIT_LAST, AUDIT_OVER = 0.2, 0.02, 20.0
 """Share of what would be served that is asked upstream all the same: at first, at last, and over how many hits it
 falls."""
 HASTE = 100.0

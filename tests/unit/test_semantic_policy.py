@@ -38,7 +38,7 @@ def taught(one: Policy, count: int = 300) -> Policy:
 
 
 def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most() -> None:
-    pairs = [json.loads(line) for line in ADVERSARIAL.open(encoding="utf-8")]
+    pairs = [json.loads(line) for line in ADVERSARIAL.read_text(encoding="utf-8").splitlines()]
     served = []
     for pair in pairs:
         one = policy(0.02)

@@ -27,10 +27,14 @@ def test_there_are_enough_adversarial_pairs_of_every_kind_and_half_of_them_are_y
     assert {pair["kind"] for pair in PAIRS} == KINDS
 
 
-def test_of_the_adversarial_pairs_that_the_vetoes_were_made_with_one_in_a_hundred_passes_at_most() -> None:
-    known = [pair for pair in PAIRS if not pair["after_freeze"]]
-    passed = [pair for pair in known if not veto(pair["a"], pair["b"])]
-    assert len(passed) <= 0.01 * len(known), passed
+@pytest.mark.parametrize("after", [False, True])
+def test_of_the_adversarial_pairs_what_passes_the_vetoes_is_what_the_page_says(after: bool) -> None:
+    """How many are served is asked in test_semantic_policy.py."""
+    some = [pair for pair in PAIRS if pair["after_freeze"] is after]
+    passed = [pair for pair in some if not veto(pair["a"], pair["b"])]
+    page = (Path(__file__).parents[2] / "docs" / "semantic-cache.md").read_text()
+    assert f"| {'after' if after else 'before'} the freeze | {len(some)} | {len(passed)} |" in page
+    assert len(passed) <= 0.025 * len(some), passed
 
 
 def test_of_paraphrases_one_in_fifty_is_vetoed_at_most() -> None:
