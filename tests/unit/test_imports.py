@@ -170,6 +170,12 @@ def test_a_worker_reaches_neither_control_nor_ledger_nor_the_reader_of_configura
             assert not reached, f"{module} reaches {sorted(reached)}"
 
 
+def test_no_worker_reaches_what_decides_on_semantic_hits() -> None:
+    for module in graph():
+        if folder_of(module) == "gateway":
+            assert not [name for name in reached_from(module) if folder_of(name) == "semantic"], module
+
+
 def test_dialects_and_providers_do_not_know_each_other() -> None:
     for one, other in (("dialects", "providers"), ("providers", "dialects")):
         for module in graph():

@@ -1,0 +1,106 @@
+"""Vetoes: our own adversarial pairs, what is the same all the same, and that the order of two questions makes no
+difference."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from fastgate.semantic.vetoes import VETOES, veto, vetoes
+
+PAIRS = [
+    json.loads(line) for line in (Path(__file__).parents[1] / "semantic" / "adversarial.jsonl").open(encoding="utf-8")
+]
+KINDS = {"negation", "antonym", "number", "unit", "date", "entity", "argument order", "code"}
+
+SAME = [
+    line.split("|") for line in (Path(__file__).parents[1] / "semantic" / "paraphrases.txt").read_text().splitlines()
+]
+
+
+def test_there_are_enough_adversarial_pairs_of_every_kind_and_half_of_them_are_younger_than_the_freeze() -> None:
+    assert len(PAIRS) >= 300
+    assert len({frozenset((pair["a"], pair["b"])) for pair in PAIRS}) == len(PAIRS)
+    assert sum(pair["after_freeze"] for pair in PAIRS) >= len(PAIRS) // 2
+    for kind in KINDS:
+        assert sum(pair["kind"] == kind for pair in PAIRS) >= 30, kind
+    assert {pair["kind"] for pair in PAIRS} == KINDS
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_of_the_adversarial_pairs_what_passes_the_vetoes_is_what_the_page_says(after: bool) -> None:
+    """How many are served is asked in test_semantic_policy.py."""
+    some = [pair for pair in PAIRS if pair["after_freeze"] is after]
+    passed = [pair for pair in some if not veto(pair["a"], pair["b"])]
+    page = (Path(__file__).parents[2] / "docs" / "semantic-cache.md").read_text()
+    assert f"| {'after' if after else 'before'} the freeze | {len(some)} | {len(passed)} |" in page
+    assert len(passed) <= 0.025 * len(some), passed
+
+
+def test_of_paraphrases_one_in_fifty_is_vetoed_at_most() -> None:
+    stopped = {(one, other): names for one, other in SAME if (names := vetoes(one, other))}
+    assert len(SAME) >= 50
+    assert len(stopped) <= len(SAME) // 50, stopped
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["a"])
+def test_a_veto_holds_both_ways_and_never_against_the_same_text(pair: dict[str, str]) -> None:
+    assert set(vetoes(pair["a"], pair["b"])) == set(vetoes(pair["b"], pair["a"]))
+    assert not vetoes(pair["a"], pair["a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        (
+            "language",
+            "What is the capital of France and how do I get there?",
+            "¿Cuál es la capital de Francia y cómo llego?",
+        ),
+        ("language", "What is the capital of France?", "Какая столица Франции?"),
+        ("negation", "Can I take it with food?", "Can I not take it with food?"),
+        ("negation", "I can reach the host, why?", "I can't reach the host, why?"),
+        ("antonym", "Is it legal to fly a drone?", "Is it illegal to fly a drone?"),
+        ("antonym", "What is the tallest tower?", "What is the shortest tower?"),
+        ("number", "What is 1,000 plus 2?", "What is 1,001 plus 2?"),
+        ("number", "What is chapter two about?", "What is chapter 3 about?"),
+        ("unit", "Is 5 mg a lot?", "Is 5 g a lot?"),
+        ("unit", "5 km and 10 miles, which is more?", "10 km and 5 miles, which is more?"),
+        ("date", "Is it cold in May 2020?", "Is it cold in March 2020?"),
+        ("quotation", 'What does "bona fide" mean?', 'What does "ad hoc" mean?'),
+        ("code", "What does git push do?", "What does git push --force do?"),
+        ("code", "How do I learn C?", "How do I learn C++?"),
+        ("entity", "Who is the mayor of Lyon?", "Who is the mayor of Metz?"),
+        ("entity", "is python a good first language", "is ruby a good first language"),
+        ("antonym", "How do I zoom in on it?", "How do I zoom out of it?"),
+        ("date", "Who won last year?", "Who won two years ago?"),
+        ("replaced", "How do I mute a call?", "How do I hold a call?"),
+        ("order", "Is tin softer than lead?", "Is lead softer than tin?"),
+        ("order", "How do I get from Rome to Bari?", "How do I get from Bari to Rome?"),
+    ],
+)
+def test_each_veto_speaks_for_itself(name: str, one: str, other: str) -> None:
+    assert name in vetoes(one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 1000 plus 2?", "What is 1,000 plus two?"),
+        ("How many grams are in 2 kg?", "2 kilograms are how many grams?"),
+        ("Is it in the U.S.A.?", "Is it in the USA?"),
+        ("What does `map` do?", "What does map do?"),
+        ("Which is better, tea or coffee?", "Which is better, coffee or tea?"),
+        ("How far is it from Rome to Bari, in distance?", "What is the distance from Bari to Rome?"),
+        ("Why can't I log in?", "Why am I unable to log in?"),
+        ("What Is The Best Way To Learn Chess?", "what is the best way to learn chess"),
+    ],
+)
+def test_what_is_only_written_otherwise_is_not_vetoed(one: str, other: str) -> None:
+    assert not vetoes(one, other)
+
+
+def test_names_of_vetoes_are_those_that_the_documents_list() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "semantic-cache.md").read_text()
+    for name, _ in VETOES:
+        assert f"| `{name}` |" in page
