@@ -25,6 +25,7 @@ from fastgate.control.overruns import Overruns
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
+from fastgate.control.semantic_report import metrics_of
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
@@ -275,6 +276,7 @@ class ControlPlane:
             usage_anomalies=sum(owner["anomalies"] for owner in workers),
             ledger_up=self.ledger.is_open,
             counted=self.arena.counted,
+            semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
         )
 

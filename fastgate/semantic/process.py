@@ -28,7 +28,7 @@ from fastgate.wire.semantic import SOCKET
 
 FAILED: Final = 1
 BAD_CONFIGURATION: Final = 3
-NICENESS: Final = 10
+NICENESS: Final = 5
 FOLDER: Final = "semantic"
 """In the state folder, 0700."""
 

@@ -60,6 +60,8 @@ class Gauges:
     usage_anomalies: int = 0
     ledger_up: bool = True
     counted: bool = True
+    semantic: Iterable[Metric] = ()
+    """The semantic cache's own; none where there is no such cache."""
     workers: int = 0
 
 
@@ -81,7 +83,7 @@ class Exposition(Collector):
         gauges = self._look()
         with self._tally.lock:
             families = [*self._counters(gauges), *self._histograms()]
-        return [*families, *_gauges(gauges)]
+        return [*families, *_gauges(gauges), *gauges.semantic]
 
     def _counters(self, gauges: Gauges) -> Iterator[Metric]:
         tally = self._tally

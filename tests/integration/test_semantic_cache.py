@@ -3,10 +3,12 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
+from urllib.request import urlopen
 
 import pytest
 
@@ -180,6 +182,22 @@ def child(house: House) -> int:
     return int(next(each["pid"] for each in children if each["name"] == "semantic"))
 
 
+def metric(house: House, name: str) -> float | None:
+    with urlopen(f"{house.admin_url}/metrics", timeout=10) as answer:
+        found = re.search(rf"^{re.escape(name)} (\S+)$", answer.read().decode(), re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def test_the_metrics_have_what_it_did(house: House) -> None:
+    post(house, "one", "What is counted?")
+    said = counts(house)
+    assert metric(house, "fastgate_semantic_up") == 1
+    assert metric(house, 'fastgate_semantic_questions_total{outcome="miss"}') == said["miss"]
+    assert metric(house, 'fastgate_semantic_questions_total{outcome="explore"}') == said.get("explore", 0)
+    kept(house, "What is counted?")
+    assert metric(house, "fastgate_semantic_entries") == len(entries(house))
+
+
 def test_a_process_that_dies_costs_no_request_and_comes_back(house: House) -> None:
     post(house, "one", "Does it remember this?")
     (entry,) = kept(house, "Does it remember this?")
@@ -212,6 +230,7 @@ def test_one_that_hangs_delays_a_request_by_the_deadline_at_most(tmp_path_factor
             began = time.monotonic()
             post(house, "plain", "Who waits?")
             assert time.monotonic() - began < 0.05
+            assert metric(house, "fastgate_semantic_up") == 0
         finally:
             os.kill(pid, signal.SIGCONT)
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.test_semantic_cache import CHAT, MESSAGES, connected, counts, post, settings
+from tests.integration.test_semantic_cache import CHAT, MESSAGES, connected, counts, metric, post, settings
 from tests.support.house import House, wait_for
 from tests.support.wire import Answer
 
@@ -54,3 +54,24 @@ def test_an_answer_is_given_to_a_question_that_means_the_same(house: House, path
     assert int(house.bill()["total"]["requests"]) - asked < 2 * len(CAPITAL)
     [row, *_] = wait_for(lambda: house.requests(cache="semantic"), 10, "rows of what was served")
     assert (row["cost_usd"], float(row["saved_usd"]) > 0) == ("0.000000000", True)
+
+
+def test_in_shadow_mode_nothing_is_served_and_what_would_be_is_measured(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with House(tmp_path_factory.mktemp("shadow"), settings(max_error=0.3, shadow=True), workers=1) as house:
+        connected(house, 1)
+        for text in CAPITAL * 4:
+            before = counts(house).get("kept", 0)
+            assert ask(house, text, CHAT).headers["x-fastgate-cache"] == "miss"
+            wait_for(lambda before=before: counts(house).get("kept", 0) > before, 10, "the answer to be kept")
+        said = counts(house)
+        assert said["shadow"] > 0
+        assert "serve" not in said
+        compared = metric(house, "fastgate_semantic_shadow_compared_total")
+        assert compared == said["shadow"]
+        assert metric(house, "fastgate_semantic_shadow_wrong_total") == 0
+        upper = metric(house, 'fastgate_semantic_shadow_error{bound="upper"}')
+        assert upper is not None
+        assert 0 < upper < 1
+        assert (metric(house, "fastgate_semantic_saved_usd_total") or 0) > 0

@@ -28,8 +28,8 @@ BELOW: dict[str, set[str]] = {
     "backup": {"ledger", "state", "config", "wire", "_core"},
     "telemetry": {"pricing", "config", "wire", "_core"},
     "control": {
-        "backup", "ledger", "state", "telemetry", "routing", "dialects", "providers", "budgets", "pricing", "config",
-        "wire", "_core",
+        "backup", "ledger", "state", "telemetry", "cache", "routing", "dialects", "providers", "budgets", "pricing",
+        "config", "wire", "_core",
     },
     "supervisor": {"control", "gateway", "backup", "_core"},
     "simulator": set(),
