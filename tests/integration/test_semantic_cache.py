@@ -5,6 +5,8 @@ import json
 import os
 import re
 import signal
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -13,10 +15,21 @@ from urllib.request import urlopen
 import pytest
 
 from fastgate.cache.semantic import SemanticClient
-from fastgate.wire.semantic import Entries, Entry, Listed, Ping, Pong, Report, Reported
+from fastgate.wire.semantic import (
+    SOCKET,
+    Entries,
+    Entry,
+    Frames,
+    Listed,
+    Ping,
+    Pong,
+    Report,
+    Reported,
+    framed,
+)
 from tests.support.by_api import CHAT
 from tests.support.house import House, compact, key, secret, wait_for
-from tests.support.semantic import PREPARED
+from tests.support.semantic import PREPARED, find
 from tests.support.wire import Answer, exchange, head
 
 MESSAGES = "/v1/messages"
@@ -233,6 +246,48 @@ def test_one_that_hangs_delays_a_request_by_the_deadline_at_most(tmp_path_factor
             assert metric(house, "fastgate_semantic_up") == 0
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+def times(house: House, name: str, count: int) -> list[float]:
+    """Seconds that requests take, the shortest first."""
+    took = []
+    for number in range(count):
+        began = time.monotonic()
+        post(house, name, f"How long does question {number} take?")
+        took.append(time.monotonic() - began)
+    return sorted(took)
+
+
+@pytest.mark.alone
+def test_one_that_is_saturated_delays_its_own_by_the_deadline_at_most_and_nobody_else(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with House(tmp_path_factory.mktemp("saturated"), settings(deadline_ms=30), workers=1) as house:
+        connected(house, 1)
+        alone = times(house, "plain", 30)[15]
+        flood = b"".join(framed(find(f"{number} What is a word worth? " * 8, number + 1)) for number in range(100))
+        stopped = threading.Event()
+
+        def pour() -> None:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plug:
+                plug.connect(str(house.arena_dir / SOCKET))
+                while not stopped.is_set():
+                    plug.sendall(flood)
+                    frames, replies = Frames(), 0
+                    while replies < 100:
+                        replies += len(list(frames.feed(plug.recv(1 << 16))))
+
+        pouring = threading.Thread(target=pour)
+        pouring.start()
+        try:
+            others, its_own = times(house, "plain", 30)[15], times(house, "one", 30)[15]
+        finally:
+            stopped.set()
+            pouring.join()
+        assert counts(house)["busy"] > 100
+        # The flood itself takes a core: what is beyond is what everything takes longer on such a machine.
+        assert others < 3 * alone + 0.01
+        assert its_own < 3 * alone + 0.03 + 0.01
 
 
 def test_it_is_fixed_at_the_start_and_a_change_is_told(house: House) -> None:
