@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fastgate.semantic.budget import WORST
 from fastgate.semantic.policy import PLAUSIBLE, Neighbour, Policy, Unreadable, surroundings
 
 ADVERSARIAL = Path(__file__).parents[1] / "semantic" / "adversarial.jsonl"
-CUT_OFF = 0.3
-"""Where that of the benchmark stands with ``max_error: 0.02`` once the cache is full."""
 TEXT = "how do i bake sourdough bread"
 
 
@@ -42,7 +41,7 @@ def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most() -> None:
     served = []
     for pair in pairs:
         one = policy(0.02)
-        one.budget.cutoff = CUT_OFF
+        one.budget.cutoff = WORST  # as far as any setting may let it go
         if one.decide(pair["a"], [Neighbour(1, pair["b"], 0.97, ())]).verdict == "serve":
             served.append((pair["a"], pair["b"]))
     assert len(served) <= 0.01 * len(pairs), served
