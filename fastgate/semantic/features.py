@@ -17,7 +17,8 @@ NAMES = (
     "constant", "closeness", "similarity", "gap", "crowd", "votes", "swapped", "added", "overlap", "no difference",
     "rare swapped", "names added", "names swapped", "numbers", "asks otherwise", "asks for something else", "length",
     "uneven", "wording", "loose", "sentences", "person", "record", "denied near", "short swapped",
-    "closeness squared", "overlap squared", "wording squared", "length squared", "closeness by gap", "closeness by crowd",
+    "closeness squared", "overlap squared", "wording squared", "length squared", "closeness by gap",
+    "closeness by crowd",
 )  # fmt: skip
 """In the order of the vector."""
 

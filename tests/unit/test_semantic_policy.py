@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fastgate.semantic.budget import WORST
 from fastgate.semantic.policy import PLAUSIBLE, Neighbour, Policy, Unreadable, surroundings
 
 ADVERSARIAL = Path(__file__).parents[1] / "semantic" / "adversarial.jsonl"
-CUT_OFF = 0.3
-"""Where that of the benchmark stands with ``max_error: 0.02`` once the cache is full."""
 TEXT = "how do i bake sourdough bread"
 
 
@@ -37,13 +36,16 @@ def taught(one: Policy, count: int = 300) -> Policy:
     return one
 
 
-def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most() -> None:
+@pytest.mark.parametrize("after", [False, True])
+def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most(after: bool) -> None:
+    """At the cosine that all-MiniLM-L6-v2 gives them; those that a veto stops have none, since none would help them."""
     pairs = [json.loads(line) for line in ADVERSARIAL.read_text(encoding="utf-8").splitlines()]
+    pairs = [pair for pair in pairs if pair["after_freeze"] is after]
     served = []
     for pair in pairs:
         one = policy(0.02)
-        one.budget.cutoff = CUT_OFF
-        if one.decide(pair["a"], [Neighbour(1, pair["b"], 0.97, ())]).verdict == "serve":
+        one.budget.cutoff = WORST  # as far as any setting may let it go
+        if one.decide(pair["a"], [Neighbour(1, pair["b"], pair.get("cosine", 0.97), ())]).verdict == "serve":
             served.append((pair["a"], pair["b"]))
     assert len(served) <= 0.01 * len(pairs), served
 
@@ -65,6 +67,7 @@ def test_a_neighbour_behind_one_that_is_vetoed_may_be_served() -> None:
         Neighbour(1, "how do i bake sourdough bread without salt", 0.995, ()),
         Neighbour(2, TEXT, 0.985, ()),
     ]
+    one.budget.cutoff = 0.9
     decision = one.decide(TEXT, found)
     assert (decision.verdict, decision.entry, decision.reason) == ("serve", 2, "")
 

@@ -8,9 +8,8 @@ import pytest
 
 from fastgate.semantic.vetoes import VETOES, veto, vetoes
 
-PAIRS = [
-    json.loads(line) for line in (Path(__file__).parents[1] / "semantic" / "adversarial.jsonl").open(encoding="utf-8")
-]
+DATA = Path(__file__).parents[1] / "semantic"
+PAIRS = [json.loads(line) for line in (DATA / "adversarial.jsonl").read_text(encoding="utf-8").splitlines()]
 KINDS = {"negation", "antonym", "number", "unit", "date", "entity", "argument order", "code"}
 
 SAME = [
