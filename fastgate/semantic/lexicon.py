@@ -1,7 +1,7 @@
 """English words that are read in a way of their own: which carry no meaning of a question, which mean the same.
 
-Written by hand from general knowledge of the language; a few words that mean the same were added on sight of pairs that the
-vetoes stopped on the half for developing (docs/semantic-cache.md).
+Written by hand from general knowledge of the language; a few words that mean the same were added on sight of pairs that
+the vetoes stopped on the half for developing (docs/semantic-cache.md).
 """
 
 STOP = frozenset(
