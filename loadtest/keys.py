@@ -56,8 +56,6 @@ class Found:
     connections: float = 0.0
     cpu_few: float = 0.0
     cpu_many: float = 0.0
-    cpu_all: float = 0.0
-    """Where no key comes twice."""
     met_few: float = 0.0
     """Of a key's first request under a snapshot, which looks the key up."""
     met_many: float = 0.0
@@ -65,6 +63,8 @@ class Found:
     swap_seconds: list[float] = field(default_factory=list)
     slowest_quiet_ms: list[float] = field(default_factory=list)
     slowest_swap_ms: list[float] = field(default_factory=list)
+    cpu_all: float = 0.0
+    """Where no key comes twice."""
 
     def bounds(self) -> Iterable[Bound]:
         """What is promised."""

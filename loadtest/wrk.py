@@ -43,15 +43,18 @@ def load(
     seconds: int,
     headers: Mapping[str, str] = NO_HEADERS,
     text: str = "",
+    pause_ms: int = 0,
     questions: int = 0,
     stamp: str = "",
 ) -> Loaded:
     """Run wrk for ``seconds``; prompts are unique, or so many ``questions`` in turn, which are those of a ``stamp``.
 
+    ``pause_ms`` before each request of a connection, so that the rate has a bound.
+
     Raises RigError unless every answer was good: a 200 that has ``text`` somewhere in its body, byte for byte.
     """
     lines = [f"{name}: {value}" for name, value in headers.items()]
-    what = [str(prompt_bytes), model, key, stamp or secrets.token_hex(8), str(questions), text, *lines]
+    what = [str(prompt_bytes), model, key, stamp or secrets.token_hex(8), str(pause_ms), str(questions), text, *lines]
     return _run(port, PROMPTS, what, connections, seconds)
 
 
