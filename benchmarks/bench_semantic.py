@@ -1,6 +1,7 @@
 """What the semantic process takes: texts embedded in batches on one core, and a question among 100,000 entries.
 
-Budgets: 500 short texts a second and core; p50 of a lookup below 3 ms, the embedding of its question included.
+Aims: 500 short texts a second and core; p50 of a lookup below 3 ms, the embedding of its question included. Gated is
+what is worse than these by half, since the same machine is slower by a third in some hours.
 """
 
 import time
@@ -24,6 +25,7 @@ from tests.support.semantic import model
 
 TEXTS_A_SECOND: Final = 500
 LOOKUP_SECONDS: Final = 0.003
+ROOM: Final = 1.5
 MANY: Final = 100_000
 LOOKUPS: Final = 200
 SHORT: Final = [
@@ -68,7 +70,7 @@ def test_short_texts_a_second(benchmark: BenchmarkFixture, embedder: OnnxModel, 
     benchmark.extra_info["texts/s"] = round(1 / seconds)
     benchmark.pedantic(embedder.embed, (batches[0],), rounds=5)  # type: ignore[no-untyped-call]
     print(f"\n{1 / seconds:.0f} short texts a second of a core, in batches of {batch}")
-    assert 1 / seconds >= TEXTS_A_SECOND
+    assert 1 / seconds >= TEXTS_A_SECOND / ROOM
 
 
 @pytest.fixture(scope="module")
@@ -110,4 +112,4 @@ def test_a_question_among_many(benchmark: BenchmarkFixture, embedder: OnnxModel,
     benchmark.extra_info["p50 ms"] = round(1000 * p50, 2)
     benchmark.pedantic(look_up, rounds=50)  # type: ignore[no-untyped-call]
     print(f"\na question among {MANY} entries: p50 {1000 * p50:.2f} ms")
-    assert p50 < LOOKUP_SECONDS
+    assert p50 < LOOKUP_SECONDS * ROOM

@@ -31,11 +31,10 @@ def compare(benchmark: BenchmarkFixture, gates: Gates) -> Compare:
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """A run of all benchmarks fails where a committed figure was held against nothing: its benchmark is gone."""
-    found, whole = (
-        session.config.stash[_GATES],
-        not session.config.option.keyword and not session.config.option.markexpr,
-    )
-    if whole and session.config.args == ["benchmarks"] and exitstatus == pytest.ExitCode.OK and not found.moving:
+    config, found = session.config, session.config.stash[_GATES]
+    option = config.option
+    whole = config.args == ["benchmarks"] and not (option.keyword or option.markexpr or option.collectonly)
+    if whole and exitstatus == pytest.ExitCode.OK and not found.moving:
         found.idle = found.unused("ratios") + found.unused("nginx")
         if found.idle:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
