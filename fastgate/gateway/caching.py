@@ -48,9 +48,9 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     ttl_ms = plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
     keeps = wish.stores and ttl_ms > 0
     question = Question(key, asked, plan.tenant, ttl_ms, leg.upstream.record.name, leg.model) if keeps else None
-    alone = wish.reads and hit is None and slab is not None and question is not None
-    if alone and slab is not None and question is not None and call.worker.shared is not None:
-        hit = await call.worker.shared.find(slab, question, call.now_ns // 1_000_000)
+    unanswered = question if wish.reads and hit is None and slab is not None else None
+    if unanswered is not None and slab is not None and call.worker.shared is not None:
+        hit = await call.worker.shared.find(slab, unanswered, call.now_ns // 1_000_000)
         if hit is not None and await answer(call, leg, request, hit):
             return True
     if plan.meaning is not None and await means_the_same(call, leg, plan, request, found, reads=wish.reads):
@@ -58,8 +58,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
     call.question = question
-    if alone and question is not None and plan.single_flight:
-        hit = await followed(call, leg, question)
+    if unanswered is not None and plan.single_flight:
+        hit = await followed(call, leg, unanswered)
         return hit is not None and await answer(call, leg, request, hit)
     return False
 

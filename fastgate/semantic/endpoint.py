@@ -1,6 +1,6 @@
 """An OpenAI-compatible endpoint as the embedder: ``POST {base_url}/embeddings``.
 
-With the gateway's own address and a virtual key each call is metered and billed like any other.
+Its calls are that endpoint's to bill: the gateway does not serve embeddings yet, so none of them is in the ledger.
 """
 
 from collections.abc import Sequence
