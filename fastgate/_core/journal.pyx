@@ -66,7 +66,7 @@ def entry_note(str entry, int similarity_e4, int64_t age_s) -> bytes:
     ``similarity_e4``: of two questions, times 10,000; 0 where there is but one. What an event has no room for is cut, so it has
     an end.
     """
-    return b"%b%b %d %d;" % (GIVEN, entry.encode(), similarity_e4, age_s)
+    return f"\x1f{entry} {similarity_e4} {age_s};".encode()     # GIVEN, and what is behind it
 
 
 cdef tuple given_of(bytes raw):
