@@ -36,6 +36,7 @@ class Operation(StrEnum):
 
     GENERATE = "generate"
     COUNT_TOKENS = "count_tokens"
+    EMBED = "embed"
 
 
 class Charge(NamedTuple):

@@ -56,10 +56,11 @@ class Member:
         return tenant_of("key", key.id, key.born or self.digest)
 
 
-def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None:
+def cache_of(head: SnapshotHead, model: str, member: Member, *, means: bool = True) -> CachePlan | None:
     """How answers to ``member`` for the public name ``model`` are kept; None: they are not.
 
-    Each setting is the key's, else its team's, else the public model's, else that for everybody.
+    Each setting is the key's, else its team's, else the public model's, else that for everybody. ``means``: requests
+    may be questions, of which another could mean the same.
     """
     if not head.cache_mb and head.semantic is None:
         return None
@@ -67,7 +68,7 @@ def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None
     wishes = (member.key.cache, member.team.cache, public.cache if public is not None else None)
     said = first_said(*wishes, head.cache)
     exact, scope, semantic = said.pop("enabled") and head.cache_mb > 0, said.pop("scope"), said.pop("semantic")
-    meaning = _meaning(head.semantic, semantic, first_said(*wishes)["scope"], member)
+    meaning = _meaning(head.semantic, semantic, first_said(*wishes)["scope"], member) if means else None
     if not exact and meaning is None:
         return None
     deadline_ms = head.semantic.deadline_ms if head.semantic is not None else 0

@@ -49,11 +49,15 @@ KINDS: Final[dict[str, ProviderKind]] = {
     for kind in (
         ProviderKind(
             "openai",
-            {"openai-chat": _BEARER},
-            {"openai-chat": _OPENAI},
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI},
             cap_fields=("max_completion_tokens", "max_tokens"),
         ),
-        ProviderKind("openai-compatible", {"openai-chat": _BEARER}, {"openai-chat": _OPENAI}),
+        ProviderKind(
+            "openai-compatible",
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI},
+        ),
         ProviderKind(
             "anthropic",
             {"anthropic": ("x-api-key", "")},
@@ -62,8 +66,8 @@ KINDS: Final[dict[str, ProviderKind]] = {
         ),
         ProviderKind(
             "sim",
-            {"openai-chat": _BEARER, "anthropic": ("x-api-key", "")},
-            {"openai-chat": _OPENAI, "anthropic": _ANTHROPIC},
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER, "anthropic": ("x-api-key", "")},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI, "anthropic": _ANTHROPIC},
         ),
     )
 }

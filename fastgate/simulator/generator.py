@@ -1,4 +1,4 @@
-"""From a chat request to its reply: read, priced, scripted or made up, billed."""
+"""From a request to its reply: read, priced, scripted or made up, billed."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import xxhash
 
 from fastgate.simulator.answer import Writer
-from fastgate.simulator.ask import Ask, Refusal, unknown_model
+from fastgate.simulator.ask import Ask, Refusal, unknown_model, wrong_kind
 from fastgate.simulator.bill import COMPLETE, Bill
 from fastgate.simulator.booking import Booking
 from fastgate.simulator.dialect import Dialect
@@ -24,7 +24,7 @@ RETRY_SOON = {429: {b"retry-after": b"1"}, 503: {b"retry-after": b"1"}, 529: {b"
 
 
 class Generator:
-    """Answers chat requests of any dialect."""
+    """Answers requests for texts and for vectors, of any dialect."""
 
     def __init__(self, options: Options, prices: Mapping[str, Price], bill: Bill) -> None:
         self.options = options
@@ -47,12 +47,14 @@ class Generator:
         return xxhash.xxh3_64_intdigest(body, self.options.seed) >> 1
 
     def reply(self, dialect: Dialect, request: Request, key: str) -> bytes | Reply:
-        """The reply to a chat request; raises :class:`Refusal`, for an injected error status too."""
+        """The reply to a request; raises :class:`Refusal`, for an injected error status too."""
         number = self.number(request.body)
         ask = dialect.read(request.body, request.headers)
         price = self.prices.get(ask.model)
         if price is None:
             raise unknown_model(ask.model)
+        if (price.behaves == "embedding") != (ask.embed is not None):
+            raise wrong_kind(ask.model, "generate embeddings" if ask.embed is not None else "sample")
         script = _script(ask) if ask.script else NO_SCRIPT
         failure = self.faults.draw(number) if script.fail is None else fault(script.fail)
         if failure is not None and failure.status:

@@ -138,7 +138,7 @@ DEFAULTS = Options()
 @_option("--bill-rows", default=DEFAULTS.bill_rows, type=click.IntRange(0), help="Charges kept one by one, at most.")
 @_option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
 def command(**given: Any) -> None:
-    """Run the simulated provider alone: OpenAI chat and Anthropic messages, with a bill of its own at /_bill.
+    """Run the simulated provider alone: OpenAI chat, embeddings, Anthropic messages, a bill of its own at /_bill.
 
     \b
     fastgate simulator --port 9000 --ttft-ms 200 --fail 429=0.01,cut=0.005

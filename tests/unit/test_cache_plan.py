@@ -99,6 +99,20 @@ def test_the_semantic_cache_is_for_whom_it_is_wanted_with_the_exact_one_or_witho
     assert own.meaning == own.tenant
 
 
+def test_what_is_no_question_has_nothing_to_do_with_the_semantic_cache() -> None:
+    everybody = f"cache: {{exact: {{max_mb: 8}}, semantic: {{enabled: true, {EMBEDDER}}}}}\n"
+    for wish, exact in (("{exact: true, semantic: true}", True), ("{semantic: true}", False)):
+        file = f"{everybody}keys: [{{id: ide, secret: sk-fg-12345678, cache: {wish}}}]"
+        config = read_document(PROVIDERS + file, "fastgate.yaml", Variables({}, Path())).config
+        head, member = compile_snapshot(config, 1).head, member_of(file)
+        plan = cache_of(head, "sim/sim-embedding", member, means=False)
+        assert (plan is not None) == exact
+        assert plan is None or (plan.exact, plan.meaning) == (True, None)
+        asked = cache_of(head, "sim/sim-small", member)
+        assert asked is not None
+        assert asked.meaning is not None
+
+
 def test_what_holds_for_everybody_is_whole() -> None:
     config = read_document(
         PROVIDERS + "cache: {exact: {enabled: true, max_mb: 8, ttl_seconds: 60, max_temperature: 0.5}}",

@@ -84,10 +84,10 @@ def test_its_clock_can_stand_still() -> None:
 def test_the_models_come_in_the_callers_shape(service: Service) -> None:
     _, _, openai = answer(service, "GET", "/v1/models")
     _, _, anthropic = answer(service, "GET", "/v1/models", None, VERSION)
-    names = ["sim-small", "sim-large", "sim-reasoning", "sim-cached"]
+    names = ["sim-small", "sim-large", "sim-reasoning", "sim-cached", "sim-embedding"]
     assert openai["object"] == "list"
     assert [model["id"] for model in openai["data"]] == [model["id"] for model in anthropic["data"]] == names
-    assert anthropic["last_id"] == "sim-cached"
+    assert anthropic["last_id"] == "sim-embedding"
     assert answer(service, "GET", "/v1/models/sim-large")[2]["object"] == "model"
     assert answer(service, "GET", "/v1/models/sim-large", None, VERSION)[2]["type"] == "model"
 
