@@ -65,7 +65,7 @@ def test_it_judges_and_its_calls_are_in_the_ledger_and_in_a_budget(house: House)
     assert metric(house, 'fastgate_semantic_judged_total{outcome="same"}') == 1
     assert metric(house, 'fastgate_semantic_judged_total{outcome="unreadable"}') == 0
     [row] = wait_for(lambda: house.requests(key="judge"), 20, "its row")
-    assert (row["status"], row["model"], row["cache"]) == (200, "sim-small", "miss")
+    assert (row["status"], row["model"], row["cache"]) == (200, "sim/sim-small", "miss")
     assert float(row["cost_usd"]) > 0
     [budget] = [each for each in house.admin("budgets")["items"] if each["owner"] == "key:judge"]
     assert budget["spent_usd"] == row["cost_usd"]
