@@ -50,6 +50,8 @@ class Ask(msgspec.Struct):
     prompt: Prompt
     script: str = ""
     """The user's latest text that is a script; empty for none."""
+    latest: str = ""
+    """The user's latest text, whatever it is."""
     turn: int = 0
     """How often that text has been answered already."""
     stream: bool = False

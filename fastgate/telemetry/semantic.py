@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from fastgate.wire.semantic import Reported
 
 _OUTCOMES: Final = ("serve", "explore", "shadow", "miss", "busy", "late", "late embedded")
+_JUDGED: Final = ("same", "different", "late", "failed", "unreadable", "full", "too long", "fault")
 _NANO: Final = 1_000_000_000
 
 
@@ -29,6 +30,13 @@ def semantic_metrics(report: Reported | None) -> Iterator[Metric]:
         "fastgate_semantic_compared", "Answers of providers that were compared with kept ones",
         value=report.counts.get("compared", 0),
     )  # fmt: skip
+    judged = CounterMetricFamily(
+        "fastgate_semantic_judged", "Pairs of answers that were a judge's; but for same, all count as different",
+        labels=("outcome",),
+    )  # fmt: skip
+    for outcome in _JUDGED:
+        judged.add_metric((outcome.replace(" ", "_"),), report.counts.get(f"judge {outcome}", 0))
+    yield judged
     yield CounterMetricFamily(
         "fastgate_semantic_shadow_compared", "Answers that would have been given in shadow mode, and were compared",
         value=report.compared,

@@ -199,3 +199,14 @@ def test_check_tells_what_the_cache_will_do_for_whom(tmp_path: Path) -> None:
     assert any("keys of the admin API" in line for line in said)
     path.write_text(f"{PROVIDERS}keys: [{{id: none, secret: sk-fg-12345678, cache: {{ttl_seconds: 5}}}}]\n")
     assert list(notes(path, {})) == []
+
+
+def test_check_tells_who_judges_and_who_pays(tmp_path: Path) -> None:
+    path = tmp_path / "fastgate.yaml"
+    keys = "keys: [{id: ide, secret: sk-fg-12345678}, {id: judge, secret: sk-fg-23456789}]\n"
+    judge = "judge: {base_url: 'http://127.0.0.1:8080/v1', model: sim/sim-small, key: %s}"
+    for secret, paid in (("sk-fg-23456789", "; its calls are those of the key judge"), ("sk-fg-of-another", "")):
+        path.write_text(f"{PROVIDERS}{keys}cache: {{semantic: {{{EMBEDDER}, {judge % secret}}}}}\n")
+        (line,) = notes(path, {})
+        assert line.endswith(f" are sent to sim/sim-small at http://127.0.0.1:8080/v1{paid}")
+        assert secret not in line
