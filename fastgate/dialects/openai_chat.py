@@ -20,7 +20,7 @@ from fastgate.dialects.base import (
 )
 from fastgate.dialects.openai import OpenAI
 from fastgate.dialects.openai_usage import chat_usage, stated_usage
-from fastgate.dialects.said import said_by_chat
+from fastgate.dialects.said import WITHHELD, is_completion, said_by_chat
 from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure
 from fastgate.wire.request import ChatRequest
@@ -167,6 +167,7 @@ class OpenAIChat(OpenAI):
         "prompt_cache_key",
         "prompt_cache_retention",
     )
+    formal = ("model", "stream", "stream_options")
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
@@ -299,6 +300,16 @@ class OpenAIChat(OpenAI):
         """It said ``[DONE]``, why it finished, what it used, or what went wrong: servers leave some of these out."""
         seen = scanner.captures
         return scanner.done or scanner.failed or scanner.overflow or FINISH in seen or USAGE in seen
+
+    def is_complete(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """Each choice said why it ends, for a reason that is the model's, and ``[DONE]`` came."""
+        sound = not (scanner.failed or scanner.malformed or scanner.overflow)
+        ends = scanner.done and scanner.closed.bit_count() >= request.n
+        return sound and ends and decoded(scanner.captures.get(FINISH)) not in WITHHELD
+
+    def is_answer(self, answer: bytes) -> bool:
+        """It has choices, each of which says why it ends, for a reason that is the model's."""
+        return is_completion(answer)
 
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
         """Every choice has said why it ends."""

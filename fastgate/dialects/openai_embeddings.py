@@ -5,7 +5,7 @@ alone. Neither is decoded or encoded again: vectors come as the client asked for
 """
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 from msgspec import Meta
@@ -44,6 +44,14 @@ _Token = Annotated[int, Meta(ge=0)]
 _INPUTS: Final = msgspec.json.Decoder(list[str | _Token | list[_Token]])
 
 
+class _Answer(msgspec.Struct):
+    data: list[msgspec.Raw]
+    error: Any = None
+
+
+_VECTORS: Final = msgspec.json.Decoder(_Answer)
+
+
 class OpenAIEmbeddings(OpenAI):
     """Embeddings."""
 
@@ -54,6 +62,7 @@ class OpenAIEmbeddings(OpenAI):
     table = EventTable(())
     temperature_field = -1
     unasked = ("model", "user")
+    formal = ("model",)
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for: no output, whatever the model."""
@@ -110,6 +119,18 @@ class OpenAIEmbeddings(OpenAI):
     def is_whole(self, scanner: EventScanner) -> bool:
         """There is no stream."""
         return False
+
+    def is_complete(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """There is no stream."""
+        return False
+
+    def is_answer(self, answer: bytes) -> bool:
+        """It has vectors."""
+        try:
+            found = _VECTORS.decode(answer)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return False
+        return bool(found.data) and not found.error
 
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
         """There is no output that could follow."""

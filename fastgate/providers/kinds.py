@@ -34,6 +34,8 @@ class ProviderKind:
     """Members by which its servers are known to take a cap on output; the first is put in where none of them is."""
     defaults: tuple[tuple[str, str], ...] = ()
     """Headers sent where the client gave none."""
+    compatible: bool = False
+    """Whether it stands for servers of any make that speak somebody else's API."""
     asking: dict[str, tuple[str, ...]] = field(init=False)
     """By dialect: those of ``forward`` that may change an answer."""
 
@@ -57,6 +59,7 @@ KINDS: Final[dict[str, ProviderKind]] = {
             "openai-compatible",
             {"openai-chat": _BEARER, "openai-embeddings": _BEARER},
             {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI},
+            compatible=True,
         ),
         ProviderKind(
             "anthropic",
