@@ -22,6 +22,13 @@ CACHE_MISS: int
 CACHE_EXACT: int
 CACHE_SEMANTIC: int
 CACHE_BYPASS: int
+MEANING_NONE: int
+MEANING_MISS: int
+MEANING_EXPLORE: int
+MEANING_AUDIT: int
+MEANING_SHADOW: int
+MEANING_SERVE: int
+MEANING_UNANSWERED: int
 
 class Hold:
     @property
@@ -49,6 +56,8 @@ class Hold:
         error: str = "",
         cache: int = 0,
         saved: int = 0,
+        meaning: int = 0,
+        given: bytes = b"",
     ) -> bool: ...
     def void(self) -> bool: ...
 

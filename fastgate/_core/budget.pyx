@@ -44,6 +44,7 @@ CONTENDED = AGAIN
 SETTLED_NONE, SETTLED_EXACT, SETTLED_ESTIMATED, SETTLED_UNSETTLED = range(4)
 OUTCOME_OK, OUTCOME_REJECTED, OUTCOME_UPSTREAM_ERROR, OUTCOME_CLIENT_GONE, OUTCOME_FAILED, OUTCOME_UNKNOWN, OUTCOME_RESET = range(7)
 CACHE_NONE, CACHE_MISS, CACHE_EXACT, CACHE_SEMANTIC, CACHE_BYPASS = range(5)
+MEANING_NONE, MEANING_MISS, MEANING_EXPLORE, MEANING_AUDIT, MEANING_SHADOW, MEANING_SERVE, MEANING_UNANSWERED = range(7)
 
 
 cdef int64_t _tentative(Owner owner, uint32_t cell) noexcept nogil:
@@ -366,18 +367,20 @@ cdef class Hold:
 
     def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, *, int64_t duration_us=0,
                int64_t upstream_us=0, int64_t ttft_us=0, int64_t overhead_us=0, str error="", int cache=0,
-               int64_t saved=0):
+               int64_t saved=0, int meaning=0, bytes given=b""):
         """Book ``actual`` nano-USD in place of the hold and log the request; harmless when already ended. True: booked now.
 
-        ``cache``: what the cache did, one of ``CACHE_NONE`` and so on; ``saved``: nano-USD that a hit would have cost.
+        ``cache``: what the cache did, one of ``CACHE_NONE`` and so on; ``saved``: nano-USD that a hit would have cost;
+        ``meaning``: what the semantic cache decided, one of ``MEANING_NONE`` and so on; ``given``: see :func:`journal.entry_note`.
         """
         if not self.open:
             return False
         if actual < 0 or saved < 0:
             raise ValueError("a cost is not negative")
-        self._write_event(usage, settlement, outcome, status, duration_us, upstream_us, ttft_us, overhead_us, error.encode())
+        self._write_event(
+            usage, settlement, outcome, status, duration_us, upstream_us, ttft_us, overhead_us, error.encode() + given)
         cdef Event *event = <Event *>self.record().event
-        event.cache, event.saved_nano = cache, saved
+        event.cache, event.meaning, event.saved_nano = cache, meaning, saved
         if cache == EXACT or cache == SEMANTIC:
             event.attempts = 0  # no provider was asked
         self._finish(actual)

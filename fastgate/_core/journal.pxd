@@ -10,6 +10,7 @@ cdef enum:
     OUTCOME_COUNT = 7
     TIER_COUNT = 6
     CACHE_COUNT = 5
+    MEANING_COUNT = 7
 
 cdef enum Text:
     KEY = 0
@@ -52,7 +53,7 @@ cdef struct Event:
     uint8_t geo
     uint16_t lengths[STRINGS]   # of the strings, which follow one after the other
     uint8_t cache               # zeros from here on in older events; any further field takes another version
-    uint8_t spare
+    uint8_t meaning             # what the semantic cache decided
     int64_t saved_nano          # what a hit would have cost
 
 cdef struct SegmentHeader:

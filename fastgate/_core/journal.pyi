@@ -9,10 +9,13 @@ SETTLEMENTS: tuple[str, ...]
 OUTCOMES: tuple[str, ...]
 TIERS: tuple[str, ...]
 CACHES: tuple[str, ...]
+MEANINGS: tuple[str, ...]
 TEXTS: tuple[str, ...]
 NUMBERS: tuple[str, ...]
 
 class CorruptSegment(Exception): ...
+
+def entry_note(entry: str, similarity_e4: int, age_s: int) -> bytes: ...
 
 class Draft:
     def __init__(self, **texts: str) -> None: ...

@@ -29,6 +29,8 @@ SETTLEMENTS = ("none", "exact", "estimated", "unsettled")
 OUTCOMES = ("ok", "rejected", "upstream_error", "client_gone", "failed", "unknown", "reset")
 TIERS = ("standard", "flex", "priority", "batch", "fast", "ultrafast")
 CACHES = ("", "miss", "exact", "semantic", "bypass")
+MEANINGS = ("", "miss", "explore", "audit", "shadow", "serve", "unanswered")
+"""What the semantic cache decided; nothing: it was not asked, ``unanswered``: it did not say in time."""
 TEXTS = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect", "environment",
     "user", "session", "operation", "tags", "error",
@@ -38,8 +40,11 @@ NUMBERS = (
     "cost_nano", "saved_nano", "hold_nano", "overrun_nano", "input_tokens", "cache_read_tokens", "cache_write_tokens",
     "cache_write_1h_tokens", "output_tokens", "reasoning_tokens", "audio_input_tokens", "audio_output_tokens",
     "image_input_tokens", "web_searches", "cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us",
-    "characters",
+    "characters", "similarity_e4", "cache_age_s",
 )
+"""All but the last two are fields of the event; those, and the text ``cache_entry``, are in what is given (see :func:`entry_note`)."""
+GIVEN = b"\x1f"
+"""Before what is given, behind the error's text in the event's last string."""
 
 
 class CorruptSegment(Exception):
@@ -53,6 +58,27 @@ cdef uint32_t append_text(Event *event, uint32_t length, int which, const char *
     memcpy(<char *>event + length, text, size)
     event.lengths[which] = <unsigned short>size
     return length + <uint32_t>size
+
+
+def entry_note(str entry, int similarity_e4, int64_t age_s) -> bytes:
+    """Which entry of a cache was given, or is compared with, as it stands in an event.
+
+    ``similarity_e4``: of two questions, times 10,000; 0 where there is but one. What an event has no room for is cut, so it has
+    an end.
+    """
+    return b"%b%b %d %d;" % (GIVEN, entry.encode(), similarity_e4, age_s)
+
+
+cdef tuple given_of(bytes raw):
+    """The error's text, the entry, the similarity and the age that stand in an event's last string."""
+    error, _, said = raw.partition(GIVEN)
+    parts = said.removesuffix(b";").split(b" ")
+    if not said.endswith(b";") or len(parts) != 3:
+        return error, "", 0, 0
+    try:
+        return error, parts[0].decode("ascii"), min(max(int(parts[1]), -10_000), 10_000), min(max(int(parts[2]), 0), 1 << 32)
+    except ValueError:
+        return error, "", 0, 0
 
 
 cdef class Draft:
@@ -312,7 +338,7 @@ cdef bint has_names(Event *event) noexcept nogil:
     """Whether its marks are numbers of names."""
     if event.settlement >= SETTLEMENT_COUNT or event.outcome >= OUTCOME_COUNT:
         return False
-    return event.tier < TIER_COUNT and event.cache < CACHE_COUNT
+    return event.tier < TIER_COUNT and event.cache < CACHE_COUNT and event.meaning < MEANING_COUNT
 
 
 cdef bint is_event(Event *event, uint64_t room) noexcept nogil:
@@ -383,7 +409,7 @@ cdef class SegmentReader:
             self.at, self.sequence, self.skipped, self.missing = FIRST, 0, 0, 0
         numbers = [array("q") for _ in NUMBERS]
         texts = [[] for _ in TEXTS]
-        ids, settlements, outcomes, tiers, caches = [], [], [], [], []
+        ids, settlements, outcomes, tiers, caches, meanings, entries = [], [], [], [], [], [], []
         seen = {}
         cdef int count = 0
         while self.at < committed and count < limit:
@@ -397,18 +423,20 @@ cdef class SegmentReader:
             if event.sequence <= after:
                 continue
             _append_numbers(numbers, event)
-            _append_texts(texts, event, seen)
+            entries.append(_append_texts(texts, numbers, event, seen))
             ids.append((<bytes>event.request_id[:16]).hex())
             settlements.append(SETTLEMENTS[event.settlement])
             outcomes.append(OUTCOMES[event.outcome])
             tiers.append(TIERS[event.tier])
             caches.append(CACHES[event.cache])
+            meanings.append(MEANINGS[event.meaning])
             count += 1
         if count == 0:
             return None
         columns = dict(zip(NUMBERS, numbers, strict=True))
         columns.update(zip(TEXTS, texts, strict=True))
         columns.update(request_id=ids, settlement=settlements, outcome=outcomes, tier=tiers, cache=caches)
+        columns.update(semantic=meanings, cache_entry=entries)
         return columns
 
     cdef bint _is_next(self, Event *event, uint64_t room) noexcept nogil:
@@ -438,19 +466,26 @@ cdef _append_numbers(list numbers, Event *event):
         tokens[0], tokens[1] + tokens[11] + tokens[12], tokens[2], tokens[3], tokens[4] + tokens[5] + tokens[7], tokens[5],
         tokens[6], tokens[7], tokens[8], tokens[9], tokens[11], tokens[12], tokens[13], tokens[14], tokens[15],
     )
-    for column, value in zip(numbers, values, strict=True):
+    for column, value in zip(numbers, values):  # the other columns are what is given, which is a text
         column.append(value)
 
 
-cdef _append_texts(list texts, Event *event, dict seen):
-    """Equal strings become one object: a batch has few keys, teams and models."""
+cdef str _append_texts(list texts, list numbers, Event *event, dict seen):
+    """Equal strings become one object: a batch has few keys, teams and models. Returns the entry that was given."""
     cdef char *at = <char *>event + sizeof(Event)
     cdef int which
     cdef bytes raw
+    cdef str entry = ""
+    similarity_e4 = age_s = 0
     for which in range(STRINGS):
         raw = at[:event.lengths[which]]
         at += event.lengths[which]
+        if which == ERROR and GIVEN in raw:
+            raw, entry, similarity_e4, age_s = given_of(raw)
         text = seen.get(raw)
         if text is None:
             text = seen[raw] = raw.decode(errors="replace")
         (<list>texts[which]).append(text)
+    numbers[len(numbers) - 2].append(similarity_e4)
+    numbers[len(numbers) - 1].append(age_s)
+    return entry

@@ -91,6 +91,8 @@ cdef bint _alike(Event *a, Event *b) noexcept nogil:
         return False
     if a.settlement != b.settlement or a.outcome != b.outcome or a.tier != b.tier or a.cache != b.cache:
         return False
+    if a.meaning != b.meaning:
+        return False
     for text in range(UPSTREAM_MODEL + 1):
         if a.lengths[text] != b.lengths[text]:
             return False

@@ -122,7 +122,7 @@ cdef _settle_unknown(Owner me, Record *record, Journal journal):
     cdef int text
     memset(event.tokens, 0, sizeof(event.tokens))
     event.status = event.duration_us = event.upstream_us = event.ttft_us = event.overhead_us = 0
-    event.cache = event.saved_nano = 0
+    event.cache = event.meaning = event.saved_nano = 0
     event.lengths[<int>ERROR] = 0
     record.event_size = sizeof(Event)
     for text in range(STRINGS):

@@ -1,4 +1,4 @@
-"""`fastgate cache`: what the exact cache of a running fastgate holds and saved, through its admin API."""
+"""`fastgate cache`: what the caches of a running fastgate hold and saved, and how right they are, by its admin API."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from fastgate.cli.admin import AdminClient, admin_options
+from fastgate.cli.cache_report import SCOPE, lines, scope_rows
 from fastgate.cli.duration import parse_span
 from fastgate.cli.exits import Failed
 from fastgate.cli.keys import json_option
@@ -18,15 +19,20 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Parameters = dict[str, str | list[str]]
 
 ENTRIES: Final = "cache/entries"
-COLUMNS: Final = ("id", "key", "team", "model", "kind", "bytes", "created_at", "expires_at", "hits", "saved_usd")
+COLUMNS: Final = (
+    "id", "tier", "key", "team", "model", "kind", "bytes", "created_at", "expires_at", "hits", "saved_usd",
+)  # fmt: skip
 STORE: Final = ("tier", "entries", "bytes", "capacity_bytes", "stored", "evicted", "refused")
 SUMS: Final = ("key", "requests", "exact_hits", "semantic_hits", "misses", "bypasses", "hit_rate", "saved_usd")
+MEANT: Final = (
+    "key", "requests", "hits", "misses", "explored", "audited", "shadow_hits", "unanswered", "hit_rate", "saved_usd",
+)  # fmt: skip
 MOST_AT_ONCE: Final = 1000
 
 
 @click.group("cache")
 def command() -> None:
-    """Show what the exact cache holds and saved, and delete answers from it."""
+    """Show what the caches hold and saved, and how right they are, and delete answers from them."""
 
 
 def _seconds(_: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -74,19 +80,26 @@ def filters(function: Function) -> Function:
     return run  # type: ignore[return-value]
 
 
+def tier_option(function: Function) -> Function:
+    """The command gets it as ``tier``."""
+    tiers = click.Choice(("exact", "semantic"))
+    return option("--tier", type=tiers, default=None, show_default="both", help="Only of this cache.")(function)
+
+
 @command.command("list")
 @filters
+@tier_option
 @option("--limit", type=click.IntRange(0), default=100, help="At most so many; 0: all, of which there may be millions.")
 @json_option
 @admin_options
-def list_(wanted: Parameters, limit: int, as_document: bool, client: AdminClient) -> None:
+def list_(wanted: Parameters, tier: str | None, limit: int, as_document: bool, client: AdminClient) -> None:
     """Print entries: what they are of, and what they saved. Neither questions nor answers.
 
     \b
     fastgate cache list --team platform --tag feature=search --older-than 12h
     """
     items: list[dict[str, Any]] = []
-    asked, more = dict(wanted), True
+    asked, more = _of_tier(wanted, tier), True
     while more and (not limit or len(items) < limit):
         asked["limit"] = str(min(MOST_AT_ONCE, limit - len(items)) if limit else MOST_AT_ONCE)
         page = client.get(ENTRIES, asked)
@@ -100,23 +113,33 @@ def list_(wanted: Parameters, limit: int, as_document: bool, client: AdminClient
 
 @command.command("show")
 @click.argument("id_", metavar="ID")
+@option("--texts", is_flag=True, help="With question and answer, where `cache.semantic.show_texts` is true.")
 @admin_options
-def show(id_: str, client: AdminClient) -> None:
+def show(id_: str, texts: bool, client: AdminClient) -> None:
     """Print one entry as JSON; `x-fastgate-cache-entry` of an answer has its ID.
 
     \b
     fastgate cache show 0123456789abcdef0123456789abcdef-7
     """
-    click.echo(as_json(client.get(_path(id_), {})))
+    click.echo(as_json(client.get(_path(id_), {"texts": "true"} if texts else {})))
 
 
 @command.command("delete")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
 @filters
+@tier_option
 @option("--all", "everything", is_flag=True, help="Every entry there is.")
 @json_option
 @admin_options
-def delete(ids: tuple[str, ...], wanted: Parameters, everything: bool, as_document: bool, client: AdminClient) -> None:
+def delete(
+    *,
+    ids: tuple[str, ...],
+    wanted: Parameters,
+    tier: str | None,
+    everything: bool,
+    as_document: bool,
+    client: AdminClient,
+) -> None:
     """Delete the entries ID, or those that the options describe: no request gets them any more.
 
     \b
@@ -124,15 +147,21 @@ def delete(ids: tuple[str, ...], wanted: Parameters, everything: bool, as_docume
     """
     if sum((bool(ids), bool(wanted), everything)) != 1:
         raise click.UsageError("say which entries: by their IDs, or by options that describe them, or --all")
+    if ids and tier:
+        raise click.UsageError("an ID says of which cache it is: leave --tier out")
     if ids:
         deleted = _delete_each(ids, client)
     else:
-        parameters = {"all": "true"} if everything else wanted
+        parameters = _of_tier({"all": "true"} if everything else wanted, tier)
         deleted = client.send("DELETE", ENTRIES, parameters=parameters)["deleted"]
     if as_document:
         click.echo(as_json({"deleted": deleted}))
     else:
         click.echo(f"{deleted:,} deleted", err=True)
+
+
+def _of_tier(parameters: Parameters, tier: str | None) -> Parameters:
+    return parameters if tier is None else {**parameters, "tier": tier}
 
 
 def _delete_each(ids: tuple[str, ...], client: AdminClient) -> int:
@@ -173,8 +202,33 @@ def statistics(
         return
     click.echo(as_table(STORE, found["stores"]) + "\n")
     click.echo(as_table(SUMS, found["keys"], found["total"]))
+    if found["total"]["semantic"]["requests"]:
+        click.echo("\nthe semantic cache was asked:")
+        meant = [{"key": each["key"], **each["semantic"]} for each in found["keys"] if each["semantic"]["requests"]]
+        click.echo(as_table(MEANT, meant, found["total"]["semantic"]))
     if found["truncated"]:
         click.echo(f"there are more keys than these {limit}: --limit says how many to print", err=True)
+
+
+@command.command("report")
+@option("--limit", type=click.IntRange(1, 1000), default=20, help="Scopes, those first that asked most.")
+@json_option
+@admin_options
+def report(limit: int, as_document: bool, client: AdminClient) -> None:
+    """Print what the semantic cache decided, how right that was, and in shadow mode what switching it on would save.
+
+    \b
+    fastgate cache report --json
+    """
+    found = client.get("cache/semantic", {"limit": str(limit)})
+    if as_document:
+        click.echo(as_json(found))
+        return
+    click.echo("\n".join(lines(found)))
+    if found["scopes"]:
+        click.echo("\n" + as_table(SCOPE, scope_rows(found["scopes"])))
+    if found["truncated"]:
+        click.echo(f"there are more scopes than these {limit}: --limit says how many to print", err=True)
 
 
 def _path(id_: str) -> str:

@@ -128,6 +128,7 @@ class SemanticCache(Section, frozen=True, kw_only=True):
     judge: Judge | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=10_000)] = 20
     max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
+    show_texts: bool = False
 
 
 class Cache(Section, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from typing import Any, Final
 from fastgate.config.rendering import object_schema
 from fastgate.config.root import Config
 from fastgate.control.collections import COLLECTIONS, TYPES, Collection
-from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, ORIGIN_TEXTS
+from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, GIVEN_NUMBERS, ORIGIN_TEXTS
 from fastgate.ledger.spend import AMOUNTS, COUNTS, TOKENS
 
 Schema = dict[str, Any]
@@ -96,13 +96,15 @@ def _is_secret(schema: Schema) -> bool:
 
 def _request() -> Schema:
     """A row of the ledger under the names of the API."""
-    numbers = [name for name in EVENT_NUMBERS if name != "started_us"]
+    numbers = [name for name in EVENT_NUMBERS if name not in {"started_us", *GIVEN_NUMBERS}]
     return {
         "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
         "started_at": _MOMENT,
         **{name.replace("_nano", "_usd"): _USD if name.endswith("_nano") else _COUNT for name in numbers},
         **dict.fromkeys((*EVENT_TEXTS, *ORIGIN_TEXTS), _TEXT),
         "tags": _TEXTS,
+        "similarity": {"type": ["number", "null"], "description": "of the question to that of `cache_entry`"},
+        "cache_age_seconds": {"type": ["integer", "null"], "description": "of an answer out of a cache"},
         "status": _COUNT,
         "stream": {"type": "boolean"},
     }

@@ -1,7 +1,7 @@
 """What the admin API answers. Amounts are decimal strings of USD with 9 places, moments RFC 3339 in UTC."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -12,6 +12,11 @@ from fastgate.ledger.alerts import Alert
 from fastgate.ledger.spend import AMOUNTS, COUNTS, TOKENS, moment
 from fastgate.wire.money import usd
 from fastgate.wire.snapshot import Counted, Window
+
+GIVEN: Final = frozenset({"exact", "semantic"})
+"""Marks of requests that a cache answered."""
+SIMILAR: Final = frozenset({"explore", "audit", "shadow", "serve"})
+"""What the semantic cache decides of a question that is like another one."""
 
 
 class SpendAnswer(msgspec.Struct):
@@ -155,6 +160,10 @@ def request(row: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = bool(value)
         elif name == "tags":
             found[name] = tags(value)
+        elif name == "similarity_e4":
+            found["similarity"] = value / 10_000 if row["semantic"] in SIMILAR and row["cache"] != "exact" else None
+        elif name == "cache_age_s":
+            found["cache_age_seconds"] = value if row["cache"] in GIVEN else None
         elif name not in {"id", "started_us"}:
             found[name] = value
     return found

@@ -1,7 +1,10 @@
-"""How the admin API shows what the exact cache holds and did: never what was asked, nor what was answered."""
+"""How the admin API shows what the caches hold and did.
+
+What was asked and answered is shown of the semantic cache alone, and only where that is configured and asked for.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -12,9 +15,34 @@ from fastgate.cache.question import WHOLE
 from fastgate.cache.question import unpacked as usage_of
 from fastgate.ledger.spend import moment
 from fastgate.wire.money import usd
+from fastgate.wire.semantic_entries import Entry, entry_id
 
 EXACT: Final = "exact"
-ENTRY_ID: Final = re.compile("[0-9a-f]{32}-[0-9]{1,19}")
+SEMANTIC: Final = "semantic"
+ENTRY_ID: Final = re.compile("([0-9a-f]{32}-[0-9]{1,19}|[0-7][0-9a-f]{15})")
+"""Of the exact cache, and of the semantic one."""
+
+
+class Comparison(msgspec.Struct):
+    """How near (a cosine) a question came to an entry's, and whether the provider's answer said the same."""
+
+    similarity: float
+    same: bool
+
+
+class SemanticDetail(msgspec.Struct):
+    """What only an entry of the semantic cache has. ``tenant``: who shares it, as in `GET cache/semantic`.
+
+    ``compared``: with so many of the provider's answers, of which ``same`` said the same; ``comparisons``: these, the
+    latest last, of one entry alone. ``question`` and ``answer``: where texts were asked for, and may be shown.
+    """
+
+    tenant: str
+    compared: int
+    same: int
+    comparisons: list[Comparison] | None = None
+    question: str | None = None
+    answer: str | None = None
 
 
 class CacheEntry(msgspec.Struct):
@@ -41,6 +69,7 @@ class CacheEntry(msgspec.Struct):
     hits: int
     cost_usd: str
     saved_usd: str
+    semantic: SemanticDetail | None = None
 
 
 class CacheEntryList(msgspec.Struct):
@@ -87,7 +116,32 @@ class CacheSums(msgspec.Struct):
     saved_usd: str
 
 
-class KeySums(CacheSums):
+class MeaningSums(msgspec.Struct):
+    """Of requests of which the semantic cache was asked, after the exact one had nothing.
+
+    ``explored``: the provider was asked, and its answer compared with an entry's; ``audited``: likewise, where it would
+    have been a hit but for chance, which measures errors; ``shadow_hits``: where it would have been one but for shadow
+    mode. ``unanswered``: nothing was decided in time. ``hit_rate``: null where there are none.
+    """
+
+    requests: int
+    hits: int
+    misses: int
+    explored: int
+    audited: int
+    shadow_hits: int
+    unanswered: int
+    hit_rate: float | None
+    saved_usd: str
+
+
+class TierSums(CacheSums):
+    """With those of the semantic cache by themselves."""
+
+    semantic: MeaningSums
+
+
+class KeySums(TierSums):
     """Of one key."""
 
     key: str
@@ -97,17 +151,31 @@ class CacheStatistics(msgspec.Struct):
     """``stores``: none where nobody wants a cache. ``keys``: those first that saved most; ``truncated``: not all."""
 
     stores: list[CacheStore]
-    total: CacheSums
+    total: TierSums
     keys: list[KeySums]
     truncated: bool
 
 
 def entry(listed: Listed) -> CacheEntry:
     """An entry of the exact cache."""
-    about, (cost, _) = about_of(listed.about), usage_of(listed.usage)
+    cost, _ = usage_of(listed.usage)
+    return _entry(listed, listed.id, EXACT, cost)
+
+
+def semantic_entry(found: Entry, comparisons: Iterable[tuple[float, bool]] | None = None) -> CacheEntry:
+    """One of the semantic cache, without its texts; ``comparisons``: the latest last."""
+    shown = _entry(found, entry_id(found.id), SEMANTIC, found.cost_nano)
+    listed = None if comparisons is None else [Comparison(round(near, 4), same) for near, same in comparisons]
+    shown.semantic = SemanticDetail(found.tenant.hex(), found.compared, found.same, listed)
+    return shown
+
+
+def _entry(found: Listed | Entry, id_: str, tier: str, cost: int) -> CacheEntry:
+    """What entries of both caches have."""
+    about = about_of(found.about)
     return CacheEntry(
-        id=listed.id,
-        tier=EXACT,
+        id=id_,
+        tier=tier,
         key=about.key,
         team=about.team,
         model=about.model,
@@ -115,14 +183,14 @@ def entry(listed: Listed) -> CacheEntry:
         provider=about.provider,
         dialect=about.dialect,
         tags=dict(about.tags),
-        kind="whole" if listed.kind == WHOLE else "stream",
-        bytes=listed.size,
-        created_at=_moment(listed.created_ms),
-        expires_at=_moment(listed.expires_ms),
-        last_used_at=_moment(listed.used_ms) if listed.hits else None,
-        hits=listed.hits,
+        kind="whole" if found.kind == WHOLE else "stream",
+        bytes=found.size,
+        created_at=_moment(found.created_ms),
+        expires_at=_moment(found.expires_ms),
+        last_used_at=_moment(found.used_ms) if found.hits else None,
+        hits=found.hits,
         cost_usd=usd(cost),
-        saved_usd=usd(cost * listed.hits),
+        saved_usd=usd(cost * found.hits),
     )
 
 

@@ -2,10 +2,9 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -14,12 +13,12 @@ from fastgate._core.owner import WORKER, owners
 from fastgate._core.slab import Listed, Slab
 from fastgate._core.slab_search import Search, find_id, remove_id
 from fastgate.cache.about import said
-from fastgate.config.objects import encode_document
 from fastgate.control.cache_answers import entry
+from fastgate.control.cache_audit import note
+from fastgate.control.cache_wanted import Wanted
 from fastgate.control.problems import Busy, CacheUnavailable, NotFound
 from fastgate.control.publisher import Publisher
 from fastgate.ledger.errors import BadQuery
-from fastgate.state import audit
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
 from fastgate.wire.caching import slab_path
@@ -30,37 +29,6 @@ FOLLOW_SECONDS: Final = 5.0
 """Workers take up a new size within a tenth of a second."""
 STRETCH: Final = 1 << 18
 """Slots of the index between two looks at the clock."""
-COLLECTION: Final = "cache"
-"""Of the audit."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """Which entries: for each name (a field of ``About``, or ``tag:<name>``) its alternatives; ages in seconds."""
-
-    said: Sequence[tuple[str, Sequence[str]]] = ()
-    older_than: int | None = None
-    """Kept so long ago, or longer."""
-    younger_than: int | None = None
-
-    @property
-    def is_everything(self) -> bool:
-        """Whether nothing is said of them."""
-        return not self.said and self.older_than is None and self.younger_than is None
-
-    def search(self, slab: Slab) -> Search:
-        """For them, as old as they are now."""
-        now_ms = time.time_ns() // 1_000_000
-        from_ms = 0 if self.younger_than is None else max(0, now_ms + 1 - 1000 * self.younger_than)
-        until_ms = now_ms + 1 - 1000 * (self.older_than or 0)
-        texts = [said(name, values) for name, values in self.said]
-        return Search(slab, texts, now_ms=now_ms, from_ms=from_ms, until_ms=until_ms)
-
-    def document(self) -> dict[str, Any]:
-        """For the audit."""
-        ages = {"older_than_seconds": self.older_than, "younger_than_seconds": self.younger_than}
-        found: dict[str, Any] = {name: list(values) for name, values in self.said}
-        return found | {name: age for name, age in ages.items() if age is not None}
 
 
 class CacheBook:
@@ -85,7 +53,7 @@ class CacheBook:
         place = _place(cursor, slab.slots if slab is not None else 0)
         if slab is None:
             return [], None
-        search, until = wanted.search(slab), time.monotonic() + PAGE_SECONDS
+        search, until = _search(wanted, slab), time.monotonic() + PAGE_SECONDS
         found, place = search.entries(place, most, STRETCH)
         while place and len(found) < most and time.monotonic() < until:
             more, place = search.entries(place, most - len(found), STRETCH)
@@ -106,7 +74,7 @@ class CacheBook:
             shown = msgspec.to_builtins(entry(_found(slab, id_)))
             if slab is None or not remove_id(slab, id_):
                 raise _no_entry(id_)
-            _note(db, actor, id_, shown)
+            note(db, "delete", actor, id_, shown)
 
         self._store.write(remove).result()
 
@@ -117,10 +85,10 @@ class CacheBook:
         """
         self._await_workers()
         slab = self._open()
-        gone = _withdrawn(wanted.search(slab)) if slab is not None else 0
+        gone = _withdrawn(_search(wanted, slab)) if slab is not None else 0
         document = {**wanted.document(), "entries": gone}
         try:
-            self._store.write(lambda db: _note(db, actor, "", document)).result()
+            self._store.write(lambda db: note(db, "delete", actor, "", document)).result()
         except StateError as error:
             raise StateError(f"{gone} entries are deleted, and no row of the audit says so: {error}") from error
         return gone
@@ -148,6 +116,14 @@ class CacheBook:
             if time.monotonic() > until:
                 raise Busy(f"worker {behind[0]} has not taken up the cache's size yet: try again in a moment")
             time.sleep(0.01)
+
+
+def _search(wanted: Wanted, slab: Slab) -> Search:
+    """For what is wanted, as old as it is now."""
+    now_ms = time.time_ns() // 1_000_000
+    from_ms, until_ms = wanted.moments(now_ms)
+    texts = [said(name, values) for name, values in wanted.said]
+    return Search(slab, texts, now_ms=now_ms, from_ms=from_ms, until_ms=until_ms)
 
 
 def _is_behind(owner: dict[str, int], since: int) -> bool:
@@ -180,11 +156,6 @@ def _withdrawn(search: Search) -> int:
         more, place = search.withdraw(place, STRETCH)
         gone += more
     return gone
-
-
-def _note(db: sqlite3.Connection, actor: str, id_: str, before: dict[str, Any]) -> None:
-    at_us = time.time_ns() // 1000
-    audit.add(db, audit.Entry(0, at_us, actor, "delete", COLLECTION, id_, encode_document(before), ""))
 
 
 def _place(cursor: str, slots: int) -> int:

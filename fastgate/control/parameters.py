@@ -84,6 +84,8 @@ async def asked(
     outcome: str | None = None,
     tier: str | None = None,
     cache: str | None = None,
+    semantic: str | None = None,
+    cache_entry: str | None = None,
 ) -> list[str]:
     """Conditions on requests: in ``where``, as parameters of their own, or ``tag:<name>=<value>``."""
     return [*(where or ()), *_direct_conditions(request.query_params)]

@@ -16,6 +16,7 @@ from fastgate.budgets.templates import BUDGETS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.cache_book import CacheBook
+from fastgate.control.cache_tiers import CacheTiers
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
@@ -26,6 +27,7 @@ from fastgate.control.overruns import Overruns
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
+from fastgate.control.semantic_book import SemanticBook
 from fastgate.control.semantic_report import metrics_of
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
@@ -72,7 +74,10 @@ class ControlPlane:
         self.all_budgets = ValuePages(self.arena, self.budgets, BUDGETS)
         self.all_limits = ValuePages(self.arena, LimitBook(self.store, lambda: self.configuration.current), LIMITS)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
-        self.cache = CacheBook(self.arena, options.arena_dir, self.publisher, self.store)
+        self.caches = CacheTiers(
+            CacheBook(self.arena, options.arena_dir, self.publisher, self.store),
+            SemanticBook(options.arena_dir, lambda: self.configuration.current.config.cache.semantic, self.store),
+        )
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()

@@ -13,6 +13,7 @@
         ├── PreconditionFailed  412
         ├── ClientLeft      nobody hears the answer
         ├── CacheUnavailable  503
+        ├── SemanticUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -117,6 +118,14 @@ class CacheUnavailable(Problem):
 
     status = 503
     type = "cache_unavailable"
+
+
+class SemanticUnavailable(Problem):
+    """The semantic process does not answer; it is started again by itself."""
+
+    status = 503
+    type = "semantic_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "1"}
 
 
 class Busy(Problem):

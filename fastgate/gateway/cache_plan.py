@@ -1,6 +1,7 @@
 """What the requests of a key for a model may do with the caches, worked out once per way and kept with it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from fastgate.wire.caching import SemanticRecord, first_said, tenant_of
 from fastgate.wire.snapshot import KeyRecord, OwnerRecord, SnapshotHead
@@ -29,6 +30,8 @@ class CachePlan:
     """16 bytes that name who shares answers to questions that mean the same; None: the semantic cache is not asked."""
     deadline_ms: int = 0
     """How long the semantic cache is waited for."""
+    sharers: str = ""
+    """Who shares answers by their meaning, as operators read it: ``key:ci``, ``team:blue``, ``global``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,15 @@ class Member:
             return tenant_of("team", key.team, team.born, team.customer, customer.born)
         return tenant_of("key", key.id, key.born or self.digest)
 
+    def sharers(self, scope: str) -> str:
+        """The same for people, to whom a successor has the same name."""
+        key, team = self.key, self.team
+        if scope == "global":
+            return scope
+        if scope == "customer" and team.customer:
+            return f"customer:{team.customer}"
+        return f"team:{key.team}" if scope != "key" and key.team else f"key:{key.id}"
+
 
 def cache_of(head: SnapshotHead, model: str, member: Member, *, means: bool = True) -> CachePlan | None:
     """How answers to ``member`` for the public name ``model`` are kept; None: they are not.
@@ -68,15 +80,19 @@ def cache_of(head: SnapshotHead, model: str, member: Member, *, means: bool = Tr
     wishes = (member.key.cache, member.team.cache, public.cache if public is not None else None)
     said = first_said(*wishes, head.cache)
     exact, scope, semantic = said.pop("enabled") and head.cache_mb > 0, said.pop("scope"), said.pop("semantic")
-    meaning = _meaning(head.semantic, semantic, first_said(*wishes)["scope"], member) if means else None
-    if not exact and meaning is None:
+    near = _near(head.semantic, semantic, first_said(*wishes)["scope"], member) if means else {}
+    if not exact and not near:
         return None
-    deadline_ms = head.semantic.deadline_ms if head.semantic is not None else 0
-    return CachePlan(tenant=member.tenant(scope), exact=exact, meaning=meaning, deadline_ms=deadline_ms, **said)
+    return CachePlan(tenant=member.tenant(scope), exact=exact, **near, **said)
 
 
-def _meaning(record: SemanticRecord | None, wanted: bool | None, scope: str | None, member: Member) -> bytes | None:
-    """Who shares answers by their meaning: in the scope that is wished for, else in that for everybody."""
+def _near(record: SemanticRecord | None, wanted: bool | None, scope: str | None, member: Member) -> dict[str, Any]:
+    """What a plan says of the semantic cache: in the scope that is wished for, else in that for everybody."""
     if record is None or not (record.enabled if wanted is None else wanted):
-        return None
-    return member.tenant(scope or record.scope)
+        return {}
+    shared = scope or record.scope
+    return {
+        "meaning": member.tenant(shared),
+        "sharers": member.sharers(shared),
+        "deadline_ms": record.deadline_ms,
+    }

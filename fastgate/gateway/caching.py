@@ -10,6 +10,7 @@ from fastgate._core.budget import (
     CONTENDED,
     Hold,
 )
+from fastgate._core.journal import entry_note
 from fastgate._core.slab import LARGEST, Hit
 from fastgate.cache.fingerprint import fingerprint
 from fastgate.cache.question import Question, unpacked
@@ -121,13 +122,16 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -
     if not isinstance(held, Hold):
         raise refused(call, way, request, held)
     call.cache, (call.saved, _) = CACHE_EXACT, unpacked(hit.usage)
+    age_s, similarity_e4 = max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000, 0
     near: tuple[tuple[str, str], ...] = ()
     if isinstance(hit, Meant):
-        call.cache, near = CACHE_SEMANTIC, (("x-fastgate-similarity", f"{min(hit.similarity, 1.0):.4f}"),)
+        similarity_e4 = round(min(hit.similarity, 1.0) * 10_000)
+        call.cache, near = CACHE_SEMANTIC, (("x-fastgate-similarity", f"{similarity_e4 / 10_000:.4f}"),)
+    call.given = entry_note(hit.id, similarity_e4, age_s)
     call.notes = (
         *near,
         ("x-fastgate-cache-entry", hit.id),
-        ("x-fastgate-cache-age", str(max(0, call.now_ns // 1_000_000 - hit.created_ms) // 1000)),
+        ("x-fastgate-cache-age", str(age_s)),
         ("x-fastgate-saved-usd", usd(call.saved)),
     )
     if not given(call, way, held, pieces, stream=request.stream):

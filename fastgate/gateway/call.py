@@ -6,7 +6,7 @@ from enum import IntEnum
 from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
-from fastgate._core.budget import CACHE_NONE, OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
+from fastgate._core.budget import CACHE_NONE, MEANING_NONE, OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate
 from fastgate.budgets.holds import NOTHING, Bound
@@ -87,6 +87,10 @@ class Call:
     """What the cache did for it, as in the journal."""
     saved: int = 0
     """nano-USD that an answer that was kept had cost."""
+    decided: int = MEANING_NONE
+    """What the semantic cache decided, as in the journal."""
+    given: bytes = b""
+    """Which entry of a cache was given, or is compared with, likewise."""
     notes: tuple[tuple[str, str], ...] = ()
     """Headers of its answer that say what was made of the request."""
     within_ns: int = 0

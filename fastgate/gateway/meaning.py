@@ -4,9 +4,11 @@ The semantic process decides; a worker asks it under a deadline, after the exact
 say in time is a miss.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from fastgate._core.body import Scan
+from fastgate._core.budget import MEANING_UNANSWERED
+from fastgate._core.journal import MEANINGS, entry_note
 from fastgate.cache.partition import partition
 from fastgate.cache.question import WHOLE, Question, unpacked
 from fastgate.cache.shared import Kept
@@ -16,6 +18,7 @@ from fastgate.gateway.headings import heading_of, unasked_of
 from fastgate.gateway.legs import Leg
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.semantic import MOST_ANSWER, MOST_TEXT, Decided, Keep
+from fastgate.wire.semantic_entries import entry_id
 
 
 class Meaning(NamedTuple):
@@ -25,6 +28,8 @@ class Meaning(NamedTuple):
     tenant: bytes
     text: str
     decided: Decided | None
+    sharers: str
+    """Who shares the answer, as operators read it."""
 
 
 class Meant(NamedTuple):
@@ -38,6 +43,10 @@ class Meant(NamedTuple):
     similarity: float
 
 
+DECIDED: Final = {name: number for number, name in enumerate(MEANINGS)}
+"""Verdicts, as in the journal."""
+
+
 def meaning_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan) -> Meaning | None:
     """What the request asks, as far as its meaning goes; None: its last turn is not the user's, or more than a text."""
     turn = call.dialect.last_turn(found.data)
@@ -45,21 +54,26 @@ def meaning_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, foun
         return None
     heading = heading_of(call, leg, plan.meaning, request, len(found.data))
     asked = partition(heading, found.data, unasked_of(call, leg), text=(turn.start, turn.end))
-    return None if asked is None else Meaning(asked, plan.meaning, turn.text, None)
+    return None if asked is None else Meaning(asked, plan.meaning, turn.text, None, plan.sharers)
 
 
 async def find(call: Call, meaning: Meaning, deadline_ms: int) -> Meant | None:
     """The answer that is to be given; None: there is none, and the call knows what was decided."""
     client = call.worker.meanings
+    call.decided, call.given = MEANING_UNANSWERED, b""
     if client is None:
         return None
     found = await client.find(meaning.partition, meaning.tenant, meaning.text, deadline_ms / 1000)
     if found is None:
         return None
-    call.meaning = meaning._replace(decided=found.decided())
+    call.meaning, call.decided = meaning._replace(decided=found.decided()), DECIDED[found.verdict]
+    if found.verdict == "miss":
+        return None
+    id_ = entry_id(found.entry)
+    call.given = entry_note(id_, round(found.similarity * 10_000), 0)
     if found.verdict != "serve":
         return None
-    return Meant(found.answer, found.usage, found.kind, found.created_ms, f"{found.entry:016x}", found.similarity)
+    return Meant(found.answer, found.usage, found.kind, found.created_ms, id_, found.similarity)
 
 
 def keep_meaning(call: Call, question: Question, kept: Kept) -> None:
@@ -74,6 +88,6 @@ def keep_meaning(call: Call, question: Question, kept: Kept) -> None:
         client.keep(
             Keep(
                 0, meaning.partition, meaning.tenant, meaning.text, said, kept.kind, kept.answer, kept.usage,
-                kept.about, cost, question.ttl_ms, meaning.decided,
+                kept.about, cost, question.ttl_ms, meaning.decided, meaning.sharers,
             )
         )  # fmt: skip

@@ -187,5 +187,7 @@ def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
         error=outcome.error or call.error,
         cache=call.cache,
         saved=call.saved,
+        meaning=call.decided,
+        given=call.given,
     )
     return cost

@@ -18,7 +18,7 @@ _TAG_NAME: Final = re.compile(TAG_NAME)
 
 ORIGIN_ATTRIBUTES: Final = {name: f'o."{name}"' for name in (*ORIGIN_TEXTS, "status")}
 """Few values: stand in ``origins``."""
-EVENT_ATTRIBUTES: Final = {name: f'e."{name}"' for name in ("user", "session", "operation")}
+EVENT_ATTRIBUTES: Final = {name: f'e."{name}"' for name in ("user", "session", "operation", "cache_entry")}
 """Many values: stand with each request."""
 NAMES: Final = (*ORIGIN_ATTRIBUTES, *EVENT_ATTRIBUTES)
 TAG: Final = "tag:"

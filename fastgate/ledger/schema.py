@@ -19,13 +19,15 @@ _FIRST_TEXTS: Final = (
     "key", "team", "customer", "provider", "provider_key", "model", "upstream_model", "route", "dialect",
     "environment", "error", "settlement", "outcome", "tier",
 )  # fmt: skip
-ORIGIN_TEXTS: Final = (*_FIRST_TEXTS, "cache")
+_CACHED_TEXTS: Final = (*_FIRST_TEXTS, "cache")
+ORIGIN_TEXTS: Final = (*_CACHED_TEXTS, "semantic")
 """Text columns of ``origins``, under the names that the journal gives them."""
 
 ORIGIN_NUMBERS: Final = ("status", "stream")
 """Numeric columns of ``origins``, likewise."""
 
-EVENT_TEXTS: Final = ("user", "session", "operation", "tags")
+_FIRST_EVENT_TEXTS: Final = ("user", "session", "operation", "tags")
+EVENT_TEXTS: Final = (*_FIRST_EVENT_TEXTS, "cache_entry")
 """Text columns of ``events``: what may differ with each request. ``tags`` reads ``k=v,k=v``."""
 
 _FIRST_NUMBERS: Final = (
@@ -37,7 +39,10 @@ _FIRST_NUMBERS: Final = (
 UNIT_NUMBERS: Final = ("cache_read_audio_tokens", "cache_read_image_tokens", "file_searches", "audio_us", "characters")
 """Those that the first ledgers do not have; their rows say 0."""
 
-EVENT_NUMBERS: Final = (*_FIRST_NUMBERS, *UNIT_NUMBERS, "saved_nano")
+_CACHED_NUMBERS: Final = (*_FIRST_NUMBERS, *UNIT_NUMBERS, "saved_nano")
+GIVEN_NUMBERS: Final = ("similarity_e4", "cache_age_s")
+"""Of what a cache gave, or found: a cosine times 10,000, and an age in seconds."""
+EVENT_NUMBERS: Final = (*_CACHED_NUMBERS, *GIVEN_NUMBERS)
 """Numeric columns of ``events`` that come from the journal as they are."""
 
 
@@ -49,9 +54,13 @@ def _shown(prefix: str, names: tuple[str, ...]) -> str:
     return ", ".join(f'{prefix}."{name}"' for name in names)
 
 
-def _view(numbers: tuple[str, ...], texts: tuple[str, ...] = _FIRST_TEXTS) -> str:
+def _view(
+    numbers: tuple[str, ...],
+    texts: tuple[str, ...] = _FIRST_TEXTS,
+    event_texts: tuple[str, ...] = _FIRST_EVENT_TEXTS,
+) -> str:
     return (
-        f"VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', numbers)}, {_shown('e', EVENT_TEXTS)}, "
+        f"VIEW requests AS SELECT e.id_high, e.id_low, {_shown('e', numbers)}, {_shown('e', event_texts)}, "
         f"{_shown('o', texts)}, {_shown('o', ORIGIN_NUMBERS)} FROM events e JOIN origins o ON o.id = e.origin"
     )
 
@@ -63,7 +72,7 @@ _FIRST: Final = (
     # id_high is the time of the request in nanoseconds: rows arrive nearly sorted, so that a search by id or by time
     # skips all blocks but a few without an index.
     f"CREATE TABLE events (id_high BIGINT NOT NULL, id_low BIGINT NOT NULL, origin BIGINT NOT NULL, "
-    f"{_columns(_FIRST_NUMBERS, 'BIGINT')}, {_columns(EVENT_TEXTS, 'VARCHAR')})",
+    f"{_columns(_FIRST_NUMBERS, 'BIGINT')}, {_columns(_FIRST_EVENT_TEXTS, 'VARCHAR')})",
     "CREATE TABLE first_uses (budget VARCHAR PRIMARY KEY, at_ns BIGINT NOT NULL)",
     f"CREATE {_view(_FIRST_NUMBERS)}",
 )
@@ -86,10 +95,18 @@ _UNITS: Final = (
 _CACHE: Final = (
     "ALTER TABLE origins ADD COLUMN cache VARCHAR DEFAULT ''",
     "ALTER TABLE events ADD COLUMN saved_nano BIGINT DEFAULT 0",
-    f"CREATE OR REPLACE {_view(EVENT_NUMBERS, ORIGIN_TEXTS)}",
+    f"CREATE OR REPLACE {_view(_CACHED_NUMBERS, _CACHED_TEXTS)}",
 )
 
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS, _UNITS, _CACHE)
+# Nor did anybody note what it gave them, or what the semantic one decided.
+_GIVEN: Final = (
+    "ALTER TABLE origins ADD COLUMN semantic VARCHAR DEFAULT ''",
+    "ALTER TABLE events ADD COLUMN cache_entry VARCHAR DEFAULT ''",
+    *(f'ALTER TABLE events ADD COLUMN "{name}" BIGINT DEFAULT 0' for name in GIVEN_NUMBERS),
+    f"CREATE OR REPLACE {_view(EVENT_NUMBERS, ORIGIN_TEXTS, EVENT_TEXTS)}",
+)
+
+MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _RESETS, _ALERTS, _UNITS, _CACHE, _GIVEN)
 """Statements of version 1, 2, ...; what was released is never edited, only appended to."""
 
 

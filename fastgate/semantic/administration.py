@@ -1,92 +1,171 @@
-"""What operators ask of the entries: lists, deletions, the report. In the library's thread."""
+"""What operators ask of the entries: lists, one by one, deletions, the report.
 
+The entries are read on disk, in a thread of their own: a list that goes through many keeps no question waiting.
+"""
+
+import time
+from collections.abc import Iterator
+from sqlite3 import Connection
 from typing import Any, Final
 
 import msgspec
 
+from fastgate.cache.about import NAMES, TAG, cut
+from fastgate.semantic.entries import Seen
 from fastgate.semantic.library import Library
 from fastgate.semantic.settings import Settings
-from fastgate.wire.semantic import Delete, Done, Entries, Entry, Listed, Refused, Reported
+from fastgate.wire.semantic import MOST_ANSWER, Delete, Entries, Inspect, Inspected, Listed, Reported
+from fastgate.wire.semantic_entries import Entry, Wanted
 
+PAGE_SECONDS: Final = 1.0
+"""After which a page is answered as it is: of millions of entries few may match."""
+STRETCH: Final = 4_096
+"""Entries between two looks at the clock."""
 _MOST_LISTED: Final = 512 << 10
 """Bytes of entries in one list."""
-_COLUMNS: Final = "id, partition, tenant, text, about, created_ms, expires_ms, used_ms, hits, seen"
-_TAG: Final = (
-    "EXISTS (SELECT 1 FROM json_each(about, '$.tags') WHERE json_extract(value, '$[0]') = ?"
-    " AND json_extract(value, '$[1]') = ?)"
+_COLUMNS: Final = (
+    "e.id, e.partition, e.tenant, e.text, e.about, e.created_ms, e.expires_ms, e.used_ms, e.hits, e.seen, e.kind,"
+    " substr(a.usage, 1, 8), length(a.body)"
 )
-_EVERY: Final = 1 << 62
+_ENTRIES: Final = f"SELECT {_COLUMNS} FROM entry e LEFT JOIN answer a ON a.id = e.id"
+_SAID: Final = "coalesce(json_extract(e.about, '$.{name}'), '') IN ({marks})"
+_TAGGED: Final = (
+    "EXISTS (SELECT 1 FROM json_each(e.about, '$.tags') WHERE json_extract(value, '$[0]') = ?"
+    " AND json_extract(value, '$[1]') IN ({marks}))"
+)
+_MODELS: Final = frozenset({"model", "upstream_model"})
+
+
+class UnknownName(ValueError):
+    """Nothing is said of entries under this name."""
+
+
+class Condition:
+    """What is wanted, as SQL on ``entry e``. Raises UnknownName."""
+
+    def __init__(self, wanted: Wanted, now_ms: int) -> None:
+        self.values: list[Any] = [now_ms, wanted.from_ms]
+        parts = ["e.expires_ms > ?", "e.created_ms >= ?"]
+        if wanted.until_ms is not None:
+            parts.append("e.created_ms < ?")
+            self.values.append(wanted.until_ms)
+        if wanted.tenant is not None:
+            parts.append("e.tenant = ?")
+            self.values.append(wanted.tenant)
+        for name, alternatives in wanted.said:
+            parts.append(self._said(name, alternatives))
+        self.clause = " AND ".join(parts)
+
+    def _said(self, name: str, alternatives: tuple[str, ...]) -> str:
+        marks = ", ".join("?" * len(alternatives))
+        if name.startswith(TAG):
+            self.values += [name.removeprefix(TAG), *alternatives]
+            return _TAGGED.format(marks=marks)
+        if name not in NAMES:
+            raise UnknownName(f"entries cannot be told apart by {name[:80]!r}")
+        self.values += map(cut, alternatives) if name in _MODELS else alternatives
+        return _SAID.format(name=name, marks=marks)
 
 
 def listed(library: Library, asked: Entries) -> Listed:
-    """Entries by their ids; fewer than were asked for where they are long."""
+    """Entries by their ids; fewer than were asked for where they are long, or where few match. Raises UnknownName."""
+    condition = Condition(asked.wanted, _now_ms())
     library.store.flush()
-    condition, values = "id > ?", [asked.after]
-    if asked.tenant is not None:
-        condition, values = f"{condition} AND tenant = ?", [asked.after, asked.tenant]  # type: ignore[list-item]
-    rows = library.store.rows(_COLUMNS, condition, values, asked.limit + 1)
     entries: list[Entry] = []
     size = 0
-    for row in rows[: asked.limit]:
-        entry = _entry(row)
-        size += len(entry.text.encode()) + len(entry.about) + 128
-        if entries and size > _MOST_LISTED:
-            break
-        entries.append(entry)
-    return Listed(asked.number, tuple(entries), len(entries) < len(rows))
+    with library.store.reading() as db:
+        following: int | None = asked.after
+        until = time.monotonic() + PAGE_SECONDS
+        while following is not None:
+            last = _stretch(db, following)
+            for row in _rows(db, condition, following, last, asked.limit + 1 - len(entries)):
+                entry = _entry(row)
+                size += len(entry.text.encode()) + len(entry.about) + 128
+                if len(entries) == asked.limit or (entries and size > _MOST_LISTED):
+                    return Listed(asked.number, tuple(entries), entries[-1].id)
+                entries.append(entry)
+            following = last
+            if time.monotonic() > until:
+                break
+    return Listed(asked.number, tuple(entries), following)
 
 
-def deleted(library: Library, asked: Delete) -> Done | Refused:
-    """Delete what matches all that is said."""
-    said: list[tuple[str, tuple[Any, ...]]] = []
-    if asked.ids is not None:
-        said.append((f"id IN ({', '.join('?' * len(asked.ids))})", asked.ids))
-    if asked.tenant is not None:
-        said.append(("tenant = ?", (asked.tenant,)))
-    for name in ("key", "team", "model"):
-        if (value := getattr(asked, name)) is not None:
-            said.append((f"json_extract(about, '$.{name}') = ?", (value,)))
-    if asked.tag is not None:
-        said.append((_TAG, asked.tag))
-    if asked.created_before_ms is not None:
-        said.append(("created_ms < ?", (asked.created_before_ms,)))
-    if not said:
-        return Refused(asked.number, "nothing says what to delete")
-    if asked.ids is not None and len(asked.ids) > 1_000:
-        return Refused(asked.number, f"{len(asked.ids)} ids at once; 1000 may be named")
+def inspected(library: Library, asked: Inspect) -> Inspected:
+    """One entry, whole; none where it has expired."""
     library.store.flush()
-    condition = " AND ".join(each for each, _ in said)
-    values = [value for _, some in said for value in some]
-    found = library.store.rows("id", condition, values, _EVERY)
-    count = library.remove(row[0] for row in found)
+    with library.store.reading() as db:
+        row = db.execute(f"{_ENTRIES} WHERE e.id = ? AND e.expires_ms > ?", (asked.id, _now_ms())).fetchone()
+        said = db.execute("SELECT said FROM answer WHERE id = ?", (asked.id,)).fetchone()
+    if row is None or said is None:
+        return Inspected(asked.number, None)
+    # The frame has to have room for the question, too.
+    text = said[0].encode()[:MOST_ANSWER].decode(errors="ignore")
+    return Inspected(asked.number, _entry(row), tuple(_seen(row)), text)
+
+
+def matching(library: Library, asked: Delete) -> list[int]:
+    """The ids of what is to be deleted. Raises UnknownName."""
+    condition = Condition(asked.wanted, _now_ms())
     library.store.flush()
-    return Done(asked.number, count)
+    with library.store.reading() as db:
+        if asked.ids is None:
+            found = db.execute(f"SELECT e.id FROM entry e WHERE {condition.clause}", condition.values)
+            return [id_ for (id_,) in found]
+        statement = f"SELECT e.id FROM entry e WHERE e.id = ? AND {condition.clause}"
+        rows = [db.execute(statement, (id_, *condition.values)).fetchone() for id_ in dict.fromkeys(asked.ids)]
+    return [row[0] for row in rows if row is not None]
 
 
-def reported(library: Library, settings: Settings, number: int) -> Reported:
-    """What was decided so far, and how right it was."""
+def reported(library: Library, settings: Settings, number: int, tenants: int = 0) -> Reported:
+    """What was decided so far, and how right it was; of so many tenants, too. In the library's thread."""
     counts = library.counts
+    most, more = library.tenants.most(tenants)
     return Reported(
         number,
         shadow=settings.shadow,
         max_error=settings.max_error,
         entries=len(library),
         partitions=library.partitions,
-        counts={**counts.events, "writes lost": library.store.lost},
+        counts={**counts.events, "writes lost": library.store.lost, "tenants forgotten": library.tenants.forgotten},
         compared=counts.compared,
         wrong=counts.wrong,
         error_per_hit=counts.error_per_hit(),
         error_per_request=counts.error_per_request(),
         saved_nano=counts.saved_nano,
         expected_error=counts.expected_error(),
+        would_save_nano=counts.would_save_nano,
+        since_ms=counts.since_ms,
+        tenants=most,
+        more_tenants=more,
     )
+
+
+def _stretch(db: Connection, after: int) -> int | None:
+    """The last id of the next entries behind one; None: there are no more than those."""
+    ids = "SELECT id FROM entry WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
+    row = db.execute(ids, (after, STRETCH - 1)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _rows(db: Connection, condition: Condition, after: int, last: int | None, most: int) -> Iterator[tuple[Any, ...]]:
+    asked = f"{_ENTRIES} WHERE e.id > ? AND e.id <= ? AND {condition.clause} ORDER BY e.id LIMIT ?"
+    yield from db.execute(asked, (after, 2**63 - 1 if last is None else last, *condition.values, most))
+
+
+def _seen(row: tuple[Any, ...]) -> list[Seen]:
+    return msgspec.msgpack.decode(row[9], type=list[Seen])
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:
     """As the store has it."""
-    id_, partition, tenant, text, about, created_ms, expires_ms, used_ms, hits, seen = row
-    compared = msgspec.msgpack.decode(seen, type=list[tuple[float, bool]])
+    id_, partition, tenant, text, about, created_ms, expires_ms, used_ms, hits, _, kind, cost, size = row
+    compared = _seen(row)
     same = sum(same for _, same in compared)
     return Entry(
-        id_, partition, tenant, text, about.encode(), created_ms, expires_ms, used_ms, hits, len(compared), same
-    )
+        id_, partition, tenant, text, about.encode(), created_ms, expires_ms, used_ms, hits, len(compared), same, kind,
+        int.from_bytes(cost or b"", "little"), (size or 0) + len(text.encode()),
+    )  # fmt: skip
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -7,11 +7,15 @@ from typing import Final
 
 import msgspec
 
+from fastgate.wire.semantic import Found
+from fastgate.wire.semantic_entries import Range, TenantReport
+
 NORMAL_95: Final = 1.959963984540054
 """The two-sided 95 % quantile of the normal distribution."""
-
-Range = tuple[float, float, float]
-"""Estimate, lower and upper bound."""
+WOULD_BE: Final = ("serve", "shadow", "audit")
+"""Verdicts on questions that an entry's answer is, or but for chance or shadow mode would be, served to."""
+MEASURED: Final = ("shadow", "audit")
+"""Those of them whose answers are compared."""
 
 
 def wilson(hits: int, trials: int) -> Range:
@@ -33,6 +37,10 @@ class Saved(msgspec.Struct, array_like=True):
     wrong: int
     saved_nano: int
     expected: float
+    would_save_nano: int = 0
+    since_ms: int = 0
+    used_ms: int = 0
+    sharers: str = ""
 
 
 @dataclass
@@ -41,16 +49,38 @@ class Counts:
 
     events: Counter[str] = field(default_factory=Counter)
     compared: int = 0
-    """Would-be hits (shadow mode) whose answers were compared."""
+    """Would-be hits whose answers were compared: those of shadow mode, and those that chance sent to the provider."""
     wrong: int = 0
     saved_nano: int = 0
     expected: float = 0.0
+    would_save_nano: int = 0
+    """In shadow mode."""
+    since_ms: int = 0
+    used_ms: int = 0
+    sharers: str = ""
     """Sum of the error of each hit or would-be hit, as its decision put it."""
 
     @property
     def hits(self) -> int:
         """Answers that were served, or would have been."""
         return self.events["serve"] + self.events["shadow"]
+
+    def decide(self, found: Found, now_ms: int) -> None:
+        """One question was decided."""
+        self.since_ms, self.used_ms = self.since_ms or now_ms, now_ms
+        self.events["find"] += 1
+        self.events[found.verdict] += 1
+        if found.verdict in WOULD_BE:
+            self.expected += found.error
+
+    def compare(self, verdict: str, same: bool, cost_nano: int) -> None:
+        """A provider's answer was compared with an entry's; ``cost_nano``: what it cost."""
+        self.events["compared"] += 1
+        if verdict in MEASURED:
+            self.compared += 1
+            self.wrong += not same
+        if verdict == "shadow":
+            self.would_save_nano += cost_nano
 
     def error_per_hit(self) -> Range:
         """Of the would-be hits, the share with a wrong answer."""
@@ -64,13 +94,24 @@ class Counts:
 
     def expected_error(self) -> float:
         """Per hit, as the decisions put it."""
-        return self.expected / self.hits if self.hits else 0.0
+        hits = sum(self.events[verdict] for verdict in WOULD_BE)
+        return self.expected / hits if hits else 0.0
+
+    def report(self, tenant: bytes) -> TenantReport:
+        """As a tenant's."""
+        return TenantReport(
+            tenant, self.sharers, self.since_ms, dict(self.events), self.compared, self.wrong, self.error_per_hit(),
+            self.error_per_request(), self.saved_nano, self.would_save_nano, self.expected_error(),
+        )  # fmt: skip
 
     def dump(self) -> bytes:
         """For :func:`load`."""
         return msgspec.msgpack.encode(
-            Saved(dict(self.events), self.compared, self.wrong, self.saved_nano, self.expected)
-        )
+            Saved(
+                dict(self.events), self.compared, self.wrong, self.saved_nano, self.expected, self.would_save_nano,
+                self.since_ms, self.used_ms, self.sharers,
+            )
+        )  # fmt: skip
 
 
 def load(data: bytes | None) -> Counts:
@@ -81,4 +122,4 @@ def load(data: bytes | None) -> Counts:
         saved = msgspec.msgpack.decode(data, type=Saved)
     except msgspec.MsgspecError:
         return Counts()
-    return Counts(Counter(saved.events), saved.compared, saved.wrong, saved.saved_nano, saved.expected)
+    return Counts(**{**msgspec.structs.asdict(saved), "events": Counter(saved.events)})

@@ -6,19 +6,22 @@ For one thread. Nothing here waits for a disk but the reading of an answer that 
 import random
 from collections.abc import Iterable
 from pathlib import Path
+from time import time_ns
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from fastgate.semantic import counts as counting
 from fastgate.semantic.brute import Vector
+from fastgate.semantic.counts import MEASURED
 from fastgate.semantic.entries import MOST_SEEN, Entries, Entry
 from fastgate.semantic.partitions import Partitions
 from fastgate.semantic.policies import Policies
 from fastgate.semantic.policy import Decision, Neighbour
 from fastgate.semantic.settings import Settings
 from fastgate.semantic.store import Kept, Store
-from fastgate.wire.semantic import Find, Found, Keep
+from fastgate.semantic.tenants import Tenants
+from fastgate.wire.semantic import Find, Found, Keep, Verdict
 
 NEIGHBOURS: Final = 8
 """Entries that a decision sees."""
@@ -44,6 +47,7 @@ class Library:
             self._entries.add(entry)
         self._partitions.load(self._entries)
         self.counts = counting.load(self._store.value("counts"))
+        self.tenants = Tenants(self._store)
         self._policies = Policies(self._store, settings.max_error, rng)
         self._dirty = False
 
@@ -56,34 +60,40 @@ class Library:
         """The decision about one question, and the answer where it is to be served."""
         neighbours = self._neighbours(asked, vector, now_ms)
         decision = self._policies.of(asked.tenant).decide(asked.text, neighbours)
-        verdict = "shadow" if decision.verdict == "serve" and self._settings.shadow else decision.verdict
+        verdict = self._verdict(decision)
         entry = self._entries.get(decision.entry) if decision.entry is not None else None
         if entry is None or verdict == "miss":
             reason = decision.reason or "unlike"
-            return self._counted(Found(asked.number, "miss", reason, similarity=decision.similarity))
+            return self._counted(asked, Found(asked.number, "miss", reason, similarity=decision.similarity))
         found = Found(asked.number, verdict, decision.reason, entry.id, decision.similarity, decision.error)
         if verdict != "serve":
-            self._expect(found, decision)
-            return self._counted(found)
+            return self._counted(asked, found)
         kept = self._store.answer(entry.id)
         if kept is None:  # the disk would not have it
             self._remove(entry)
-            return self._counted(Found(asked.number, "miss", "answer_lost"))
-        self._expect(found, decision)
-        self.counts.saved_nano += int.from_bytes(kept.usage[:8], "little")
+            return self._counted(asked, Found(asked.number, "miss", "answer_lost"))
+        saved = int.from_bytes(kept.usage[:8], "little")
+        self.counts.saved_nano += saved
+        self.tenants.of(asked.tenant).saved_nano += saved
         entry.hits += 1
         self._entries.use(entry, now_ms)
         self._store.use(entry)
         return self._counted(
+            asked,
             Found(
                 asked.number, "serve", decision.reason, entry.id, decision.similarity, decision.error,
                 entry.kind, kept.body, kept.usage, entry.created_ms,
-            )
+            ),
         )  # fmt: skip
 
     def missed(self, asked: Find, reason: str) -> Found:
         """A miss for a reason that lies before any decision."""
-        return self._counted(Found(asked.number, "miss", reason))
+        return self._counted(asked, Found(asked.number, "miss", reason))
+
+    def _verdict(self, decision: Decision) -> Verdict:
+        if decision.verdict == "serve":
+            return "shadow" if self._settings.shadow else "serve"
+        return "audit" if decision.audit else decision.verdict
 
     def _neighbours(self, asked: Find, vector: Vector, now_ms: int) -> list[Neighbour]:
         hits = self._partitions.search(asked.partition, vector, NEIGHBOURS)
@@ -95,17 +105,13 @@ class Library:
                 found.append(Neighbour(id_, entry.text, similarity, tuple(entry.seen), entry.answer))
         return found
 
-    def _expect(self, found: Found, decision: Decision) -> None:
-        if found.verdict in {"serve", "shadow"}:
-            self.counts.expected += decision.error
-
-    def _counted(self, found: Found) -> Found:
+    def _counted(self, asked: Find, found: Found) -> Found:
         self._dirty = True
-        events = self.counts.events
-        events["find"] += 1
-        events[found.verdict] += 1
+        now_ms = time_ns() // 1_000_000
+        self.counts.decide(found, now_ms)
+        self.tenants.of(asked.tenant).decide(found, now_ms)
         if found.verdict == "miss":
-            events[f"miss {found.reason}"] += 1
+            self.counts.events[f"miss {found.reason}"] += 1
         return found
 
     # ---- what is kept
@@ -113,7 +119,7 @@ class Library:
     def to_compare(self, keep: Keep) -> Compared | None:
         """What the answer is to be compared with; None: with nothing."""
         decided = keep.decided
-        if decided is None or decided.verdict not in {"explore", "shadow"}:
+        if decided is None or decided.verdict not in {"explore", *MEASURED}:
             return None
         entry = self._entries.get(decided.entry)
         if entry is None or entry.partition != keep.partition or entry.tenant != keep.tenant:
@@ -130,11 +136,8 @@ class Library:
         entry.seen.append((decided.similarity, same))
         del entry.seen[:-MOST_SEEN]
         self._store.seen(entry)
-        self.counts.events["compared"] += 1
-        if decided.verdict == "shadow":
-            self.counts.compared += 1
-            self.counts.wrong += not same
-            self.counts.saved_nano += keep.cost_nano
+        for counts in (self.counts, self.tenants.of(keep.tenant)):
+            counts.compare(decided.verdict, same, keep.cost_nano)
         # What it says is what the provider says now. A judge takes its time: it may be gone, or confirmed since.
         if same and self._entries.get(entry.id) is entry and entry.created_ms <= now_ms:
             entry.created_ms, entry.used_ms = now_ms, now_ms
@@ -164,6 +167,8 @@ class Library:
         self._partitions.add(entry, vector)
         self._store.insert(entry, vector, Kept(keep.answer, keep.said, keep.usage), _described(keep.about))
         self.counts.events["kept"] += 1
+        if keep.sharers:
+            self.tenants.of(keep.tenant).sharers = keep.sharers
         self._dirty = True
         return entry
 
@@ -225,6 +230,7 @@ class Library:
         """Put down what was learned and counted, where that has changed."""
         if self._dirty:
             self._policies.save()
+            self.tenants.save()
             self._store.put("counts", self.counts.dump())
             self._dirty = False
 

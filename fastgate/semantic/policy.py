@@ -63,6 +63,7 @@ class Decision(NamedTuple):
     similarity: float
     error: float  # upper bound of the probability that serving it is wrong
     reason: str  # name of the veto, "" where none
+    audit: bool = False  # it would be served, and chance alone has it asked upstream
 
 
 class Unreadable(ValueError):
@@ -116,7 +117,8 @@ class Policy:
         wrong = 1.0 - belief.probability
         self.budget.request(wrong)
         error = self.budget.bound(wrong)
-        if wrong <= self.budget.cutoff and self._rng.random() >= self._audited():
+        would_be_hit = wrong <= self.budget.cutoff
+        if would_be_hit and self._rng.random() >= self._audited():
             self.hits += 1
             self.budget.serve(wrong)
             return Decision("serve", neighbour.entry, neighbour.similarity, error, "")
@@ -125,7 +127,7 @@ class Policy:
         self._pending[text, neighbour.entry] = (vector, words, wrong)
         if len(self._pending) > PENDING:
             self._pending.popitem(last=False)
-        return Decision("explore", neighbour.entry, neighbour.similarity, error, "")
+        return Decision("explore", neighbour.entry, neighbour.similarity, error, "", would_be_hit)
 
     def learn(self, text: str, neighbour: Neighbour, same: bool) -> None:
         """Takes in whether upstream's answer to ``text`` was the one of ``neighbour``; the caller adds to the entry's

@@ -38,6 +38,7 @@ JUDGED: Final = "UPDATE entry SET answer = ?, seen = ? WHERE id = ?"
 SEEN: Final = "UPDATE entry SET seen = ? WHERE id = ?"
 DELETE: Final = ("DELETE FROM entry WHERE id = ?", "DELETE FROM answer WHERE id = ?")
 PUT: Final = "INSERT INTO value VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+DROP: Final = "DELETE FROM value WHERE name = ?"
 ALL: Final = (
     "SELECT id, partition, tenant, text, kind, created_ms, expires_ms, used_ms, hits, answer, seen"
     " FROM entry ORDER BY used_ms"

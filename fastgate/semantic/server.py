@@ -8,31 +8,37 @@ from pathlib import Path
 from typing import Final, cast
 
 from fastgate.cache.unix_path import short
-from fastgate.semantic.administration import deleted, listed, reported
+from fastgate.semantic.administration import UnknownName, inspected, listed, matching, reported
 from fastgate.semantic.service import Service
 from fastgate.semantic.settings import Settings
 from fastgate.wire.semantic import (
     SOCKET,
     Delete,
+    Done,
     Entries,
     Find,
     FrameError,
     Frames,
+    Inspect,
     Keep,
     Ping,
     Pong,
     Refused,
     Reply,
+    Report,
     Request,
     framed,
     request_of,
 )
+from fastgate.wire.semantic_entries import Wanted
 
 BACKLOG: Final = 128
 MOST_UNREAD: Final = 16 << 20
 """Bytes of replies that a sender has not taken yet: beyond them it is cut off."""
 MOST_TOGETHER: Final = 32
 """Requests of operators that are worked on at once."""
+TOGETHER: Final = 256
+"""Entries that are deleted between two batches of questions."""
 
 log = logging.getLogger("fastgate.semantic")
 
@@ -88,20 +94,38 @@ class Server:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _administrate(self, request: Request, connection: "Connection") -> None:
+    async def _administrate(self, request: Entries | Inspect | Delete | Report, connection: "Connection") -> None:
         service = self._service
+        library = service.library
         reply: Reply
         try:
             if isinstance(request, Entries):
-                reply = await service.in_library(listed, service.library, request)
+                reply = await asyncio.to_thread(listed, library, request)
+            elif isinstance(request, Inspect):
+                reply = await asyncio.to_thread(inspected, library, request)
             elif isinstance(request, Delete):
-                reply = await service.in_library(deleted, service.library, request)
+                reply = await self._delete(request)
             else:
-                reply = await service.in_library(reported, service.library, self._settings, request.number)
+                report = service.in_library(reported, library, self._settings, request.number, request.tenants)
+                reply = await report
+        except UnknownName as error:
+            reply = Refused(request.number, str(error))
         except Exception:  # the outermost edge: one request has no result, the process goes on
             log.exception("a request of an operator failed")
             reply = Refused(request.number, "it failed; the log of the semantic process says why")
         connection.send(reply)
+
+    async def _delete(self, request: Delete) -> Done | Refused:
+        """What is asked for meanwhile waits for a few of many at most."""
+        if request.ids is None and request.wanted == Wanted() and not request.everything:
+            return Refused(request.number, "nothing says what to delete")
+        service = self._service
+        ids = await asyncio.to_thread(matching, service.library, request)
+        count = 0
+        for at in range(0, len(ids), TOGETHER):
+            count += await service.in_library(service.library.remove, ids[at : at + TOGETHER])
+        await asyncio.to_thread(service.library.store.flush)
+        return Done(request.number, count)
 
     def close(self) -> None:
         """End every connection."""

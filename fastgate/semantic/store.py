@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from time import time_ns
@@ -24,6 +24,8 @@ from fastgate.semantic.entries import Entry, Seen
 from fastgate.semantic.errors import StoreUnusable
 
 FILE: Final = "entries.db"
+ALIVE_SECONDS: Final = 0.1
+"""Between two looks of who waits for the disk at whether it will ever have been written to."""
 MOST_WAITING: Final = 20_000
 """Changes that may wait for the disk; beyond them entries are not written (and told)."""
 _FLOATS: Final = np.dtype("<f4")
@@ -84,15 +86,22 @@ class Store:
         row = self._reader.execute(schema.ANSWER, (id_,)).fetchone()
         return None if row is None else Kept(*row)
 
-    def rows(self, columns: str, condition: str, values: Sequence[Any], limit: int) -> list[tuple[Any, ...]]:
-        """Columns of the entries on disk for which a condition holds, in the order of their ids."""
-        asked = f"SELECT {columns} FROM entry WHERE {condition} ORDER BY id LIMIT {limit}"
-        return self._reader.execute(asked, values).fetchall()
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """What is on disk, for any thread: who reads long there keeps no question waiting."""
+        with closing(self._connect()) as connection:
+            connection.execute("PRAGMA query_only = ON")
+            yield connection
 
     def value(self, name: str) -> bytes | None:
         """What was put under a name."""
         row = self._reader.execute("SELECT value FROM value WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
+
+    def values(self, prefix: str) -> list[tuple[str, bytes]]:
+        """All whose names begin so."""
+        asked = "SELECT name, value FROM value WHERE name >= ? AND name < ?"
+        return self._reader.execute(asked, (prefix, prefix + "\U0010ffff")).fetchall()
 
     # ---- writing
 
@@ -131,11 +140,16 @@ class Store:
         """A value by its name, in place of the one before."""
         self._change([(schema.PUT, (name, value))])
 
+    def drop(self, name: str) -> None:
+        """There is no value of that name any more."""
+        self._change([(schema.DROP, (name,))])
+
     def flush(self) -> None:
-        """Returns when all that was changed so far is on disk, or lost."""
+        """Returns when all that was changed so far is on disk, or lost. For any thread."""
         done = threading.Event()
         self._changes.put([("", (done,))])
-        done.wait()
+        while not done.wait(ALIVE_SECONDS) and self._thread.is_alive():
+            pass
 
     def close(self) -> None:
         """Writes what waits and closes the file."""

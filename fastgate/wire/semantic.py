@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from fastgate.wire.failure import shown
+from fastgate.wire.semantic_entries import Entry, Hash, Number, Range, TenantReport, Wanted
 
 SOCKET: Final = "semantic.sock"
 """In the arena folder, 0600."""
@@ -25,16 +26,14 @@ MOST_ANSWER: Final = 256 << 10
 MOST_FRAME: Final = 1 << 20
 _HEAD: Final = 4
 
-Hash = Annotated[bytes, Meta(min_length=16, max_length=16)]
 Text = Annotated[str, Meta(min_length=1, max_length=MOST_TEXT)]
 Said = Annotated[str, Meta(max_length=MOST_ANSWER)]
 Answer = Annotated[bytes, Meta(min_length=1, max_length=MOST_ANSWER)]
 Few = Annotated[bytes, Meta(max_length=32 << 10)]
 Count = Annotated[int, Meta(ge=0)]
-Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Verdict = Literal["serve", "explore", "miss", "shadow"]
-"""``explore``: ask the provider, and have its answer compared with an entry's. ``shadow``: the same, where the entry's
-answer would have been served."""
+Verdict = Literal["serve", "explore", "miss", "shadow", "audit"]
+"""``explore``: ask the provider, and have its answer compared with an entry's. ``audit``, ``shadow``: the same, where
+that would have been served but for chance, which measures errors where they are made, or for shadow mode."""
 
 
 class FrameError(ValueError):
@@ -81,30 +80,36 @@ class Keep(Message, tag="keep", frozen=True):
     """What it cost, nano-USD."""
     ttl_ms: Annotated[int, Meta(ge=1, le=2_592_000_000)]
     decided: Decided | None = None
+    sharers: Annotated[str, Meta(max_length=256)] = ""
+    """Who shares the answer, for people: the tenant's name."""
 
 
 class Entries(Message, tag="list", frozen=True):
-    """Entries in the order of their ids, ``after`` the one with that id; of one tenant where one is named."""
+    """Entries in the order of their ids, ``after`` the one with that id."""
 
     after: Number = 0
     limit: Annotated[int, Meta(ge=1, le=1_000)] = 100
-    tenant: Hash | None = None
+    wanted: Wanted = Wanted()
+
+
+class Inspect(Message, tag="inspect", frozen=True):
+    """All that is known of one entry."""
+
+    id: Number
 
 
 class Delete(Message, tag="delete", frozen=True):
-    """Delete what matches all that is said; nothing said is refused."""
+    """Delete these, of which all that is wanted holds; nothing said is refused, unless it is ``everything``."""
 
-    ids: tuple[Number, ...] | None = None
-    tenant: Hash | None = None
-    key: str | None = None
-    team: str | None = None
-    model: str | None = None
-    tag: tuple[str, str] | None = None
-    created_before_ms: Number | None = None
+    ids: Annotated[tuple[Number, ...], Meta(max_length=1_000)] | None = None
+    wanted: Wanted = Wanted()
+    everything: bool = False
 
 
 class Report(Message, tag="report", frozen=True):
-    """What was decided so far, and how right it was."""
+    """What was decided so far, and how right it was: in all, and of so many tenants that asked most."""
+
+    tenants: Annotated[int, Meta(ge=0, le=1_000)] = 0
 
 
 class Ping(Message, tag="ping", frozen=True):
@@ -130,27 +135,21 @@ class Found(Message, tag="found", frozen=True):
         return Decided(self.verdict, self.entry, self.similarity)
 
 
-class Entry(msgspec.Struct, array_like=True, frozen=True):
-    """One entry, as :class:`Entries` shows it; ``about`` is JSON."""
-
-    id: int
-    partition: bytes
-    tenant: bytes
-    text: str
-    about: bytes
-    created_ms: int
-    expires_ms: int
-    used_ms: int
-    hits: int
-    compared: int
-    same: int
-
-
 class Listed(Message, tag="listed", frozen=True):
-    """The reply to :class:`Entries`; ``following``: whether there are more."""
+    """The reply to :class:`Entries`; ``following``: what the next page is ``after``; None: there is none."""
 
     entries: tuple[Entry, ...]
-    following: bool
+    following: int | None
+
+
+class Inspected(Message, tag="inspected", frozen=True):
+    """The reply to :class:`Inspect`; no ``entry``: it is not there."""
+
+    entry: Entry | None
+    comparisons: tuple[tuple[float, bool], ...] = ()
+    """The last of them: how near the other question was, and whether the answers said the same."""
+    said: str = ""
+    """The answer's plain text, cut where it is too long for a frame."""
 
 
 class Done(Message, tag="done", frozen=True):
@@ -169,15 +168,21 @@ class Reported(Message, tag="reported", frozen=True):
     counts: dict[str, int]
     """What happened, by name: finds, and what became of them; batches; what was kept, dropped, evicted."""
     compared: int
-    """Would-be hits whose answers were compared (shadow mode)."""
+    """Would-be hits whose answers were compared: those of shadow mode, and those that chance sent to the provider."""
     wrong: int
-    error_per_hit: tuple[float, float, float]
-    """Of the would-be hits, the share that was wrong: estimate, lower and upper bound."""
-    error_per_request: tuple[float, float, float]
+    error_per_hit: Range
+    """Of the would-be hits, the share that was wrong."""
+    error_per_request: Range
     saved_nano: int
-    """What was saved by serving, or would have been in shadow mode."""
+    """What was saved by serving."""
     expected_error: float
     """Per hit, as the decisions themselves put it."""
+    would_save_nano: int = 0
+    """What serving would have saved in shadow mode."""
+    since_ms: int = 0
+    """When counting began."""
+    tenants: tuple[TenantReport, ...] = ()
+    more_tenants: bool = False
 
 
 class Pong(Message, tag="pong", frozen=True):
@@ -198,8 +203,8 @@ class Refused(Message, tag="refused", frozen=True):
     why: str
 
 
-Request = Find | Keep | Entries | Delete | Report | Ping
-Reply = Found | Listed | Done | Reported | Pong | Busy | Refused
+Request = Find | Keep | Entries | Inspect | Delete | Report | Ping
+Reply = Found | Listed | Inspected | Done | Reported | Pong | Busy | Refused
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _requests: Final = msgspec.msgpack.Decoder(Request)

@@ -14,8 +14,8 @@ from typing import Any
 from xxhash import xxh64_digest
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import CACHE_MISS, OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
-from fastgate._core.journal import Draft, Journal, SegmentReader, segments_of
+from fastgate._core.budget import CACHE_MISS, MEANING_EXPLORE, OUTCOME_OK, SETTLED_EXACT, Hold, hold, reset
+from fastgate._core.journal import Draft, Journal, SegmentReader, entry_note, segments_of
 from fastgate._core.levels import OPEN, REQUESTS, TOKENS, Level, Levels
 from fastgate._core.owner import WORKER, Owner, dead_slots
 from fastgate._core.price import Usage
@@ -103,7 +103,10 @@ class Place:
 
 def settle(taken: Hold, actual: int, error: str) -> None:
     """What it saves is what it costs, so that the two can be compared."""
-    taken.settle(actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=error, cache=CACHE_MISS, saved=actual)
+    taken.settle(
+        actual, USAGE, SETTLED_EXACT, OUTCOME_OK, 200, error=error, cache=CACHE_MISS, saved=actual,
+        meaning=MEANING_EXPLORE, given=entry_note("entry", 9_000, 7),
+    )  # fmt: skip
 
 
 def perform(place: Place, steps: Sequence[Step], marks: mmap.mmap) -> None:
@@ -193,9 +196,11 @@ def read(folder: Path) -> Outcome:
 
 def check_marks(found: dict[str, Any]) -> None:
     """An end that was not taken has left nothing of what it said of the cache."""
-    columns = (found[name] for name in ("settlement", "cost_nano", "cache", "saved_nano"))
+    names = ("settlement", "cost_nano", "cache", "saved_nano", "semantic", "cache_entry", "cache_age_s")
+    columns = (found[name] for name in names)
     for mark, cost, *said in zip(*columns, strict=True):
-        assert said == ["", 0] or (mark, said) == ("exact", ["miss", cost]), (mark, cost, said)
+        whole = ["miss", cost, "explore", "entry", 7]
+        assert said == ["", 0, "", "", 0] or (mark, said) == ("exact", whole), (mark, cost, said)
 
 
 def _amounts(folder: Path, cell: int) -> tuple[int, int]:

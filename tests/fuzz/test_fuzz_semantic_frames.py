@@ -8,20 +8,47 @@ from fastgate.wire.semantic import (
     Entries,
     FrameError,
     Frames,
+    Inspect,
+    Inspected,
+    Listed,
     Ping,
     Report,
+    Reported,
     framed,
     reply_of,
     request_of,
 )
+from fastgate.wire.semantic_entries import Entry, TenantReport, Wanted
 from tests.fuzz.harness import TARGETS, main, run, target
 from tests.support.semantic import find, keep
 
+ENTRY = Entry(3, bytes(16), bytes(16), "What?", b"{}", 1, 2, 3, 4, 5, 4, 1, 1_000, 99)
 SEEDS = [
     framed(find("What is the capital of France?")),
     framed(keep("What is the capital of France?", decided=Decided("explore", 5, 0.93))),
-    framed(Entries(3, after=7, limit=10)) + framed(Ping(6)),
-    framed(Delete(4, ids=(1, 2), tag=("job", "7"))) + framed(Report(5)),
+    framed(Entries(3, after=7, limit=10, wanted=Wanted((("key", ("a", "b")),), 1, 2))) + framed(Ping(6)),
+    framed(Delete(4, ids=(1, 2), wanted=Wanted((("tag:job", ("7",)),)))) + framed(Report(5, 9)) + framed(Inspect(7, 1)),
+    framed(Listed(5, (ENTRY,), 9)),
+    framed(Inspected(6, ENTRY, ((0.9, True),), "Paris")),
+    framed(
+        Reported(
+            8,
+            True,
+            0.02,
+            1,
+            1,
+            {"find": 3},
+            2,
+            1,
+            (0.5, 0.1, 0.9),
+            (0.1, 0.0, 0.2),
+            5,
+            0.01,
+            7,
+            1,
+            (TenantReport(b"a tenant's bytes", "key:k", 1, {}, 2, 1, (0.5, 0.1, 0.9), (0.1, 0.0, 0.2), 5, 7, 0.01),),
+        )
+    ),
 ]
 TOKENS = [
     b"\x00\x00\x00\x00", b"\x05\x00\x00\x00", b"\x95", b"\xa4find", b"\xa4keep", b"\xc4\x10" + bytes(16), b"\xc0",

@@ -203,7 +203,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
         ),
         "/api/v1/config", "/api/v1/config/reload", "/metrics", "/healthz", "/api/v1/audit", "/api/v1/state/backup",
         "/api/v1/state/accept-loss", "/api/v1/cache/entries", "/api/v1/cache/entries/{entry_id}",
-        "/api/v1/cache/statistics",
+        "/api/v1/cache/statistics", "/api/v1/cache/semantic",
         "/api/v1/keys/{object_id}/rotate", "/api/v1/keys/{object_id}/revoke",
         *(f"/api/v1/{each}{one}" for each in COLLECTIONS for one in ("", "/{object_id}")),
     } == set(paths)  # fmt: skip

@@ -8,7 +8,18 @@ from typing import Any
 import httpx
 import pytest
 
-from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CACHE_SEMANTIC
+from fastgate._core.budget import (
+    CACHE_BYPASS,
+    CACHE_EXACT,
+    CACHE_MISS,
+    CACHE_NONE,
+    CACHE_SEMANTIC,
+    MEANING_EXPLORE,
+    MEANING_MISS,
+    MEANING_NONE,
+    MEANING_SERVE,
+    MEANING_UNANSWERED,
+)
 from fastgate._core.price import Usage
 from fastgate._core.slab import Slab
 from fastgate.cache.about import About
@@ -90,7 +101,7 @@ def test_an_entry_says_what_it_is_of_and_what_it_saved(host: Host) -> None:
     assert shown == {
         "id": id_, "tier": "exact", "key": "ide", "team": "platform", "model": "smart", "upstream_model": "sim-small",
         "provider": "sim", "dialect": "openai-chat", "tags": {"feature": "search", "job": "1"}, "kind": "whole",
-        "hits": 3, "cost_usd": usd(COST), "saved_usd": usd(3 * COST),
+        "hits": 3, "cost_usd": usd(COST), "saved_usd": usd(3 * COST), "semantic": None,
     }  # fmt: skip
     [listed] = host.get("cache/entries")["items"]
     assert listed == host.get(f"cache/entries/{id_}")
@@ -218,6 +229,7 @@ def test_nothing_is_deleted_where_nothing_says_what(host: Host, query: str) -> N
 @pytest.mark.parametrize(
     ("query", "status", "parameter"),
     [
+        ("tier=both", 400, "tier"),
         ("tag:=1", 400, "tags"), ("tag:a b=1", 400, "tags"), ("tag=a", 400, "tag"), ("customer=acme", 400, "customer"),
         ("where=key=a", 400, "where"), ("key=a&key=b", 400, "key"), ("older_than_seconds=x", 400, "older_than_seconds"),
         ("older_than_seconds=-1", 400, "older_than_seconds"), ("older_than_seconds=1.0", 400, "older_than_seconds"),
@@ -272,12 +284,15 @@ def test_nobody_without_the_token(host: Host) -> None:
 def test_statistics_are_the_ledgers_by_key_and_the_stores(tmp_path: Path) -> None:
     host = Host(tmp_path)
     try:
-        for cache in (CACHE_NONE, CACHE_MISS, CACHE_MISS, CACHE_BYPASS):
-            host.serve(Usage(input=1000, output=100), cache=cache)
+        asked = (MEANING_NONE, MEANING_EXPLORE, MEANING_UNANSWERED, MEANING_NONE)
+        for cache, meaning in zip((CACHE_NONE, CACHE_MISS, CACHE_MISS, CACHE_BYPASS), asked, strict=True):
+            host.serve(Usage(input=1000, output=100), cache=cache, meaning=meaning)
         host.serve(Usage(input=10), key="free", cache=CACHE_MISS)
         host.serve(Usage(input=10), key="free")
-        for cache in (CACHE_EXACT, CACHE_EXACT, CACHE_EXACT, CACHE_SEMANTIC):
+        for cache in (CACHE_EXACT, CACHE_EXACT):
             host.hit(COST, cache)
+        host.hit(COST, CACHE_EXACT, MEANING_MISS)  # who waited for who asked the same
+        host.hit(COST, CACHE_SEMANTIC, MEANING_SERVE)
         host.settled()
         id_ = host.keep("one")
         found = host.get("cache/statistics")
@@ -286,11 +301,19 @@ def test_statistics_are_the_ledgers_by_key_and_the_stores(tmp_path: Path) -> Non
         assert store == {
             "tier": "exact", "entries": 1, "capacity_bytes": 4 << 20, "stored": 1, "evicted": 0, "refused": 0,
         }  # fmt: skip
+        meant = {
+            "requests": 4, "hits": 1, "misses": 1, "explored": 1, "audited": 0, "shadow_hits": 0, "unanswered": 1,
+            "hit_rate": 0.25, "saved_usd": usd(COST),
+        }  # fmt: skip
         ide = {
             "key": "ide", "requests": 7, "exact_hits": 3, "semantic_hits": 1, "misses": 2, "bypasses": 1,
-            "hit_rate": 0.666667, "saved_usd": usd(4 * COST),
+            "hit_rate": 0.666667, "saved_usd": usd(4 * COST), "semantic": meant,
         }  # fmt: skip
-        free = {**dict.fromkeys(ide, 0), "key": "free", "requests": 1, "misses": 1, "hit_rate": 0, "saved_usd": usd(0)}
+        none = {**dict.fromkeys(meant, 0), "hit_rate": None, "saved_usd": usd(0)}
+        free = {
+            **dict.fromkeys(ide, 0), "key": "free", "requests": 1, "misses": 1, "hit_rate": 0, "saved_usd": usd(0),
+            "semantic": none,
+        }  # fmt: skip
         assert found["keys"] == [ide, free]
         total = {**ide, "requests": 8, "misses": 3, "hit_rate": 0.571429}
         del total["key"]
@@ -368,7 +391,7 @@ def test_the_api_describes_it(shared: Host) -> None:
     entries = document["paths"]["/api/v1/cache/entries"]
     asked = {
         "key", "team", "model", "upstream_model", "provider", "dialect", "older_than_seconds", "younger_than_seconds",
-        "tags",
+        "tags", "tier",
     }  # fmt: skip
     assert {each["name"] for each in entries["get"]["parameters"]} == {*asked, "cursor", "limit"}
     assert {each["name"] for each in entries["delete"]["parameters"]} == {*asked, "all"}

@@ -11,11 +11,11 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
-from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CACHE_SEMANTIC
+from fastgate._core.budget import CACHE_BYPASS, CACHE_EXACT, CACHE_MISS, CACHE_NONE, CACHE_SEMANTIC, MEANING_SERVE
 from fastgate._core.price import Usage
 from fastgate.cli.main import cli
 from fastgate.wire.money import usd
-from tests.support.control_host import TOKEN, ControlHost
+from tests.support.control_host import ENTRY, TOKEN, ControlHost
 
 USAGE = Usage(input=1000, output=100)
 ASKED = (CACHE_NONE, CACHE_MISS, CACHE_MISS, CACHE_BYPASS)
@@ -37,7 +37,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         host.cost = host.serve(USAGE, cache=cache)
     for _ in range(HITS):
         host.hit(SAVED, CACHE_EXACT)
-    host.hit(SAVED, CACHE_SEMANTIC)
+    host.hit(SAVED, CACHE_SEMANTIC, MEANING_SERVE)
     host.settled()
     yield host
     host.close()
@@ -76,8 +76,13 @@ def test_a_hit_is_a_row_like_any_other(host: Host) -> None:
     said = {"status": 200, "settlement": "none", "outcome": "ok", "attempts": 0, "provider": "sim", "output_tokens": 0}
     assert row.items() >= {**said, "cost_usd": usd(0), "saved_usd": usd(SAVED), "upstream_us": 0}.items()
     assert host.get(f"requests/{row['id']}") == {**row, "cost_lines": []}
+    assert (row["cache_entry"], row["similarity"], row["cache_age_seconds"]) == (ENTRY, 0.9123, 60)
+    assert host.get("requests", ("semantic", "serve"))["items"] == [row]
     (row,) = host.get("requests", ("where", "cache=bypass"))["items"]
     assert (row["attempts"], row["cost_usd"], row["saved_usd"]) == (1, usd(host.cost), usd(0))
+    assert (row["semantic"], row["cache_entry"], row["similarity"], row["cache_age_seconds"]) == ("", "", None, None)
+    exact = host.get("requests", ("cache", "exact"), ("limit", "1"))["items"][0]
+    assert (exact["cache_entry"], exact["similarity"], exact["cache_age_seconds"]) == (ENTRY, None, 60)
     assert len(host.get("requests", ("cache", "exact"), ("limit", "1000"))["items"]) == HITS
 
 
@@ -139,7 +144,7 @@ def test_what_a_cache_answered_has_no_part_in_a_bill(host: Host) -> None:
 def test_the_api_describes_it(host: Host) -> None:
     document = httpx.get(f"{host.client.base_url}/api/v1/openapi.json").json()
     row = document["components"]["schemas"]["RequestAnswer"]
-    assert {"cache", "saved_usd"} <= set(row["required"])
+    assert {"cache", "saved_usd", "semantic", "cache_entry", "similarity", "cache_age_seconds"} <= set(row["required"])
     assert row["properties"]["saved_usd"] == row["properties"]["cost_usd"]
     total = document["components"]["schemas"]["SpendAnswer"]["properties"]["total"]
     assert "saved_usd" in total["required"]

@@ -212,7 +212,7 @@ def test_the_commands_from_a_list_to_nothing_left(house: House) -> None:
     assert {item["id"] for item in items} == set(kept)
     table = run(house, "list", "--key", "one", "--tag", "feature=search", "--younger-than", "1h").stdout.splitlines()
     [chat] = [id_ for id_, name in kept.items() if name == "chat"]
-    assert table[0].split()[:3] == ["id", "key", "team"]
+    assert table[0].split()[:3] == ["id", "tier", "key"]
     assert [line.split()[0] for line in table[2:]] == [chat]
     two = run(house, "list", "--limit", "2", "--json")
     assert len(json.loads(two.stdout)) == 2
@@ -258,8 +258,16 @@ def test_statistics_are_what_the_requests_were_told(house: House) -> None:
     saved = sum(Decimal(answer.headers.get("x-fastgate-saved-usd", "0")) for answer in said)
     assert sums == {
         "key": "counted", "requests": 6, "exact_hits": 3, "semantic_hits": 0, "misses": 2, "bypasses": 1,
-        "hit_rate": 0.6, "saved_usd": f"{saved:.9f}",
+        "hit_rate": 0.6, "saved_usd": f"{saved:.9f}", "semantic": sums["semantic"],
     }  # fmt: skip
+    assert (sums["semantic"]["requests"], sums["semantic"]["hit_rate"]) == (0, None)
+    rows = {row["id"]: row for row in house.requests(key="counted")}
+    for answer in said:
+        row = rows[answer.headers["x-fastgate-request-id"]]
+        age = answer.headers.get("x-fastgate-cache-age")
+        assert row["cache_entry"] == answer.headers.get("x-fastgate-cache-entry", "")
+        assert row["cache_age_seconds"] == (None if age is None else int(age))
+        assert (row["semantic"], row["similarity"]) == ("", None)
     spent = house.admin("spend", where="key=counted")["total"]
     assert (spent["saved_usd"], spent["requests"]) == (sums["saved_usd"], 6)
     assert found["stores"][0]["entries"] == len(ids(house))

@@ -18,7 +18,6 @@ from fastgate.cache.semantic import SemanticClient
 from fastgate.wire.semantic import (
     SOCKET,
     Entries,
-    Entry,
     Frames,
     Listed,
     Ping,
@@ -27,6 +26,7 @@ from fastgate.wire.semantic import (
     Reported,
     framed,
 )
+from fastgate.wire.semantic_entries import Entry
 from tests.support.by_api import CHAT
 from tests.support.house import House, compact, key, secret, wait_for
 from tests.support.semantic import PREPARED, find
@@ -154,9 +154,15 @@ def test_questions_meet_in_their_own_partition_alone(house: House) -> None:
 def test_a_team_shares_where_its_scope_says_so(house: House) -> None:
     post(house, "blue-one", "Who wrote Faust?")
     kept(house, "Who wrote Faust?")
-    before = counts(house).get("explore", 0) + counts(house).get("serve", 0)
-    post(house, "blue-other", "Who wrote the drama Faust?")
-    assert counts(house).get("explore", 0) + counts(house).get("serve", 0) == before + 1
+    before = counts(house).get("miss", 0)
+    answer = post(house, "blue-other", "Who wrote the drama Faust?")
+    assert counts(house).get("miss", 0) == before
+    house.settled()
+    row = house.admin(f"requests/{answer.headers['x-fastgate-request-id']}")
+    assert row["semantic"] in {"explore", "audit", "serve"}
+    assert (len(row["cache_entry"]), 0.7 <= row["similarity"] <= 1) == (16, True)
+    [first] = house.requests(key="blue-one")
+    assert (first["semantic"], first["cache_entry"], first["similarity"]) == ("miss", "", None)
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,8 @@ from fastgate.wire.semantic import (
     Find,
     Found,
     Frames,
+    Inspect,
+    Inspected,
     Listed,
     Ping,
     Pong,
@@ -33,6 +35,7 @@ from fastgate.wire.semantic import (
     framed,
     reply_of,
 )
+from fastgate.wire.semantic_entries import Wanted
 from tests.support.semantic import ONE, OTHER, STRANGER, TENANT, SemanticProcess, find, keep
 
 CAPITAL = "What is the capital of France?"
@@ -132,9 +135,45 @@ async def test_deletions_are_by_what_an_entry_is_about(process: SemanticProcess)
         await kept(client, CAPITAL)
         await kept(client, "Who wrote Faust?", "Goethe")
         assert await client.ask(Delete(1), 10) == Refused(1, "nothing says what to delete")
-        assert await client.ask(Delete(2, key="k", tag=("job", "8")), 10) == Done(2, 0)
-        assert await client.ask(Delete(3, key="k", tag=("job", "7")), 10) == Done(3, 2)
+        key = ("key", ("k",))
+        assert await client.ask(Delete(2, wanted=Wanted((key, ("tag:job", ("8",))))), 10) == Done(2, 0)
+        refused = await client.ask(Delete(2, wanted=Wanted((("text", ("k",)),))), 10)
+        assert refused == Refused(2, "entries cannot be told apart by 'text'")
+        assert await client.ask(Delete(3, wanted=Wanted((key, ("tag:job", ("7",))))), 10) == Done(3, 2)
         assert (await asked(client, CAPITAL)).verdict == "miss"
+        await kept(client, CAPITAL)
+        assert await client.ask(Delete(4, everything=True), 10) == Done(4, 1)
+        assert (await asked(client, CAPITAL)).verdict == "miss"
+
+
+async def test_one_that_is_asked_for_is_shown_whole(process: SemanticProcess) -> None:
+    async with connected(process) as client:
+        await kept(client, CAPITAL)
+        near = await asked(client, LIKE_IT)
+        await kept(client, LIKE_IT, "Lyon", near)
+        listed = await client.ask(Entries(1), 10)
+        assert isinstance(listed, Listed)
+        one = await client.ask(Inspect(2, listed.entries[0].id), 10)
+        assert isinstance(one, Inspected)
+        assert (one.entry, one.said) == (listed.entries[0], "Paris")
+        assert one.comparisons == ((near.similarity, False),)
+        assert await client.ask(Inspect(3, 1), 10) == Inspected(3, None)
+
+
+async def test_what_operators_ask_for_holds_no_question_up(process: SemanticProcess) -> None:
+    """Lists and deletions of many go on beside it; none of what is deleted is served once that was said."""
+    async with connected(process) as client:
+        for number in range(600):
+            client.keep(keep(f"Question number {number}?", number=0))
+        async with asyncio.timeout(60):
+            while await client.ask(Ping(1), 10) != Pong(1, 600, 0, 1):
+                await asyncio.sleep(0.02)  # they are kept some time, and nobody is told
+        deleting = asyncio.create_task(client.ask(Delete(10**6, everything=True), 30))
+        found = [await asked(client, CAPITAL) for _ in range(20)]
+        assert {each.verdict for each in found} <= {"miss", "explore"}
+        assert await deleting == Done(10**6, 600)
+        assert (await asked(client, "Question number 5?")).verdict == "miss"
+        assert await client.ask(Entries(3), 10) == Listed(3, (), None)
 
 
 async def test_a_text_that_the_embedder_does_not_read_whole_is_neither_found_nor_kept(process: SemanticProcess) -> None:

@@ -68,10 +68,12 @@ def test_in_shadow_mode_nothing_is_served_and_what_would_be_is_measured(
         said = counts(house)
         assert said["shadow"] > 0
         assert "serve" not in said
-        compared = metric(house, "fastgate_semantic_shadow_compared_total")
-        assert compared == said["shadow"]
-        assert metric(house, "fastgate_semantic_shadow_wrong_total") == 0
-        upper = metric(house, 'fastgate_semantic_shadow_error{bound="upper"}')
+        compared = metric(house, "fastgate_semantic_hits_compared_total")
+        assert compared == said["shadow"] + said.get("audit", 0)
+        assert metric(house, "fastgate_semantic_hits_wrong_total") == 0
+        upper = metric(house, 'fastgate_semantic_error{bound="upper",of="hits"}')
         assert upper is not None
         assert 0 < upper < 1
-        assert (metric(house, "fastgate_semantic_saved_usd_total") or 0) > 0
+        assert metric(house, "fastgate_semantic_saved_usd_total") == 0
+        assert (metric(house, "fastgate_semantic_shadow_saved_usd_total") or 0) > 0
+        assert metric(house, 'fastgate_semantic_scope_error{bound="estimate",scope="key:one"}') == 0

@@ -147,6 +147,7 @@ def test_too_many_groups_are_cut_visibly_and_the_total_is_of_all(ledger: Ledger)
 
 def test_every_number_of_the_journal_is_summed_or_known_not_to_be() -> None:
     unsummed = {"started_us", "duration_us", "upstream_us", "ttft_us", "overhead_us", "attempts", "hold_nano"}
+    unsummed |= {"similarity_e4", "cache_age_s"}
     units = ("tokens", "searches", "audio_us", "characters")
     assert {name for name in EVENT_NUMBERS if name.endswith(units)} == set(spend.TOKENS)
     assert set(EVENT_NUMBERS) - unsummed - set(spend.TOKENS) == {"cost_nano", "saved_nano", "overrun_nano"}

@@ -12,8 +12,16 @@ from typing import Any
 import httpx
 
 from fastgate._core.arena import Arena
-from fastgate._core.budget import CACHE_NONE, OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, SETTLED_NONE, hold
-from fastgate._core.journal import Draft, Journal
+from fastgate._core.budget import (
+    CACHE_NONE,
+    MEANING_NONE,
+    OUTCOME_OK,
+    OUTCOME_REJECTED,
+    SETTLED_EXACT,
+    SETTLED_NONE,
+    hold,
+)
+from fastgate._core.journal import Draft, Journal, entry_note
 from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import PriceTable, Usage
@@ -34,6 +42,8 @@ keys:
   - {id: free, secret: other-secret}
 """
 TOKEN = "a-token-of-the-operator"
+ENTRY = "0011223344556677"
+"""That hits were given."""
 BUDGETS = ("key:ide/3-hour/default", "team:platform/day/default", "customer:acme/month/default")
 WINDOWS = ((3, 3), (4, 1), (6, 1))
 LIMITS = (5 * 10**9, 20 * 10**9, 100 * 10**9)
@@ -124,6 +134,7 @@ class ControlHost:
         settlement: int = SETTLED_EXACT,
         model: str = "sim-small",
         cache: int = CACHE_NONE,
+        meaning: int = MEANING_NONE,
     ) -> int:
         """One request as a worker books it; returns its cost in nano-USD."""
         levels = [
@@ -141,16 +152,20 @@ class ControlHost:
         held.settle(
             cost, usage, settlement, OUTCOME_OK, 200,
             duration_us=2500, upstream_us=2000, overhead_us=500, cache=cache,
+            meaning=meaning,
         )  # fmt: skip
         return cost
 
-    def hit(self, saved: int, cache: int) -> None:
+    def hit(self, saved: int, cache: int, meaning: int = MEANING_NONE) -> None:
         """One request that a cache answered."""
         draft = _draft("ide", model="smart", upstream_model="sim-small", **ROUTED)
         now, request_id = self._next()
         held = hold(self.owner, self.journal, Levels(self.arena, []), draft, 0, now, request_id)
         assert not isinstance(held, int)
-        held.settle(0, None, SETTLED_NONE, OUTCOME_OK, 200, duration_us=30, overhead_us=30, cache=cache, saved=saved)
+        held.settle(
+            0, None, SETTLED_NONE, OUTCOME_OK, 200, duration_us=30, overhead_us=30, cache=cache, saved=saved,
+            meaning=meaning, given=entry_note(ENTRY, 9_123, 60),
+        )  # fmt: skip
 
     def reject(self, error: str) -> None:
         """One request that was refused before a hold."""

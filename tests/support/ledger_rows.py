@@ -24,6 +24,8 @@ CHOICES: dict[str, list[str]] = {
     "outcome": ["ok", "rejected", "client_gone"],
     "tier": ["standard", "flex"],
     "cache": ["", "", "miss", "exact", "bypass"],
+    "semantic": ["", "", "miss", "explore"],
+    "cache_entry": ["", "00065a1b2c3d4e5f"],
     "user": ["", "ann", "bob", "o'brien"],
     "session": ["", "s1", "s2"],
     "operation": ["", "op-1"],

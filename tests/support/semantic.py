@@ -56,6 +56,7 @@ def keep(text: str, said: str = "an answer", decided: Decided | None = None, **o
         "about": json.dumps({"key": "k", "team": "t", "model": "m", "tags": [["job", "7"]]}).encode(),
         "cost_nano": 1_000,
         "ttl_ms": HOUR,
+        "sharers": "key:k",
         **other,
     }
     return Keep(text=text, said=said, decided=decided, **settings)

@@ -19,7 +19,7 @@ from fastgate._core.budget import (
     Hold,
     hold,
 )
-from fastgate._core.journal import CACHES, Draft, Journal, SegmentReader, segments_of
+from fastgate._core.journal import CACHES, MEANINGS, Draft, Journal, SegmentReader, entry_note, segments_of
 from fastgate._core.levels import TOKENS, Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
@@ -60,6 +60,45 @@ def place(tmp_path: Path) -> Place:
 def test_every_mark_has_its_name() -> None:
     named = {name: getattr(budget, f"CACHE_{(name or 'none').upper()}") for name in CACHES}
     assert named == {name: number for number, name in enumerate(CACHES)}
+
+
+def test_so_has_every_decision() -> None:
+    named = {name: getattr(budget, f"MEANING_{(name or 'none').upper()}") for name in MEANINGS}
+    assert named == {name: number for number, name in enumerate(MEANINGS)}
+
+
+ID = "0123456789abcdef0123456789abcdef-7"
+
+
+@pytest.mark.parametrize("error", ["", "upstream_error"])
+def test_what_was_decided_and_given_is_read(place: Place, error: str) -> None:
+    for meaning in range(len(MEANINGS)):
+        place.take().settle(
+            5, Usage(input=2), SETTLED_EXACT, OUTCOME_OK, 200, error=error, cache=CACHE_MISS, meaning=meaning,
+            given=entry_note(ID, 9_876 - meaning, meaning),
+        )  # fmt: skip
+    place.take().settle(5, Usage(input=2), SETTLED_EXACT, OUTCOME_OK, 200, error=error)
+    assert place.events("semantic", "cache_entry", "similarity_e4", "cache_age_s", "error") == [
+        *((name, ID, 9_876 - number, number, error) for number, name in enumerate(MEANINGS)),
+        ("", "", 0, 0, error),
+    ]
+
+
+def test_what_is_cut_says_nothing_of_what_was_given(place: Place) -> None:
+    """An event has its size; half a number would be another one."""
+    for size in range(1_495, 1_590):
+        draft = Draft(key="k", tags="t" * size)
+        taken = hold(place.owner, place.journal, place.levels, draft, 0, NOW, bytes(16), output_tokens=9)
+        assert isinstance(taken, Hold)
+        taken.settle(0, None, SETTLED_NONE, OUTCOME_OK, 200, cache=CACHE_EXACT, given=entry_note(ID, 0, 123_456))
+    said = place.events("cache_entry", "similarity_e4", "cache_age_s", "error")
+    assert set(said) == {(ID, 0, 123_456, ""), ("", 0, 0, "")}
+
+
+@pytest.mark.parametrize("said", [b"\x1f", b"\x1fa b c;", b"\x1fa 1;", b"\x1fa 1 2 3;", b"\x1f\xff 1 2;", b"\x1fa 1 2"])
+def test_what_is_no_note_says_nothing(place: Place, said: bytes) -> None:
+    place.take().settle(0, None, SETTLED_NONE, OUTCOME_OK, 200, error="timeout", cache=CACHE_EXACT, given=said)
+    assert place.events("cache_entry", "similarity_e4", "cache_age_s", "error") == [("", 0, 0, "timeout")]
 
 
 def test_what_was_settled_is_read_and_a_hit_asked_nobody(place: Place) -> None:
@@ -111,3 +150,4 @@ def test_a_journal_of_before_is_read_and_this_ones_events_have_its_size(place: P
     assert place.events("started_us", "cost_nano", "hold_nano", "settlement", "stream", "cache", "saved_nano") == [
         (1_700_000_000_000_000, 70, 80, "exact", 1, "", 0)
     ]
+    assert place.events("semantic", "cache_entry", "similarity_e4", "cache_age_s") == [("", "", 0, 0)]

@@ -84,6 +84,7 @@ def test_the_semantic_cache_is_for_whom_it_is_wanted_with_the_exact_one_or_witho
     plan = plan_of(everybody + key % "null")
     assert plan is not None
     assert (plan.exact, plan.meaning, plan.deadline_ms) == (False, tenant_of("global"), 7)
+    assert plan.sharers == "global"
     assert plan_of(everybody + key % "{semantic: false}") is None
     both = plan_of(everybody + key % "{exact: true, scope: key}")
     assert both is not None
@@ -97,6 +98,23 @@ def test_the_semantic_cache_is_for_whom_it_is_wanted_with_the_exact_one_or_witho
     own = plan_of(wanted + key % "{semantic: true}")
     assert own is not None
     assert own.meaning == own.tenant
+    assert own.sharers == "key:ide"
+
+
+@pytest.mark.parametrize(
+    ("scope", "team", "customer", "name"),
+    [
+        ("key", "blue", "acme", "key:ide"), ("team", "blue", "", "team:blue"), ("team", "", "", "key:ide"),
+        ("customer", "blue", "acme", "customer:acme"), ("customer", "blue", "", "team:blue"),
+        ("customer", "", "", "key:ide"), ("global", "blue", "acme", "global"),
+    ],
+)  # fmt: skip
+def test_who_shares_is_named_as_narrow_as_it_is(scope: str, team: str, customer: str, name: str) -> None:
+    member = Member(bytes(32), KeyRecord("ide", team), OwnerRecord(customer=customer), OwnerRecord())
+    assert member.sharers(scope) == name
+    others = [Member(bytes(32), KeyRecord(id_, team), member.team, NOBODY) for id_ in ("ide", "other")]
+    shared = others[0].tenant(scope) == others[1].tenant(scope)
+    assert shared == (others[0].sharers(scope) == others[1].sharers(scope))
 
 
 def test_what_is_no_question_has_nothing_to_do_with_the_semantic_cache() -> None:

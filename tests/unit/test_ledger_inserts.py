@@ -132,7 +132,7 @@ def test_migrations_are_applied_once_each(ledger: Ledger, monkeypatch: pytest.Mo
     ledger.open()
 
 
-@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("version", [3, 4, 5])
 def test_rows_of_an_older_ledger_stay_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
 ) -> None:
@@ -153,11 +153,13 @@ def test_rows_of_an_older_ledger_stay_as_they_were(
     found = columns(10, seed=1)
     ledger.inserts.add(found, {"a": 10})
     names = [*schema.EVENT_NUMBERS, *schema.EVENT_TEXTS, *schema.ORIGIN_TEXTS, *schema.ORIGIN_NUMBERS]
+    texts = {*schema.ORIGIN_TEXTS, *schema.EVENT_TEXTS}
     listed = ", ".join(f'"{name}"' for name in names)
     [before] = fetch(ledger, f"SELECT {listed} FROM requests WHERE id_low = 2")
-    assert before == tuple(known.get(name, "" if name in schema.ORIGIN_TEXTS else 0) for name in names)
+    assert before == tuple(known.get(name, "" if name in texts else 0) for name in names)
     since = [name for name in names if name not in known]
-    assert {"cache", "saved_nano"} <= set(since)
+    assert {"semantic", "cache_entry", "cache_age_s"} <= set(since)
+    assert ({"cache", "saved_nano"} <= set(since)) == (version < 5)
     read = fetch(ledger, f"SELECT {', '.join(since)} FROM requests WHERE id_low <> 2 ORDER BY started_us")
     assert read == list(zip(*(found[name] for name in since), strict=True))
     ledger.close()

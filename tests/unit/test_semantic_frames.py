@@ -16,31 +16,46 @@ from fastgate.wire.semantic import (
     Found,
     FrameError,
     Frames,
+    Inspect,
+    Inspected,
     Keep,
+    Listed,
     Ping,
     Pong,
     Refused,
+    Reply,
     Report,
+    Reported,
     framed,
     reply_of,
     request_of,
 )
+from fastgate.wire.semantic_entries import Entry, TenantReport, Wanted
 from tests.support.semantic import ONE, TENANT, find, keep
 
 REQUESTS = [
     find("What?"),
     keep("What?", decided=Decided("explore", 5, 0.93)),
-    Entries(3, after=7, limit=10, tenant=TENANT),
-    Delete(4, ids=(1, 2), tag=("job", "7")),
-    Report(5),
+    Entries(3, after=7, limit=10, wanted=Wanted((("key", ("a", "b")),), 1, 2, TENANT)),
+    Delete(4, ids=(1, 2), wanted=Wanted((("tag:job", ("7",)),))),
+    Report(5, 100),
+    Inspect(7, 2**63 - 1),
     Ping(6),
 ]
+ENTRY = Entry(3, ONE, TENANT, "What?", b"{}", 1, 2, 3, 4, 5, 4, 1, 1_000, 99)
 REPLIES = [
     Found(1, "serve", "sure", 9, 0.99, 0.001, 1, b"{}", b"12345678", 1_700_000_000_000),
     Busy(2),
     Pong(3, 4, 5, 6),
     Refused(4, "why"),
-]
+    Listed(5, (ENTRY,), 9),
+    Inspected(6, ENTRY, ((0.9, True), (0.8, False)), "Paris"),
+    Inspected(7, None),
+    Reported(
+        8, True, 0.02, 1, 1, {"find": 3}, 2, 1, (0.5, 0.1, 0.9), (0.1, 0.0, 0.2), 5, 0.01, 7, 1,
+        (TenantReport(TENANT, "key:k", 1, {"find": 3}, 2, 1, (0.5, 0.1, 0.9), (0.1, 0.0, 0.2), 5, 7, 0.01),), True,
+    ),
+]  # fmt: skip
 
 
 @given(st.data())
@@ -58,7 +73,7 @@ def test_messages_come_out_whole_however_they_are_cut(data: st.DataObject) -> No
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: type(reply).__name__)
-def test_replies_come_back_as_they_were(reply: Found | Busy | Pong | Refused) -> None:
+def test_replies_come_back_as_they_were(reply: Reply) -> None:
     (body,) = Frames().feed(framed(reply))
     assert reply_of(body) == reply
 
@@ -86,6 +101,14 @@ def test_what_is_before_a_bad_frame_still_comes_out() -> None:
         ["find", 1, 1, ONE, TENANT],
         ["find", 1, 1, ONE.decode(), TENANT, "What?"],
         ["list", 1, 0, 1_001],
+        ["list", 1, 0, 10, [[["key", []]]]],
+        ["list", 1, 0, 10, [[["key", ["a"]]], 0, None, b"short"]],
+        ["list", 1, 0, 10, [[["key", ["a"] * 65]]]],
+        ["list", 1, 0, 10, [[["key", ["a"]]] * 65]],
+        ["delete", 1, list(range(1_001))],
+        ["inspect", 1],
+        ["inspect", 1, -1],
+        ["report", 1, 1_001],
         ["nothing", 1],
         ["busy", 1],
         [],

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fastgate.semantic import policies
-from fastgate.semantic.administration import deleted, listed, reported
+from fastgate.semantic import administration, policies, tenants
+from fastgate.semantic.administration import UnknownName, inspected, listed, matching, reported
 from fastgate.semantic.counts import load, wilson
 from fastgate.semantic.library import Library
 from fastgate.semantic.policy import Decision, Neighbour
 from fastgate.semantic.settings import EmbedderSettings, Settings
-from fastgate.wire.semantic import Decided, Delete, Done, Entries, Refused
+from fastgate.wire.semantic import Decided, Delete, Entries, Inspect, Inspected
+from fastgate.wire.semantic_entries import Wanted
 from tests.support.semantic import HOUR, ONE, OTHER, STRANGER, TENANT, find, keep
 
 NOW = 1_800_000_000_000
@@ -31,6 +32,8 @@ class Plain:
         if not neighbours:
             return Decision("miss", None, 0.0, 1.0, "no_neighbour")
         near = neighbours[0]
+        if text.startswith("audit"):
+            return Decision("explore", near.entry, near.similarity, 0.01, "", audit=True)
         if near.similarity > 0.95:
             return Decision("serve", near.entry, near.similarity, 0.01, "")
         return Decision("explore", near.entry, near.similarity, 0.5, "")
@@ -214,16 +217,82 @@ def test_in_shadow_nothing_is_served_and_all_that_would_be_is_measured(tmp_path:
         assert (found.verdict, found.entry, found.answer) == ("shadow", entry.id, b"")
         library.learn(keep("What now?", decided=found.decided()), entry, number < 9, NOW)
     library.find(find("Unlike?"), vector(2), NOW)
-    report = reported(library, Settings(embedder=EmbedderSettings(model="none"), shadow=True), 7)
-    assert (report.compared, report.wrong, report.saved_nano) == (10, 1, 10_000)
+    report = reported(library, Settings(embedder=EmbedderSettings(model="none"), shadow=True), 7, 5)
+    assert (report.compared, report.wrong, report.saved_nano, report.would_save_nano) == (10, 1, 0, 10_000)
     assert report.error_per_hit == wilson(1, 10)
     assert report.error_per_request[0] == pytest.approx(0.1 * 10 / 11)
     assert report.expected_error == pytest.approx(0.01)
     assert report.counts["find"] == 11
+    [of_tenant] = report.tenants
+    assert (of_tenant.tenant, of_tenant.sharers, of_tenant.would_save_nano) == (TENANT, "key:k", 10_000)
+    assert (of_tenant.error_per_hit, of_tenant.error_per_request) == (report.error_per_hit, report.error_per_request)
+    assert 0 < of_tenant.since_ms == report.since_ms
     library.close()
     again = opened(tmp_path, shadow=True)
     assert again.counts.compared == 10
+    assert reported(again, Settings(embedder=EmbedderSettings(model="none")), 7, 5).tenants == report.tenants
     again.close()
+
+
+def test_what_chance_sends_to_the_provider_measures_what_is_served(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?"), vector(0), NOW)
+    library.find(find("What now?"), vector(0.1), NOW)
+    for number in range(10):
+        found = library.find(find("audit: what now?"), vector(0.1), NOW)
+        assert (found.verdict, found.entry, found.answer) == ("audit", entry.id, b"")
+        asked = keep("audit: what now?", decided=found.decided())
+        assert library.to_compare(asked) is not None
+        library.learn(asked, entry, number < 8, NOW)
+    explored = library.find(find("Else?"), vector(0.5), NOW)
+    library.learn(keep("Else?", decided=explored.decided()), entry, False, NOW)
+    report = reported(library, Settings(embedder=EmbedderSettings(model="none")), 7)
+    assert (report.compared, report.wrong, report.saved_nano, report.would_save_nano) == (10, 2, 1_000, 0)
+    assert report.error_per_hit == wilson(2, 10)
+    assert report.error_per_request[0] == pytest.approx(0.2 * 1 / 12)  # of what was served alone
+    assert (report.counts["audit"], report.counts["explore"], report.counts["compared"]) == (10, 1, 11)
+    assert report.tenants == ()
+    library.close()
+
+
+def test_tenants_are_told_apart_and_who_asked_least_lately_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tenants, "MOST", 3)
+    library = opened(tmp_path)
+    settings = Settings(embedder=EmbedderSettings(model="none"))
+    names = [bytes([number]) * 16 for number in range(5)]
+    for times, tenant in enumerate(names, 1):
+        library.add(keep("What?", tenant=tenant, partition=tenant, sharers=f"key:{times}"), vector(0), NOW)
+        for _ in range(times):
+            library.find(find("What?", tenant=tenant, partition=tenant), vector(0), NOW)
+    library.save()
+    report = reported(library, settings, 1, 2)
+    assert [(each.sharers, each.counts["serve"], each.saved_nano) for each in report.tenants] == [
+        ("key:5", 5, 5_000), ("key:4", 4, 4_000),
+    ]  # fmt: skip
+    assert report.more_tenants
+    assert report.counts["tenants forgotten"] == 2
+    assert report.counts["serve"] == 15
+    library.close()
+    again = opened(tmp_path)
+    report = reported(again, settings, 1, 3)
+    assert ([each.sharers for each in report.tenants], report.more_tenants) == (["key:5", "key:4", "key:3"], False)
+    again.close()
+
+
+def delete(library: Library, asked: Delete) -> int:
+    """As the server does it."""
+    count = library.remove(matching(library, asked))
+    library.store.flush()
+    return count
+
+
+def said(**wanted: str) -> Wanted:
+    return Wanted(tuple((name, (value,)) for name, value in wanted.items()))
+
+
+TAGGED = Wanted((("tag:job", ("7",)),))
 
 
 def test_entries_are_listed_and_deleted_by_what_is_known_of_them(tmp_path: Path) -> None:
@@ -231,27 +300,96 @@ def test_entries_are_listed_and_deleted_by_what_is_known_of_them(tmp_path: Path)
     ids = [library.add(keep(f"Question {each}?"), vector(each), NOW + each).id for each in range(5)]
     other = library.add(keep("Mine?", tenant=STRANGER, partition=OTHER, about=b'{"key": "x"}'), vector(0), NOW + 9)
     page = listed(library, Entries(1, limit=2))
-    assert ([each.id for each in page.entries], page.following) == (ids[:2], True)
-    page = listed(library, Entries(1, after=ids[1], limit=100, tenant=TENANT))
-    assert ([each.id for each in page.entries], page.following) == (ids[2:], False)
-    assert deleted(library, Delete(2)) == Refused(2, "nothing says what to delete")
-    assert deleted(library, Delete(2, key="k", created_before_ms=NOW + 2)) == Done(2, 2)
-    assert deleted(library, Delete(2, ids=(ids[2],), tenant=STRANGER)) == Done(2, 0)
-    assert deleted(library, Delete(2, tag=("job", "8"))) == Done(2, 0)
-    assert deleted(library, Delete(2, tag=("job", "7"), model="m", team="t")) == Done(2, 3)
+    assert ([each.id for each in page.entries], page.following) == (ids[:2], ids[1])
+    page = listed(library, Entries(1, ids[1], 100, Wanted(tenant=TENANT)))
+    assert ([each.id for each in page.entries], page.following) == (ids[2:], None)
+    page = listed(library, Entries(1, wanted=said(key="x", team="")))
+    assert [(each.id, each.cost_nano, each.hits) for each in page.entries] == [(other.id, 1_000, 0)]
+    assert listed(library, Entries(1, wanted=said(key="x", team="t"))).entries == ()
+    page = listed(library, Entries(1, wanted=Wanted((("key", ("x", "k")),), NOW + 3, NOW + 9)))
+    assert [each.id for each in page.entries] == ids[3:]
+    assert delete(library, Delete(2, wanted=Wanted((("key", ("k",)),), until_ms=NOW + 2))) == 2
+    assert delete(library, Delete(2, (ids[2],), Wanted(tenant=STRANGER))) == 0
+    assert delete(library, Delete(2, (ids[2], 1, ids[2]), TAGGED)) == 1
+    assert delete(library, Delete(2, wanted=Wanted((("tag:job", ("8", "9")),)))) == 0
+    assert delete(library, Delete(2, wanted=Wanted((*TAGGED.said, *said(model="m", team="t").said)))) == 2
     assert [entry.id for entry in library.entries] == [other.id]
     assert library.find(find("Question 4?"), vector(4), NOW).verdict == "miss"
     library.close()
     again = opened(tmp_path)
     assert [entry.id for entry in again.entries] == [other.id]
+    assert delete(again, Delete(1, everything=True)) == 1
     again.close()
+
+
+@pytest.mark.parametrize("limit", [1, 3, 100])
+def test_pages_go_on_where_nothing_matches_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    monkeypatch.setattr(administration, "STRETCH", 4)
+    monkeypatch.setattr(administration, "PAGE_SECONDS", 0)
+    library = opened(tmp_path)
+    abouts = [b'{"key": "x"}' if each in {0, 11, 12, 22} else b'{"key": "y"}' for each in range(23)]
+    ids = [library.add(keep(f"{each}?", about=about), vector(each), NOW).id for each, about in enumerate(abouts)]
+    found: list[int] = []
+    pages, after = 0, 0
+    while True:
+        page = listed(library, Entries(1, after, limit, said(key="x")))
+        found += [each.id for each in page.entries]
+        pages += 1
+        if page.following is None:
+            break
+        after = page.following
+    assert found == [ids[each] for each in (0, 11, 12, 22)]
+    assert pages >= 6
+    library.close()
+
+
+def test_what_has_expired_is_neither_listed_nor_shown(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", ttl_ms=1_000), vector(0), 1_000_000)  # in 1970
+    assert listed(library, Entries(1)).entries == ()
+    assert inspected(library, Inspect(1, entry.id)) == Inspected(1, None)
+    assert delete(library, Delete(1, (entry.id,))) == 0
+    library.close()
+
+
+def test_one_is_shown_whole(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that " * 100_000), vector(0), NOW)
+    library.learn(keep("Why?", decided=Decided("explore", entry.id, 0.5)), entry, False, NOW)
+    library.find(find("What now?"), vector(0.1), NOW + 7)
+    shown = inspected(library, Inspect(3, entry.id))
+    assert shown.entry is not None
+    assert (shown.entry.text, shown.entry.hits, shown.entry.used_ms, shown.entry.kind) == ("What?", 1, NOW + 7, 0)
+    assert shown.comparisons == ((0.5, False),)
+    assert 0 < len(shown.said.encode()) <= 256 << 10
+    assert inspected(library, Inspect(4, entry.id + 1)) == Inspected(4, None)
+    library.close()
 
 
 def test_what_is_said_of_an_entry_and_is_no_json_does_no_harm(tmp_path: Path) -> None:
     library = opened(tmp_path)
     library.add(keep("What?", about=b"\xff{nothing"), vector(0), NOW)
-    assert deleted(library, Delete(1, key="k")) == Done(1, 0)
+    assert delete(library, Delete(1, wanted=said(key="k"))) == 0
+    assert delete(library, Delete(1, wanted=TAGGED)) == 0
+    assert delete(library, Delete(1, wanted=said(key=""))) == 1
     library.close()
+
+
+@pytest.mark.parametrize("name", ["text", "tags", "key') OR (1=1", ""])
+def test_a_name_that_nothing_is_said_under_is_refused(tmp_path: Path, name: str) -> None:
+    library = opened(tmp_path)
+    for ask in (lambda w: listed(library, Entries(1, wanted=w)), lambda w: matching(library, Delete(1, wanted=w))):
+        with pytest.raises(UnknownName):
+            ask(Wanted(((name, ("k",)),)))
+    library.close()
+
+
+def test_who_waits_for_a_disk_that_nobody_writes_to_any_more_waits_no_longer(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.close()
+    library.store.flush()
 
 
 def test_the_index_is_there_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

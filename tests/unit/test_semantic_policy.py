@@ -52,7 +52,7 @@ def test_of_the_adversarial_pairs_one_in_a_hundred_is_served_at_most(after: bool
 
 def test_without_neighbours_it_is_a_miss() -> None:
     decision = policy().decide(TEXT, [])
-    assert decision == ("miss", None, 0.0, 1.0, "")
+    assert decision == ("miss", None, 0.0, 1.0, "", False)
 
 
 def test_a_veto_is_named_and_nothing_is_served_or_compared() -> None:
@@ -70,6 +70,30 @@ def test_a_neighbour_behind_one_that_is_vetoed_may_be_served() -> None:
     one.budget.cutoff = 0.9
     decision = one.decide(TEXT, found)
     assert (decision.verdict, decision.entry, decision.reason) == ("serve", 2, "")
+
+
+class Loaded(random.Random):
+    """Chance that always says the same."""
+
+    def random(self) -> float:
+        return self.said
+
+
+def test_what_chance_alone_sends_upstream_is_told_from_what_is_not_sure_enough() -> None:
+    one = taught(policy())
+    one.budget.cutoff = 0.9
+    rng = Loaded()
+    one._rng = rng
+    near = [Neighbour(2, TEXT, 0.985, ())]
+    rng.said = 0.0
+    decision = one.decide(TEXT, near)
+    assert (decision.verdict, decision.entry, decision.audit) == ("explore", 2, True)
+    rng.said = 1.0
+    decision = one.decide(TEXT, near)
+    assert (decision.verdict, decision.audit) == ("serve", False)
+    one.budget.cutoff = 0.0
+    decision = one.decide(TEXT, near)
+    assert (decision.verdict, decision.audit) == ("explore", False)
 
 
 def test_what_is_far_is_missed_and_what_may_be_the_same_is_explored() -> None:
