@@ -52,9 +52,9 @@ async def kept(client: SemanticClient, text: str, said: str, found: Found | None
     assert done == Done(10**6, 1)
 
 
-async def compared(client: SemanticClient, said: str = ELSE) -> None:
+async def compared(client: SemanticClient, said: str = ELSE, before: str = SAID) -> None:
     """A question, one like it, and the answers to both."""
-    await kept(client, FIRST, SAID)
+    await kept(client, FIRST, before)
     found = await asked(client, SECOND)
     assert found.verdict == "explore"
     await kept(client, SECOND, said, found)
@@ -105,21 +105,29 @@ async def test_without_one_they_differ(tmp_path: Path) -> None:
             assert seen(await entries(client)) == [(FIRST, 1, 0), (SECOND, 0, 0)]
 
 
-async def test_it_is_not_asked_where_something_else_decides(tmp_path: Path, judge: JudgeServer) -> None:
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        (SAID, SAID.upper(), 1),
+        (f"{SAID} That takes 20 seconds.", f"{SAID} That takes 60 seconds.", 0),
+        (SAID, "It was Goethe who wrote Faust, in two parts, and he worked on it for nearly all of his long life.", 0),
+    ],
+)
+async def test_it_is_not_asked_where_something_else_decides(
+    tmp_path: Path, judge: JudgeServer, one: str, other: str, same: int
+) -> None:
     with SemanticProcess(tmp_path, judge=told(judge)) as process:
         async with connected(process) as client:
-            await compared(client, SAID.upper())
-            assert seen(await entries(client)) == [(FIRST, 1, 1), (SECOND, 0, 0)]
-            await kept(client, SECOND, SAID + " It beats 70 times a minute.", await asked(client, SECOND))
+            await compared(client, other, one)
+            assert seen(await entries(client)) == [(FIRST, 1, same), (SECOND, 0, 0)]
+            assert not [name for name in await counts(client) if name.startswith("judge")]
     assert judge.asked == []
 
 
 async def test_answers_too_long_for_vectors_are_its_own(tmp_path: Path, judge: JudgeServer) -> None:
     with SemanticProcess(tmp_path, judge=told(judge)) as process:
         async with connected(process) as client:
-            await kept(client, FIRST, f"{SAID} " * 60)
-            found = await asked(client, SECOND)
-            await kept(client, SECOND, f"{ELSE} " * 60, found)
+            await compared(client, f"{ELSE} " * 60, f"{SAID} " * 60)
             await counted(client, "judge same")
             assert seen(await entries(client)) == [(FIRST, 1, 1), (SECOND, 0, 0)]
 
