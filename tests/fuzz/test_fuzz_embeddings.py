@@ -20,17 +20,16 @@ TOKENS = [b'"', b"\\u", b"\\ud800", b"{", b"}", b"[", b"]", b",", b"null", b"tru
 
 
 def is_text_or_tokens(given: Any) -> bool:
-    """Texts, tokens, and lists of tokens."""
+    """Texts, tokens, and lists of them."""
     if isinstance(given, str):
         return True
     return isinstance(given, list) and all(
-        isinstance(each, str) or is_token(each) or (isinstance(each, list) and all(is_token(inner) for inner in each))
-        for each in given
+        is_leaf(each) or (isinstance(each, list) and all(map(is_leaf, each))) for each in given
     )
 
 
-def is_token(given: Any) -> bool:
-    return isinstance(given, float) and given >= 0 and given.is_integer()
+def is_leaf(given: Any) -> bool:
+    return isinstance(given, str) or (isinstance(given, float) and given >= 0 and given.is_integer())
 
 
 def decoded(data: bytes) -> Any:

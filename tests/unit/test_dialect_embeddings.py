@@ -8,15 +8,18 @@ import pytest
 from fastgate._core.body import scan, splice
 from fastgate._core.price import Usage
 from fastgate.dialects.base import Operation
-from fastgate.dialects.openai_embeddings import MOST_INPUTS, OPENAI_EMBEDDINGS
+from fastgate.dialects.openai_embeddings import MOST_TEXTS, OPENAI_EMBEDDINGS
 from fastgate.gateway.app import ROUTES
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
 
-INPUTS = ["text", ["one", "two"], [1, 2, 3], [[1, 2], [3]], "", [], [[]], ["a", 1, [2]]]
+INPUTS = [
+    "text", ["one", "two"], [1, 2, 3], [[1, 2], [3]], "", [], [[]], ["a", 1, [2]], [["a"]], ['"', "\\", '\\"', "[{"],
+    ["\\\\\"", "[", "é\\n"],
+]  # fmt: skip
 """What is for a provider to judge: that an input is empty, or mixed, does not make its cost unbounded."""
 NEITHER = [
-    7, True, {}, {"text": "x"}, [None], [True], [1.5], [-1], [{"image": "http://x/y"}], ["a", {"text": "b"}], [["a"]],
+    7, True, {}, {"text": "x"}, [None], [True], [1.5], [-1], [{"image": "http://x/y"}], ["a", {"text": "b"}],
     [[1, None]], [[[1]]], [[1, {}]],
 ]  # fmt: skip
 
@@ -45,6 +48,11 @@ def test_what_is_neither_text_nor_token_is_refused(given: Any) -> None:
     assert failure.message.startswith("'input' must be a text, a list of texts, a list of tokens, or a list of lists")
 
 
+def test_a_long_input_is_refused_without_being_decoded() -> None:
+    given = ["x" * 70_000, {"text": "x"}]
+    assert "something else in it" in refusal(json.dumps({"model": "m", "input": given}).encode()).message
+
+
 def test_a_refusal_says_where_and_repeats_nothing() -> None:
     failure = refusal(json.dumps({"model": "m", "input": ["a", {"secret": "text"}]}).encode())
     assert "$[1]" in failure.message
@@ -59,7 +67,6 @@ def test_a_refusal_says_where_and_repeats_nothing() -> None:
         (b'{"model":7,"input":"x"}', "'model' must be a string, not a number", "model"),
         (b'{"model":"m"}', "'input' is missing", "input"),
         (b'{"model":"m","input":null}', "'input' is missing", "input"),
-        (b'{"model":"m","input":["\\ud800"]}', "'input' must be a text", "input"),
         (b'{"model":"m","input":"x","input":"y"}', "member name is there twice", None),
         (b'{"model":"m","input":"x","stream":true}', "Embeddings are not streamed", "stream"),
         (b'{"model":"m","input":"x","stream":1}', "'stream' must be a boolean", "stream"),
@@ -73,10 +80,13 @@ def test_what_no_provider_could_take_is_refused(body: bytes, message: str, param
         raise failure
 
 
-def test_there_are_only_so_many_inputs() -> None:
-    most = b"0," * (MOST_INPUTS - 1) + b"0"
+def test_there_are_only_so_many_texts_and_as_many_tokens_as_fit() -> None:
+    most = b'"x",' * (MOST_TEXTS - 1) + b'"x"'
     assert OPENAI_EMBEDDINGS.parse(b'{"model":"m","input":[%b]}' % most)[1].model == "m"
-    assert f"more than {MOST_INPUTS} texts" in refusal(b'{"model":"m","input":[0,%b]}' % most).message
+    assert f"more than {MOST_TEXTS} texts" in refusal(b'{"model":"m","input":["",%b]}' % most).message
+    tokens = b"1, " * MOST_TEXTS + b"2"
+    assert OPENAI_EMBEDDINGS.parse(b'{"model":"m","input":[%b]}' % tokens)[1].model == "m"
+    assert OPENAI_EMBEDDINGS.parse(b'{"model":"m","input":[ [%b] , [3]\n]}' % tokens)[1].model == "m"
 
 
 @pytest.mark.parametrize("stream", [False, None])
