@@ -141,7 +141,7 @@ class Dialect(ABC):
 
     @abstractmethod
     def is_answer(self, answer: bytes) -> bool:
-        """Whether a whole answer with a status of success is one, and not an error or a part, so that it may be kept."""
+        """Whether what came with a status of success is an answer, not an error or a part, so that it may be kept."""
 
     @abstractmethod
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
