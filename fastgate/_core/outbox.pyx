@@ -13,7 +13,7 @@ from fastgate._core.clock cimport monotonic_ns
 cdef int64_t OFTEN_NS = 150_000             # between two writes, on average: what comes less often is written at once
 cdef int64_t LONGEST_NS = 1_000_000         # a pause that is longer counts as this
 cdef int WEIGHT = 64                        # of all pauses before, against one
-cdef int SLICE = 4                          # writes before the loop looks for what has come
+cdef int SLICE = 2                          # writes before the loop looks for what has come
 cdef Py_ssize_t JOIN = 64 * 1024            # below, one write of a copy is cheaper than two
 
 

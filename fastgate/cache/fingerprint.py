@@ -22,6 +22,8 @@ class Way(NamedTuple):
     tenant: bytes
     dialect: str
     provider: str
+    address: str
+    """Of its API: another server by the same name may answer otherwise."""
     model: str
 
 
@@ -32,8 +34,8 @@ def heading(way: Way, said: Iterable[str | None], cap: int | None) -> bytes:
     output, as it is sent.
     """
     parts = [b"-" if text is None else b"=" + text.encode("utf-8", "surrogateescape") for text in said]
-    where = (_VERSION, way.tenant, way.dialect.encode(), way.provider.encode(), way.model.encode())
-    return framed((*where, *parts, b"" if cap is None else b"%d" % cap))
+    where = [each.encode() for each in (way.dialect, way.provider, way.address, way.model)]
+    return framed((_VERSION, way.tenant, *where, *parts, b"" if cap is None else b"%d" % cap))
 
 
 def fingerprint(heading: bytes, body: bytes, unasked: tuple[str, ...]) -> bytes | None:

@@ -38,9 +38,9 @@ def command(
 ) -> None:
     """Examine what `serve` with the same options stands on: a line for each finding, and what to do.
 
-    It looks at versions, processor, limits, clock, folders, stores with the chain of changes, ports, providers and
-    the Redis that hosts share, and changes nothing. Exit code 0 where nothing failed, 1 where something did, 4 where
-    only a service does not answer.
+    It looks at versions, processor, limits, clock, folders, stores with the chain of changes, ports, providers, the
+    Redis that hosts share and the endpoints of the semantic cache, and changes nothing. Exit code 0 where nothing
+    failed, 1 where something did, 4 where only a service does not answer.
 
     \b
     fastgate doctor --config fastgate.yaml

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from fastgate.config.root import Config
-from fastgate.config.semantic import shown_settings
+from fastgate.config.semantic import shown_judge, shown_settings
 
 _HOST: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.host": lambda config: config.server.host,
@@ -19,6 +19,7 @@ _HOST: Final[Mapping[str, Callable[[Config], object]]] = {
     "admin.host": lambda config: config.admin.host,
     "logging.format": lambda config: config.logging.format,
     "cache.semantic.embedder": shown_settings,
+    "cache.semantic.judge": shown_judge,
     "cache.semantic.max_error": lambda config: config.cache.semantic.max_error,
     "cache.semantic.shadow": lambda config: config.cache.semantic.shadow,
     "cache.semantic.max_entries": lambda config: config.cache.semantic.max_entries,

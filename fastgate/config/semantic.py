@@ -7,7 +7,7 @@ from typing import Any
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.problems import Finding, Path
 from fastgate.config.root import Config
-from fastgate.config.settings import Embedder
+from fastgate.config.settings import Embedder, Judge
 
 _AT: Path = ("cache", "semantic")
 
@@ -15,6 +15,8 @@ _AT: Path = ("cache", "semantic")
 def semantic_findings(config: Config) -> Iterator[Finding]:
     """Mistakes of ``cache.semantic``."""
     semantic, embedder = config.cache.semantic, config.cache.semantic.embedder
+    if semantic.judge is not None:
+        yield from _judge(semantic.judge, embeds=embedder is not None)
     if embedder is None:
         if semantic.enabled:
             yield Finding((*_AT, "enabled"), "there is no cache.semantic.embedder to find meanings with", "name one")
@@ -33,6 +35,15 @@ def semantic_findings(config: Config) -> Iterator[Finding]:
         yield Finding((*at, "download"), f"{embedder.type} downloads nothing", "leave it out")
 
 
+def _judge(judge: Judge, *, embeds: bool) -> Iterator[Finding]:
+    at = (*_AT, "judge")
+    if not embeds:
+        yield Finding(at, "there is no cache.semantic.embedder, and so no answers to compare", "name one")
+    yield from _address(at, judge.base_url)
+    if judge.key is not None and not all("!" <= character <= "~" for character in judge.key.reveal()):
+        yield Finding((*at, "key"), "holds characters that no HTTP header may have")
+
+
 def _address(at: Path, base_url: str | None) -> Iterator[Finding]:
     if base_url is None:
         yield Finding(at, "an endpoint needs a base_url", "write the address of its API, with /v1")
@@ -44,8 +55,8 @@ def _address(at: Path, base_url: str | None) -> Iterator[Finding]:
 
 
 def process_settings_of(config: Config, folder: FilePath) -> dict[str, Any] | None:
-    """What the semantic process is told, an embedder's key in it revealed; None: there is no such process."""
-    semantic, embedder = config.cache.semantic, config.cache.semantic.embedder
+    """What the semantic process is told, the keys of endpoints in it revealed; None: there is no such process."""
+    semantic, embedder, judge = config.cache.semantic, config.cache.semantic.embedder, config.cache.semantic.judge
     if embedder is None:
         return None
     told = {
@@ -53,8 +64,12 @@ def process_settings_of(config: Config, folder: FilePath) -> dict[str, Any] | No
         "model": _model(embedder, folder),
         "key": embedder.key.reveal() if embedder.key is not None else None,
     }
+    asked = shown_judge(config)
+    if asked is not None and judge is not None:
+        asked["key"] = judge.key.reveal() if judge.key is not None else None
     return {
         "embedder": told,
+        "judge": asked,
         "max_error": semantic.max_error,
         "shadow": semantic.shadow,
         "max_entries": semantic.max_entries,
@@ -63,10 +78,31 @@ def process_settings_of(config: Config, folder: FilePath) -> dict[str, Any] | No
 
 def shown_settings(config: Config) -> dict[str, Any] | None:
     """The embedder's settings without its key; None: there is none."""
-    embedder = config.cache.semantic.embedder
-    if embedder is None:
+    return _without_key(config.cache.semantic.embedder)
+
+
+def shown_judge(config: Config) -> dict[str, Any] | None:
+    """The judge's settings without its key; None: there is none."""
+    return _without_key(config.cache.semantic.judge)
+
+
+def judge_notes(config: Config) -> Iterator[str]:
+    """Who judges answers of a valid configuration, and who pays for that."""
+    judge = config.cache.semantic.judge
+    if judge is None:
+        return
+    payer = next((key.id for key in config.keys if key.secret and key.secret == judge.key), None)
+    paid = f"; its calls are those of the key {payer}" if payer is not None else ""
+    yield (
+        "cache.semantic.judge: where neither texts nor vectors tell whether two answers say the same, both and their"
+        f" questions are sent to {judge.model} at {judge.base_url}{paid}"
+    )
+
+
+def _without_key(endpoint: Embedder | Judge | None) -> dict[str, Any] | None:
+    if endpoint is None:
         return None
-    return {name: getattr(embedder, name) for name in embedder.__struct_fields__ if name != "key"}
+    return {name: getattr(endpoint, name) for name in endpoint.__struct_fields__ if name != "key"}
 
 
 def _model(embedder: Embedder, folder: FilePath) -> str:

@@ -105,6 +105,15 @@ class Embedder(Section, frozen=True, kw_only=True):
     key: Secret | None = None
 
 
+class Judge(Section, frozen=True, kw_only=True):
+    """The model that is asked whether two answers say the same, where nothing cheaper tells."""
+
+    base_url: Line
+    model: Line
+    key: Secret | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 10_000
+
+
 class SemanticCache(Section, frozen=True, kw_only=True):
     """Answers kept by the meaning of their request; ``max_error`` is a share of all requests.
 
@@ -116,6 +125,7 @@ class SemanticCache(Section, frozen=True, kw_only=True):
     max_error: Annotated[float, Meta(ge=0.0001, le=0.5)] = 0.02
     shadow: bool = False
     embedder: Embedder | None = None
+    judge: Judge | None = None
     deadline_ms: Annotated[int, Meta(ge=1, le=10_000)] = 20
     max_entries: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
     show_texts: bool = False

@@ -9,6 +9,7 @@ from fastgate.config.cache_check import cache_notes, narrower_scopes
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
+from fastgate.config.semantic import judge_notes
 from fastgate.config.stores import unused_store
 from fastgate.config.upstreams import Target
 from fastgate.control.compile import compile_snapshot
@@ -46,7 +47,9 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
 
 def notes(path: Path, env: Mapping[str, str]) -> Iterator[str]:
     """What will be done that an operator may not expect of a file that can be served. Raises :class:`ConfigErrors`."""
-    yield from cache_notes(load_document(path, env).config)
+    config = load_document(path, env).config
+    yield from cache_notes(config)
+    yield from judge_notes(config)
 
 
 def price_findings(config: Config) -> Iterator[Finding]:

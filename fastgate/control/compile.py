@@ -48,7 +48,7 @@ from fastgate.wire.snapshot import (
 )
 from fastgate.wire.snapshot_file import write_snapshot
 
-OPENAI_CHAT: Final = "openai-chat"
+_OPENAI: Final = ("openai-chat", "openai-embeddings")
 ANTHROPIC: Final = "anthropic"
 _MEBIBYTE: Final = 1 << 20
 
@@ -274,14 +274,14 @@ def _provider_record(
 
 
 def _bases(provider_type: str, path: str) -> dict[str, str]:
-    """Dialects to the paths before their operations; the simulator speaks both at one address.
+    """Dialects to the paths before their operations; the simulator speaks all of them at one address.
 
     OpenAI's base URLs end with their version, Anthropic's come without it.
     """
     if provider_type == "sim":
         version = f"{path.removesuffix('/v1')}/v1"
-        return {OPENAI_CHAT: version, ANTHROPIC: version}
-    return {ANTHROPIC: f"{path}/v1"} if provider_type == "anthropic" else {OPENAI_CHAT: path}
+        return {**dict.fromkeys(_OPENAI, version), ANTHROPIC: version}
+    return {ANTHROPIC: f"{path}/v1"} if provider_type == "anthropic" else dict.fromkeys(_OPENAI, path)
 
 
 def _model_record(

@@ -32,7 +32,7 @@ from fastgate.dialects.base import (
     not_negative,
     optional_text,
 )
-from fastgate.dialects.said import said_by_message
+from fastgate.dialects.said import is_message, said_by_message
 from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure, FailureCode, instant
 from fastgate.wire.request import ChatRequest
@@ -218,6 +218,7 @@ class Anthropic(Dialect):
     request_id_header = "request-id"
     temperature_field = TEMPERATURE
     unasked = ("model", "stream", "metadata")
+    formal = ("model", "stream")
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
@@ -355,6 +356,15 @@ class Anthropic(Dialect):
     def is_whole(self, scanner: EventScanner) -> bool:
         """It stopped, said why it stops, or what went wrong."""
         return scanner.done or scanner.failed or scanner.overflow or FINISH in scanner.captures
+
+    def is_complete(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """It said why it stops, and stopped."""
+        sound = not (scanner.failed or scanner.malformed or scanner.overflow)
+        return sound and scanner.done and FINISH in scanner.captures
+
+    def is_answer(self, answer: bytes) -> bool:
+        """A message that says why it stops."""
+        return is_message(answer)
 
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
         """It has said why it stops."""

@@ -36,6 +36,7 @@ class Operation(StrEnum):
 
     GENERATE = "generate"
     COUNT_TOKENS = "count_tokens"
+    EMBED = "embed"
 
 
 class Charge(NamedTuple):
@@ -76,6 +77,9 @@ class Dialect(ABC):
     temperature_field: ClassVar[int]
     unasked: ClassVar[tuple[str, ...]]
     """Members of a request that cannot change what is answered, or that are asked for in another way."""
+    formal: ClassVar[tuple[str, ...]]
+    """Those of ``unasked`` that any server that speaks the API leaves out of what it answers: of the others it may make
+    something of its own."""
 
     def parse(self, body: bytes) -> tuple[Scan, ChatRequest]:
         """Checks and reads a request's body. Raises ``Failure``."""
@@ -130,6 +134,14 @@ class Dialect(ABC):
     @abstractmethod
     def is_whole(self, scanner: EventScanner) -> bool:
         """Whether a stream that ended in order came to its end, as far as can be told."""
+
+    @abstractmethod
+    def is_complete(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """Whether a stream is sure to be all of an answer that nothing went wrong with, so that it may be kept."""
+
+    @abstractmethod
+    def is_answer(self, answer: bytes) -> bool:
+        """Whether what came with a status of success is an answer, not an error or a part, so that it may be kept."""
 
     @abstractmethod
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:

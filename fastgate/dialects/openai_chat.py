@@ -1,6 +1,6 @@
 """OpenAI chat completions (``/v1/chat/completions``), as its SDKs and the many compatible servers speak it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 import msgspec
@@ -11,19 +11,18 @@ from fastgate._core.price import Usage
 from fastgate.dialects import base, openai_chat_forms
 from fastgate.dialects.base import (
     Charge,
-    Dialect,
     Edit,
     Operation,
-    Shape,
     Turn,
     decoded,
     not_negative,
     optional_text,
 )
+from fastgate.dialects.openai import OpenAI
 from fastgate.dialects.openai_usage import chat_usage, stated_usage
-from fastgate.dialects.said import said_by_chat
+from fastgate.dialects.said import WITHHELD, is_completion, said_by_chat
 from fastgate.dialects.turns import last_turn
-from fastgate.wire.failure import Failure, FailureCode
+from fastgate.wire.failure import Failure
 from fastgate.wire.request import ChatRequest
 
 _REQUEST: Final = (
@@ -148,35 +147,8 @@ RULES: Final = [
 _MOST_CHOICES: Final = 128
 """The most that providers answer at once."""
 
-_SERVER: Final = "server_error"
-_INVALID: Final = "invalid_request_error"
-_SHAPES: Final = {
-    FailureCode.INVALID_API_KEY: Shape(401, "authentication_error", "invalid_api_key"),
-    FailureCode.BUDGET_EXCEEDED: Shape(402, "insufficient_quota", "insufficient_quota"),
-    FailureCode.MODEL_NOT_ALLOWED: Shape(403, "permission_error", "model_not_allowed"),
-    FailureCode.PROVIDER_NOT_ALLOWED: Shape(403, "permission_error", "provider_not_allowed"),
-    FailureCode.IP_NOT_ALLOWED: Shape(403, "permission_error", "ip_not_allowed"),
-    FailureCode.MODEL_NOT_FOUND: Shape(404, _INVALID, "model_not_found"),
-    FailureCode.NOT_FOUND: Shape(404, _INVALID, "not_found"),
-    FailureCode.METHOD_NOT_ALLOWED: Shape(405, _INVALID, "method_not_allowed"),
-    FailureCode.UPGRADE_REFUSED: Shape(426, _INVALID, "upgrade_refused"),
-    FailureCode.INVALID_REQUEST: Shape(400, _INVALID, "invalid_request"),
-    FailureCode.MODEL_UNPRICED: Shape(400, _INVALID, "model_unpriced"),
-    FailureCode.DIALECT_NOT_SUPPORTED: Shape(400, _INVALID, "dialect_not_supported"),
-    FailureCode.REQUEST_TOO_LARGE: Shape(413, _INVALID, "request_too_large"),
-    FailureCode.REQUEST_TIMEOUT: Shape(408, _INVALID, "request_timeout"),
-    FailureCode.RATE_LIMITED: Shape(429, "rate_limit_error", "rate_limit_exceeded"),
-    FailureCode.UPSTREAM_ERROR: Shape(502, _SERVER, "upstream_error"),
-    FailureCode.NO_HEALTHY_TARGET: Shape(503, _SERVER, "no_healthy_target"),
-    FailureCode.UPSTREAM_TIMEOUT: Shape(504, _SERVER, "upstream_timeout"),
-    FailureCode.OVERLOADED: Shape(503, _SERVER, "server_is_overloaded"),
-    FailureCode.DRAINING: Shape(503, _SERVER, "draining"),
-    FailureCode.NOT_CACHED: Shape(504, _SERVER, "not_cached"),
-    FailureCode.INTERNAL_ERROR: Shape(500, _SERVER, "internal_error"),
-}
 
-
-class OpenAIChat(Dialect):
+class OpenAIChat(OpenAI):
     """Chat completions."""
 
     name = "openai-chat"
@@ -184,8 +156,6 @@ class OpenAIChat(Dialect):
     fields = Fields(_REQUEST)
     answer_fields = Fields(_ANSWER, unique=False)
     table = EventTable(RULES, strip="usage", only="choices")
-    shapes = _SHAPES
-    request_id_header = "x-request-id"
     temperature_field = TEMPERATURE
     unasked = (
         "model",
@@ -197,6 +167,7 @@ class OpenAIChat(Dialect):
         "prompt_cache_key",
         "prompt_cache_retention",
     )
+    formal = ("model", "stream", "stream_options")
 
     def read(self, found: Scan) -> ChatRequest:
         """What the request asks for."""
@@ -330,6 +301,16 @@ class OpenAIChat(Dialect):
         seen = scanner.captures
         return scanner.done or scanner.failed or scanner.overflow or FINISH in seen or USAGE in seen
 
+    def is_complete(self, scanner: EventScanner, request: ChatRequest) -> bool:
+        """Each choice said why it ends, for a reason that is the model's, and ``[DONE]`` came."""
+        sound = not (scanner.failed or scanner.malformed or scanner.overflow)
+        ends = scanner.done and scanner.closed.bit_count() >= request.n
+        return sound and ends and decoded(scanner.captures.get(FINISH)) not in WITHHELD
+
+    def is_answer(self, answer: bytes) -> bool:
+        """It has choices, each of which says why it ends, for a reason that is the model's."""
+        return is_completion(answer)
+
     def is_over(self, scanner: EventScanner, request: ChatRequest) -> bool:
         """Every choice has said why it ends."""
         return scanner.done or scanner.closed.bit_count() >= request.n
@@ -387,29 +368,6 @@ class OpenAIChat(Dialect):
     def model_of_answer(self, found: Scan) -> str | None:
         """The model that served."""
         return optional_text(found, ANSWER_MODEL)
-
-    def error_body(self, shape: Shape, sentence: str, failure: Failure, request_id: str) -> bytes:
-        """``{"error": {...}}``; SDKs show ``message`` and expose ``type``, ``param`` and ``code``."""
-        error = {"message": sentence, "type": shape.type, "param": failure.param, "code": shape.code}
-        return msgspec.json.encode({"error": error})
-
-    def stream_error(self, failure: Failure, request_id: str) -> bytes:
-        """An error chunk; no ``[DONE]`` follows."""
-        shape = self.shapes[failure.code]
-        return b"data: " + self.error_body(shape, failure.sentence(request_id), failure, request_id) + b"\n\n"
-
-    def models(self, names: Sequence[str]) -> bytes:
-        """OpenAI's list of models."""
-        return msgspec.json.encode({"object": "list", "data": [_listed(name) for name in names]})
-
-    def model(self, name: str) -> bytes:
-        """One entry of the list."""
-        return msgspec.json.encode(_listed(name))
-
-
-def _listed(name: str) -> dict[str, str | int]:
-    """A model as OpenAI describes one; when it came to be is not known, hence 0."""
-    return {"id": name, "object": "model", "created": 0, "owned_by": "fastgate"}
 
 
 OPENAI_CHAT: Final = OpenAIChat()

@@ -64,8 +64,11 @@ def usage_of(usage: object, service_tier: object, names: Names) -> Usage | None:
 
 
 def embeddings_usage(usage: object) -> Usage | None:
-    """Embeddings' ``usage``, which has a prompt only."""
-    prompt = count(mapping(usage), "prompt_tokens")
+    """Embeddings' ``usage``, which has a prompt only; of some servers (Jina, Voyage) just the total, which is that."""
+    source = mapping(usage)
+    prompt = count(source, "prompt_tokens")
+    if prompt is None and source.get("prompt_tokens") is None:
+        prompt = count(source, "total_tokens")
     return None if prompt is None else Usage(input=prompt, request=1)
 
 

@@ -35,7 +35,7 @@ def last_turn(body: bytes) -> Turn | None:
         start = place[0] + part_place[0]
         part = scan(body[start : place[0] + part_place[1]], _PART)
         return _turn(part, 1, start) if optional_text(part, 0) == "text" and part.kind(1) == STRING else None
-    except BodyError:
+    except (BodyError, msgspec.DecodeError):  # half a surrogate pair, say, which providers take
         return None
 
 

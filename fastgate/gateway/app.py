@@ -7,6 +7,7 @@ from typing import Any, Final
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.base import Dialect, Operation
 from fastgate.dialects.openai_chat import OPENAI_CHAT
+from fastgate.dialects.openai_embeddings import OPENAI_EMBEDDINGS
 from fastgate.gateway import listing
 from fastgate.gateway.answers import send_failure
 from fastgate.gateway.call import Arrival, Call
@@ -21,13 +22,14 @@ from fastgate.wire.failure import Failure, FailureCode, shown
 
 log = logging.getLogger("fastgate.gateway")
 
+_OPENAI: Final = (OPENAI_CHAT, OPENAI_EMBEDDINGS)
 # `/v1/v1` and a missing `/v1` are the most frequent mistakes in a base URL, and cannot mean anything else.
 _PREFIXES: Final[dict[str, tuple[Dialect, ...]]] = {
-    "/v1": (OPENAI_CHAT, ANTHROPIC),
-    "/v1/v1": (OPENAI_CHAT, ANTHROPIC),
-    "": (OPENAI_CHAT, ANTHROPIC),
-    "/openai": (OPENAI_CHAT,),
-    "/openai/v1": (OPENAI_CHAT,),
+    "/v1": (*_OPENAI, ANTHROPIC),
+    "/v1/v1": (*_OPENAI, ANTHROPIC),
+    "": (*_OPENAI, ANTHROPIC),
+    "/openai": _OPENAI,
+    "/openai/v1": _OPENAI,
     "/anthropic": (ANTHROPIC,),
     "/anthropic/v1": (ANTHROPIC,),
 }
@@ -40,7 +42,8 @@ ROUTES: Final[dict[str, tuple[Dialect, Operation, str]]] = {
 _MODELS: Final = frozenset(prefix + "/models" for prefix in _PREFIXES if prefix)
 _PROBES: Final = frozenset({"/", "/api/hello"})
 _HEALTH: Final = frozenset({"/healthz", "/readyz"})
-# Paths that the product will serve: what asks for them is told so, rather than that there is no such thing.
+# Paths that the product will serve: what asks for them is told so, rather than that there is no such thing. Embeddings
+# are served already, but not where Azure's deployments have them.
 _LATER: Final = (
     "/completions", "/responses", "/embeddings", "/moderations", "/images/", "/audio/", "/files", "/batches",
 )  # fmt: skip

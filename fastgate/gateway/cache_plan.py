@@ -68,10 +68,11 @@ class Member:
         return f"team:{key.team}" if scope != "key" and key.team else f"key:{key.id}"
 
 
-def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None:
+def cache_of(head: SnapshotHead, model: str, member: Member, *, means: bool = True) -> CachePlan | None:
     """How answers to ``member`` for the public name ``model`` are kept; None: they are not.
 
-    Each setting is the key's, else its team's, else the public model's, else that for everybody.
+    Each setting is the key's, else its team's, else the public model's, else that for everybody. ``means``: requests
+    may be questions, of which another could mean the same.
     """
     if not head.cache_mb and head.semantic is None:
         return None
@@ -79,7 +80,7 @@ def cache_of(head: SnapshotHead, model: str, member: Member) -> CachePlan | None
     wishes = (member.key.cache, member.team.cache, public.cache if public is not None else None)
     said = first_said(*wishes, head.cache)
     exact, scope, semantic = said.pop("enabled") and head.cache_mb > 0, said.pop("scope"), said.pop("semantic")
-    near = _near(head.semantic, semantic, first_said(*wishes)["scope"], member)
+    near = _near(head.semantic, semantic, first_said(*wishes)["scope"], member) if means else {}
     if not exact and not near:
         return None
     return CachePlan(tenant=member.tenant(scope), exact=exact, **near, **said)

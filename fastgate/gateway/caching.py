@@ -14,11 +14,12 @@ from fastgate._core.journal import entry_note
 from fastgate._core.slab import LARGEST, Hit
 from fastgate.cache.fingerprint import fingerprint
 from fastgate.cache.question import Question, unpacked
+from fastgate.dialects.images import has_pointers
 from fastgate.gateway.admission import bind, refused, take, take_soon
 from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.call import Call
 from fastgate.gateway.following import followed
-from fastgate.gateway.headings import heading_of
+from fastgate.gateway.headings import heading_of, unasked_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.meaning import Meant, find, meaning_of
 from fastgate.gateway.replay import given, replay, told
@@ -44,6 +45,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     slab = call.worker.slab if plan.exact else None
     key = b"" if slab is None else slab.hash128(asked)
     hit = slab.find(key, asked, call.now_ns // 1_000_000) if slab is not None and wish.reads else None
+    if hit is not None and not is_fresh(call, plan, hit):
+        hit = None
     if hit is not None and await answer(call, leg, request, hit):
         return True
     ttl_ms = plan.ttl_ms if wish.ttl_ms is None else min(plan.ttl_ms, wish.ttl_ms)
@@ -52,7 +55,7 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     unanswered = question if wish.reads and hit is None and slab is not None else None
     if unanswered is not None and slab is not None and call.worker.shared is not None:
         hit = await call.worker.shared.find(slab, unanswered, call.now_ns // 1_000_000)
-        if hit is not None and await answer(call, leg, request, hit):
+        if hit is not None and is_fresh(call, plan, hit) and await answer(call, leg, request, hit):
             return True
     if plan.meaning is not None and await means_the_same(call, leg, plan, request, found, reads=wish.reads):
         return True
@@ -61,8 +64,13 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
     call.question = question
     if unanswered is not None and plan.single_flight:
         hit = await followed(call, leg, unanswered)
-        return hit is not None and await answer(call, leg, request, hit)
+        return hit is not None and is_fresh(call, plan, hit) and await answer(call, leg, request, hit)
     return False
+
+
+def is_fresh(call: Call, plan: CachePlan, hit: Hit | Meant) -> bool:
+    """Whether it is young enough for who asks, who may want younger ones than whoever had it kept."""
+    return hit.created_ms + plan.ttl_ms > call.now_ns // 1_000_000
 
 
 async def means_the_same(
@@ -76,7 +84,7 @@ async def means_the_same(
     if call.meaning is None or not reads:
         return False
     meant = await find(call, call.meaning, plan.deadline_ms)
-    return meant is not None and await answer(call, leg, request, meant)
+    return meant is not None and is_fresh(call, plan, meant) and await answer(call, leg, request, meant)
 
 
 def asked_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found: Scan) -> bytes | None:
@@ -86,12 +94,14 @@ def asked_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, found:
         return None
     if len(body) > LARGEST or not may_be_kept(call, plan, request, found):
         return None
-    return fingerprint(heading_of(call, leg, plan.tenant, request, len(body)), body, call.dialect.unasked)
+    return fingerprint(heading_of(call, leg, plan.tenant, request, len(body)), body, unasked_of(call, leg))
 
 
 def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) -> bool:
     """Whether an answer to it may be given again. What it names and does not show may be another thing by then."""
     if request.unseen or request.has_hosted_tools or (request.has_tools and not plan.tools):
+        return False
+    if request.images and has_pointers(found.data):
         return False
     return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
 
@@ -101,6 +111,9 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -
     pieces = told(call.worker.forms, call.dialect, hit, request)
     if pieces is None:
         return False
+    if request.other_models:  # a hit is for who may have asked for it
+        assert call.grant is not None
+        call.grant.with_others(leg, request.other_models)
     call.free = True  # only what counts requests has to have room for it
     way = call.leg = leg if leg.templates is None else bind(call, leg, request)
     held = take(call, way, request)

@@ -82,8 +82,11 @@ class Flights:
         return flight, leads
 
     def forget(self, flight: Flight) -> bool:
-        """Whether it was known until now."""
-        return self._known.pop(flight.key, None) is not None
+        """Whether it was known until now. Another may have the same question by then."""
+        if self._known.get(flight.key) is not flight:
+            return False
+        del self._known[flight.key]
+        return True
 
     def renew(self) -> None:
         """Many times a second: tell the other workers that what is asked here still is."""

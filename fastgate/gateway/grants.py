@@ -12,6 +12,7 @@ from fastgate._core.learned import OutputRate, TokenRate
 from fastgate.budgets.holds import Terms
 from fastgate.budgets.levels import rules_of
 from fastgate.budgets.templates import LEVELS, TAG, called
+from fastgate.dialects.openai_embeddings import NAME as EMBEDDINGS
 from fastgate.gateway.attribution import merged
 from fastgate.gateway.binding import Binding
 from fastgate.gateway.cache_plan import Member, cache_of
@@ -82,8 +83,10 @@ class Grant:
         """The ways that ``budget`` names for requests for ``model`` without room in it, as far as the key has them.
 
         What a budget of the key's own names is allowed by that; what one of its team or customer names has to be
-        among the key's providers and models.
+        among the key's providers and models. Embeddings have none: vectors of two models cannot be compared.
         """
+        if dialect == EMBEDDINGS:
+            return
         own = budget.level in _OWN_LEVELS
         for provider, target in budget.downgrade_to:
             asked = f"{provider}/{target}"
@@ -203,7 +206,7 @@ class Grant:
         state, record = self._state, self.record
         upstream = state.upstreams[target.provider]
         name = upstream.record.name
-        terms = self._terms(model, target, name)
+        terms = self._terms(dialect, model, target, name)
         binding = Binding.of(state.arena, rules_of(state.arena, self._bound_at(name, model)))
         route = decided or (f"models.{model}" if model in state.head.models else "direct")
         return Leg(
@@ -234,11 +237,11 @@ class Grant:
                 ("x-fastgate-route", route),
             ),
             templates=self._templates(binding, model, target.model) if record.each else None,
-            cache=cache_of(state.head, model, self._member),
+            cache=cache_of(state.head, model, self._member, means=dialect != EMBEDDINGS),
             kept=state.bound,
         )
 
-    def _terms(self, model: str, target: TargetRecord, provider: str) -> Terms:
+    def _terms(self, dialect: str, model: str, target: TargetRecord, provider: str) -> Terms:
         """Raises Failure where nothing prices the model, or nobody knows yet what its budgets have spent."""
         state = self._state
         upstream = state.upstreams[target.provider]
@@ -256,7 +259,7 @@ class Grant:
             TokenRate(state.arena, known),
             OutputRate(state.arena, f"{known} answers"),
             OutputRate(state.arena, f"{known} thoughts"),
-            capped=any(map(caps_output, bound_by)),
+            capped=dialect != EMBEDDINGS and any(map(caps_output, bound_by)),  # these have no output
             strict=strict,
             default_cap=state.head.output_cap,
             max_output=priced.max_output,

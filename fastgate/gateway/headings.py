@@ -13,6 +13,11 @@ _LONGEST_HEADING: Final = 4096
 """Bytes of one that is kept: a client may say what it likes."""
 
 
+def unasked_of(call: Call, leg: Leg) -> tuple[str, ...]:
+    """Members of the body that cannot change what this provider answers."""
+    return call.dialect.formal if leg.upstream.kind.compatible else call.dialect.unasked
+
+
 def heading_of(call: Call, leg: Leg, tenant: bytes, request: ChatRequest, size: int) -> bytes:
     """Of a request whose body has ``size`` bytes, of ``tenant``. Clients repeat themselves, so it is kept."""
     names = leg.upstream.kind.asking[call.dialect.name]
@@ -21,7 +26,9 @@ def heading_of(call: Call, leg: Leg, tenant: bytes, request: ChatRequest, size: 
     said = (tenant, call.path, call.query, cap, headers)
     found = leg.asked.get(said)
     if found is None:
-        way = Way(tenant, call.dialect.name, leg.upstream.record.name, leg.model)
+        to = leg.upstream.record
+        address = f"{to.scheme}://{to.host}:{to.port}{to.bases[call.dialect.name]}"
+        way = Way(tenant, call.dialect.name, to.name, address, leg.model)
         found = heading(way, (call.path, query_to_forward(call.query), *headers), cap)
         if len(found) <= _LONGEST_HEADING:
             if len(leg.asked) >= _MOST_HEADINGS:

@@ -16,13 +16,16 @@ _MOST_STATED: Final = 16 << 10
 """Bytes of a usage report: one that is longer is none of a provider's in its senses."""
 
 
-def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, stated: bytes = b"") -> None:
-    """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself."""
+def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, sound: bool, stated: bytes = b"") -> None:
+    """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself.
+
+    ``sound``: it says itself that it is whole and successful.
+    """
     question = call.question
     if question is None:
         return
     kept = False
-    if len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
+    if sound and len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
         now_ms, usage = time_ns() // 1_000_000, packed(outcome.cost or 0, stated)
         answer = Kept(kind, usage, _about(call, question), body, now_ms, now_ms + question.ttl_ms)
         kept = _store(call, question, answer)

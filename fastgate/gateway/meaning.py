@@ -14,7 +14,7 @@ from fastgate.cache.question import WHOLE, Question, unpacked
 from fastgate.cache.shared import Kept
 from fastgate.gateway.cache_plan import CachePlan
 from fastgate.gateway.call import Call
-from fastgate.gateway.headings import heading_of
+from fastgate.gateway.headings import heading_of, unasked_of
 from fastgate.gateway.legs import Leg
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.semantic import MOST_ANSWER, MOST_TEXT, Decided, Keep
@@ -53,7 +53,7 @@ def meaning_of(call: Call, leg: Leg, plan: CachePlan, request: ChatRequest, foun
     if turn is None or plan.meaning is None or len(turn.text) > MOST_TEXT:
         return None
     heading = heading_of(call, leg, plan.meaning, request, len(found.data))
-    asked = partition(heading, found.data, call.dialect.unasked, text=(turn.start, turn.end))
+    asked = partition(heading, found.data, unasked_of(call, leg), text=(turn.start, turn.end))
     return None if asked is None else Meaning(asked, plan.meaning, turn.text, None, plan.sharers)
 
 

@@ -30,6 +30,7 @@ _BANDS: Final = {
     ),
     "sim-reasoning": ((-1, "1.10 0.275 1.375 2.20 4.40 3.30 1.10 4.40"),),
     "sim-cached": ((-1, "1.00 0.10 1.25 2.00 5.00 5.00 1.00 5.00"),),
+    "sim-embedding": ((-1, "0.02 0.02 0.02 0.02 0 0 0.02 0"),),
 }
 MODELS: Final = tuple(_BANDS)
 _WEB_SEARCH_USD: Final = "0.01"

@@ -34,6 +34,8 @@ class ProviderKind:
     """Members by which its servers are known to take a cap on output; the first is put in where none of them is."""
     defaults: tuple[tuple[str, str], ...] = ()
     """Headers sent where the client gave none."""
+    compatible: bool = False
+    """Whether it stands for servers of any make that speak somebody else's API."""
     asking: dict[str, tuple[str, ...]] = field(init=False)
     """By dialect: those of ``forward`` that may change an answer."""
 
@@ -49,11 +51,16 @@ KINDS: Final[dict[str, ProviderKind]] = {
     for kind in (
         ProviderKind(
             "openai",
-            {"openai-chat": _BEARER},
-            {"openai-chat": _OPENAI},
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI},
             cap_fields=("max_completion_tokens", "max_tokens"),
         ),
-        ProviderKind("openai-compatible", {"openai-chat": _BEARER}, {"openai-chat": _OPENAI}),
+        ProviderKind(
+            "openai-compatible",
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI},
+            compatible=True,
+        ),
         ProviderKind(
             "anthropic",
             {"anthropic": ("x-api-key", "")},
@@ -62,8 +69,8 @@ KINDS: Final[dict[str, ProviderKind]] = {
         ),
         ProviderKind(
             "sim",
-            {"openai-chat": _BEARER, "anthropic": ("x-api-key", "")},
-            {"openai-chat": _OPENAI, "anthropic": _ANTHROPIC},
+            {"openai-chat": _BEARER, "openai-embeddings": _BEARER, "anthropic": ("x-api-key", "")},
+            {"openai-chat": _OPENAI, "openai-embeddings": _OPENAI, "anthropic": _ANTHROPIC},
         ),
     )
 }

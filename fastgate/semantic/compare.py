@@ -7,6 +7,8 @@ that would decide, and is asked again once the caller has it::
     if verdict == "unsure": verdict = compare(mine, theirs, vectors=(embed(mine), embed(theirs)))
     if verdict == "unsure" and judge: verdict = compare(mine, theirs, vectors=..., judged=await judge(...))
 
+Answers that are too long for vectors are a judge's too, where one is set.
+
 What stays unsure counts as different: an answer that may be wrong teaches nothing good.
 """
 
@@ -60,7 +62,7 @@ def compare(
     vectors: tuple[Sequence[float], Sequence[float]] | None = None,
     judged: bool | None = None,
 ) -> Verdict:
-    """By the text; else, where they were passed in, by the vectors of the two answers; else by a judge's word."""
+    """By the text; else by the vectors of the two answers, where there are any; else by a judge's word."""
     by_text = compare_texts(one, other)
     if by_text != "unsure":
         return by_text
@@ -70,8 +72,8 @@ def compare(
             return "same"
         if similarity < DIFFERENT_BELOW:
             return "different"
-        if judged is not None:
-            return "same" if judged else "different"
+    if judged is not None:
+        return "same" if judged else "different"
     return "unsure"
 
 

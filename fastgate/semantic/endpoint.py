@@ -1,9 +1,11 @@
 """An OpenAI-compatible endpoint as the embedder: ``POST {base_url}/embeddings``.
 
-Its calls are that endpoint's to bill: the gateway does not serve embeddings yet, so none of them is in the ledger.
+Where that is this very gateway, its calls are requests of the virtual key that it is given, held for, billed and in the
+ledger like any others. They are no questions themselves, so nothing goes round in circles.
 """
 
 from collections.abc import Sequence
+from time import monotonic
 from typing import Any, Final
 
 import httpx
@@ -16,6 +18,11 @@ from fastgate.semantic.settings import EmbedderSettings
 
 _MOST_REPLY: Final = 64 << 20
 _MOST_DIMENSIONS: Final = 16_384
+PAUSE_SECONDS: Final = 1.0
+"""After a failure, in which nothing is asked: a budget that is spent would refuse every question, with a row for each,
+and an endpoint that hangs would have all of them wait for it."""
+_OWN_FAULT: Final = frozenset({400, 413, 422})
+"""Statuses by which an endpoint says that it is the texts: others may pass."""
 
 
 class _Item(msgspec.Struct):
@@ -36,6 +43,8 @@ class Endpoint:
         self.identity = f"openai-compatible {settings.base_url} {settings.model}"
         self._model = settings.model
         self._dimensions = 0
+        self._again_at = 0.0
+        self._failure = ""
         headers = {"authorization": f"Bearer {settings.key}"} if settings.key else {}
         # Straight to the address that is configured, whatever proxies the environment names for other things.
         self._client = httpx.AsyncClient(
@@ -47,13 +56,16 @@ class Endpoint:
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
         """See Embedder. What the endpoint itself cuts off it does not tell, so all count as whole."""
+        if monotonic() < self._again_at:
+            raise EmbedderFailed(self._failure)
         asked = {"model": self._model, "input": list(texts), "encoding_format": "float"}
         try:
             answer = await self._client.post("/embeddings", json=asked)
         except httpx.HTTPError as error:
-            raise EmbedderFailed(f"the embedder's endpoint: {type(error).__name__}") from error
+            raise self._failed(f"the embedder's endpoint: {type(error).__name__}") from error
         if answer.status_code != 200:
-            raise EmbedderFailed(f"the embedder's endpoint answered {answer.status_code}")
+            failure = f"the embedder's endpoint answered {answer.status_code}"
+            raise EmbedderFailed(failure) if answer.status_code in _OWN_FAULT else self._failed(failure)
         if len(answer.content) > _MOST_REPLY:
             raise EmbedderFailed("the embedder's endpoint answered too much")
         return Embedded(self._vectors(answer.content, len(texts)), (True,) * len(texts))
@@ -61,6 +73,11 @@ class Endpoint:
     async def close(self) -> None:
         """See Embedder."""
         await self._client.aclose()
+
+    def _failed(self, failure: str) -> EmbedderFailed:
+        """What fails so would fail likewise if it were asked again at once."""
+        self._again_at, self._failure = monotonic() + PAUSE_SECONDS, failure
+        return EmbedderFailed(failure)
 
     def _vectors(self, body: bytes, count: int) -> Any:
         try:

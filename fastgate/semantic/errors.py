@@ -5,6 +5,7 @@
     SemanticError
     ├── EmbedderUnusable    the embedder cannot be loaded or prepared: a start fails
     ├── EmbedderFailed      an embedder that was loaded gave no vectors: what was asked is a miss
+    ├── JudgeFailed         a judge said nothing: the two answers count as different
     └── StoreUnusable       the store cannot be opened: a start fails
 """
 
@@ -19,6 +20,10 @@ class EmbedderUnusable(SemanticError):
 
 class EmbedderFailed(SemanticError):
     """An embedder gave no vectors this time; another time it may."""
+
+
+class JudgeFailed(SemanticError):
+    """A judge said nothing this time; another time it may."""
 
 
 class StoreUnusable(SemanticError):

@@ -138,12 +138,21 @@ class Library:
         self._store.seen(entry)
         for counts in (self.counts, self.tenants.of(keep.tenant)):
             counts.compare(decided.verdict, same, keep.cost_nano)
-        if same:  # what it says is what the provider says now
+        # What it says is what the provider says now. A judge takes its time: it may be gone, or confirmed since.
+        if same and self._entries.get(entry.id) is entry and entry.created_ms <= now_ms:
             entry.created_ms, entry.used_ms = now_ms, now_ms
             self._entries.renew(entry, now_ms + keep.ttl_ms)
             self._entries.use(entry, now_ms)
             self._store.confirm(entry)
         self._dirty = True
+
+    def judged(self, keep: Keep, entry: Entry, added: Entry, same: bool, now_ms: int) -> None:
+        """:meth:`learn` what a judge said of the answers of ``entry`` and ``added``, which was kept before it spoke."""
+        self.learn(keep, entry, same, now_ms)
+        if same:
+            added.answer = entry.answer
+        # If it took the place of ``entry``, whose question was the very same, both remember comparisons in one list.
+        self._store.judged(added)
 
     def add(self, keep: Keep, vector: Vector, now_ms: int, like: Entry | None = None) -> Entry:
         """A new entry; one with the very same question goes. ``like``: one whose answer says the same."""

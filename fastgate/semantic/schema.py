@@ -34,6 +34,7 @@ INSERT_ENTRY: Final = "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 INSERT_ANSWER: Final = "INSERT INTO answer VALUES (?, ?, ?, ?)"
 USE: Final = "UPDATE entry SET used_ms = ?, hits = ? WHERE id = ?"
 CONFIRM: Final = "UPDATE entry SET created_ms = ?, expires_ms = ?, used_ms = ? WHERE id = ?"
+JUDGED: Final = "UPDATE entry SET answer = ?, seen = ? WHERE id = ?"
 SEEN: Final = "UPDATE entry SET seen = ? WHERE id = ?"
 DELETE: Final = ("DELETE FROM entry WHERE id = ?", "DELETE FROM answer WHERE id = ?")
 PUT: Final = "INSERT INTO value VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"

@@ -14,13 +14,17 @@ from contextlib import suppress
 from time import monotonic_ns, time_ns
 from typing import Final, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 
 from fastgate.semantic.brute import Vector
-from fastgate.semantic.compare import compare
+from fastgate.semantic.compare import Verdict, compare
 from fastgate.semantic.embedder import Embedded, Embedder
+from fastgate.semantic.entries import Entry
 from fastgate.semantic.errors import EmbedderFailed
-from fastgate.semantic.library import Library
+from fastgate.semantic.judge import Pair, is_for_a_judge
+from fastgate.semantic.judging import open_judging
+from fastgate.semantic.library import Compared, Library
 from fastgate.semantic.settings import Settings
 from fastgate.wire.semantic import Busy, Done, Find, Found, Keep, Reply
 
@@ -78,11 +82,15 @@ class Service:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
         self._complaint = ""
         self._saved = 0.0
+        self._judging = None if settings.judge is None else open_judging(settings.judge, self._judged)
 
     # ---- what comes
 
     def ask(self, find: Find, answer: Answering) -> None:
         """A question; ``answer`` is called with the reply, at once where too many wait already."""
+        if is_for_a_judge(find.text):
+            answer(Found(find.number, "miss", "for_a_judge"))
+            return
         if len(self._asked) >= self._settings.queue:
             self.library.counts.events["busy"] += 1
             answer(Busy(find.number))
@@ -92,6 +100,10 @@ class Service:
 
     def keep(self, keep: Keep, answer: Answering | None) -> None:
         """An answer that is to be kept, some time; dropped where too many wait already."""
+        if is_for_a_judge(keep.text):
+            if answer is not None:
+                answer(Done(keep.number, 0))
+            return
         size = len(keep.answer) + len(keep.said) + len(keep.text)
         if self._unkept + size > MOST_UNKEPT:
             self.library.counts.events["keep dropped"] += 1
@@ -135,6 +147,8 @@ class Service:
         end = loop.time() + CLOSE_SECONDS
         while self._kept and loop.time() < end:
             await self._learn()
+        if self._judging is not None:
+            await self._judging.close()
         await self.in_library(self.library.close)
         await self._embedder.close()
         self._thread.shutdown()
@@ -219,22 +233,42 @@ class Service:
     async def _compare_and_add(self, keep: Keep, vector: Vector) -> None:
         """What a comparison finds is learned; what was asked of the provider is an entry of its own in any case."""
         compared = await self.in_library(self.library.to_compare, keep)
+        verdict = None if compared is None else await self._verdict(compared.said, keep.said)
+        waits = verdict == "unsure" and self._judging is not None
         like = None
-        if compared is not None:
-            same = await self._same(compared.said, keep.said)
-            await self.in_library(self.library.learn, keep, compared.entry, same, _now_ms())
-            like = compared.entry if same else None
-        await self.in_library(self.library.add, keep, vector, _now_ms(), like)
+        if compared is not None and not waits:
+            await self.in_library(self.library.learn, keep, compared.entry, verdict == "same", _now_ms())
+            like = compared.entry if verdict == "same" else None
+        added = await self.in_library(self.library.add, keep, vector, _now_ms(), like)
+        if compared is not None and waits:
+            await self._submit(keep, compared, added)
         await self.in_library(self.library.tidy, _now_ms())  # however little time there is otherwise
 
-    async def _same(self, one: str, other: str) -> bool:
-        """Whether two answers say the same; what is not sure counts as different. Raises EmbedderFailed."""
+    async def _verdict(self, one: str, other: str) -> Verdict:
+        """Whether two answers say the same; what is not sure is a judge's, or counts as different.
+
+        Raises EmbedderFailed.
+        """
         verdict = compare(one, other)
         if verdict == "unsure":
             vectors = [await self._said_vector(said) for said in (one, other)]
             if vectors[0] is not None and vectors[1] is not None:
                 verdict = compare(one, other, vectors=(vectors[0].tolist(), vectors[1].tolist()))
-        return verdict == "same"
+        return verdict
+
+    async def _submit(self, keep: Keep, compared: Compared, added: Entry) -> None:
+        """Have a judge say it, while other things are done: the answer is kept already."""
+        assert self._judging is not None
+        # What a verdict needs of it; the answer itself may be long.
+        about, now_ms = msgspec.structs.replace(keep, said="", answer=b"\0", usage=b"", about=b"{}"), _now_ms()
+
+        async def learn(same: bool) -> None:
+            await self.in_library(self.library.judged, about, compared.entry, added, same, now_ms)
+
+        await self._judging.submit(Pair(compared.entry.text, compared.said, keep.text, keep.said), learn)
+
+    def _judged(self, outcome: str) -> None:
+        self.library.counts.events[f"judge {outcome}"] += 1
 
     # ---- vectors
 

@@ -1,6 +1,6 @@
 """What the semantic process is told when it starts: JSON in the variable ``FASTGATE_SEMANTIC``.
 
-It is in the environment and not on the command line, where other users could read an embedder's key.
+It is in the environment and not on the command line, where other users could read the keys of endpoints.
 """
 
 from typing import Annotated, Final, Literal
@@ -31,10 +31,23 @@ class EmbedderSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """Cores that embedding may use."""
 
 
+class JudgeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The model that says whether two answers say the same, behind an OpenAI-compatible endpoint."""
+
+    base_url: str
+    """With ``/v1``."""
+    model: str
+    key: str | None = None
+    deadline_ms: Annotated[int, Meta(ge=1, le=60_000)] = 10_000
+    """For one of its words, from when it is asked."""
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All of them."""
 
     embedder: EmbedderSettings
+    judge: JudgeSettings | None = None
+    """None: answers of which nothing else tells whether they say the same count as different."""
     max_error: Annotated[float, Meta(gt=0, lt=1)] = 0.02
     """Share of all requests that may be answered wrongly."""
     shadow: bool = False

@@ -127,6 +127,10 @@ class Store:
         """It was compared."""
         self._change([(schema.SEEN, (msgspec.msgpack.encode(entry.seen), entry.id))])
 
+    def judged(self, entry: Entry) -> None:
+        """Its answer was compared after it was written."""
+        self._change([(schema.JUDGED, (entry.answer, msgspec.msgpack.encode(entry.seen), entry.id))])
+
     def delete(self, id_: int) -> None:
         """It is gone."""
         self._fresh.pop(id_, None)

@@ -93,10 +93,12 @@ def _read(asked: _Body) -> Ask:
         prompt.names.append(message.role)
         _add(prompt, message.content)
     script, turn = find_script((message.role, _texts(message.content)) for message in reversed(asked.messages))
+    latest = next((message for message in reversed(asked.messages) if message.role == "user"), None)
     return Ask(
         model=asked.model,
         prompt=prompt,
         script=script,
+        latest="" if latest is None else next(_texts(latest.content), ""),
         turn=turn,
         stream=bool(asked.stream),
         include_usage=True,

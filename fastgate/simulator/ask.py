@@ -1,4 +1,4 @@
-"""A request as both dialects understand it, and what it is refused for."""
+"""A request as all dialects understand it, and what it is refused for."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -28,13 +28,30 @@ def unknown_model(name: str) -> Refusal:
     return Refusal(404, f"The model `{name}` does not exist or you do not have access to it.", "model_not_found")
 
 
+def wrong_kind(name: str, wanted: str) -> Refusal:
+    """The refusal of a model that does something else; ``wanted``: what it was to do."""
+    return Refusal(403, f"You are not allowed to {wanted} from this model: {name}")
+
+
+class Embed(msgspec.Struct, frozen=True):
+    """What is to be made vectors of, and how they are written."""
+
+    words: list[list[str]]
+    """Of each text, or its tokens."""
+    dimensions: int
+    base64: bool
+    """Little-endian single precision in base64; else numbers."""
+
+
 class Ask(msgspec.Struct):
-    """A chat request, neutral."""
+    """A request for an answer, neutral."""
 
     model: str
     prompt: Prompt
     script: str = ""
     """The user's latest text that is a script; empty for none."""
+    latest: str = ""
+    """The user's latest text, whatever it is."""
     turn: int = 0
     """How often that text has been answered already."""
     stream: bool = False
@@ -52,6 +69,8 @@ class Ask(msgspec.Struct):
     tier: str | None = None
     speed: str | None = None
     geo: str | None = None
+    embed: Embed | None = None
+    """For vectors and no text, with no ``choices`` then; None: for text."""
 
 
 def decode_body(decoder: "msgspec.json.Decoder[Body]", body: bytes) -> Body:

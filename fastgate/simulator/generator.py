@@ -1,4 +1,4 @@
-"""From a chat request to its reply: read, priced, scripted or made up, billed."""
+"""From a request to its reply: read, priced, scripted or made up, billed."""
 
 import time
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import xxhash
 
 from fastgate.simulator.answer import Writer
-from fastgate.simulator.ask import Ask, Refusal, unknown_model
+from fastgate.simulator.ask import Ask, Refusal, unknown_model, wrong_kind
 from fastgate.simulator.bill import COMPLETE, Bill
 from fastgate.simulator.booking import Booking
 from fastgate.simulator.dialect import Dialect
@@ -17,6 +17,7 @@ from fastgate.simulator.playback import Delays, Playback
 from fastgate.simulator.prices import Price
 from fastgate.simulator.replies import Reply
 from fastgate.simulator.request import Request
+from fastgate.simulator.rules import read_rules, script_for
 from fastgate.simulator.script import NO_SCRIPT, Script, ScriptError, read_script
 from fastgate.simulator.tokens import TOKENIZERS
 
@@ -24,7 +25,7 @@ RETRY_SOON = {429: {b"retry-after": b"1"}, 503: {b"retry-after": b"1"}, 529: {b"
 
 
 class Generator:
-    """Answers chat requests of any dialect."""
+    """Answers requests for texts and for vectors, of any dialect."""
 
     def __init__(self, options: Options, prices: Mapping[str, Price], bill: Bill) -> None:
         self.options = options
@@ -36,6 +37,7 @@ class Generator:
             options.latency_ms / 1000, options.ttft_ms / 1000, options.chunk_ms / 1000, options.cancel_lag_ms / 1000
         )
         self._now_us = None if options.now is None else round(options.now * 1_000_000)
+        self._rules = [] if options.answers is None else read_rules(options.answers)
         self.reset()
 
     def reset(self) -> None:
@@ -47,13 +49,15 @@ class Generator:
         return xxhash.xxh3_64_intdigest(body, self.options.seed) >> 1
 
     def reply(self, dialect: Dialect, request: Request, key: str) -> bytes | Reply:
-        """The reply to a chat request; raises :class:`Refusal`, for an injected error status too."""
+        """The reply to a request; raises :class:`Refusal`, for an injected error status too."""
         number = self.number(request.body)
         ask = dialect.read(request.body, request.headers)
         price = self.prices.get(ask.model)
         if price is None:
             raise unknown_model(ask.model)
-        script = _script(ask) if ask.script else NO_SCRIPT
+        if (price.behaves == "embedding") != (ask.embed is not None):
+            raise wrong_kind(ask.model, "generate embeddings" if ask.embed is not None else "sample")
+        script = self._script(ask) if ask.script or self._rules else NO_SCRIPT
         failure = self.faults.draw(number) if script.fail is None else fault(script.fail)
         if failure is not None and failure.status:
             raise _failed(failure, script)
@@ -70,9 +74,16 @@ class Generator:
         )
         return playback.reply()
 
+    def _script(self, ask: Ask) -> Script:
+        """What is scripted for this answer, by the request or by the options; raises :class:`Refusal`."""
+        if ask.script:
+            return _asked_for(ask)
+        script = script_for(self._rules, ask.model, ask.latest)
+        return NO_SCRIPT if script.tools and not ask.offers_tools else script
 
-def _script(ask: Ask) -> Script:
-    """What is scripted for this answer; raises :class:`Refusal`."""
+
+def _asked_for(ask: Ask) -> Script:
+    """By the request itself; raises :class:`Refusal`."""
     try:
         script = read_script(ask.script)
     except ScriptError as error:

@@ -18,6 +18,7 @@ from fastgate.simulator.faults import FaultsError
 from fastgate.simulator.options import Options
 from fastgate.simulator.prices import PricesError
 from fastgate.simulator.protocol import connections_factory
+from fastgate.simulator.rules import RulesError
 from fastgate.simulator.service import Service
 from fastgate.simulator.tokens import TOKENIZERS
 
@@ -28,7 +29,8 @@ def run(options: Options, ready: Callable[[str], None] | None = None) -> None:
     """Serves until SIGTERM or SIGINT (or the end of stdin, if so told).
 
     ``ready`` is called with the URL once connections are accepted; without it, a line on stdout says so. Raises
-    ``FaultsError`` and ``PricesError`` for options that cannot be used, ``OSError`` for a port that cannot be bound.
+    ``FaultsError``, ``PricesError`` and ``RulesError`` for options that cannot be used, ``OSError`` for a port that
+    cannot be bound.
     """
     service = Service(options)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -134,18 +136,24 @@ DEFAULTS = Options()
     type=click.Path(path_type=Path, dir_okay=False),
     help="Prices of further models (YAML or JSON).",
 )
+@_option(
+    "--answers",
+    default=None,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Answers by what is asked (YAML or JSON).",
+)
 @_option("--require-key", is_flag=True, help="Answer 401 where no key is sent.")
 @_option("--bill-rows", default=DEFAULTS.bill_rows, type=click.IntRange(0), help="Charges kept one by one, at most.")
 @_option("--exit-with-stdin", is_flag=True, help="Stop when standard input ends.")
 def command(**given: Any) -> None:
-    """Run the simulated provider alone: OpenAI chat and Anthropic messages, with a bill of its own at /_bill.
+    """Run the simulated provider alone: OpenAI chat, embeddings, Anthropic messages, a bill of its own at /_bill.
 
     \b
     fastgate simulator --port 9000 --ttft-ms 200 --fail 429=0.01,cut=0.005
     """
     try:
         run(msgspec.convert(given, Options))
-    except (FaultsError, PricesError) as error:
+    except (FaultsError, PricesError, RulesError) as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:
         raise click.ClickException(str(error)) from error

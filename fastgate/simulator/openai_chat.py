@@ -81,10 +81,12 @@ def read(body: bytes, headers: Mapping[bytes, bytes]) -> Ask:
     for message in asked.messages:
         _add(prompt, message)
     script, turn = find_script((message.role, _texts(message.content)) for message in reversed(asked.messages))
+    latest = next((message for message in reversed(asked.messages) if message.role == "user"), None)
     return Ask(
         model=asked.model,
         prompt=prompt,
         script=script,
+        latest="" if latest is None else next(_texts(latest.content), ""),
         turn=turn,
         stream=bool(asked.stream),
         include_usage=asked.stream_options is not None and bool(asked.stream_options.include_usage),

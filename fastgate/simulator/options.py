@@ -21,6 +21,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     now: float | None = None
     """A clock that stands still, in unix seconds; None: the machine's."""
     prices: Path | None = None
+    answers: Path | None = None
     require_key: bool = False
     bill_rows: int = 2_000_000
     exit_with_stdin: bool = False

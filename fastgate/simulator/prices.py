@@ -8,6 +8,7 @@ sim-large      2.50  0.25       3.125          5.00           10.00  10.00
   > 200,000    5.00  0.50       6.25           10.00          15.00  15.00
 sim-reasoning  1.10  0.275      1.375          2.20           4.40   3.30
 sim-cached     1.00  0.10       1.25           2.00           5.00   5.00
+sim-embedding  0.02  0.02       0.02           0.02           0      0
 ============== ===== ========== ============== ============== ====== =========
 
 Audio costs what text costs, but 40 in and 80 out on sim-large. A web search costs 0.01 USD on each. The prompt's total
@@ -42,7 +43,7 @@ BUCKETS = (
 INPUT, CACHE_READ, CACHE_WRITE, CACHE_WRITE_1H, OUTPUT, REASONING, AUDIO_INPUT, AUDIO_OUTPUT, WEB_SEARCHES = range(9)
 
 Counts = tuple[int, int, int, int, int, int, int, int, int]
-Behaviour = Literal["plain", "reasoning", "cached"]
+Behaviour = Literal["plain", "reasoning", "cached", "embedding"]
 
 MILLION = Decimal(1_000_000)
 WEB_SEARCH = Decimal("0.01")
@@ -172,6 +173,7 @@ PRICES: Mapping[str, Price] = MappingProxyType(
             output_usd_per_million=_d("5.00"),
             behaves="cached",
         ),
+        "sim-embedding": Price(input_usd_per_million=_d("0.02"), output_usd_per_million=_d("0"), behaves="embedding"),
     }
 )
 

@@ -134,17 +134,25 @@ def read_script(message: str) -> Script:
     try:
         loaded, _ = json.JSONDecoder().raw_decode(text)
         script = msgspec.convert(loaded, Script)
-        for each in (script, *script.turns):
-            _try(each)
+        check_script(script)
+    except ScriptError:
+        raise
     except (ValueError, FaultsError, RecursionError) as error:  # msgspec's and base64's errors are ValueErrors
         raise ScriptError(f"the script after {PREFIX!r} cannot be played: {error}") from error
+    return script
+
+
+def check_script(script: Script) -> None:
+    """Raises :class:`ScriptError` for one that makes no sense, ``ValueError`` or ``FaultsError`` for what cannot be
+    played of it."""
+    for each in (script, *script.turns):
+        _try(each)
     if script.turns and script != Script(turns=script.turns):
         raise ScriptError("the script's other fields should stand inside its turns")
     if any(turn.turns for turn in script.turns):
         raise ScriptError("the script's turns should have no turns of their own")
     for each in (script, *script.turns):
         _check(each)
-    return script
 
 
 def _try(script: Script) -> None:

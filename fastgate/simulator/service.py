@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, unquote
 
 import msgspec
 
-from fastgate.simulator import anthropic, openai_chat
+from fastgate.simulator import anthropic, openai_chat, openai_embeddings
 from fastgate.simulator.ask import Refusal, unknown_model
 from fastgate.simulator.bill import Bill
 from fastgate.simulator.dialect import Dialect
@@ -18,10 +18,12 @@ from fastgate.simulator.replies import Reply
 from fastgate.simulator.request import Request
 
 OPENAI: Final[Dialect] = openai_chat
+EMBEDDINGS: Final[Dialect] = openai_embeddings
 ANTHROPIC: Final[Dialect] = anthropic
 
 NO_KEY: Final = "(none)"
 CHAT: Final = b"/v1/chat/completions"
+EMBED: Final = b"/v1/embeddings"
 MESSAGES: Final = b"/v1/messages"
 COUNT_TOKENS: Final = b"/v1/messages/count_tokens"
 MODELS: Final = b"/v1/models"
@@ -41,6 +43,7 @@ class Service:
         self.generator = Generator(options, self.prices, self.bill)
         self._routes: dict[bytes, dict[bytes, Route]] = {
             CHAT: {b"POST": self._chat},
+            EMBED: {b"POST": self._embed},
             MESSAGES: {b"POST": self._messages},
             COUNT_TOKENS: {b"POST": self._count_tokens},
             MODELS: {b"GET": self._models},
@@ -93,6 +96,9 @@ class Service:
 
     def _chat(self, request: Request) -> bytes | Reply:
         return self.generator.reply(OPENAI, request, self._key(request))
+
+    def _embed(self, request: Request) -> bytes | Reply:
+        return self.generator.reply(EMBEDDINGS, request, self._key(request))
 
     def _messages(self, request: Request) -> bytes | Reply:
         return self.generator.reply(ANTHROPIC, request, self._key(request))

@@ -8,11 +8,12 @@ byte      a token per UTF-8 byte               765                     1 byte
 hostile   byte, and a token for each byte of   48,169                  1 byte; and the whole
           roles, names and ids; 4 a message;                           cap is used up by
           16 a request; 350 when tools are                             reasoning nobody sees
-          given
+          given; 2 a text to be embedded
 ========= ==================================== ======================= ======================
 
-Tool definitions and calls count as text, as they were written. What ``hostile`` asks for is the most that any provider
-has been seen to charge for what a request shows; a bound that holds against it holds.
+Tool definitions and calls count as text, as they were written; what is given as tokens counts as so many.
+What ``hostile`` asks for is the most that any provider has been seen to charge for what a request shows; a bound that
+holds against it holds.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,8 @@ import msgspec
 HOSTILE_PER_MESSAGE: Final = 4
 HOSTILE_PER_REQUEST: Final = 16
 HOSTILE_TOOLS: Final = 350
+HOSTILE_PER_INPUT: Final = 2
+"""Where a text to be embedded begins and ends."""
 
 
 class Prompt(msgspec.Struct):
@@ -35,6 +38,10 @@ class Prompt(msgspec.Struct):
     messages: int = 0
     images: int = 0
     has_tools: bool = False
+    inputs: int = 0
+    """Texts to be embedded."""
+    tokens: int = 0
+    """Given as such, by their numbers."""
 
 
 class Tokenizer(msgspec.Struct, frozen=True):
@@ -51,7 +58,8 @@ class Tokenizer(msgspec.Struct, frozen=True):
         if self.uses_the_cap:
             size += _bytes(prompt.names) + HOSTILE_PER_MESSAGE * prompt.messages + HOSTILE_PER_REQUEST
             size += HOSTILE_TOOLS if prompt.has_tools else 0
-        return max(size + self.image * prompt.images, 1)
+            size += HOSTILE_PER_INPUT * prompt.inputs
+        return max(size + self.image * prompt.images + prompt.tokens, 1)
 
     def text(self, text: str) -> int:
         """Tokens of an answer's text."""

@@ -41,7 +41,7 @@ def worker(options: ServeOptions, arena_dir: Path, index: int, listener: int, st
 def semantic(options: ServeOptions, arena_dir: Path) -> Command:
     """The process of the semantic cache, where there is one.
 
-    Its settings are in the environment: an embedder's key would be read from a command line by other users.
+    Its settings are in the environment: keys of endpoints would be read from a command line by other users.
     """
     where = ("--arena-dir", str(arena_dir), "--state-dir", str(options.state_dir))
     told = {**_common(options, arena_dir), "FASTGATE_SEMANTIC": json.dumps(dict(options.semantic or {}))}

@@ -47,7 +47,7 @@ class ServeOptions:
     has_admin_token: bool = False
     programs: tuple[Program, ...] = ()
     semantic: Mapping[str, Any] | None = field(default=None, repr=False)
-    """Settings of the semantic process, as plain values, an embedder's key among them; None: there is none."""
+    """Settings of the semantic process, as plain values, keys of endpoints among them; None: there is none."""
     log_format: Form = "text"
     started_with: Mapping[str, Any] = field(default_factory=dict)
     """Settings as the configuration had them, less what the command line said in their place; no secret."""

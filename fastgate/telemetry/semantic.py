@@ -12,6 +12,7 @@ MOST_SCOPES: Final = 100
 """With metrics of their own: those that asked most."""
 _DECIDED: Final = ("serve", "explore", "audit", "shadow", "miss")
 _OUTCOMES: Final = (*_DECIDED, "busy", "late", "late embedded")
+_JUDGED: Final = ("same", "different", "late", "failed", "unreadable", "full", "too long", "fault")
 _BOUNDS: Final = ("estimate", "lower", "upper")
 _NANO: Final = 1_000_000_000
 
@@ -34,9 +35,20 @@ def semantic_metrics(report: Reported | None) -> Iterator[Metric]:
         "fastgate_semantic_compared", "Answers of providers that were compared with kept ones",
         value=report.counts.get("compared", 0),
     )  # fmt: skip
+    yield from _judged(report)
     yield from _errors(report)
     yield from _savings(report)
     yield from _scopes(report.tenants)
+
+
+def _judged(report: Reported) -> Iterator[Metric]:
+    judged = CounterMetricFamily(
+        "fastgate_semantic_judged", "Pairs of answers that were a judge's; but for same, all count as different",
+        labels=("outcome",),
+    )  # fmt: skip
+    for outcome in _JUDGED:
+        judged.add_metric((outcome.replace(" ", "_"),), report.counts.get(f"judge {outcome}", 0))
+    yield judged
 
 
 def _errors(report: Reported) -> Iterator[Metric]:

@@ -257,9 +257,9 @@ class ProviderRecord(msgspec.Struct, array_like=True, frozen=True):
     """As in a URL's authority, without brackets; lower case."""
     port: int
     bases: dict[str, str]
-    """Dialects that it speaks (``openai-chat``, ``anthropic``) to the path before the operation, without a slash at its
-    end: ``{"openai-chat": "/v1"}`` serves ``/v1/chat/completions``, ``{"anthropic": "/a/v1"}`` serves
-    ``/a/v1/messages``."""
+    """Dialects that it speaks (``openai-chat``, ``openai-embeddings``, ``anthropic``) to the path before the operation,
+    without a slash at its end: ``{"openai-chat": "/v1"}`` serves ``/v1/chat/completions``, ``{"anthropic": "/a/v1"}``
+    serves ``/a/v1/messages``."""
     keys: tuple[ProviderKeyRecord, ...]
     """Empty: requests are sent without a credential."""
     timeouts: TimeoutsRecord

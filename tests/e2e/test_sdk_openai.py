@@ -281,4 +281,4 @@ def test_a_request_that_no_provider_could_take(plain: Counted) -> None:
 
 def test_what_is_not_built_says_so(plain: Counted) -> None:
     with pytest.raises(openai.BadRequestError, match="not supported yet"):
-        plain.client.embeddings.create(model="sim/sim-small", input="x")
+        plain.client.responses.create(model="sim/sim-small", input="x")

@@ -10,6 +10,7 @@ import anthropic
 import openai
 import pytest
 
+from fastgate.simulator.process import Simulator
 from tests.support.by_api import CHAT
 from tests.support.house import House, compact, key, secret, wait_for
 from tests.support.wire import Answer, exchange, head
@@ -17,8 +18,12 @@ from tests.support.wire import Answer, exchange, head
 MESSAGES = "/v1/messages"
 
 
-def settings() -> dict[str, Any]:
+def settings(url: str) -> dict[str, Any]:
+    upstream = {"keys": [{"name": "k", "value": "upstream-key"}]}
+    price = {"input_usd_per_million": "1", "output_usd_per_million": "2"}
+    like = {"type": "openai-compatible", "base_url": f"{url}/v1", "prices": {"sim-small": price}, **upstream}
     return {
+        "providers": {"sim": {"type": "sim", "base_url": url, **upstream}, "like": like},
         "cache": {"exact": {"enabled": True, "ttl_seconds": 600, "max_mb": 16}},
         "teams": [{"id": "blue", "cache": {"scope": "team"}}],
         "models": {
@@ -34,6 +39,7 @@ def settings() -> dict[str, Any]:
             key("off", cache={"exact": False}),
             key("blue-one", team="blue"),
             key("blue-other", team="blue"),
+            key("blue-brief", team="blue", cache={"ttl_seconds": 1}),
             key("short", cache={"ttl_seconds": 4}),
             key("deaf", cache={"client_control": False}),
             key("paced", cache={"replay_ms": 20}),
@@ -45,7 +51,10 @@ def settings() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with House(tmp_path_factory.mktemp("cache"), settings(), workers=4) as house:
+    with (
+        Simulator() as simulator,
+        House(tmp_path_factory.mktemp("cache"), settings(simulator.url), workers=4, simulator=simulator) as house,
+    ):
         yield house
 
 
@@ -292,3 +301,27 @@ def test_no_failure_is_kept(house: House, script: dict[str, str], stream: bool) 
     for _ in range(2):
         answer = post(house, "one", body)
         assert answer.headers.get("x-fastgate-cache") != "exact"
+
+
+def test_who_wants_younger_answers_gets_none_that_is_older(house: House) -> None:
+    body = body_of("how old may it be?")
+    assert did(post(house, "blue-one", body)) == "miss"
+    assert did(post(house, "blue-other", body)) == "exact"
+    wait_for(lambda: did(post(house, "blue-brief", body)) == "miss", 5, "it is older than a second")
+    assert did(post(house, "blue-other", body)) == "exact"
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a.png", "data:image/png;base64,iVBORw0KGgo="])
+def test_an_image_somewhere_else_may_be_another_one_by_then(house: House, url: str) -> None:
+    content = [{"type": "text", "text": "what is it?"}, {"type": "image_url", "image_url": {"url": url}}]
+    body = {**body_of(""), "messages": [{"role": "user", "content": content}]}
+    shown = url.startswith("data:")
+    assert [did(post(house, "one", body)) for _ in range(2)] == (["miss", "exact"] if shown else ["bypass"] * 2)
+
+
+def test_any_server_may_answer_by_who_asks(house: House) -> None:
+    """What only files a request for OpenAI is a part of the question for servers that are just like it."""
+    for model, second in (("sim/sim-small", "exact"), ("like/sim-small", "miss")):
+        body = {**body_of("who am I?"), "model": model}
+        assert did(post(house, "one", {**body, "user": "ann"})) == "miss"
+        assert did(post(house, "one", {**body, "user": "bob"})) == second

@@ -397,3 +397,21 @@ def test_the_file_system_of_a_path(tmp_path: Path) -> None:
     )
     paths = ("/", "/dev/shm/a", "/dev/shm", "/dev/shm2", "/with space/a")
     assert [file_system(Path(path), mounts) for path in paths] == ["ext4", "tmpfs", "tmpfs", "xfs", "zfs"]
+
+
+def test_the_endpoints_of_the_semantic_cache(stopped: House) -> None:
+    def judged_at(base_url: str) -> None:
+        embedder = {"type": "openai-compatible", "model": "m", "base_url": stopped.simulator.openai_url}
+        judge = {"base_url": base_url, "model": "m", "key": "sk-secret-of-the-judge"}
+        stopped.write_config({**SETTINGS, "cache": {"semantic": {"embedder": embedder, "judge": judge}}})
+
+    judged_at(stopped.simulator.openai_url)
+    report = doctor(stopped)
+    assert (report.code, report.checks) == (0, {*CHECKS, "semantic"}), report.said
+    assert "judge: 127.0.0.1" in report.said
+    assert "sk-secret-of-the-judge" not in report.said
+    judged_at(f"http://127.0.0.1:{free_port()}/v1")
+    doctor(stopped).only("semantic", "judge: ", code=4)
+    judged_at(f"http://127.0.0.1:{stopped.port}/v1")
+    report = doctor(stopped)
+    assert (report.code, "is this gateway, which does not run" in report.said) == (0, True), report.said

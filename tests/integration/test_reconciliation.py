@@ -13,7 +13,7 @@ import pytest
 
 from fastgate.simulator.process import Simulator
 from tests.support.house import House, key
-from tests.support.mixture import MODELS, Asked, mixture
+from tests.support.mixture import EMBEDDING, MODELS, Asked, mixture
 from tests.support.wire import Answer, Line
 
 REQUESTS = int(os.environ.get("FASTGATE_RECONCILE_REQUESTS", "2000"))
@@ -22,6 +22,8 @@ KEYS = 4
 HALF_A_NANO = Decimal("0.0000000005")
 LIMIT = Decimal(1_000_000)
 _ID = re.compile(rb'"id":"(?:chatcmpl-|msg_)([0-9a-f]{16})"')
+_ANSWER = re.compile(rb"req_([0-9a-f]{16})")
+"""Of embeddings, which have no id in their bodies."""
 
 
 class Served(NamedTuple):
@@ -71,7 +73,7 @@ async def drive(port: int, asked: Iterator[Asked]) -> list[Served]:
 
 def read(request: Asked, answer: Answer) -> Served:
     assert answer.status == 200, (answer.status, answer.body, request.body)
-    found = _ID.search(answer.body)
+    found = _ID.search(answer.body) or _ANSWER.fullmatch(answer.headers["x-request-id"].encode())
     assert found, answer.body
     cost = answer.headers.get("x-fastgate-cost-usd")
     assert (cost is None) == request.stream
@@ -120,7 +122,7 @@ def test_the_ledger_is_the_bill(tmp_path: Path, capsys: pytest.CaptureFixture[st
         number = group["key"].rpartition("-")[2]
         assert_equal(for_key[f"key-{number}"], Decimal(group["usd"]), group["requests"])
     for_model = grouped(rows, "upstream_model", "cost_usd")
-    assert set(for_model) == set(MODELS)
+    assert set(for_model) == {*MODELS, EMBEDDING}
     for group in bill["by_model"]:
         assert_equal(for_model[group["model"]], Decimal(group["usd"]), group["requests"])
     assert_equal(Decimal(total["cost_usd"]), Decimal(bill["total"]["usd"]), REQUESTS)
@@ -155,7 +157,7 @@ def test_a_mixture_has_everything_in_it() -> None:
     bodies = b"\n".join(asked.body for asked in mixture(3, [("key-0", "sim-0")], 2000))
     parts = """
         cached_tokens cache_write_tokens audio_tokens ephemeral_1h flex priority fast inference_geo "thinking" "tools"
-        reasoning_effort web_search_requests "n":3 "include_usage":false 200001
+        reasoning_effort web_search_requests "n":3 "include_usage":false 200001 sim-embedding base64 [[
     """
     for part in parts.encode().split():
         assert part in bodies, part

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from fastgate.semantic.bert_graph import build
-from fastgate.semantic.endpoint import Endpoint
+from fastgate.semantic.endpoint import PAUSE_SECONDS, Endpoint
 from fastgate.semantic.errors import EmbedderFailed, EmbedderUnusable
 from fastgate.semantic.onnx_model import MANIFEST, MODEL, OnnxModel, load_tokenizer, open_session, run
 from fastgate.semantic.preparing import LEAST_COSINE
@@ -234,6 +234,31 @@ async def test_what_an_endpoint_answers_that_is_no_embedding_is_refused(service:
     with pytest.raises(EmbedderFailed, match="the embedder's endpoint") as failed:
         await embedder.embed(["one"])
     assert "sk-fg-virtual" not in str(failed.value)
+    await embedder.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "asked_again"), [(402, False), (401, False), (500, False), (400, True), (413, True)]
+)
+async def test_an_endpoint_that_refuses_is_left_alone_for_a_while_unless_it_is_for_the_text(
+    service: str, monkeypatch: pytest.MonkeyPatch, status: int, asked_again: bool
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr("fastgate.semantic.endpoint.monotonic", lambda: now[0])
+    embedder = endpoint(service)
+    Service.answer = (status, {"error": {"message": "no"}})
+    with pytest.raises(EmbedderFailed, match=f"answered {status}"):
+        await embedder.embed(["one"])
+    Service.answer = None
+    if asked_again:
+        assert (await embedder.embed(["two"])).whole == (True,)
+    else:
+        with pytest.raises(EmbedderFailed, match=f"answered {status}"):
+            await embedder.embed(["two"])
+        assert len(Service.asked) == 1
+        now[0] += PAUSE_SECONDS
+        assert (await embedder.embed(["two"])).whole == (True,)
+    assert len(Service.asked) == 2
     await embedder.close()
 
 

@@ -250,6 +250,8 @@ def test_options_that_cannot_be_used_are_said() -> None:
         Simulator(prices="/no-such-file").start()
     with pytest.raises(SimulatorFailed, match="8-x"):
         Simulator(tokens="8-x").start()
+    with pytest.raises(SimulatorFailed, match="no-such-file"):
+        Simulator(answers="/no-such-file").start()
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:

@@ -38,7 +38,7 @@ def with_text(body: dict[str, Any], text: str, *, parts: bool = False) -> bytes:
 def partition_of(body: bytes, tenant: bytes = TENANT, model: str = "m", path: str = "/v1/chat/completions") -> bytes:
     turn = last_turn(body)
     assert turn is not None
-    common = heading(Way(tenant, "openai-chat", "sim", model), (path, None), 100)
+    common = heading(Way(tenant, "openai-chat", "sim", "http://127.0.0.1:9000/v1", model), (path, None), 100)
     found = partition(common, body, OPENAI_CHAT.unasked, text=turn[1:])
     assert found is not None
     return found

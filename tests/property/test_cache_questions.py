@@ -29,7 +29,7 @@ ASKING = (
 )  # fmt: skip
 """Members that change an answer, or may: what is not known belongs to the question."""
 BODIES = st.dictionaries(st.sampled_from(ASKING), VALUES, min_size=1, max_size=5)
-WAY = (b"t" * 16, "openai-chat", "sim", "sim-small")
+WAY = (b"t" * 16, "openai-chat", "sim", "http://127.0.0.1:9000/v1", "sim-small")
 SAID = ("/chat/completions", "", None)
 
 
@@ -83,7 +83,7 @@ def test_who_asks_and_in_which_form_is_none(body: dict[str, Any], beside: dict[s
 
 
 ELSEWHERE = st.tuples(
-    st.binary(min_size=16, max_size=16), st.sampled_from([each.name for each in DIALECTS]), TEXTS, TEXTS
+    st.binary(min_size=16, max_size=16), st.sampled_from([each.name for each in DIALECTS]), TEXTS, TEXTS, TEXTS
 )
 TOLD = st.tuples(TEXTS, TEXTS, st.none() | TEXTS)
 
@@ -101,6 +101,7 @@ def test_what_is_left_out_cannot_be_what_is_asked() -> None:
     for dialect in DIALECTS:
         assert not set(dialect.unasked) & set(ASKING)
         assert {"model", "stream"} <= set(dialect.unasked)
+        assert set(dialect.formal) <= set(dialect.unasked)
 
 
 def test_another_process_asks_the_same() -> None:

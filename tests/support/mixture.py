@@ -7,6 +7,9 @@ from typing import Any, NamedTuple
 from tests.support.house import compact, secret
 
 MODELS = ("sim-small", "sim-large", "sim-reasoning", "sim-cached")
+EMBEDDING = "sim-embedding"
+EMBEDDINGS = 8
+"""One in so many requests is for embeddings."""
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {}}}}
 CLAUDE_TOOL = {"name": "weather", "input_schema": {"type": "object", "properties": {}}}
 CALL = {"name": "weather", "arguments": {"city": "Troms\u00f8"}}
@@ -26,6 +29,9 @@ def mixture(seed: int, keys: Sequence[tuple[str, str]], count: int) -> Iterator[
     rng = random.Random(seed)
     for number in range(count):
         name, provider = keys[number % len(keys)]
+        if number // len(keys) % EMBEDDINGS == EMBEDDINGS - 1:
+            yield embeddings(random.Random(f"{seed} {number}"), number, name, f"{provider}/{EMBEDDING}")
+            continue
         model = rng.choice(MODELS)
         stream = rng.random() < 0.5
         make = openai if rng.random() < 0.5 else anthropic
@@ -39,6 +45,21 @@ def mixture(seed: int, keys: Sequence[tuple[str, str]], count: int) -> Iterator[
                 body["stream_options"] = {"include_usage": rng.random() < 0.5}
         headers = {"content-type": "application/json", **more(secret(name))}
         yield Asked(path, headers, compact(body), stream)
+
+
+def embeddings(rng: random.Random, number: int, name: str, model: str) -> Asked:
+    """Texts or tokens, in either form, of which some say what they shall be billed."""
+    words = [f"{number} {'word ' * rng.randrange(60)}" for _ in range(rng.randrange(1, 9))]
+    tokens = [[number, *(rng.randrange(100_000) for _ in range(rng.randrange(60)))] for _ in words]
+    used = {"prompt_tokens": rng.randrange(100_000)}
+    if rng.random() < 0.5:
+        used["total_tokens"] = used["prompt_tokens"]
+    script = {"usage": {"total_tokens": used["prompt_tokens"]} if rng.random() < 0.3 else used, **timing(rng)}
+    scripted = [*words, f"sim: {compact(script).decode()}"]
+    given = rng.choice([words[0], words, scripted, scripted, tokens[0], tokens])
+    body = {"model": model, "input": given, "encoding_format": rng.choice(["base64", "float"]), "dimensions": 32}
+    headers = {"content-type": "application/json", "authorization": f"Bearer {secret(name)}"}
+    return Asked("/v1/embeddings", headers, compact(body), stream=False)
 
 
 def timing(rng: random.Random) -> dict[str, Any]:

@@ -117,6 +117,20 @@ def test_who_shares_is_named_as_narrow_as_it_is(scope: str, team: str, customer:
     assert shared == (others[0].sharers(scope) == others[1].sharers(scope))
 
 
+def test_what_is_no_question_has_nothing_to_do_with_the_semantic_cache() -> None:
+    everybody = f"cache: {{exact: {{max_mb: 8}}, semantic: {{enabled: true, {EMBEDDER}}}}}\n"
+    for wish, exact in (("{exact: true, semantic: true}", True), ("{semantic: true}", False)):
+        file = f"{everybody}keys: [{{id: ide, secret: sk-fg-12345678, cache: {wish}}}]"
+        config = read_document(PROVIDERS + file, "fastgate.yaml", Variables({}, Path())).config
+        head, member = compile_snapshot(config, 1).head, member_of(file)
+        plan = cache_of(head, "sim/sim-embedding", member, means=False)
+        assert (plan is not None) == exact
+        assert plan is None or (plan.exact, plan.meaning) == (True, None)
+        asked = cache_of(head, "sim/sim-small", member)
+        assert asked is not None
+        assert asked.meaning is not None
+
+
 def test_what_holds_for_everybody_is_whole() -> None:
     config = read_document(
         PROVIDERS + "cache: {exact: {enabled: true, max_mb: 8, ttl_seconds: 60, max_temperature: 0.5}}",
@@ -203,3 +217,14 @@ def test_check_tells_what_the_cache_will_do_for_whom(tmp_path: Path) -> None:
     assert any("keys of the admin API" in line for line in said)
     path.write_text(f"{PROVIDERS}keys: [{{id: none, secret: sk-fg-12345678, cache: {{ttl_seconds: 5}}}}]\n")
     assert list(notes(path, {})) == []
+
+
+def test_check_tells_who_judges_and_who_pays(tmp_path: Path) -> None:
+    path = tmp_path / "fastgate.yaml"
+    keys = "keys: [{id: ide, secret: sk-fg-12345678}, {id: judge, secret: sk-fg-23456789}]\n"
+    judge = "judge: {base_url: 'http://127.0.0.1:8080/v1', model: sim/sim-small, key: %s}"
+    for secret, paid in (("sk-fg-23456789", "; its calls are those of the key judge"), ("sk-fg-of-another", "")):
+        path.write_text(f"{PROVIDERS}{keys}cache: {{semantic: {{{EMBEDDER}, {judge % secret}}}}}\n")
+        (line,) = notes(path, {})
+        assert line.endswith(f" are sent to sim/sim-small at http://127.0.0.1:8080/v1{paid}")
+        assert secret not in line

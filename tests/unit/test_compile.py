@@ -146,10 +146,12 @@ def test_all_budgets_are_listed_even_those_that_no_key_reaches(compiled: Compile
 def test_addresses_and_dialects(snapshot: Snapshot) -> None:
     openai, anthropic, sim, local = head(snapshot).providers
     assert (openai.scheme, openai.host, openai.port, openai.bases) == (
-        "https", "api.openai.com", 443, {"openai-chat": "/v1"},
+        "https", "api.openai.com", 443, {"openai-chat": "/v1", "openai-embeddings": "/v1"},
     )  # fmt: skip
     assert (anthropic.host, anthropic.bases) == ("proxy.test", {"anthropic": "/claude/v1"})
-    assert (sim.port, sim.bases) == (9000, {"openai-chat": "/v1", "anthropic": "/v1"})
+    assert (sim.port, sim.bases) == (
+        9000, {"openai-chat": "/v1", "openai-embeddings": "/v1", "anthropic": "/v1"},
+    )  # fmt: skip
     assert (local.scheme, local.host, local.keys) == ("http", "::1", ())
     assert [(one.name, one.value, one.models) for one in openai.keys] == [("main", b"", ("gpt-*",))]
     assert (openai.timeouts.connect, openai.timeouts.total) == (5_000, 600_000)

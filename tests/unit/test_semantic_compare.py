@@ -55,6 +55,11 @@ def test_vectors_decide_outside_a_band_and_a_judge_within_it() -> None:
     assert compare(LONG, OTHER, vectors=between, judged=False) == "different"
 
 
+def test_without_vectors_it_is_a_judges() -> None:
+    assert compare(LONG, OTHER, judged=True) == "same"
+    assert compare(LONG, OTHER, judged=False) == "different"
+
+
 def test_a_judge_is_not_heard_where_the_vectors_are_clear() -> None:
     assert compare(LONG, OTHER, vectors=vectors(0.2), judged=True) == "different"
 

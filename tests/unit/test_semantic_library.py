@@ -144,6 +144,54 @@ def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_a_judge_speaks_after_the_answer_was_kept(tmp_path: Path, same: bool) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that one", decided=library.find(find("Why?"), vector(0.5), NOW).decided())
+    added = library.add(asked, vector(0.5), NOW + 10)
+    library.judged(asked, entry, added, same, NOW + 10)
+    assert [same for _, same in entry.seen] == [same]
+    assert entry.expires_ms == NOW + HOUR + (10 if same else 0)
+    library.close()
+    again = opened(tmp_path)
+    first, second = (again.entries.get(each.id) for each in (entry, added))
+    assert first is not None
+    assert second is not None
+    assert (first.answer == second.answer) == same
+    assert [same for _, same in first.seen] == [same]
+    again.close()
+
+
+def test_a_judge_that_speaks_late_undoes_nothing(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that one", decided=Decided("explore", entry.id, 0.9))
+    added = library.add(asked, vector(0.5), NOW + 10)
+    library.learn(asked, entry, True, NOW + 500)  # confirmed by a later answer meanwhile
+    library.judged(asked, entry, added, True, NOW + 10)
+    assert (entry.created_ms, entry.expires_ms) == (NOW + 500, NOW + 500 + HOUR)
+    library.remove([entry.id, added.id])
+    library.judged(asked, entry, added, True, NOW + 600)
+    assert len(library) == 0
+    assert library.counts.events["compared"] == 3
+    library.close()
+    assert len(opened(tmp_path)) == 0
+
+
+def test_what_a_judge_says_of_the_very_same_question_is_remembered(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("What?", said="that one", decided=Decided("explore", entry.id, 1.0))
+    added = library.add(asked, vector(0), NOW + 10)
+    library.judged(asked, entry, added, False, NOW + 10)
+    library.close()
+    again = opened(tmp_path)
+    (kept,) = again.entries
+    assert (kept.id, kept.seen) == (added.id, [(1.0, False)])
+    again.close()
+
+
 def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,6 +20,7 @@ NOTHING: Counts = (0, 0, 0, 0, 0, 0, 0, 0, 0)
         ("sim-small", (1000, 0, 0, 0, 100, 0, 0, 0, 0), "priority", "us", "0.00021"),
         ("sim-reasoning", (1000, 0, 0, 0, 1000, 1000, 0, 0, 0), "standard", "global", "0.0088"),
         ("sim-cached", (100, 200, 300, 400, 500, 0, 0, 0, 0), "standard", "global", "0.003795"),
+        ("sim-embedding", (1000, 0, 0, 0, 0, 0, 0, 0, 0), "standard", "global", "0.00002"),
         ("sim-large", (1000, 0, 0, 0, 100, 0, 0, 0, 0), "standard", "global", "0.0035"),
         ("sim-large", (1000, 0, 0, 0, 100, 0, 0, 0, 0), "flex", "global", "0.00175"),
         ("sim-large", (1000, 0, 0, 0, 100, 0, 0, 0, 0), "batch", "global", "0.00175"),

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from fastgate.simulator.options import Options
-from fastgate.simulator.replies import Reply
+from fastgate.simulator.replies import Reply, Whole
 from fastgate.simulator.request import Request
+from fastgate.simulator.rules import RulesError
 from fastgate.simulator.service import Service
 
 VERSION = {b"anthropic-version": b"2023-06-01"}
@@ -84,10 +85,10 @@ def test_its_clock_can_stand_still() -> None:
 def test_the_models_come_in_the_callers_shape(service: Service) -> None:
     _, _, openai = answer(service, "GET", "/v1/models")
     _, _, anthropic = answer(service, "GET", "/v1/models", None, VERSION)
-    names = ["sim-small", "sim-large", "sim-reasoning", "sim-cached"]
+    names = ["sim-small", "sim-large", "sim-reasoning", "sim-cached", "sim-embedding"]
     assert openai["object"] == "list"
     assert [model["id"] for model in openai["data"]] == [model["id"] for model in anthropic["data"]] == names
-    assert anthropic["last_id"] == "sim-cached"
+    assert anthropic["last_id"] == "sim-embedding"
     assert answer(service, "GET", "/v1/models/sim-large")[2]["object"] == "model"
     assert answer(service, "GET", "/v1/models/sim-large", None, VERSION)[2]["type"] == "model"
 
@@ -100,6 +101,49 @@ def test_further_models_come_from_a_price_file(tmp_path: Path) -> None:
     body = answer(service, "POST", "/v1/chat/completions", {**CHAT, "model": "org/tiny", "user": "x" * 40})[2]
     assert body["model"] == "org/tiny"
     assert service.bill.report()["by_model"][0]["usd"] == "0.000034"  # 2 in, 1 of them cached at the price of input
+
+
+def test_answers_come_by_what_is_asked(tmp_path: Path) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_text(
+        "- {model: sim-large, script: {text: large}}\n"
+        "- {contains: [capital, France], script: {text: Paris}}\n"
+        "- {contains: [capital], script: {fail: '503'}}\n"
+    )
+    service = Service(Options(answers=path))
+
+    def said(text: str, path: str = "/v1/chat/completions", **more: Any) -> Any:
+        earlier = [{"role": "user", "content": "the capital of France"}, {"role": "assistant", "content": "Paris"}]
+        messages = [*earlier, {"role": "user", "content": [{"type": "text", "text": text}]}]
+        made = ask(service, "POST", path, {**CHAT, "messages": messages, "max_tokens": 20, **more}, VERSION)
+        assert isinstance(made, bytes | Whole)
+        return made if isinstance(made, bytes) else made.data
+
+    assert b'"Paris"' in said("What is the capital of France?")
+    assert b'"Paris"' in said("What is the capital of France?", "/v1/messages")
+    assert b" 503 " in said("What is the capital of Spain?")
+    assert b'"large"' in said("What is the capital of France?", model="sim-large")
+    assert b'"Paris"' not in said("What is it?")
+    assert b'"mine"' in said('sim: {"text": "mine"} of the capital of France')
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{", "answers.yaml"),
+        ("a: b", "array"),
+        ("- {contains: [a]}", "script"),
+        ("- {script: {text: a}, contain: [a]}", "contain"),
+        ("- {script: {}}\n- {script: {fail: sometimes}}", "entry 1: unknown failure"),
+        ("- {script: {split: 0}}", "entry 0: the script's split"),
+        ("- {script: {turns: [{text: a}]}}", "no turns"),
+    ],
+)
+def test_a_file_of_answers_that_cannot_be_used_is_refused(tmp_path: Path, text: str, says: str) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_text(text)
+    with pytest.raises(RulesError, match=says):
+        Service(Options(answers=path))
 
 
 def test_tokens_are_counted_for_nothing(service: Service) -> None:
