@@ -125,14 +125,14 @@ def delete(ids: tuple[str, ...], wanted: Parameters, everything: bool, as_docume
     if sum((bool(ids), bool(wanted), everything)) != 1:
         raise click.UsageError("say which entries: by their IDs, or by options that describe them, or --all")
     if ids:
-        deleted = _delete_each(ids, client)
+        done = {"deleted": _delete_each(ids, client)}
     else:
-        parameters = {"all": "true"} if everything else wanted
-        deleted = client.send("DELETE", ENTRIES, parameters=parameters)["deleted"]
+        done = client.send("DELETE", ENTRIES, parameters={"all": "true"} if everything else wanted)
     if as_document:
-        click.echo(as_json({"deleted": deleted}))
+        click.echo(as_json(done))
     else:
-        click.echo(f"{deleted:,} deleted", err=True)
+        shared = f", and {done['shared']:,} in Redis" if "shared" in done else ""
+        click.echo(f"{done['deleted']:,} deleted{shared}", err=True)
 
 
 def _delete_each(ids: tuple[str, ...], client: AdminClient) -> int:

@@ -16,6 +16,7 @@ from fastgate.budgets.templates import BUDGETS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.cache_book import CacheBook
+from fastgate.control.cache_shared import shared_entries
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
@@ -72,7 +73,13 @@ class ControlPlane:
         self.all_budgets = ValuePages(self.arena, self.budgets, BUDGETS)
         self.all_limits = ValuePages(self.arena, LimitBook(self.store, lambda: self.configuration.current), LIMITS)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
-        self.cache = CacheBook(self.arena, options.arena_dir, self.publisher, self.store)
+        self.cache = CacheBook(
+            self.arena,
+            options.arena_dir,
+            self.publisher,
+            self.store,
+            lambda: shared_entries(self.configuration.latest),
+        )
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()

@@ -13,6 +13,7 @@
         ├── PreconditionFailed  412
         ├── ClientLeft      nobody hears the answer
         ├── CacheUnavailable  503
+        ├── SharedUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -117,6 +118,14 @@ class CacheUnavailable(Problem):
 
     status = 503
     type = "cache_unavailable"
+
+
+class SharedUnavailable(Problem):
+    """The Redis that hosts share answers in was not told, or not of all; asking again helps once it answers."""
+
+    status = 503
+    type = "shared_cache_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "5"}
 
 
 class Busy(Problem):
