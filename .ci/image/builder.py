@@ -18,14 +18,14 @@ LENT = ("/etc/resolv.conf", "/etc/ssl/certs", "/etc/pip.conf")
 class Builder:
     """Builds the stages, each in a folder below ``place``."""
 
-    def __init__(self, place: Path, cache: Path | None) -> None:
+    def __init__(self, place: Path, cache: Path) -> None:
         self.place = place
         self.base = place / "base"
         self._cache = cache
 
     def make_base(self) -> None:
         """Debian as it comes, with Python where the official image has it."""
-        if self._cache is not None and self._cache.exists():
+        if self._cache.exists():
             self.base.mkdir()
             run("tar", "-xf", self._cache, "-C", self.base)
             return
@@ -33,17 +33,17 @@ class Builder:
         run("mmdebstrap", "--variant=minbase", wanted, SUITE, self.base)
         for name in ("python", "python3"):
             (self.base / "usr/local/bin" / name).symlink_to("/usr/bin/python3")
-        if self._cache is not None:
-            fresh = self._cache.with_suffix(".part")
-            run("tar", "-cf", fresh, "-C", self.base, ".")
-            fresh.replace(self._cache)
+        fresh = self._cache.with_suffix(".part")
+        run("tar", "-cf", fresh, "-C", self.base, ".")
+        fresh.replace(self._cache)
 
     def build(self, stage: dockerfile.Stage) -> Path:
         """Carries out the steps of a stage; returns its root."""
-        if stage.image != IMAGE:
+        origin = self.base if stage.image == IMAGE else self.place / stage.image
+        if not origin.is_dir():
             raise Failed(f"the Dockerfile builds on {stage.image}; this replay knows how to stand in for {IMAGE} alone")
         root = self.place / stage.name
-        run("cp", "-a", self.base, root)
+        run("cp", "-a", origin, root)
         for step in stage.steps:
             began = time.monotonic()
             carry_out = self._run if step.kind == "RUN" else self._copy

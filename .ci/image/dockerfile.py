@@ -3,7 +3,8 @@
 import json
 import re
 import shlex
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -27,7 +28,9 @@ class Step:
 
 @dataclass
 class Stage:
-    """One ``FROM`` and what follows it; the settings are those at its end."""
+    """One ``FROM`` and what follows it; the settings are those at its end. ``image``: what it is based on, which may be
+    an earlier stage.
+    """
 
     name: str
     image: str
@@ -72,7 +75,8 @@ def read(path: Path) -> list[Stage]:
         kind, _, rest = line.strip().partition(" ")
         if kind == "FROM":
             image, _, name = rest.partition(" AS ")
-            stages.append(Stage(name or str(len(stages)), image))
+            parent = next((stage for stage in stages if stage.name == image), Stage("", ""))
+            stages.append(replace(deepcopy(parent), name=name or str(len(stages)), image=image, steps=[]))
         else:
             stages[-1].take(kind, rest.strip())
     return stages

@@ -5,7 +5,8 @@ mmdebstrap; everything else is what the Dockerfile says: each RUN in a root of i
 ENTRYPOINT and CMD as USER, as process 1 of its namespaces, on a root that is read-only, without a network.
 
 Needs root, mount and network namespaces, and mmdebstrap (.ci/packages image); says so where one is missing. Usage:
-replay.py [CACHE], a file that keeps the base from one run to the next.
+replay.py CACHE MODEL: a file that keeps the base from one run to the next, and the folder of a model that the image
+with the semantic cache prepares.
 """
 
 import json
@@ -24,6 +25,20 @@ from chroots import NEW_MOUNTS, NEW_NETWORK, Failed, enter, raise_loopback, run
 from container import Container
 
 SECONDS = 60.0
+SEMANTIC = "semantic"
+"""The stage of the image that has the extra ``semantic-onnx``."""
+EMBED = """
+import sys
+from fastgate.semantic.graph import Graph
+from fastgate.semantic.onnx_model import OnnxModel
+from fastgate.semantic.settings import EmbedderSettings
+embedder = OnnxModel(EmbedderSettings(type="onnx", model=sys.argv[1]))
+vectors = embedder.embed(["How do I reset my password?", "Why is the sky blue?"]).vectors
+graph = Graph(vectors.shape[1], 2)
+graph.add([1, 2], vectors)
+[(found, similarity)] = graph.search(vectors[0], 1)
+print(found, f"{similarity:.3f}")
+"""
 
 
 def call(url: str, token: str, body: object = None) -> tuple[dict[str, str], Any]:
@@ -70,8 +85,6 @@ def ask(container: Container) -> str:
 
 def try_image(image: dockerfile.Stage, root: Path, volumes: Path) -> None:
     """Runs the image, looks at it from inside and outside, and stops it."""
-    enter(NEW_NETWORK)  # what runs needs no registry, and 8080 may be taken on this machine
-    raise_loopback()
     expect(not list(root.glob("usr/bin/*gcc*")), "there is a compiler in it")
     with Container(image, root, volumes) as container:
         await_health(container)
@@ -87,22 +100,46 @@ def try_image(image: dockerfile.Stage, root: Path, volumes: Path) -> None:
     print(f"/opt/fastgate: {size} MB")
 
 
-def replay(cache: Path | None) -> None:
-    """Builds all stages, tries the last, and leaves nothing."""
+def try_semantic(image: dockerfile.Stage, root: Path, volumes: Path, model: Path) -> None:
+    """Prepares a model in the image, embeds by it and finds what was embedded."""
+    folder = image.volumes[0]
+    with Container(image, root, volumes) as container:
+        run("cp", "-r", model, container.volume(folder) / "model")
+        await_health(container)
+        container.check("fastgate", "embedder", "prepare", f"{folder}/model", "--output", f"{folder}/embedder")
+        found = container.check("python", "-P", "-c", EMBED, f"{folder}/embedder")
+        expect(found.strip() == "1 1.000", f"what was embedded is not found: {found}")
+        code, written = container.stop()
+        expect(code == 0, f"it ended with {code} on SIGTERM:\n{written}")
+    size = run("du", "-sm", root / "opt/fastgate").split()[0]
+    print(f"image with the semantic cache: prepared a model, found what it embedded\n/opt/fastgate: {size} MB")
+
+
+def replay(cache: Path, model: Path) -> None:
+    """Builds all stages, tries both images, and leaves nothing."""
     if os.geteuid() or not shutil.which("mmdebstrap"):
         raise Failed("root and mmdebstrap are needed (Debian: apt-get install mmdebstrap)")
     enter(NEW_MOUNTS)
     run("mount", "--make-rprivate", "/")
-    with tempfile.TemporaryDirectory() as name:
-        place = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
         # In memory: dpkg waits for the disk after every file.
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", place)
         try:
             builder = Builder(place, cache)
             builder.make_base()
             stages = dockerfile.read(ROOT / "Dockerfile")
-            roots = [builder.build(stage) for stage in stages]
-            try_image(stages[-1], roots[-1], place)
+            roots = {stage.name: builder.build(stage) for stage in stages}
+            enter(NEW_NETWORK)  # what runs needs no registry, and 8080 may be taken on this machine
+            raise_loopback()
+            for name in (stages[-1].name, SEMANTIC):
+                volumes = place / f"volumes-{name}"
+                volumes.mkdir()
+                image = next(stage for stage in stages if stage.name == name)
+                if name == SEMANTIC:
+                    try_semantic(image, roots[name], volumes, model)
+                else:
+                    try_image(image, roots[name], volumes)
         finally:
             run("umount", "--lazy", place)
 
@@ -110,7 +147,7 @@ def replay(cache: Path | None) -> None:
 def main(arguments: list[str]) -> int:
     """Entry point; returns the exit code."""
     try:
-        replay(Path(arguments[0]) if arguments else None)
+        replay(*map(Path, arguments))
     except (Failed, ValueError, OSError) as error:
         print(f"image replay: {error}", file=sys.stderr)
         return 1

@@ -292,6 +292,28 @@ def find_id(Slab slab not None, str id not None):
     return None
 
 
+def fingerprint_of(Slab slab not None, str id not None):
+    """What was asked, of the entry that is listed by this id; None: there is none, also for what is no id."""
+    cdef uint64_t at = 0, word = 0, generation = 0
+    cdef const uint8_t *entry = NULL
+    cdef Entry named, head
+    cdef int tries, seen
+    if not _read_id(id, &named):
+        return None
+    for tries in range(MOST_TRIES):
+        with nogil:
+            seen = _await(&slab.place, &named, &at, &word)
+        if seen != YES:
+            return None
+        if _peek(&slab.place, at, &word, &generation, &head, &entry) != YES:
+            continue
+        fingerprint = (<const char *>entry)[sizeof(Entry):sizeof(Entry) + head.fingerprint]
+        is_it = head.low == named.low and head.high == named.high and head.sequence == named.sequence
+        if is_it and _stays(&slab.place, at, word, generation):
+            return fingerprint
+    return None
+
+
 def remove_id(Slab slab not None, str id not None) -> bool:
     """Have the entry that is listed by this id found no more; whether it was there. False also for what is no id."""
     cdef uint64_t at = 0, word = 0

@@ -27,6 +27,8 @@ _MAGIC: Final = b"FGA1"
 _HEAD: Final = Struct("<4sBxHHIIqq")
 _CHECK: Final = 16
 _CONTENT: Final = _HEAD.size + _CHECK
+HEAD: Final = _HEAD.size
+"""Bytes of a value that say where the others are."""
 LONGEST: Final = LARGEST + _CONTENT
 """Bytes of a value: a host keeps nothing that would be longer."""
 _KINDS: Final = frozenset({WHOLE, STREAM, UNSTATED})
@@ -54,9 +56,22 @@ class Kept(NamedTuple):
     expires_ms: int
 
 
+class Outline(NamedTuple):
+    """When an answer was kept, Unix milliseconds, and where in its value it stands what it is about."""
+
+    created_ms: int
+    about_at: int
+    about_bytes: int
+
+
+def prefix_of(cluster: str) -> str:
+    """What the names of all answers of a cluster begin with."""
+    return f"fastgate:{cluster}:cache:"
+
+
 def key_of(cluster: str, fingerprint: bytes) -> str:
     """Where the answer to a question lies for the hosts of a cluster: the same on every host, in every process."""
-    return f"fastgate:{cluster}:cache:{blake2b(fingerprint, digest_size=16).hexdigest()}"
+    return prefix_of(cluster) + blake2b(fingerprint, digest_size=16).hexdigest()
 
 
 def size_of(fingerprint: bytes, kept: Kept) -> int:
@@ -98,7 +113,7 @@ def read(value: bytes, fingerprint: bytes) -> Kept:
     kept = Kept(
         kind,
         bytes(content[asked:at_about]),
-        _about(bytes(content[at_about:at_answer])),
+        about_of(bytes(content[at_about:at_answer])),
         bytes(content[at_answer:]),
         created_ms,
         expires_ms,
@@ -108,6 +123,14 @@ def read(value: bytes, fingerprint: bytes) -> Kept:
     return kept
 
 
+def outlined(head: bytes) -> Outline:
+    """Of the first :data:`HEAD` bytes of a value. Raises Unusable."""
+    if len(head) != HEAD or not head.startswith(_MAGIC):
+        raise Unusable("another version wrote it, or something else")
+    _, _, usage, about, asked, _, created_ms, _ = _HEAD.unpack(head)
+    return Outline(created_ms, _CONTENT + asked + usage, about)
+
+
 def _makes_sense(kept: Kept) -> bool:
     """Whether its own fields can be those of an answer: others rely on that."""
     if not 0 <= kept.created_ms <= kept.expires_ms < _LAST:
@@ -115,8 +138,8 @@ def _makes_sense(kept: Kept) -> bool:
     return len(kept.usage) >= _COST and int.from_bytes(kept.usage[:_COST], "little") <= _MOST_COST
 
 
-def _about(raw: bytes) -> bytes:
-    """As this version writes it, since entries are looked for by these very bytes. Raises Unusable."""
+def about_of(raw: bytes) -> bytes:
+    """What an answer is about, as this version writes it: entries are found by these very bytes. Raises Unusable."""
     try:
         told = msgspec.json.decode(raw, type=About).packed()
     except (ValueError, msgspec.MsgspecError, RecursionError):

@@ -150,14 +150,15 @@ def delete(
     if ids and tier:
         raise click.UsageError("an ID says of which cache it is: leave --tier out")
     if ids:
-        deleted = _delete_each(ids, client)
+        done = {"deleted": _delete_each(ids, client)}
     else:
         parameters = _of_tier({"all": "true"} if everything else wanted, tier)
-        deleted = client.send("DELETE", ENTRIES, parameters=parameters)["deleted"]
+        done = client.send("DELETE", ENTRIES, parameters=parameters)
     if as_document:
-        click.echo(as_json({"deleted": deleted}))
+        click.echo(as_json(done))
     else:
-        click.echo(f"{deleted:,} deleted", err=True)
+        shared = f", and {done['shared']:,} in Redis" if "shared" in done else ""
+        click.echo(f"{done['deleted']:,} deleted{shared}", err=True)
 
 
 def _of_tier(parameters: Parameters, tier: str | None) -> Parameters:

@@ -80,9 +80,10 @@ class CacheEntryList(msgspec.Struct):
 
 
 class CacheDeletion(msgspec.Struct):
-    """How many entries there were."""
+    """How many entries there were on this host, and in the Redis that hosts share, where they share one."""
 
     deleted: int
+    shared: int | msgspec.UnsetType = msgspec.UNSET
 
 
 class CacheStore(msgspec.Struct):

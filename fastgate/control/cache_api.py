@@ -124,7 +124,7 @@ async def delete_entries(
         raise BadParameter("all", f"nothing says which entries to delete: say {which_ones}; or all=true for every one")
     if all and not wanted.is_everything:
         raise Conflict("all=true deletes every entry, and something else says which: leave one out", parameter="all")
-    return CacheDeletion(await _threads(state).run(lambda: _tiers(state).delete_all(wanted, tier, ACTOR)))
+    return await _threads(state).run(lambda: _tiers(state).delete_all(wanted, tier, ACTOR))
 
 
 @get(_ENTRY, summary="One entry of a cache")

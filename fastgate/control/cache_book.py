@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -11,12 +11,13 @@ import msgspec
 from fastgate._core.arena import Arena, ArenaError
 from fastgate._core.owner import WORKER, owners
 from fastgate._core.slab import Listed, Slab
-from fastgate._core.slab_search import Search, find_id, remove_id
+from fastgate._core.slab_search import Search, find_id, fingerprint_of, remove_id
 from fastgate.cache.about import said
-from fastgate.control.cache_answers import entry
+from fastgate.control.cache_answers import CacheDeletion, entry
 from fastgate.control.cache_audit import note
+from fastgate.control.cache_shared import SharedEntries
 from fastgate.control.cache_wanted import Wanted
-from fastgate.control.problems import Busy, CacheUnavailable, NotFound
+from fastgate.control.problems import Busy, CacheUnavailable, NotFound, SharedUnavailable
 from fastgate.control.publisher import Publisher
 from fastgate.ledger.errors import BadQuery
 from fastgate.state.errors import StateError
@@ -38,11 +39,20 @@ class CacheBook:
     there are no entries.
     """
 
-    def __init__(self, arena: Arena, folder: Path, publisher: Publisher, store: Store) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        folder: Path,
+        publisher: Publisher,
+        store: Store,
+        shared: Callable[[], SharedEntries | None] = lambda: None,
+    ) -> None:
+        """``shared``: what hosts share by the configuration in force."""
         self._arena = arena
         self._folder = folder
         self._publisher = publisher
         self._store = store
+        self._shared = shared
 
     def page(self, wanted: Wanted, cursor: str, most: int) -> tuple[list[Listed], str | None]:
         """At most ``most``, in no order that says anything, and the cursor of the next page.
@@ -66,9 +76,15 @@ class CacheBook:
         return _found(slab, id_)
 
     def delete(self, id_: str, actor: str) -> None:
-        """No worker gives it any more when this returns; the chain of changes says so. Raises NotFound, StateError."""
+        """No worker gives it any more when this returns; the chain of changes says so.
+
+        Raises NotFound, StateError; and SharedUnavailable where Redis was not told: then nothing is deleted.
+        """
         self._await_workers()
-        slab = self._open()
+        slab, shared = self._open(), self._shared()
+        asked = None if slab is None or shared is None else fingerprint_of(slab, id_)
+        if shared is not None and asked is not None:
+            shared.delete(asked)  # first, since a worker would fetch it from there again
 
         def remove(db: sqlite3.Connection) -> None:
             shown = msgspec.to_builtins(entry(_found(slab, id_)))
@@ -78,20 +94,31 @@ class CacheBook:
 
         self._store.write(remove).result()
 
-    def delete_all(self, wanted: Wanted, actor: str) -> int:
+    def delete_all(self, wanted: Wanted, actor: str) -> CacheDeletion:
         """How many there were. No worker gives them any more when this returns; what is kept meanwhile may stay.
 
-        Raises StateError where they are gone and the chain of changes could not be told.
+        Raises StateError where they are gone and the chain of changes could not be told; SharedUnavailable where they
+        are gone from this host, and may come back from Redis.
         """
         self._await_workers()
+        self._open()
+        done, failure = CacheDeletion(0), None
+        try:
+            if (shared := self._shared()) is not None:  # first, since workers would fetch them from there again
+                done.shared = shared.delete_all(_texts(wanted), *wanted.moments(time.time_ns() // 1_000_000))
+        except SharedUnavailable as error:
+            failure = error
         slab = self._open()
-        gone = _withdrawn(_search(wanted, slab)) if slab is not None else 0
-        document = {**wanted.document(), "entries": gone}
+        done.deleted = gone = _withdrawn(_search(wanted, slab)) if slab is not None else 0
+        in_redis = {} if done.shared is msgspec.UNSET else {"shared": done.shared}
+        document = {**wanted.document(), "entries": gone, **in_redis}
         try:
             self._store.write(lambda db: note(db, "delete", actor, "", document)).result()
         except StateError as error:
             raise StateError(f"{gone} entries are deleted, and no row of the audit says so: {error}") from error
-        return gone
+        if failure is not None:
+            raise SharedUnavailable(f"{gone} entries are deleted on this host; {failure.detail}") from failure
+        return done
 
     def counts(self) -> dict[str, int] | None:
         """What the store holds; None: nobody wants a cache."""
@@ -122,8 +149,12 @@ def _search(wanted: Wanted, slab: Slab) -> Search:
     """For what is wanted, as old as it is now."""
     now_ms = time.time_ns() // 1_000_000
     from_ms, until_ms = wanted.moments(now_ms)
-    texts = [said(name, values) for name, values in wanted.said]
-    return Search(slab, texts, now_ms=now_ms, from_ms=from_ms, until_ms=until_ms)
+    return Search(slab, _texts(wanted), now_ms=now_ms, from_ms=from_ms, until_ms=until_ms)
+
+
+def _texts(wanted: Wanted) -> list[tuple[bytes, ...]]:
+    """Of each group one is in what they are about."""
+    return [said(name, values) for name, values in wanted.said]
 
 
 def _is_behind(owner: dict[str, int], since: int) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Final, Literal
 
-from fastgate.control.cache_answers import EXACT, SEMANTIC, CacheEntry, entry, semantic_entry
+from fastgate.control.cache_answers import EXACT, SEMANTIC, CacheDeletion, CacheEntry, entry, semantic_entry
 from fastgate.control.cache_book import CacheBook
 from fastgate.control.cache_wanted import Wanted
 from fastgate.control.semantic_book import SemanticBook, place
@@ -40,10 +40,12 @@ class CacheTiers:
         """No request gets it any more when this returns."""
         (self.exact if _is_exact(id_) else self.semantic).delete(id_, actor)
 
-    def delete_all(self, wanted: Wanted, tier: Tier | None, actor: str) -> int:
+    def delete_all(self, wanted: Wanted, tier: Tier | None, actor: str) -> CacheDeletion:
         """How many there were. Where the semantic cache cannot be reached nothing is deleted from the exact one."""
         gone = self.semantic.delete_all(wanted, actor) if tier != EXACT else 0
-        return gone + (self.exact.delete_all(wanted, actor) if tier != SEMANTIC else 0)
+        done = self.exact.delete_all(wanted, actor) if tier != SEMANTIC else CacheDeletion(0)
+        done.deleted += gone
+        return done
 
 
 def _is_exact(id_: str) -> bool:

@@ -16,6 +16,7 @@ from fastgate.budgets.templates import BUDGETS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.cache_book import CacheBook
+from fastgate.control.cache_shared import shared_entries
 from fastgate.control.cache_tiers import CacheTiers
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
@@ -75,7 +76,13 @@ class ControlPlane:
         self.all_limits = ValuePages(self.arena, LimitBook(self.store, lambda: self.configuration.current), LIMITS)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
         self.caches = CacheTiers(
-            CacheBook(self.arena, options.arena_dir, self.publisher, self.store),
+            CacheBook(
+                self.arena,
+                options.arena_dir,
+                self.publisher,
+                self.store,
+                lambda: shared_entries(self.configuration.latest),
+            ),
             SemanticBook(options.arena_dir, lambda: self.configuration.current.config.cache.semantic, self.store),
         )
         self.resets = Resets(self.arena, self.owner, options.arena_dir)

@@ -14,6 +14,7 @@
         ├── ClientLeft      nobody hears the answer
         ├── CacheUnavailable  503
         ├── SemanticUnavailable  503
+        ├── SharedUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -126,6 +127,14 @@ class SemanticUnavailable(Problem):
     status = 503
     type = "semantic_unavailable"
     headers: Mapping[str, str] = {"retry-after": "1"}
+
+
+class SharedUnavailable(Problem):
+    """The Redis that hosts share answers in was not told, or not of all; asking again helps once it answers."""
+
+    status = 503
+    type = "shared_cache_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "5"}
 
 
 class Busy(Problem):

@@ -6,12 +6,14 @@ token, and not per batch as ready-made dynamic quantisation does: so a text's ve
 its batch. Before that, channels of activations that are large are made smaller at the cost of the weights, whose
 rows grow likewise (SmoothQuant: Xiao and others, arXiv 2211.10438, with an alpha of 0.5).
 
+There are few nodes, since on one short text each of them takes about as much as it computes: attention is one of
+onnxruntime's own (``com.microsoft``), and where a bias can be part of the next operator it is.
+
 Inputs: ``ids`` and ``mask``, int64 of (texts, tokens), 0 in the mask for padding. Output: ``vectors``, float32 of
 (texts, dimensions), each of length 1.
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any, Final
 
 import numpy as np
@@ -71,8 +73,9 @@ class BertGraph:
         self._measured: list[str] = []
         self._middles = "", ""
         """The zero of quantised activations, by itself and for each row."""
+        self._shaped, self._flat = "", ""
+        """Shapes of values: (texts, tokens, width), and (texts * tokens, width), which products take."""
         self._graph = _Graph()
-        self._heads = config.num_attention_heads
         self._width = config.hidden_size
 
     def model(self) -> onnx.ModelProto:
@@ -82,11 +85,13 @@ class BertGraph:
         middle = graph.constant(np.uint8(_MIDDLE))
         rows = graph.node("ReduceProd", shape, graph.constant(np.array([0])))
         self._middles = middle, graph.node("Expand", middle, rows)
+        self._shaped = graph.node("Concat", shape, graph.constant(np.array([self._width])), axis=0)
+        self._flat = graph.constant(np.array([-1, self._width]))
         hidden = self._embeddings(shape)
-        bias = self._mask_bias()
+        mask = graph.node("Cast", "mask", to=TensorProto.INT32)
         for number in range(self._config.num_hidden_layers):
-            hidden = self._layer(f"encoder.layer.{number}.", hidden, shape, bias)
-        vectors = self._pooled(hidden, shape)
+            hidden = self._layer(f"encoder.layer.{number}.", hidden, mask)
+        vectors = self._pooled(hidden)
         graph.nodes.append(helper.make_node("LpNormalization", [vectors], ["vectors"], axis=-1, p=2))
         axes = ["texts", "tokens"]
         built = helper.make_graph(
@@ -118,75 +123,73 @@ class BertGraph:
         tokens = graph.node("Gather", shape, graph.constant(np.array([1])))
         used = graph.node("Slice", graph.constant(places), graph.constant(np.array([0])), tokens)
         summed = self._normalised(graph.node("Add", found, used), "embeddings.LayerNorm")
-        return graph.node("Reshape", summed, graph.constant(np.array([-1, self._width])))
+        return graph.node("Reshape", summed, self._flat)
 
-    def _mask_bias(self) -> str:
-        """(texts, 1, 1, tokens): what is added to attention's scores."""
-        graph = self._graph
-        present = graph.node("Cast", "mask", to=TensorProto.FLOAT)
-        absent = graph.node("Sub", graph.constant(np.float32(1)), present)
-        bias = graph.node("Mul", absent, graph.constant(np.float32(_MASKED)))
-        return graph.node("Unsqueeze", bias, graph.constant(np.array([1, 2])))
-
-    def _layer(self, name: str, hidden: str, shape: str, bias: str) -> str:
+    def _layer(self, name: str, hidden: str, mask: str) -> str:
         """One layer of the encoder, from (texts * tokens, width) to the same."""
         graph = self._graph
-        attended = self._attention(f"{name}attention.", hidden, shape, bias)
-        added = self._linear(attended, *self._weights(f"{name}attention.output.dense"))
-        hidden = self._normalised(graph.node("Add", added, hidden), f"{name}attention.output.LayerNorm")
-        wide = graph.node("Gelu", self._linear(hidden, *self._weights(f"{name}intermediate.dense")))
-        narrow = self._linear(wide, *self._weights(f"{name}output.dense"))
+        attended = self._attention(f"{name}attention.", hidden, mask)
+        hidden = self._normalised(graph.node("Add", attended, hidden), f"{name}attention.output.LayerNorm")
+        weight, bias = self._weights(f"{name}intermediate.dense")
+        wide = graph.node("BiasGelu", self._product(hidden, weight), graph.constant(bias), domain=_MICROSOFT)
+        weight, bias = self._weights(f"{name}output.dense")
+        narrow = graph.node("Add", self._product(wide, weight), graph.constant(bias))
         return self._normalised(graph.node("Add", narrow, hidden), f"{name}output.LayerNorm")
 
-    def _attention(self, name: str, hidden: str, shape: str, bias: str) -> str:
-        graph, heads, size = self._graph, self._heads, self._width // self._heads
+    def _attention(self, name: str, hidden: str, mask: str) -> str:
+        graph = self._graph
         parts = [self._weights(f"{name}self.{part}") for part in ("query", "key", "value")]
-        parts[0] = tuple(each / np.float32(sqrt(size)) for each in parts[0])  # type: ignore[assignment]
-        together = [np.concatenate(each, axis=-1) for each in zip(*parts, strict=True)]
-        projected = self._linear(hidden, together[0], together[1])
-        shaped = graph.node("Concat", shape, graph.constant(np.array([heads, size])), axis=0)
-        cut = graph.several("Split", 3, projected, axis=1, num_outputs=3)
-        query, key, value = (
-            graph.node("Transpose", graph.node("Reshape", each, shaped), perm=order)
-            for each, order in zip(cut, ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]), strict=True)
+        output, output_bias = self._weights(f"{name}output.dense")
+        channels = None
+        if self._largest is not None:
+            # What is mixed is as large as the values are, which can be made smaller beforehand, in their own weights.
+            channels = _channels(self._largest[1], output)
+            parts[2] = parts[2][0] / channels, parts[2][1] / channels
+        weight, bias = (np.concatenate(each, axis=-1) for each in zip(*parts, strict=True))
+        cut = graph.several("Split", 3, self._product(hidden, weight), axis=1, num_outputs=3)
+        mixed = graph.node(
+            "MultiHeadAttention",
+            *(graph.node("Reshape", each, self._shaped) for each in cut),
+            graph.constant(bias),
+            mask,
+            domain=_MICROSOFT,
+            num_heads=self._config.num_attention_heads,
+            mask_filter_value=_MASKED,
         )
-        scores = graph.node("Add", graph.node("MatMul", query, key), bias)
-        mixed = graph.node("MatMul", graph.node("Softmax", scores, axis=-1), value)
-        back = graph.node("Transpose", mixed, perm=[0, 2, 1, 3])
-        return graph.node("Reshape", back, graph.constant(np.array([-1, self._width])))
+        product = self._product(graph.node("Reshape", mixed, self._flat), output, channels)
+        return graph.node("Add", product, graph.constant(output_bias))
 
-    def _linear(self, hidden: str, weight: Array, bias: Array) -> str:
-        """``hidden @ weight + bias``; weight is (inputs, outputs)."""
+    def _product(self, hidden: str, weight: Array, channels: NDArray[np.float32] | None = None) -> str:
+        """``hidden @ weight``; weight is (inputs, outputs). ``channels``: by which ``hidden`` was divided already."""
         graph = self._graph
         if self._largest is None:
             over_rows = graph.constant(np.array([0]))
             self._measured.append(graph.node("ReduceMax", graph.node("Abs", hidden), over_rows, keepdims=0))
-            return graph.node("Add", graph.node("MatMul", hidden, graph.constant(weight)), graph.constant(bias))
-        channels = _channels(self._largest.pop(0), weight)
+            return graph.node("MatMul", hidden, graph.constant(weight))
+        largest_each = self._largest.pop(0)
+        if channels is None:
+            channels = _channels(largest_each, weight)
+            hidden = graph.node("Mul", hidden, graph.constant(1 / channels))
         weight = weight * channels[:, None]
-        hidden = graph.node("Mul", hidden, graph.constant(1 / channels))
         scales = _scales(weight, axis=0, most=WEIGHT_MOST)
         table = graph.constant(np.rint(weight / scales).astype(np.int8))
         largest = graph.node("ReduceMax", graph.node("Abs", hidden), graph.constant(np.array([1])))
         step = graph.node("Mul", largest, graph.constant(np.float32(1 / _ACTIVATION_MOST)))
-        step = graph.node("Max", step, graph.constant(np.float32(1e-9)))
         by_row = graph.node("Squeeze", step, graph.constant(np.array([1])))
         middle, middles = self._middles
         small = graph.node("QuantizeLinear", hidden, by_row, middles, axis=0)
         columns = graph.constant(scales.reshape(-1))
-        product = graph.node("MatMulIntegerToFloat", small, table, step, columns, middle, domain=_MICROSOFT)
-        return graph.node("Add", product, graph.constant(bias))
+        return graph.node("MatMulIntegerToFloat", small, table, step, columns, middle, domain=_MICROSOFT)
 
     def _normalised(self, hidden: str, name: str) -> str:
         graph, tensors = self._graph, self._tensors
         scale, bias = (graph.constant(tensors[f"{name}.{part}"]) for part in ("weight", "bias"))
         return graph.node("LayerNormalization", hidden, scale, bias, axis=-1, epsilon=self._config.layer_norm_eps)
 
-    def _pooled(self, hidden: str, shape: str) -> str:
+    def _pooled(self, hidden: str) -> str:
         """(texts, width): the first token's, or the sum of all that are no padding; the length is set later."""
         graph = self._graph
-        shaped = graph.node("Concat", shape, graph.constant(np.array([self._width])), axis=0)
-        rows = graph.node("Reshape", hidden, shaped)
+        rows = graph.node("Reshape", hidden, self._shaped)
         if self._first:
             return graph.node("Gather", rows, graph.constant(np.int64(0)), axis=1)
         present = graph.node("Cast", "mask", to=TensorProto.FLOAT)

@@ -110,7 +110,12 @@ def open_session(model: bytes, threads: int) -> Any:
 
 def run(session: Any, tokenizer: Any, texts: Sequence[str]) -> Embedded:
     """The vectors of texts, computed in batches of like length."""
-    encodings = tokenizer.encode_batch_fast(list(texts)) if len(texts) > 1 else [tokenizer.encode(texts[0])]
+    if len(texts) == 1:  # the usual case, in which there is nothing to put into order
+        encoding = tokenizer.encode(texts[0])
+        ids = np.array([encoding.ids], dtype=np.int64)
+        (vectors,) = session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})
+        return Embedded(vectors, (not encoding.overflowing,))
+    encodings = tokenizer.encode_batch_fast(list(texts))
     lengths = [sum(each.attention_mask) for each in encodings]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
     rows: list[Vectors] = []

@@ -86,7 +86,8 @@ class Server:
             self._service.keep(request, connection.send if request.number else None)
         elif isinstance(request, Ping):
             service = self._service
-            connection.send(Pong(request.number, len(service.library), service.waiting, len(self.connections)))
+            if not service.stuck:
+                connection.send(Pong(request.number, len(service.library), service.waiting, len(self.connections)))
         elif len(self._tasks) >= MOST_TOGETHER:
             connection.send(Refused(request.number, "too many requests at once"))
         else:

@@ -11,7 +11,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from time import monotonic_ns, time_ns
+from time import monotonic, monotonic_ns, time_ns
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -43,6 +43,8 @@ IDLE_SECONDS: Final = 1.0
 """Between two looks at what can wait, where nothing comes."""
 SAVE_SECONDS: Final = 5.0
 """What was learned and counted since the last time is lost by a kill."""
+STUCK_SECONDS = 120.0
+"""A piece of work that takes longer hangs. An endpoint may be given a minute; graphs are written within seconds."""
 CLOSE_SECONDS: Final = 2.0
 """For answers that still wait to be kept at the end."""
 
@@ -83,6 +85,7 @@ class Service:
         self._complaint = ""
         self._saved = 0.0
         self._judging = None if settings.judge is None else open_judging(settings.judge, self._judged)
+        self._moved = monotonic()
 
     # ---- what comes
 
@@ -119,6 +122,11 @@ class Service:
         """Questions that nobody has begun with."""
         return len(self._asked)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether the library's thread or the embedder has not come back for so long that it never will."""
+        return monotonic() - self._moved > STUCK_SECONDS
+
     async def in_library(self, act: Callable[..., Result], *about: object) -> Result:
         """Does something in the library's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, act, *about)
@@ -129,6 +137,7 @@ class Service:
         """Works until it is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
+            self._moved = monotonic()
             try:
                 if not await self._work():
                     await self._wait()
@@ -308,6 +317,7 @@ class Service:
     async def _embed(self, texts: Sequence[str]) -> Embedded:
         self.library.counts.events["embedded"] += len(texts)
         embedded = await self._embedder.embed(texts)
+        self._moved = monotonic()  # one answer may take several
         if not np.isfinite(embedded.vectors).all():
             raise EmbedderFailed("the embedder gave numbers that are none")
         return embedded

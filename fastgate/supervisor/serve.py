@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +21,12 @@ from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, 
 from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
 from fastgate.supervisor.options import ServeOptions
+from fastgate.supervisor.pinger import Pinger
 from fastgate.supervisor.recovery import Recovery
 from fastgate.supervisor.renewal import Renewal
 from fastgate.supervisor.restored import take_up
 from fastgate.supervisor.watch import Watch
+from fastgate.wire.liveness import PING, SOCKET
 
 CONTROL_SECONDS = 10.0
 PROGRAM_SECONDS = 2.0
@@ -116,7 +118,8 @@ class Host:
             mistakes=self._mistakes,
             beside=self._semantic,
         )
-        self._watch = Watch(recovery.beats, lambda: self._renewal.keepers)
+        self._pingers = [Pinger(keeper, arena_dir / SOCKET, PING) for keeper in self._semantic]
+        self._watch = Watch(self._beats(recovery), lambda: [*self._renewal.keepers, *self._semantic])
         self._ending = asyncio.Event()
 
     async def run(self, announce: Callable[[ServeOptions], None]) -> int:
@@ -133,13 +136,26 @@ class Host:
                 self._health.enter("serving")
                 notify.tell("READY", f"serving at {self._options.api_url}")
                 announce(self._options)
-                watching = asyncio.create_task(self._watch.run())
+                runs = [self._watch.run(), *(pinger.run() for pinger in self._pingers)]
+                watching = [asyncio.create_task(run) for run in runs]
                 await ending
-                watching.cancel()
+                for task in watching:
+                    task.cancel()
         finally:
             ending.cancel()
             await self._end(starting)
         return 0
+
+    def _beats(self, recovery: Recovery) -> Callable[[], Mapping[int, int]]:
+        """Gives the last sign of life of each child that has one, by pid."""
+
+        def beats() -> Mapping[int, int]:
+            found = dict(recovery.beats())
+            for pinger in self._pingers:
+                found |= pinger.beats()
+            return found
+
+        return beats
 
     async def _start(self) -> None:
         # Workers load while the control process does, and then wait for its first snapshot.

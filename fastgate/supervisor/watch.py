@@ -1,8 +1,9 @@
-"""Workers that live and do nothing: they are ended, and so started again; their holds are resolved like a dead one's.
+"""Children that live and do nothing: they are ended, and so started again; a worker's holds are resolved like a dead
+one's.
 
-A worker tells the arena twenty times a second that it lives. What counts is how often the supervisor has looked without
-finding anything new, not what the clock says: so a machine that slept, a supervisor that was stopped, and a clock that
-was set make no worker look dead.
+A worker tells the arena twenty times a second that it lives; the semantic process is asked (``Pinger``). What counts is
+how often the supervisor has looked without finding anything new, not what the clock says: so a machine that slept, a
+supervisor that was stopped, and a clock that was set make nobody look dead.
 """
 
 import asyncio
@@ -17,13 +18,13 @@ from fastgate.supervisor.keeper import Keeper
 
 LOOK_SECONDS: Final = 1.0
 SILENT_LOOKS: Final = int(os.environ.get("FASTGATE_SILENT_LOOKS", "10"))
-"""After so many looks without a sign of life a worker is ended; the variable is for tests."""
+"""After so many looks without a sign of life a child is ended; the variable is for tests."""
 
 log = logging.getLogger("fastgate.supervisor")
 
 
 class Watch:
-    """``beats`` gives the last sign of life of each process in the arena, by pid; ``keepers`` those to look after."""
+    """``beats`` gives the last sign of life of each process, by pid; ``keepers`` those to look after."""
 
     def __init__(self, beats: Callable[[], Mapping[int, int]], keepers: Callable[[], Iterable[Keeper]]) -> None:
         self._beats = beats
@@ -40,11 +41,11 @@ class Watch:
                 self.look()
             except Exception as error:  # the outermost edge: whatever is wrong with the arena, the service goes on
                 if self._complaint != str(error):
-                    log.exception("cannot look after the workers")
+                    log.exception("cannot look after the children")
                 self._complaint = str(error)
 
     def look(self) -> None:
-        """Ends the workers that have been silent for too long."""
+        """Ends those that have been silent for too long."""
         beats = self._beats()
         seen: dict[int, tuple[int, int]] = {}
         for keeper in self._keepers():

@@ -14,11 +14,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from fastgate.wire import liveness
 from fastgate.wire.failure import shown
 from fastgate.wire.semantic_entries import Entry, Hash, Number, Range, TenantReport, Wanted
 
-SOCKET: Final = "semantic.sock"
-"""In the arena folder, 0600."""
+SOCKET: Final = liveness.SOCKET
 MOST_TEXT: Final = 16_384
 """Characters of a question: embedders read far fewer, and a longer one is not asked about."""
 MOST_ANSWER: Final = 256 << 10
@@ -113,7 +113,7 @@ class Report(Message, tag="report", frozen=True):
 
 
 class Ping(Message, tag="ping", frozen=True):
-    """Are you there?"""
+    """Are you there? There is no reply where a piece of work has not ended for too long."""
 
 
 class Found(Message, tag="found", frozen=True):

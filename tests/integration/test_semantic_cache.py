@@ -92,7 +92,7 @@ def connected(house: House, workers: int) -> None:
 
     def are() -> bool:
         pong = asking(house, lambda client: client.ask(Ping(1), 10))
-        return isinstance(pong, Pong) and pong.connections == workers + 1
+        return isinstance(pong, Pong) and pong.connections == workers + 2
 
     wait_for(are, 10, "a line of each worker")
 

@@ -375,7 +375,7 @@ async def test_users_sockets_and_tls(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with RedisServer(tmp_path, tls=authority.issue("redis.test", "redis")) as server:
         with server.client() as client:
-            allowed = ["+getrange", "+set", "+ping", "+select"]  # as docs/cache.md says
+            allowed = ["+getrange", "+set", "+ping", "+select", "+scan", "+unlink"]  # as docs/cache.md says
             client.acl_setuser("gate", enabled=True, passwords=["+of-the-gate"], keys=["fastgate:*"], commands=allowed)
         ways: list[tuple[dict[str, Any], str, bool]] = [
             ({"tls": True, "ca_file": str(authority.ca)}, "", True),

@@ -53,6 +53,21 @@ def test_it_is_back_when_it_was_killed_and_the_others_do_not_notice(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("wanted")
+def test_one_that_hangs_is_ended_and_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASTGATE_SILENT_LOOKS", "3")
+    with host(tmp_path / "state", workers=1) as one:
+        before = {child["name"]: child["pid"] for child in one.health()["children"]}
+        os.kill(before["semantic"], signal.SIGSTOP)
+        until(lambda: one.child("semantic")["state"] == "ready" and one.child("semantic")["restarts"] == 1, 30)
+        assert one.child("semantic")["last_end"] == "signal SIGKILL"
+        assert answers(one)
+        after = {child["name"]: child["pid"] for child in one.health()["children"]}
+        assert {name for name, pid in after.items() if pid != before[name]} == {"semantic"}
+        assert one.process.stderr is not None
+        assert next(line for line in one.process.stderr if "semantic has given no sign of life for 3 s: killed" in line)
+
+
+@pytest.mark.usefixtures("wanted")
 def test_it_ends_with_the_others_and_with_the_supervisor(tmp_path: Path) -> None:
     with host(tmp_path / "state", workers=1) as one:
         pid = one.child("semantic")["pid"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastgate._core.slab import LARGEST
 from fastgate.cache.about import About
 from fastgate.cache.question import STREAM, UNSTATED, WHOLE, packed
-from fastgate.cache.shared import LONGEST, Kept, Unusable, key_of, read, size_of, written
+from fastgate.cache.shared import HEAD, LONGEST, Kept, Unusable, about_of, key_of, outlined, read, size_of, written
 
 MOMENTS = st.integers(0, (1 << 42) - 1)
 TOLD = st.builds(About, key=st.text(max_size=9), tags=st.just((("a", "b"),)) | st.just(())).map(About.packed)
@@ -28,6 +28,24 @@ def test_it_comes_back_as_it_was(fingerprint: bytes, kept: Kept) -> None:
     value = written(fingerprint, kept)
     assert len(value) == size_of(fingerprint, kept)
     assert read(value, fingerprint) == kept
+
+
+@given(st.binary(max_size=200), entries())
+def test_what_it_is_about_is_found_without_the_rest(fingerprint: bytes, kept: Kept) -> None:
+    value = written(fingerprint, kept)
+    outline = outlined(value[:HEAD])
+    assert outline.created_ms == kept.created_ms
+    assert about_of(value[outline.about_at : outline.about_at + outline.about_bytes]) == kept.about
+
+
+@given(st.binary(max_size=HEAD + 1) | st.binary(min_size=HEAD - 4, max_size=HEAD - 4).map(b"FGA1".__add__))
+def test_of_any_bytes_there_is_an_outline_or_none(head: bytes) -> None:
+    try:
+        outline = outlined(head)
+    except Unusable:
+        return
+    assert outline.about_at >= HEAD
+    assert 0 <= outline.about_bytes <= 0xFFFF
 
 
 @given(st.binary(max_size=60), st.binary(max_size=60), entries())

@@ -73,6 +73,17 @@ def test_the_configuration_beside_it_is_one_that_serves(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stdout) == (0, f"{config}: ok\n"), checked.stdout
 
 
+def test_the_image_with_the_semantic_cache_is_the_other_one_but_for_what_is_installed() -> None:
+    stages = {stage.name: stage for stage in dockerfile.read(ROOT / "Dockerfile")}
+    semantic, plain = stages["semantic"], image()
+    assert (semantic.image, semantic.environment, semantic.user) == (plain.image, plain.environment, plain.user)
+    assert (semantic.entrypoint, semantic.command, semantic.volumes) == (plain.entrypoint, plain.command, plain.volumes)
+    assert [step.stage for step in (*semantic.steps, *plain.steps)] == ["build-semantic", "build"]
+    [*_, installed] = stages["build-semantic"].steps
+    assert "[semantic-onnx]" in installed.text
+    assert installed.environment["HNSWLIB_NO_NATIVE"] == "1"
+
+
 @pytest.mark.parametrize("line", ["ADD x y", "RUN --mount=type=cache true", "ONBUILD RUN true"])
 def test_an_instruction_that_the_replay_does_not_know_is_an_error(tmp_path: Path, line: str) -> None:
     (tmp_path / "Dockerfile").write_text(f"FROM python:3.11-slim-bookworm AS build\n# a comment\n{line}\n")

@@ -33,7 +33,7 @@ BELOW: dict[str, set[str]] = {
         "backup", "ledger", "state", "telemetry", "cache", "routing", "dialects", "providers", "budgets", "pricing",
         "config", "wire", "_core",
     },
-    "supervisor": {"control", "gateway", "backup", "_core"},
+    "supervisor": {"control", "gateway", "backup", "cache", "wire", "_core"},
     "simulator": set(),
     "bills": set(),
     "doctor": {"supervisor", "backup", "ledger", "state", "config", "wire", "_core"},

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastgate.wire.liveness import PING
 from fastgate.wire.semantic import (
     MOST_FRAME,
     MOST_TEXT,
@@ -129,3 +130,7 @@ def test_a_keep_without_a_decision_and_a_find_are_what_they_say() -> None:
 def test_what_is_too_long_is_not_sent() -> None:
     with pytest.raises(FrameError, match="may be sent"):
         framed(keep("a", said="x" * MOST_FRAME))
+
+
+def test_what_the_supervisor_sends_is_the_frame_of_a_ping() -> None:
+    assert framed(Ping(0)) == PING

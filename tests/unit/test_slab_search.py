@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fastgate._core.slab import Slab, create_slab
-from fastgate._core.slab_search import Search, find_id, remove_id
+from fastgate._core.slab_search import Search, find_id, fingerprint_of, remove_id
 from tests.support.slabs import HOUR_MS, INDEX, NOW_MS, TENANT, get, has, put
 
 ALL = 1 << 40
@@ -329,3 +329,16 @@ def test_no_sweep_hides_what_is_listed(slab: Slab, path: str) -> None:
             before = found_of(slab, turn)
             keys = {entry.key for entry in search(slab, b"mine").entries(0, ALL, ALL)[0]}
             assert before & found_of(slab, turn) <= keys
+
+
+def test_what_was_asked_is_found_by_its_id(slab: Slab) -> None:
+    for number in range(50):
+        assert put(slab, b"question %d" % number, 50 * number)
+    for entry in list(slab.scan()):
+        asked = fingerprint_of(slab, entry.id)
+        assert asked is not None
+        assert slab.hash128(asked) == entry.key
+    assert fingerprint_of(slab, f"{entry.key.hex()}-{2**40}") is None
+    assert fingerprint_of(slab, "no id") is None
+    assert remove_id(slab, entry.id)
+    assert fingerprint_of(slab, entry.id) is None
