@@ -16,6 +16,10 @@ _TAG: Final = (
     " AND json_extract(value, '$[1]') = ?)"
 )
 _EVERY: Final = 1 << 62
+NOT_ON_DISK: Final = (
+    "the disk does not take the deletion: none of it is given any more, but after a restart it would be again;"
+    " it is tried again with whatever is written next, so ask again once there is space"
+)
 
 
 def listed(library: Library, asked: Entries) -> Listed:
@@ -37,7 +41,7 @@ def listed(library: Library, asked: Entries) -> Listed:
 
 
 def deleted(library: Library, asked: Delete) -> Done | Refused:
-    """Delete what matches all that is said."""
+    """Delete what matches all that is said. Refused as well where the disk does not take it."""
     said: list[tuple[str, tuple[Any, ...]]] = []
     if asked.ids is not None:
         said.append((f"id IN ({', '.join('?' * len(asked.ids))})", asked.ids))
@@ -60,6 +64,8 @@ def deleted(library: Library, asked: Delete) -> Done | Refused:
     found = library.store.rows("id", condition, values, _EVERY)
     count = library.remove(row[0] for row in found)
     library.store.flush()
+    if library.store.owed:
+        return Refused(asked.number, NOT_ON_DISK)
     return Done(asked.number, count)
 
 

@@ -122,20 +122,23 @@ class Library:
         return None if kept is None else Compared(entry, kept.said)
 
     def learn(self, keep: Keep, entry: Entry, same: bool, now_ms: int) -> None:
-        """The provider's answer says the same as the entry's, or it does not."""
+        """The provider's answer says the same as the entry's, or it does not; it may have gone while that was found
+        out."""
         decided = keep.decided
         assert decided is not None
         neighbour = Neighbour(entry.id, entry.text, decided.similarity, tuple(entry.seen), entry.answer)
         self._policies.of(keep.tenant).learn(keep.text, neighbour, same)
-        entry.seen.append((decided.similarity, same))
-        del entry.seen[:-MOST_SEEN]
-        self._store.seen(entry)
+        there = self._entries.get(entry.id) is entry
+        if there:
+            entry.seen.append((decided.similarity, same))
+            del entry.seen[:-MOST_SEEN]
+            self._store.seen(entry)
         self.counts.events["compared"] += 1
         if decided.verdict == "shadow":
             self.counts.compared += 1
             self.counts.wrong += not same
             self.counts.saved_nano += keep.cost_nano
-        if same:  # what it says is what the provider says now
+        if same and there:  # what it says is what the provider says now
             entry.created_ms, entry.used_ms = now_ms, now_ms
             self._entries.renew(entry, now_ms + keep.ttl_ms)
             self._entries.use(entry, now_ms)

@@ -1,6 +1,7 @@
 """Entries, vectors and decisions together, with vectors that the test chooses and a decision that is plain."""
 
 import random
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,12 @@ import pytest
 from numpy.typing import NDArray
 
 from fastgate.semantic import policies
-from fastgate.semantic.administration import deleted, listed, reported
+from fastgate.semantic.administration import NOT_ON_DISK, deleted, listed, reported
 from fastgate.semantic.counts import load, wilson
 from fastgate.semantic.library import Library
 from fastgate.semantic.policy import Decision, Neighbour
 from fastgate.semantic.settings import EmbedderSettings, Settings
+from fastgate.semantic.store import FILE
 from fastgate.wire.semantic import Decided, Delete, Done, Entries, Refused
 from tests.support.semantic import HOUR, ONE, OTHER, STRANGER, TENANT, find, keep
 
@@ -141,6 +143,23 @@ def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
     again.close()
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_an_entry_that_goes_while_answers_are_compared_takes_no_new_answer_with_it(tmp_path: Path, same: bool) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that", decided=library.find(find("Why?"), vector(0.5), NOW).decided())
+    compared = library.to_compare(asked)
+    assert compared is not None
+    assert library.remove([entry.id]) == 1
+    library.learn(asked, compared.entry, same, NOW + 500)
+    kept = library.add(asked, vector(0.5), NOW + 500, compared.entry if same else None)
+    assert library.counts.events["compared"] == 1
+    library.close()
+    again = opened(tmp_path)
+    assert [each.id for each in again.entries] == [kept.id]
+    again.close()
+
+
 def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +215,24 @@ def test_entries_are_listed_and_deleted_by_what_is_known_of_them(tmp_path: Path)
     library.close()
     again = opened(tmp_path)
     assert [entry.id for entry in again.entries] == [other.id]
+    again.close()
+
+
+def test_a_deletion_that_the_disk_does_not_take_is_not_told_as_done(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?"), vector(0), NOW)
+    library.store.flush()
+    with sqlite3.connect(tmp_path / FILE, timeout=30, isolation_level=None) as other:
+        other.execute("CREATE TRIGGER full BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        assert deleted(library, Delete(1, key="k")) == Refused(1, NOT_ON_DISK)
+        assert library.find(find("What?"), vector(0), NOW).verdict == "miss"
+        assert deleted(library, Delete(2, key="k")) == Refused(2, NOT_ON_DISK)
+        other.execute("DROP TRIGGER full")
+    other.close()
+    assert deleted(library, Delete(3, key="k")) == Done(3, 0)
+    library.close()
+    again = opened(tmp_path)
+    assert len(again) == 0
     again.close()
 
 
