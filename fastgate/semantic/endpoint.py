@@ -55,7 +55,8 @@ class Endpoint:
         )
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """See Embedder. What the endpoint itself cuts off it does not tell, so all count as whole."""
+        """See Embedder. What the endpoint itself cuts off it does not tell, so all count as whole: its model has to
+        take what is asked about (words.LONGEST)."""
         if monotonic() < self._again_at:
             raise EmbedderFailed(self._failure)
         asked = {"model": self._model, "input": list(texts), "encoding_format": "float"}
