@@ -28,6 +28,7 @@ class Plain:
 
     def __init__(self, max_error: float, *, rng: random.Random) -> None:
         self.learned = 0
+        self.words = 400
 
     def decide(self, text: str, neighbours: Sequence[Neighbour]) -> Decision:
         if not neighbours:
@@ -160,10 +161,11 @@ def test_an_entry_that_goes_while_answers_are_compared_takes_no_new_answer_with_
     again.close()
 
 
+@pytest.mark.parametrize(("bound", "most"), [("MOST", 2), ("MOST_WORDS", 1_000)])
 def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
-    monkeypatch.setattr(policies, "MOST", 2)
+    monkeypatch.setattr(policies, bound, most)
     library = opened(tmp_path)
     tenants = [bytes([number]) * 16 for number in range(5)]
     for times, tenant in enumerate(tenants):
@@ -171,6 +173,8 @@ def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
         for _ in range(times):
             asked = keep("Why?", tenant=tenant, partition=tenant, decided=Decided("explore", entry.id, 0.9))
             library.learn(asked, entry, True, NOW)
+        library.save()
+        assert len(library._policies._policies) <= 2  # the others are in the store
     library.close()
     again = opened(tmp_path)
     assert [again._policies.of(tenant).dump() for tenant in tenants] == [b"%d" % times for times in range(5)]
