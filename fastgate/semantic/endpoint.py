@@ -4,6 +4,7 @@ Where that is this very gateway, its calls are requests of the virtual key that 
 ledger like any others. They are no questions themselves, so nothing goes round in circles.
 """
 
+import asyncio
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any, Final
@@ -16,7 +17,8 @@ from fastgate.semantic.embedder import Embedded, unit
 from fastgate.semantic.errors import EmbedderFailed, EmbedderUnusable
 from fastgate.semantic.settings import EmbedderSettings
 
-_MOST_REPLY: Final = 64 << 20
+_MOST_REPLY: Final = 8 << 20
+"""Bytes: a batch of questions in the most dimensions takes less than half, however its numbers are written."""
 _MOST_DIMENSIONS: Final = 16_384
 PAUSE_SECONDS: Final = 1.0
 """After a failure, in which nothing is asked: a budget that is spent would refuse every question, with a row for each,
@@ -42,6 +44,7 @@ class Endpoint:
             raise EmbedderUnusable("the embedder is openai-compatible and has no base_url")
         self.identity = f"openai-compatible {settings.base_url} {settings.model}"
         self._model = settings.model
+        self._seconds = settings.timeout_seconds
         self._dimensions = 0
         self._again_at = 0.0
         self._failure = ""
@@ -50,25 +53,35 @@ class Endpoint:
         self._client = httpx.AsyncClient(
             base_url=settings.base_url.rstrip("/"),
             headers=headers,
-            timeout=settings.timeout_seconds,
+            timeout=settings.timeout_seconds,  # of each step; of all together, see embed
             trust_env=False,
         )
 
     async def embed(self, texts: Sequence[str]) -> Embedded:
-        """See Embedder. What the endpoint itself cuts off it does not tell, so all count as whole."""
+        """See Embedder. What the endpoint itself cuts off it does not tell, so all count as whole: its model has to
+        take what is asked about (words.LONGEST)."""
         if monotonic() < self._again_at:
             raise EmbedderFailed(self._failure)
         asked = {"model": self._model, "input": list(texts), "encoding_format": "float"}
         try:
-            answer = await self._client.post("/embeddings", json=asked)
-        except httpx.HTTPError as error:
+            async with asyncio.timeout(self._seconds):
+                body = await self._answered(asked)
+        except (httpx.HTTPError, TimeoutError) as error:
             raise self._failed(f"the embedder's endpoint: {type(error).__name__}") from error
-        if answer.status_code != 200:
-            failure = f"the embedder's endpoint answered {answer.status_code}"
-            raise EmbedderFailed(failure) if answer.status_code in _OWN_FAULT else self._failed(failure)
-        if len(answer.content) > _MOST_REPLY:
-            raise EmbedderFailed("the embedder's endpoint answered too much")
-        return Embedded(self._vectors(answer.content, len(texts)), (True,) * len(texts))
+        return Embedded(self._vectors(body, len(texts)), (True,) * len(texts))
+
+    async def _answered(self, asked: dict[str, Any]) -> bytes:
+        """The body of the answer. Raises EmbedderFailed, HTTPError."""
+        async with self._client.stream("POST", "/embeddings", json=asked) as answer:
+            if answer.status_code != 200:
+                failure = f"the embedder's endpoint answered {answer.status_code}"
+                raise EmbedderFailed(failure) if answer.status_code in _OWN_FAULT else self._failed(failure)
+            body = bytearray()
+            async for piece in answer.aiter_bytes():
+                body += piece
+                if len(body) > _MOST_REPLY:
+                    raise self._failed("the embedder's endpoint answered too much")
+            return bytes(body)
 
     async def close(self) -> None:
         """See Embedder."""

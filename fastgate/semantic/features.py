@@ -7,6 +7,8 @@ itself.
 import math
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
 from typing import NamedTuple
 
 from fastgate.semantic.pairs import Pair
@@ -40,11 +42,14 @@ class Surroundings(NamedTuple):
 
 
 class Frequencies:
-    """In how many questions a word was: the weight of a difference. Forgets half of all when it is full."""
+    """In how many questions a word was: the weight of a difference. Forgets half of all when it is full.
+
+    Words are kept as hashes: questions that were deleted must not be read from what they taught.
+    """
 
     MOST = 50_000
 
-    def __init__(self, counts: dict[str, int] | None = None, total: int = 0) -> None:
+    def __init__(self, counts: dict[int, int] | None = None, total: int = 0) -> None:
         self.counts = counts if counts is not None else {}
         self.total = total
 
@@ -53,15 +58,22 @@ class Frequencies:
         self.total += 1
         counts = self.counts
         for word in text.content:
-            counts[word] = counts.get(word, 0) + 1
+            hashed = hash_of(word)
+            counts[hashed] = counts.get(hashed, 0) + 1
         if len(counts) > self.MOST:
-            self.counts = {word: count // 2 for word, count in counts.items() if count > 1}
+            self.counts = {hashed: count // 2 for hashed, count in counts.items() if count > 1}
             self.total //= 2
 
     def weight(self, word: str) -> float:
         """Rareness from 0 (in every question) to 1; words that carry little begin as if they had been seen often."""
         total = self.total + 2_000
-        return math.log(total / (self.counts.get(word, 0) + (60 if word in FILLING else 1))) / math.log(total)
+        return math.log(total / (self.counts.get(hash_of(word), 0) + (60 if word in FILLING else 1))) / math.log(total)
+
+
+@lru_cache(maxsize=16_384)
+def hash_of(word: str) -> int:
+    """64 bits, the same in every process. Who guesses a word can still see whether it was said."""
+    return int.from_bytes(blake2b(word.encode("utf-8", "replace"), digest_size=8).digest(), "little")
 
 
 def bucket(word: str) -> int:

@@ -12,6 +12,7 @@ learn from it.
 """
 
 import random
+from array import array
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -41,8 +42,9 @@ AUDIT_FIRST, AUDIT_LAST, AUDIT_OVER = 0.2, 0.02, 20.0
 falls."""
 HASTE = 100.0
 """Times that the model forgets faster while comparisons are worse than expected."""
-PENDING = 4_096
-"""Comparisons that are waited for. Older ones teach the model, but not the budget."""
+PENDING = 256
+"""Comparisons that are waited for; the longest wait for a provider, some minutes. Older ones teach the model, but not
+the budget."""
 
 
 class Neighbour(NamedTuple):
@@ -79,7 +81,7 @@ class Learnt(msgspec.Struct, array_like=True):
     covariance: bytes
     word_weights: bytes
     word_variances: bytes
-    counts: dict[str, int]
+    counts: dict[int, int]
     total: int
     budget: dict[str, float]
     bins: dict[str, bytes]
@@ -87,13 +89,21 @@ class Learnt(msgspec.Struct, array_like=True):
     hits: int
 
 
-VERSION = 1
+class Written(msgspec.Struct, array_like=True):
+    """What all versions of it begin with."""
+
+    version: int
+
+
+VERSION = 2
+"""1 had words where this has their hashes."""
 
 
 class Policy:
     """One per scope: what one tenant's traffic teaches must not decide for another. ``rng`` decides what is explored.
 
-    Some 100 KB, and not for several threads.
+    80 KB, some 1 KB more for each comparison that is waited for, some 90 bytes for each word of its traffic: 5 MB at
+    most. Not for several threads.
     """
 
     def __init__(self, max_error: float, *, rng: random.Random, prior: OnlineLogistic | None = None) -> None:
@@ -102,7 +112,7 @@ class Policy:
         self.frequencies = Frequencies()
         self.hits = 0
         self._rng = rng
-        self._pending: OrderedDict[tuple[str, int], tuple[list[float], list[int], float]] = OrderedDict()
+        self._pending: OrderedDict[tuple[int, int], tuple[array[float], array[int], float]] = OrderedDict()
 
     def decide(self, text: str, neighbours: Sequence[Neighbour]) -> Decision:
         """``neighbours``: nearest first, of one partition. Each call counts as one request; a fraction of a
@@ -124,7 +134,7 @@ class Policy:
             return Decision("serve", neighbour.entry, neighbour.similarity, error, "")
         if belief.probability < PLAUSIBLE:
             return Decision("miss", None, neighbour.similarity, error, "")
-        self._pending[text, neighbour.entry] = (vector, words, wrong)
+        self._pending[hash(text), neighbour.entry] = (array("d", vector), array("H", words), wrong)
         if len(self._pending) > PENDING:
             self._pending.popitem(last=False)
         return Decision("explore", neighbour.entry, neighbour.similarity, error, "", would_be_hit)
@@ -132,9 +142,9 @@ class Policy:
     def learn(self, text: str, neighbour: Neighbour, same: bool) -> None:
         """Takes in whether upstream's answer to ``text`` was the one of ``neighbour``; the caller adds to the entry's
         ``seen``."""
-        pending = self._pending.pop((text, neighbour.entry), None)
+        pending = self._pending.pop((hash(text), neighbour.entry), None)
         if pending is not None:
-            vector, words, wrong = pending
+            vector, words, wrong = pending[0].tolist(), pending[1].tolist(), pending[2]
             self.budget.compare(wrong, same)
         else:
             both = pair(text, neighbour.text)
@@ -166,6 +176,11 @@ class Policy:
                 best = neighbour, belief, vector, words
         return best, reason if best is None else ""
 
+    @property
+    def words(self) -> int:
+        """How many it has counted: what it takes grows with them."""
+        return len(self.frequencies.counts)
+
     def _audited(self) -> float:
         return max(AUDIT_LAST, AUDIT_FIRST * AUDIT_OVER / (AUDIT_OVER + self.hits))
 
@@ -187,11 +202,14 @@ class Policy:
         """A policy that goes on where ``dump`` was called; another ``max_error`` than then is taken up. Raises
         ``Unreadable``."""
         try:
+            version = msgspec.msgpack.decode(data, type=Written).version
+            if version != VERSION:
+                raise Unreadable(f"what the semantic cache learnt is of version {version}")
             learnt = msgspec.msgpack.decode(data, type=Learnt)
         except msgspec.MsgspecError as error:
             raise Unreadable(f"what the semantic cache learnt is damaged: {error}") from error
-        if (learnt.version, learnt.names) != (VERSION, NAMES):
-            raise Unreadable("what the semantic cache learnt is of another version")
+        if learnt.names != NAMES:
+            raise Unreadable("what the semantic cache learnt goes by other features")
         policy = cls(max_error, rng=rng)
         for name in ("weights", "covariance", "word_weights", "word_variances"):
             setattr(policy.model, name, restored(getattr(learnt, name), getattr(policy.model, name)))

@@ -40,6 +40,11 @@ MOST_TOGETHER: Final = 32
 TOGETHER: Final = 256
 """Entries that are deleted between two batches of questions."""
 
+NOT_ON_DISK: Final = (
+    "the disk does not take the deletion: none of it is given any more, but after a restart it would be again;"
+    " it is tried again with whatever is written next, so ask again once there is space"
+)
+
 log = logging.getLogger("fastgate.semantic")
 
 
@@ -126,6 +131,8 @@ class Server:
         for at in range(0, len(ids), TOGETHER):
             count += await service.in_library(service.library.remove, ids[at : at + TOGETHER])
         await asyncio.to_thread(service.library.store.flush)
+        if service.library.store.owed:
+            return Refused(request.number, NOT_ON_DISK)
         return Done(request.number, count)
 
     def close(self) -> None:

@@ -26,6 +26,7 @@ from fastgate.semantic.judge import Pair, is_for_a_judge
 from fastgate.semantic.judging import open_judging
 from fastgate.semantic.library import Compared, Library
 from fastgate.semantic.settings import Settings
+from fastgate.semantic.words import LONGEST
 from fastgate.wire.semantic import Busy, Done, Find, Found, Keep, Reply
 
 BATCH: Final = 8
@@ -186,6 +187,9 @@ class Service:
     async def _answer(self) -> None:
         """The next batch of questions; those whose askers wait no more are dropped."""
         batch = self._in_time(self._asked.popleft() for _ in range(min(BATCH, len(self._asked))))
+        for asked in [each for each in batch if len(each.find.text) > LONGEST]:
+            batch.remove(asked)
+            asked.answer(await self.in_library(self.library.missed, asked.find, "too_long"))
         if not batch:
             return
         self.library.counts.events["batch"] += 1
@@ -218,7 +222,7 @@ class Service:
                 self.library.counts.events["late embedded"] += 1
             elif whole:
                 found.append((asked, self.library.find(asked.find, vector, now_ms)))
-            else:  # what the embedder did not read could say anything
+            else:  # what was not read could say anything
                 found.append((asked, self.library.missed(asked.find, "too_long")))
         return found
 
@@ -228,7 +232,9 @@ class Service:
         self._unkept -= size
         kept = 0
         try:
-            ((vector, whole),) = await self._vectors([keep.text])
+            whole = len(keep.text) <= LONGEST
+            if whole:
+                ((vector, whole),) = await self._vectors([keep.text])
             if whole:
                 await self._compare_and_add(keep, vector)
                 kept = 1

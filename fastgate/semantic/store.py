@@ -56,7 +56,7 @@ class Store:
         self._changes: SimpleQueue[list[Change] | None] = SimpleQueue()
         self._told = False
         self._owed: list[Change] = []
-        """Deletions that did not reach the disk: what is deleted must not come back."""
+        """Deletions that did not reach the disk: they are tried again with whatever is written next, until the end."""
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
@@ -151,6 +151,11 @@ class Store:
         while not done.wait(ALIVE_SECONDS) and self._thread.is_alive():
             pass
 
+    @property
+    def owed(self) -> bool:
+        """After :meth:`flush`: whether deletions did not reach the disk, and would come back with a restart."""
+        return bool(self._owed)
+
     def close(self) -> None:
         """Writes what waits and closes the file."""
         self._changes.put(None)
@@ -244,6 +249,7 @@ class Store:
         connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA secure_delete = ON")  # prompts and answers
         return connection
 
 

@@ -1,4 +1,4 @@
-"""Vetoes on what is not a word: numbers, units, dates, quotations, code."""
+"""Vetoes on what is not a word: numbers, units, dates, quotations, code, and signs that nothing else reads."""
 
 import re
 from itertools import pairwise
@@ -69,6 +69,11 @@ def moments(text: Profile) -> tuple[frozenset[str], ...]:
     near = {f"{first} {second}" for first, second in pairwise(text.words) if first in NEARNESS and second in PERIODS}
     near |= words & {"ago"}
     return frozenset(months), frozenset(words & set(WEEKDAYS)), frozenset(words & RELATIVE), frozenset(near)
+
+
+def unread(pair: Pair) -> bool:
+    """Their signs differ that are no words, no numbers and no plain punctuation, or not all of a text was read."""
+    return pair.one.signs != pair.other.signs or not (pair.one.whole and pair.other.whole)
 
 
 def quotation(pair: Pair) -> bool:

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from fastgate.semantic.lexicon import AUXILIARIES, CONTRACTED, GROUPS, IRREGULAR, NUMBER_WORDS, ROMAN, SCALES, STOP
+from fastgate.semantic.numerals import canonical, scaled
+from fastgate.semantic.signs import MARKS, signs
 
 LONGEST = 2_000
-"""Characters that are read of a text. What follows still counts by the embedding, and as one more difference."""
+"""Characters that are read of a text. A longer one is like none: it is neither asked about nor kept."""
 
 PLAIN = (
-    r"(?P<number>\d{1,4}[/-]\d{1,2}[/-]\d{1,4}(?!\w)|\d+:\d+|(?:(?<=\s)-)?\d[\d,]*(?:\.\d+)*(?:[^\W\d_]+)?%?)"
-    r"|(?P<word>[^\W\d_][^\W_]*(?:['’][^\W\d_]+)*)"
+    r"(?P<number>\d{1,4}[/-]\d{1,2}[/-]\d{1,4}(?!\w)|\d+:\d+"
+    r"|(?:(?<=\s)-)?(?:\d[\d,]*(?:\.\d+)*|(?<![\w.])\.\d+)(?:[^\W\d_]+)?%?)"
+    rf"|(?P<word>[^\W\d_][^\W_]*(?:[{MARKS}]+[^\W_]*)*(?:['’][^\W\d_]+)*)"
     r"|(?P<mark>[.!?]+(?=\s|$)|[^\w\s])"
 )
 WORDS = re.compile(PLAIN)
@@ -36,9 +39,10 @@ TOKEN = re.compile(
 QUOTED = re.compile(
     r"\"{1,2}([^\"\n]{1,300})\"{1,2}|“([^”\n]{1,300})”|«([^»\n]{1,300})»|(?<!\w)['‘]([^'’\n]{2,300})['’](?!\w)"
 )
-NUMBER = re.compile(r"(-?\d[\d,]*(?:\.\d+)*)([^\W\d_]*)(%?)")
+NUMBER = re.compile(r"(-?(?:\d[\d,]*(?:\.\d+)*|\.\d+))([^\W\d_]*)(%?)")
 INITIALS = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z])")
 """The points of ``U.S.A.``, ``e.g.`` and ``B.Tech`` end no sentence."""
+_ALIKE = str.maketrans({"’": "'", "´": "'", "ʼ": "'", "−": "-"})
 ORDINAL = {"st", "nd", "rd", "th"}
 ENDS = frozenset(".!?:;")
 LETTERED = frozenset(
@@ -70,7 +74,7 @@ ABBREVIATED = frozenset({"mr", "mrs", "ms", "dr", "mt", "prof", "st", "vs", "jr"
 class Profile:
     """What was read of one text. ``words``, ``stems`` and ``written`` run in parallel, in the order of the text."""
 
-    words: tuple[str, ...]  # lower case, contractions expanded; numbers in canonical decimals
+    words: tuple[str, ...]  # lower case, contractions expanded; numbers as numerals.canonical has them
     stems: tuple[str, ...]  # what inflections of one word share
     content: frozenset[str]  # stems that carry meaning: no function words, no numbers
     names: frozenset[str]  # stems of words written as names
@@ -82,16 +86,20 @@ class Profile:
     sentences: int
     titled: bool  # capitals say nothing: all words have them, or none has
     joined: str  # words with one space between, for look-ups of phrases
+    signs: str  # in order, what is neither word, number nor plain punctuation
+    whole: bool  # nothing was cut off
 
 
 @lru_cache(maxsize=2_048)
 def profile(text: str) -> Profile:
     """Reads ``text``. Never fails, whatever the text; some 50 µs for a question, once while it is in use."""
-    text = INITIALS.sub(r"\1", unicodedata.normalize("NFKC", text[:LONGEST]).replace("’", "'"))
+    found, whole = signs(text[:LONGEST]), len(text) <= LONGEST
+    plain = unicodedata.normalize("NFKC", text[:LONGEST].translate(_ALIKE))
+    text = INITIALS.sub(r"\1", plain)
     reader = _Reader()
     for match in (TOKEN if CODELIKE.search(text) else WORDS).finditer(text):
         reader.take(match)
-    return reader.profile(text)
+    return reader.profile(text, found, whole)
 
 
 class _Reader:
@@ -160,7 +168,7 @@ class _Reader:
             elif part in SCALES and self.words and self.words[-1] in self.numbers:
                 self._scale(SCALES[part])
             elif part in SCALES and len(part) > 3 and self.words and self.words[-1] in {"a", "one"}:
-                self._value(format(SCALES[part], ".12g"))
+                self._value(str(SCALES[part]))
             elif text in ROMAN:
                 self._value(ROMAN[text])
             else:
@@ -177,7 +185,7 @@ class _Reader:
         assert match is not None
         digits, letters, percent = match.groups()
         suffix = letters.lower()
-        self._value(_canonical(digits))
+        self._value(canonical(digits))
         if suffix in SCALES:
             self._scale(SCALES[suffix])
         elif suffix and suffix not in ORDINAL:
@@ -196,12 +204,8 @@ class _Reader:
     def _scale(self, factor: int) -> None:
         value = self.words[-1]
         self.numbers.discard(value)
-        try:
-            scaled = format(float(value) * factor, ".12g")
-        except (ValueError, OverflowError):
-            scaled = value
-        self.words[-1] = self.hanging = scaled
-        self.numbers.add(scaled)
+        self.words[-1] = self.hanging = scaled(value, factor)
+        self.numbers.add(self.hanging)
 
     def _code(self, text: str, kept: str) -> None:
         inner = text.strip("`")
@@ -221,7 +225,7 @@ class _Reader:
         plain = [capital for small, capital in rest if small]
         return all(capital for small, capital in rest if not small) and (any(plain) if plain else len(rest) > 3)
 
-    def profile(self, text: str) -> Profile:
+    def profile(self, text: str, found: str, whole: bool) -> Profile:
         words = tuple(self.words)
         stems = tuple(stem(word) for word in words)
         titled = text.isupper() or self._titled()
@@ -234,8 +238,9 @@ class _Reader:
         return Profile(
             words, stems, frozenset(piece for piece, word in zip(stems, words, strict=True) if word not in plain),
             frozenset(names), frozenset(self.numbers), tuple(self.units),
-            frozenset(" ".join(next(filter(None, found)).lower().split()) for found in QUOTED.findall(text)),
-            frozenset(self.codes), asked(words), self.sentences + (not self.begins), titled, " ".join(words),
+            frozenset(" ".join(next(filter(None, each)).lower().split()) for each in QUOTED.findall(text)),
+            frozenset(self.codes), asked(words), self.sentences + (not self.begins), titled, " ".join(words), found,
+            whole,
         )  # fmt: skip
 
 
@@ -248,18 +253,6 @@ def _apart(word: str) -> list[str]:
         return [{"ca": "can", "wo": "will", "sha": "shall"}.get(head[:-1], head[:-1]), "not"]
     full = {"re": "are", "ve": "have", "ll": "will", "m": "am", "d": "would", "s": ""}.get(tail)
     return [head, full] if full is not None else [head, tail]
-
-
-def _canonical(digits: str) -> str:
-    """``1,000`` and ``1000.0`` are one number; what is no plain number (``2.7.6``) stays as it is."""
-    if digits.startswith("-"):
-        return f"-{_canonical(digits[1:])}"
-    plain = digits.replace(",", "").rstrip(".")
-    if plain.count(".") > 1:
-        return plain
-    if "." in plain:
-        plain = plain.rstrip("0").rstrip(".")
-    return plain.lstrip("0") or "0"
 
 
 CLUES = {

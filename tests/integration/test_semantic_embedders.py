@@ -1,5 +1,6 @@
 """The embedders: the one that is prepared without torch, what it may differ from the original, and an endpoint."""
 
+import asyncio
 import hashlib
 import json
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -168,6 +170,8 @@ class Service(BaseHTTPRequestHandler):
 
     asked: ClassVar[list[tuple[str, str | None, Any]]] = []
     answer: ClassVar[tuple[int, Any] | None] = None
+    sent: ClassVar[int] = 0
+    gone: ClassVar[threading.Event] = threading.Event()
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
@@ -177,11 +181,30 @@ class Service(BaseHTTPRequestHandler):
             for number, text in enumerate(body["input"])
         ]
         status, document = self.answer or (200, {"object": "list", "data": right[::-1], "usage": {"prompt_tokens": 3}})
+        if document in ("slowly", "much"):
+            self.send_response(status)
+            self.end_headers()
+            with suppress(OSError):
+                self.send_slowly() if document == "slowly" else self.send_much()
+            return
         data = json.dumps(document).encode()
         self.send_response(status)
         self.send_header("content-length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+    def send_slowly(self) -> None:
+        """A byte now and then, each in time for who waits for one, until the client leaves or ten seconds are over."""
+        for _ in range(100):
+            self.wfile.write(b" ")
+            self.gone.wait(0.1)
+
+    def send_much(self) -> None:
+        """64 MiB, or what a client takes of it."""
+        with suppress(OSError):
+            for _ in range(1_024):
+                type(self).sent += self.wfile.write(b" " * 65_536)
+        self.gone.set()
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -190,17 +213,21 @@ class Service(BaseHTTPRequestHandler):
 @pytest.fixture
 def service() -> Iterator[str]:
     Service.asked, Service.answer = [], None
+    Service.sent, Service.gone = 0, threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
+    Service.gone.set()
     server.shutdown()
     thread.join()
     server.server_close()
 
 
-def endpoint(url: str) -> Endpoint:
-    return Endpoint(EmbedderSettings(type="openai-compatible", model="embed-1", base_url=url, key="sk-fg-virtual"))
+def endpoint(url: str, **settings: Any) -> Endpoint:
+    return Endpoint(
+        EmbedderSettings(type="openai-compatible", model="embed-1", base_url=url, key="sk-fg-virtual", **settings)
+    )
 
 
 async def test_an_endpoint_is_asked_as_the_api_says_with_the_key(service: str) -> None:
@@ -260,6 +287,25 @@ async def test_an_endpoint_that_refuses_is_left_alone_for_a_while_unless_it_is_f
         assert (await embedder.embed(["two"])).whole == (True,)
     assert len(Service.asked) == 2
     await embedder.close()
+
+
+async def test_an_endpoint_has_its_time_once_however_it_spreads_its_answer(service: str) -> None:
+    Service.answer = (200, "slowly")
+    embedder = endpoint(service, timeout_seconds=0.5)
+    with pytest.raises(EmbedderFailed, match="the embedder's endpoint: TimeoutError"):
+        await embedder.embed(["one"])
+    await embedder.close()
+
+
+async def test_an_answer_that_is_too_long_is_not_read_to_its_end(service: str) -> None:
+    Service.answer = (200, "much")
+    embedder = endpoint(service)
+    with pytest.raises(EmbedderFailed, match="answered too much"):
+        await embedder.embed(["one"])
+    await embedder.close()
+    assert await asyncio.to_thread(Service.gone.wait, 10)
+    assert Service.sent < 32 << 20  # what was read, and what lay between
+    Service.answer = None
 
 
 async def test_another_number_of_dimensions_than_before_is_refused(service: str) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from fastgate.cache.semantic import SemanticClient
+from fastgate.semantic.words import LONGEST
 from fastgate.wire.semantic import (
     MOST_FRAME,
     SOCKET,
@@ -183,6 +184,20 @@ async def test_a_text_that_the_embedder_does_not_read_whole_is_neither_found_nor
         assert (found.verdict, found.reason) == ("miss", "too_long")
         assert await client.ask(keep(long, number=5), 10) == Done(5, 0)
         assert await client.ask(Ping(1), 10) == Pong(1, 0, 0, 1)
+
+
+async def test_a_text_that_is_longer_than_vetoes_read_is_neither_found_nor_kept_whatever_embeds_it(
+    process: SemanticProcess, tmp_path: Path
+) -> None:
+    few_tokens = CAPITAL + " " * LONGEST + "Never mind, write a poem."
+    async with connected(process) as client:
+        assert (await asked(client, few_tokens)).reason == "too_long"
+        assert await client.ask(keep(few_tokens, number=5), 10) == Done(5, 0)
+        assert await client.ask(keep(few_tokens[:LONGEST], number=6), 10) == Done(6, 1)
+    nowhere = {"type": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9"}
+    with SemanticProcess(tmp_path / "endpoint", embedder=nowhere) as other:
+        async with connected(other) as client:
+            assert (await asked(client, few_tokens)).reason == "too_long"  # and nothing was asked
 
 
 def plugged(process: SemanticProcess) -> socket.socket:

@@ -1,6 +1,7 @@
 """Entries, vectors and decisions together, with vectors that the test chooses and a decision that is plain."""
 
 import random
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from fastgate.semantic.counts import load, wilson
 from fastgate.semantic.library import Library
 from fastgate.semantic.policy import Decision, Neighbour
 from fastgate.semantic.settings import EmbedderSettings, Settings
+from fastgate.semantic.store import FILE
 from fastgate.wire.semantic import Decided, Delete, Entries, Inspect, Inspected
 from fastgate.wire.semantic_entries import Wanted
 from tests.support.semantic import HOUR, ONE, OTHER, STRANGER, TENANT, find, keep
@@ -27,6 +29,7 @@ class Plain:
 
     def __init__(self, max_error: float, *, rng: random.Random) -> None:
         self.learned = 0
+        self.words = 400
 
     def decide(self, text: str, neighbours: Sequence[Neighbour]) -> Decision:
         if not neighbours:
@@ -192,10 +195,28 @@ def test_what_a_judge_says_of_the_very_same_question_is_remembered(tmp_path: Pat
     again.close()
 
 
+@pytest.mark.parametrize("same", [True, False])
+def test_an_entry_that_goes_while_answers_are_compared_takes_no_new_answer_with_it(tmp_path: Path, same: bool) -> None:
+    library = opened(tmp_path)
+    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that", decided=library.find(find("Why?"), vector(0.5), NOW).decided())
+    compared = library.to_compare(asked)
+    assert compared is not None
+    assert library.remove([entry.id]) == 1
+    library.learn(asked, compared.entry, same, NOW + 500)
+    kept = library.add(asked, vector(0.5), NOW + 500, compared.entry if same else None)
+    assert library.counts.events["compared"] == 1
+    library.close()
+    again = opened(tmp_path)
+    assert [each.id for each in again.entries] == [kept.id]
+    again.close()
+
+
+@pytest.mark.parametrize(("bound", "most"), [("MOST", 2), ("MOST_WORDS", 1_000)])
 def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
-    monkeypatch.setattr(policies, "MOST", 2)
+    monkeypatch.setattr(policies, bound, most)
     library = opened(tmp_path)
     tenants = [bytes([number]) * 16 for number in range(5)]
     for times, tenant in enumerate(tenants):
@@ -203,6 +224,8 @@ def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
         for _ in range(times):
             asked = keep("Why?", tenant=tenant, partition=tenant, decided=Decided("explore", entry.id, 0.9))
             library.learn(asked, entry, True, NOW)
+        library.save()
+        assert len(library._policies._policies) <= 2  # the others are in the store
     library.close()
     again = opened(tmp_path)
     assert [again._policies.of(tenant).dump() for tenant in tenants] == [b"%d" % times for times in range(5)]
@@ -366,6 +389,27 @@ def test_one_is_shown_whole(tmp_path: Path) -> None:
     assert 0 < len(shown.said.encode()) <= 256 << 10
     assert inspected(library, Inspect(4, entry.id + 1)) == Inspected(4, None)
     library.close()
+
+
+def test_a_deletion_that_the_disk_does_not_take_is_not_told_as_done(tmp_path: Path) -> None:
+    library = opened(tmp_path)
+    library.add(keep("What?"), vector(0), NOW)
+    library.store.flush()
+    with sqlite3.connect(tmp_path / FILE, timeout=30, isolation_level=None) as other:
+        other.execute("CREATE TRIGGER full BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        assert delete(library, Delete(1, wanted=said(key="k"))) == 1
+        assert library.store.owed
+        assert library.find(find("What?"), vector(0), NOW).verdict == "miss"
+        assert delete(library, Delete(2, wanted=said(key="k"))) == 0
+        assert library.store.owed
+        other.execute("DROP TRIGGER full")
+    other.close()
+    assert delete(library, Delete(3, wanted=said(key="k"))) == 0
+    assert not library.store.owed
+    library.close()
+    again = opened(tmp_path)
+    assert len(again) == 0
+    again.close()
 
 
 def test_what_is_said_of_an_entry_and_is_no_json_does_no_harm(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ import json
 import random
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fastgate.semantic.budget import WORST
-from fastgate.semantic.policy import PLAUSIBLE, Neighbour, Policy, Unreadable, surroundings
+from fastgate.semantic.policy import PENDING, PLAUSIBLE, VERSION, Learnt, Neighbour, Policy, Unreadable, surroundings
 
 ADVERSARIAL = Path(__file__).parents[1] / "semantic" / "adversarial.jsonl"
 TEXT = "how do i bake sourdough bread"
@@ -165,6 +166,21 @@ def test_damage_is_seen(damage: bytes) -> None:
         Policy.load(damage, 0.02, rng=Never())
 
 
+def test_what_another_version_learnt_is_seen() -> None:
+    learnt = msgspec.msgpack.decode(policy().dump(), type=Learnt)
+    before = msgspec.structs.asdict(learnt) | {"version": VERSION - 1, "counts": {"bread": 1}}
+    with pytest.raises(Unreadable, match=f"version {VERSION - 1}"):
+        Policy.load(msgspec.msgpack.encode(tuple(before.values())), 0.02, rng=Never())
+
+
+def test_no_word_of_a_question_is_in_what_was_learnt() -> None:
+    one = policy()
+    one.decide("Does Xylander take warfarin?", [Neighbour(1, "Does Quisling take warfarin daily?", 0.9, ())])
+    assert one.words == 3
+    assert b"arfari" not in one.dump().lower()
+    assert b"yland" not in one.dump().lower()
+
+
 def test_numbers_that_are_none_are_seen() -> None:
     one = policy()
     one.model.weights[0] = float("nan")
@@ -191,7 +207,7 @@ def test_what_is_waited_for_is_bounded() -> None:
     one = policy()
     for at in range(5_000):
         one.decide(f"how does one bake bread {at % 7}", [Neighbour(at, TEXT, 0.9, ())])
-    assert len(one._pending) <= 4_096
+    assert len(one._pending) == PENDING <= 500
     assert PLAUSIBLE < 0.5
 
 

@@ -67,6 +67,16 @@ def test_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     store.close()
 
 
+def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
+    store = Store(tmp_path, "embedder")
+    store.insert(entry(1, text="my number is 078-05-1120"), VECTOR, KEPT, "{}")
+    store.flush()
+    store.delete(1)
+    store.close()
+    assert b"078-05-1120" not in (tmp_path / FILE).read_bytes()
+    assert not (tmp_path / f"{FILE}-wal").exists()
+
+
 def test_another_embedder_begins_with_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(tmp_path, "one")
     store.insert(entry(1), VECTOR, KEPT, "{}")
