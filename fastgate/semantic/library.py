@@ -134,14 +134,13 @@ class Library:
         assert decided is not None
         neighbour = Neighbour(entry.id, entry.text, decided.similarity, tuple(entry.seen), entry.answer)
         self._policies.of(keep.tenant).learn(keep.text, neighbour, same)
-        there = self._entries.get(entry.id) is entry  # answers take time to be embedded and judged
-        if there:
-            entry.seen.append((decided.similarity, same))
-            del entry.seen[:-MOST_SEEN]
-            self._store.seen(entry)
+        entry.seen.append((decided.similarity, same))
+        del entry.seen[:-MOST_SEEN]
+        self._store.seen(entry)
         for counts in (self.counts, self.tenants.of(keep.tenant)):
             counts.compare(decided.verdict, same, keep.cost_nano)
-        if same and there and entry.created_ms <= now_ms:  # what it says is what the provider says now
+        # What it says is what the provider says now. A judge takes its time: it may be gone, or confirmed since.
+        if same and self._entries.get(entry.id) is entry and entry.created_ms <= now_ms:
             entry.created_ms, entry.used_ms = now_ms, now_ms
             self._entries.renew(entry, now_ms + keep.ttl_ms)
             self._entries.use(entry, now_ms)

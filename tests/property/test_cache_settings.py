@@ -81,7 +81,7 @@ def test_each_setting_is_of_the_narrowest_that_says_it(everybody: Wish, model: W
             _, ttl_ms, *rest = astuple(plan)
             assert ttl_ms == said["ttl_seconds"] * 1000
             names = ("max_temperature", "tools", "client_control", "replay_ms", "single_flight")
-            assert rest == [*(said[name] for name in names), True, None, 0]
+            assert rest == [*(said[name] for name in names), True, None, 0, ""]
             assert plan.tenant == member.tenant(said["scope"])
 
 
