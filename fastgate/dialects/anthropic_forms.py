@@ -24,6 +24,7 @@ from fastgate.dialects.forms import (
     picked,
     says,
     text,
+    within_bounds,
 )
 
 _FALLBACK: Final = "fallback"
@@ -225,7 +226,7 @@ def events_of(answer: bytes) -> list[bytes]:
         raise Unfit("another model than that which took over")
     return [
         _event("message_start", message=_start(body, usage)),
-        *(event for at, block in enumerate(blocks) for event in _block_events(block, at)),
+        *within_bounds(event for at, block in enumerate(blocks) for event in _block_events(block, at)),
         _event("message_delta", **_end(body, usage)),
         _event("message_stop"),
     ]

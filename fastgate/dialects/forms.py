@@ -4,7 +4,7 @@ A conversion is stricter than the rest of a dialect, which makes the best of wha
 and given to others as if the provider had said it, so whatever it does not know for certain is :class:`Unfit`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from functools import wraps
 from typing import Any, Final, ParamSpec, TypeVar
@@ -16,6 +16,10 @@ Object = dict[str, Any]
 
 PIECE: Final = 48
 """Characters of a text in one event, at most: about ten tokens, half a line."""
+
+MOST_EVENTS: Final = 2 << 20
+"""Bytes of the events of one body, at most: eight times the longest that is kept. Chunks repeat what frames them, and
+how long that is the provider chooses."""
 
 _Arguments = ParamSpec("_Arguments")
 _Form = TypeVar("_Form")
@@ -115,6 +119,18 @@ def same(target: Object, name: str, value: Any) -> None:
 def cut(whole: str) -> list[str]:
     """A text in pieces of :data:`PIECE` characters."""
     return [whole[at : at + PIECE] for at in range(0, len(whole), PIECE)]
+
+
+def within_bounds(events: Iterable[bytes]) -> list[bytes]:
+    """The events, which are made no further than to :data:`MOST_EVENTS` bytes."""
+    made: list[bytes] = []
+    room = MOST_EVENTS
+    for event in events:
+        room -= len(event)
+        if room < 0:
+            raise Unfit("many times its length")
+        made.append(event)
+    return made
 
 
 class Grown:

@@ -26,6 +26,7 @@ from fastgate.dialects.forms import (
     same,
     says,
     text,
+    within_bounds,
 )
 
 _WHOLE: Final = "chat.completion"
@@ -225,7 +226,7 @@ def events_of(answer: bytes, *, include_usage: bool) -> list[bytes]:
     chunks[0].update(beside)
     if include_usage and used:
         chunks.append({**frame, "choices": [], "usage": used})
-    return [*(sse.event(encode(chunk)) for chunk in chunks), sse.event(_DONE)]
+    return [*within_bounds(sse.event(encode(chunk)) for chunk in chunks), sse.event(_DONE)]
 
 
 def _cut(choice: Object, at: int) -> list[Object]:

@@ -25,7 +25,7 @@ class Flight:
     def __init__(self, flights: "Flights", board: Board, key: bytes, *, ours: bool) -> None:
         self._flights = flights
         self._board = board
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}  # in their order; who waits no more is in it no more
         self.key = key
         self.ours = ours
         self.unfit = False
@@ -34,7 +34,8 @@ class Flight:
     def wait(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """Done when it has landed, however it went."""
         waiter = loop.create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
+        waiter.add_done_callback(self._waiters.pop)
         return waiter
 
     def land(self, *, unfit: bool = False) -> None:

@@ -1,5 +1,6 @@
 """Requests that wait for one that asks the same, rather than pay for the same answer once more."""
 
+import asyncio
 from time import time_ns
 from typing import Final
 
@@ -23,27 +24,34 @@ async def followed(call: Call, leg: Leg, question: Question) -> Hit | None:
     slab, flights = call.worker.slab, call.worker.flights
     if slab is None:  # since a reload
         return None
+    until = call.worker.loop.time() + call.worker.patience.follow_seconds
     for _ in range(_MOST_FLIGHTS):
         flight, leads = flights.join(slab, question.key)
         if leads:
             call.flight = flight
         else:
-            await _landed(call, leg, flight)
+            await _landed(call, leg, flight, until)
         hit = slab.find(question.key, question.fingerprint, time_ns() // 1_000_000)
-        if hit is not None or leads or flight.unfit:
+        if hit is not None or leads or flight.unfit or call.worker.loop.time() >= until:
             return hit  # to who leads one, too: it may have been kept between its first look and now
     return None
 
 
-async def _landed(call: Call, leg: Leg, flight: Flight) -> None:
-    """Return when it has landed. Raises Failure where the client has left, or its time is over."""
+async def _landed(call: Call, leg: Leg, flight: Flight, until: float) -> None:
+    """Return when it has landed, and at ``until`` by the loop's clock at the latest.
+
+    Raises Failure where the client has left, or its time is over.
+    """
     began = time_ns()
     call.worker.patience.wait(call, began)
     if call.within_ns:
         set_deadline(call, leg)
+    waiter = flight.wait(call.worker.loop)
+    timer = call.worker.loop.call_at(until, _tire, waiter)
     try:
-        await flight.wait(call.worker.loop)
+        await waiter
     finally:
+        timer.cancel()
         finish(call)
     if call.status:
         raise out_of_time(call, leg)
@@ -51,3 +59,8 @@ async def _landed(call: Call, leg: Leg, flight: Flight) -> None:
         raise Failure(FailureCode.REQUEST_TIMEOUT, "The client left while another request for the same was under way.")
     if call.within_ns:
         call.within_ns = max(1, call.within_ns - (time_ns() - began))
+
+
+def _tire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

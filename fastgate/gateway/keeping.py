@@ -1,19 +1,51 @@
 """Answers that are kept, so that they can be given again."""
 
+from functools import partial
 from time import time_ns
 from typing import Final
 
-from fastgate._core.budget import SETTLED_EXACT
+from fastgate._core.budget import CACHE_BYPASS, SETTLED_EXACT
+from fastgate._core.events import EventScanner
+from fastgate._core.slab import LARGEST
 from fastgate.cache.about import About, cut
 from fastgate.cache.question import Question, packed
 from fastgate.cache.shared import Kept
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.meaning import keep_meaning
+from fastgate.gateway.recording import Recording
 from fastgate.gateway.settlement import Outcome
 
 _MOST_STATED: Final = 16 << 10
 """Bytes of a usage report: one that is longer is none of a provider's in its senses."""
+
+
+def recording_of(call: Call, scanner: EventScanner) -> Recording | None:
+    """A recording of the call's stream; None: its answer is none to be kept, or the worker has no room for it.
+
+    To be called before the head of the answer is sent, which says so.
+    """
+    if call.question is None:
+        return None
+    room = call.worker.recordings
+    if room.left < LARGEST:  # before others that have begun have to give way
+        call.cache = CACHE_BYPASS
+        _give_up(call, True)
+        return None
+    return Recording(scanner, LARGEST, room, partial(_give_up, call))
+
+
+def _give_up(call: Call, crowded: bool) -> None:
+    if crowded:
+        call.worker.complain("a stream is not kept by the cache: those on their way take all the room that there is")
+    keep_nothing(call)
+
+
+def keep_nothing(call: Call) -> None:
+    """Its answer is none to be kept, as is known before its end: nobody needs to wait for that."""
+    flight, call.flight, call.question, call.meaning = call.flight, None, None, None
+    if flight is not None:
+        flight.land(unfit=True)
 
 
 def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, sound: bool, stated: bytes = b"") -> None:

@@ -18,6 +18,8 @@ UPLOAD_SECONDS: Final = 60.0
 """A request whose body takes longer to arrive is refused."""
 STALLED_SECONDS: Final = 60.0
 """How long a client may take nothing while its answer waits, before it is cut."""
+FOLLOW_SECONDS: Final = 60.0
+"""How long a request waits for others that ask the same, before it asks by itself: their clients may be in no hurry."""
 WATCH_AFTER: Final = 1.0
 """Seconds after which it is worth to ask whether the client of an answer is still there."""
 LINGER_LOOK_NS: Final = 1_000_000_000
@@ -27,8 +29,14 @@ LINGER_LOOK_NS: Final = 1_000_000_000
 class Patience:
     """The waits of one worker; runs and tasks are those that serve requests."""
 
-    def __init__(self, upload_seconds: float = UPLOAD_SECONDS, stalled_seconds: float = STALLED_SECONDS) -> None:
+    def __init__(
+        self,
+        upload_seconds: float = UPLOAD_SECONDS,
+        stalled_seconds: float = STALLED_SECONDS,
+        follow_seconds: float = FOLLOW_SECONDS,
+    ) -> None:
         self.stalled_seconds = stalled_seconds
+        self.follow_seconds = follow_seconds
         self.uploads: dict[Run | asyncio.Task[Any], int] = {}
         """Since when (Unix ns) each waits for its body."""
         self.lingering: dict[ClientWindow, tuple[int, int]] = {}

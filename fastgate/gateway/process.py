@@ -18,7 +18,7 @@ from fastgate._core.arena import Arena
 from fastgate.gateway.app import Gateway
 from fastgate.gateway.cross_origin import CrossOrigin
 from fastgate.gateway.front import Front, Pair
-from fastgate.gateway.patience import STALLED_SECONDS, UPLOAD_SECONDS, Patience
+from fastgate.gateway.patience import FOLLOW_SECONDS, STALLED_SECONDS, UPLOAD_SECONDS, Patience
 from fastgate.gateway.plain_front import PlainFront
 from fastgate.gateway.worker import BEAT_SECONDS, Worker
 from fastgate.wire.sealing import Sealer, SealError
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> None:
         parser.add_argument(f"--tls-{name}", type=Path, help="PEM file; both or none")
     parser.add_argument("--index", type=int, default=0)
     parser.add_argument("--stale", type=int, default=0, help="generation of the last snapshot not to serve")
-    for name, seconds in (("upload", UPLOAD_SECONDS), ("stalled", STALLED_SECONDS)):
+    for name, seconds in (("upload", UPLOAD_SECONDS), ("stalled", STALLED_SECONDS), ("follow", FOLLOW_SECONDS)):
         default = os.environ.get(f"FASTGATE_{name.upper()}_SECONDS", seconds)
         parser.add_argument(f"--{name}-seconds", type=float, default=default)
     options = parser.parse_args(arguments)
@@ -140,7 +140,7 @@ def main(arguments: list[str] | None = None) -> None:
     await_snapshot(options.arena_dir, options.stale)
 
     async def live() -> Any:
-        patience = Patience(options.upload_seconds, options.stalled_seconds)
+        patience = Patience(options.upload_seconds, options.stalled_seconds, options.follow_seconds)
         sealer = Sealer(options.state_dir, os.environ)
         pair = Pair(options.tls_cert, options.tls_key) if options.tls_cert else None
         await Process(options.arena_dir, sealer, options.fd, pair, patience).run()

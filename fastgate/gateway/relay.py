@@ -34,24 +34,31 @@ def accepted(handed: Any) -> bool:
 
 async def deliver(body: bytes, transport: Any, window: ClientWindow, stalled_seconds: float) -> None:
     """Hand a long answer to its client as it takes it; one that takes nothing for too long is cut."""
-    loop = asyncio.get_running_loop()
     for start in range(0, len(body), _PIECE):
         piece = body[start : start + _PIECE]
         if not accepted(transport.send_bytes(piece)):
             return
         window.sent += len(piece)
-        if window.sent < window.due_at:
-            continue
-        waiting = least = window.outstanding()
-        moved_at = loop.time()
-        while waiting > window.bound:
-            await asyncio.sleep(_LOOK_EVERY)
-            waiting = window.outstanding()
-            if waiting < least:
-                least, moved_at = waiting, loop.time()
-            elif loop.time() - moved_at > stalled_seconds:
-                window.cut()
-                return
+        if not await has_room(window, stalled_seconds):
+            return
+
+
+async def has_room(window: ClientWindow, stalled_seconds: float) -> bool:
+    """Wait until the client may be handed more; False: it took nothing for too long, and is cut."""
+    if window.sent < window.due_at:
+        return True
+    loop = asyncio.get_running_loop()
+    waiting = least = window.outstanding()
+    moved_at = loop.time()
+    while waiting > window.bound:
+        await asyncio.sleep(_LOOK_EVERY)
+        waiting = window.outstanding()
+        if waiting < least:
+            least, moved_at = waiting, loop.time()
+        elif loop.time() - moved_at > stalled_seconds:
+            window.cut()
+            return False
+    return True
 
 
 class StreamRelay(Conduit):

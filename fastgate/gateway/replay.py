@@ -13,7 +13,7 @@ from fastgate.gateway.forms import Forms
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.meaning import Meant
-from fastgate.gateway.relay import accepted, deliver
+from fastgate.gateway.relay import accepted, deliver, has_room
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.streams import window_of
 from fastgate.gateway.window import LEAST_OUTSTANDING
@@ -60,11 +60,10 @@ def _pause_of(leg: Leg) -> float:
 
 async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, stream: bool) -> None:
     """Likewise, for as long as it takes."""
-    body = b"".join(pieces)
     if stream and _pause_of(leg):
-        events = [sse.event(data, name.decode()) for name, data in sse.split(body)]
-        await _at_pace(call, leg, held, events, _pause_of(leg))
+        await _at_pace(call, leg, held, pieces, _pause_of(leg))
         return
+    body = b"".join(pieces)
     settle(call, held, _FREE, 200)
     headers = headers_of(call, leg, [_EVENTS if stream else JSON_TYPE], 0)
     transport = call.protocol.response_stream(200, [*headers, ("content-length", str(len(body)))])
@@ -73,16 +72,21 @@ async def replay(call: Call, leg: Leg, held: Hold, pieces: list[bytes], *, strea
     call.worker.patience.linger(window)
 
 
-async def _at_pace(call: Call, leg: Leg, held: Hold, events: list[bytes], pause: float) -> None:
-    """One event after another; a client that leaves ends it."""
-    outcome = OUTCOME_CLIENT_GONE
+async def _at_pace(call: Call, leg: Leg, held: Hold, pieces: list[bytes], pause: float) -> None:
+    """One event after another, as its client takes them; one that leaves, or takes nothing for too long, ends it."""
+    outcome, patience = OUTCOME_CLIENT_GONE, call.worker.patience
     try:
         transport = call.protocol.response_stream(200, headers_of(call, leg, [_EVENTS], 0))
-        for number, event in enumerate(events):
-            if number:
+        window = window_of(call)
+        for event in (block for piece in pieces for block in sse.blocks(piece)):
+            if window.sent:
                 await asyncio.sleep(pause)
             if not accepted(transport.send_bytes(event)):
                 return
+            window.sent += len(event)
+            if not await has_room(window, patience.stalled_seconds):
+                return
+        patience.linger(window)
         outcome = OUTCOME_OK
     finally:
         settle(call, held, Outcome(0, None, SETTLED_NONE, outcome), 200)

@@ -6,7 +6,6 @@ from time import time_ns
 from fastgate._core.budget import Hold
 from fastgate._core.events import EventScanner
 from fastgate._core.exchange import Exchange
-from fastgate._core.slab import LARGEST
 from fastgate._core.upstream_errors import ClosedEarly, UpstreamError
 from fastgate.cache.question import STREAM, UNSTATED
 from fastgate.gateway.answers import provider_headers
@@ -15,10 +14,9 @@ from fastgate.gateway.departure import depart
 from fastgate.gateway.faults import broken
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import Feeds, Inflater
-from fastgate.gateway.keeping import keep
+from fastgate.gateway.keeping import keep, recording_of
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.metering import Purse
-from fastgate.gateway.recording import Recording
 from fastgate.gateway.relay import StreamRelay
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.window import ClientWindow
@@ -36,7 +34,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
     dialect, pays = call.dialect, call.instalments is not None
     scanner = EventScanner(dialect.table, dialect.hides_usage(request), whole=pays or call.within_ns > 0)
     purse = Purse(call, leg, held, request, scanner) if pays else None
-    recording = Recording(scanner, LARGEST) if call.question is not None else None
+    recording = recording_of(call, scanner)
     meter = Inflater.of(exchange.header(b"content-encoding")).before(recording or scanner)
     relay = open_relay(call, leg, exchange, meter)
     relay.events = True
@@ -63,6 +61,8 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
             relay.send(dialect.stream_error(failure, call.request_id))
     finally:
         relay.close()
+        if recording is not None:
+            recording.close()
 
 
 def outcome_of(

@@ -15,7 +15,7 @@ from fastgate.gateway.faults import unanswered
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inflate import MOST as INFLATED
 from fastgate.gateway.inflate import Inflater
-from fastgate.gateway.keeping import keep
+from fastgate.gateway.keeping import keep, keep_nothing
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.relay import deliver
 from fastgate.gateway.settlement import Outcome, settle
@@ -113,6 +113,7 @@ def metered(call: Call, body: bytes) -> tuple[list[Charge] | None, int]:
 
 async def relay_long_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> None:
     """An answer too long to be kept: relayed as it comes; its usage stands near its end."""
+    keep_nothing(call)
     meter = TailMeter()
     relay = open_relay(call, leg, exchange, Inflater.of(exchange.header(b"content-encoding")).before(meter))
     try:

@@ -23,6 +23,7 @@ from fastgate.dialects.base import anomalies
 from fastgate.gateway.flights import Flights
 from fastgate.gateway.forms import Forms
 from fastgate.gateway.patience import Patience
+from fastgate.gateway.recording import Room
 from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.shared import SharedTier
 from fastgate.gateway.state import State
@@ -62,6 +63,8 @@ class Worker:
         self.slab: Slab | None = None
         """What the exact cache keeps; None: nobody wants it, or there is no room for it."""
         self.forms = Forms()
+        self.recordings = Room()
+        """What streams may take that are kept aside on their way."""
         self.shared: SharedTier | None = None
         """Where other hosts keep theirs; None: nobody asks there."""
         self._shared_by: tuple[SharedRecord, str] | None = None

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from fastgate.gateway.wholes import BUFFERED
 from fastgate.simulator.process import Simulator
 from tests.support.by_api import CHAT
 from tests.support.house import House, compact, key, secret, wait_for
@@ -24,8 +25,14 @@ CROWD = 24
 SETTINGS: dict[str, Any] = {
     "cache": {"exact": {"enabled": True, "max_mb": 16, "single_flight": True}},
     "disconnect": {"read_seconds": 0.2},
-    "keys": [key("one"), key("few", limits=[{"requests": 3, "window": "day"}])],
+    "keys": [
+        key("one"),
+        key("few", limits=[{"requests": 3, "window": "day"}]),
+        key("alone", limits=[{"concurrent": 1}]),
+    ],
 }
+SLOW_MS = 3_000
+FOLLOW_SECONDS = 1
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +41,13 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield house
 
 
-def request(text: str, *, latency_ms: int = 400, stream: bool = False, name: str = "one", **said: str) -> bytes:
-    script = compact({"latency_ms": latency_ms}).decode()
+def request(
+    text: str, *, latency_ms: int = 400, stream: bool = False, name: str = "one", tokens: int = 20, n: int = 1,
+    **said: str,
+) -> bytes:  # fmt: skip
+    script = compact({"latency_ms": latency_ms, "tokens": tokens}).decode()
     message = {"role": "user", "content": f"sim: {script} {text}"}
-    body = compact({"model": "sim/sim-small", "max_tokens": 20, "stream": stream, "messages": [message]})
+    body = compact({"model": "sim/sim-small", "max_tokens": tokens, "n": n, "stream": stream, "messages": [message]})
     headers = {"authorization": f"Bearer {secret(name)}", "content-type": "application/json", "connection": "close"}
     return (
         head(CHAT, headers | {each.replace("_", "-"): value for each, value in said.items()}, length=len(body)) + body
@@ -101,6 +111,29 @@ def test_who_wants_nothing_of_the_cache_does_not_wait(house: House) -> None:
 def test_followers_count_in_limits(house: House) -> None:
     answers = at_once(house, [request("limit", name="few") for _ in range(5)])
     assert did(answers) == {"miss": 1, "exact": 2, "429": 2}
+
+
+def test_followers_are_not_open_at_once(house: House) -> None:
+    """They are hits, which count in limits on requests alone; who has to ask by itself counts in all."""
+    raw = request("alone", name="alone")
+    assert did(at_once(house, [raw] * 8)) == {"miss": 1, "exact": 7}
+    others = [request(f"alone {number}", name="alone", latency_ms=1_000) for number in range(2)]
+    assert did(at_once(house, others)) == {"miss": 1, "429": 1}
+
+
+@pytest.mark.parametrize(("stream", "tokens", "n"), [(True, 100_000, 1), (False, 1_000_000, 3)])
+def test_nobody_waits_for_what_is_too_long_to_be_kept(house: House, stream: bool, tokens: int, n: int) -> None:
+    """However slowly its client takes it: a stream, and an answer that is relayed as it comes."""
+    raw = request(f"too long {stream}", stream=stream, tokens=tokens, n=n)
+    with socket.socket() as leader:
+        leader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        leader.connect(("127.0.0.1", house.port))
+        leader.sendall(raw)
+        wait_for(lambda: house.holds() == 1, 15, "one request asks")
+        answer = exchange(house.port, raw, timeout=30)
+        assert house.holds() == 1, "the first one is not at its end"
+    assert (did([answer]), answer.complete) == ({"miss": 1}, True)
+    assert stream or len(answer.body) > BUFFERED
 
 
 def test_a_client_that_does_not_wait_so_long_is_told_so(house: House) -> None:
@@ -177,3 +210,16 @@ def test_whose_provider_fails_is_followed_by_another(tmp_path: Path) -> None:
         assert abs(
             Decimal(house.admin("spend")["total"]["cost_usd"]) - Decimal(house.bill()["total"]["usd"])
         ) < Decimal("1e-6")
+
+
+def test_who_waits_too_long_asks_by_itself(tmp_path: Path) -> None:
+    """In the worker that asks, and in others."""
+    with House(tmp_path, SETTINGS, workers=2, environment={"FASTGATE_FOLLOW_SECONDS": str(FOLLOW_SECONDS)}) as house:
+        raw = request("slow", latency_ms=SLOW_MS)
+        with ThreadPoolExecutor(1) as pool:
+            leader = pool.submit(exchange, house.port, raw)
+            wait_for(lambda: house.holds() == 1, 15, "one request asks")
+            answers = at_once(house, [raw] * 8)
+            assert did([leader.result()]) == {"miss": 1}
+        assert did(answers) == {"miss": 8}
+        assert billed(house) == 9

@@ -8,7 +8,7 @@ import pytest
 from fastgate._core.events import EventScanner
 from fastgate.dialects import sse
 from fastgate.dialects.anthropic import ANTHROPIC
-from fastgate.dialects.forms import PIECE
+from fastgate.dialects.forms import MOST_EVENTS, PIECE
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.simulator import anthropic, openai_chat
 from fastgate.simulator.answer import Answer, Writer
@@ -409,3 +409,26 @@ def test_the_simulators_messages_are_the_same_in_both_forms(script: str, behaves
     version = {b"anthropic-version": b"2023-06-01"}
     given = written_by(anthropic.read(json.dumps(asked).encode(), version), script, behaves)
     assert message_answer(whole_stream(anthropic.stream(given))) == json.loads(anthropic.whole(given))
+
+
+@pytest.mark.parametrize("line", [b"\n", b"\r\n", b"\r"])
+def test_a_stream_is_cut_behind_its_blank_lines(line: bytes) -> None:
+    blocks = [b": said\nevent: \xff\ndata: 1\n\n", b"data: 2\n\n\n", b"data: 3\n\n", b"data: torn"]
+    written = [block.replace(b"\n", line) for block in blocks]
+    assert list(sse.blocks(b"".join(written))) == written
+
+
+def test_what_frames_each_piece_does_not_make_a_stream_many_times_as_long() -> None:
+    """An answer as long as what is kept has a form, with frames as providers have them."""
+    long = completion({"content": "x" * (200 << 10)})
+    fits = OPENAI_CHAT.events_of(json.dumps({**long, "id": "i" * 100}).encode(), include_usage=True)
+    assert fits is not None
+    assert sum(map(len, fits)) < MOST_EVENTS
+    assert chat_events({**long, "id": "i" * 2_000}) is None
+    assert chat_events({**completion({"content": "x" * 100_000}), "system_fingerprint": "i" * 100_000}) is None
+
+
+def test_many_small_blocks_do_not_make_a_stream_many_times_as_long() -> None:
+    block = {"type": "text", "text": "a"}
+    assert message_events(message(*[block] * 1_000)) is not None
+    assert message_events(message(*[block] * 10_000)) is None
