@@ -15,7 +15,7 @@ Vectors = NDArray[np.float32]
 
 
 class Embedded(NamedTuple):
-    """``whole``: of which texts nothing was cut off. What was cut off could have said anything."""
+    """``whole``: of which texts all words were read. Those that were cut off or not known could have said anything."""
 
     vectors: Vectors
     whole: tuple[bool, ...]
@@ -72,6 +72,11 @@ def open_embedder(settings: EmbedderSettings) -> Embedder:
     from fastgate.semantic.sentence_model import SentenceModel
 
     return Threaded(SentenceModel(settings))
+
+
+def has_word(text: str) -> bool:
+    """Whether there is more in it than signs: those are compared by themselves (signs.py), whoever embeds them."""
+    return any(letter.isalnum() for letter in text)
 
 
 def unit(vectors: Vectors) -> Vectors:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from fastgate.semantic.embedder import Embedded, Vectors
+from fastgate.semantic.embedder import Embedded, Vectors, has_word
 from fastgate.semantic.errors import EmbedderUnusable
 from fastgate.semantic.settings import EmbedderSettings
 from fastgate.semantic.weights import TOKENIZER, check_digest
@@ -39,6 +39,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     source_sha256: Digest
     model_sha256: Digest
     tokenizer_sha256: Digest
+
+
+UNKNOWN: Final = "[UNK]"
+"""BERT's one token for whatever it has none for: a word in a script that it was not taught, or of 100 letters."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -127,4 +131,16 @@ def run(session: Any, tokenizer: Any, texts: Sequence[str]) -> Embedded:
         rows.append(session.run(["vectors"], {"ids": ids, "mask": mask})[0])
     vectors = np.empty_like(together := np.concatenate(rows))
     vectors[order] = together
-    return Embedded(vectors, tuple(not each.overflowing for each in encodings))
+    return Embedded(vectors, tuple(_whole(tokenizer, *each) for each in zip(texts, encodings, strict=True)))
+
+
+def _whole(tokenizer: Any, text: str, encoding: Any) -> bool:
+    """Whether all of a text was read: no words are cut off, and none has the token of all that are not known."""
+    if encoding.overflowing:
+        return False
+    unknown = tokenizer.token_to_id(UNKNOWN)
+    if unknown is None or unknown not in encoding.ids:
+        return True
+    encoding = tokenizer.encode(text)  # in batches no offsets are counted
+    places = [at for at, token in zip(encoding.offsets, encoding.ids, strict=True) if token == unknown]
+    return not any(has_word(text[start:end]) for start, end in places)

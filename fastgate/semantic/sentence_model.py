@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from fastgate.semantic.embedder import Embedded
+from fastgate.semantic.embedder import Embedded, has_word
 from fastgate.semantic.errors import EmbedderUnusable
 from fastgate.semantic.settings import EmbedderSettings
 from fastgate.semantic.weights import WEIGHTS, check_digest, go_offline
@@ -40,9 +40,22 @@ class SentenceModel:
             convert_to_numpy=True,
             show_progress_bar=False,
         )
-        most = self._model.max_seq_length
-        tokens = self._model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"]
-        return Embedded(np.asarray(vectors, dtype=np.float32), tuple(len(each) <= most for each in tokens))
+        return Embedded(np.asarray(vectors, dtype=np.float32), tuple(self._whole(text) for text in texts))
+
+    def _whole(self, text: str) -> bool:
+        """Whether all words of a text were read: none is cut off, and none has the token of all that are not known."""
+        tokenizer = self._model.tokenizer
+        known = tokenizer(text, truncation=False, verbose=False, return_offsets_mapping=tokenizer.is_fast)
+        ids = known["input_ids"]
+        if len(ids) > self._model.max_seq_length:
+            return False
+        unknown = tokenizer.unk_token_id
+        if unknown is None or unknown not in ids:
+            return True
+        if not tokenizer.is_fast:  # it does not say which piece of the text that is
+            return False
+        places = [at for at, token in zip(known["offset_mapping"], ids, strict=True) if token == unknown]
+        return not any(has_word(text[start:end]) for start, end in places)
 
 
 def _load(settings: EmbedderSettings) -> Any:

@@ -33,27 +33,36 @@ def _marks() -> str:
 
 
 def _attached(letter: str) -> bool:
-    return unicodedata.category(letter)[0] == "M" and letter not in HIDDEN
+    return (
+        unicodedata.category(letter)[0] == "M"
+        and letter not in HIDDEN
+        and not any(first <= ord(letter) <= last for first, last in ACCENTS)
+    )
 
 
+ACCENTS = ((0x300, 0x36F), (0x1AB0, 0x1AFF), (0x1DC0, 0x1DFF), (0x20D0, 0x20FF), (0xFE20, 0xFE2F))
+"""Marks of no script. Those that languages use are one with their letter once normalised; embedders drop the rest."""
 MARKS = _marks()
 """For a character class. They belong to the letter before: vowels of Hindi and Thai are marks."""
+LONGEST_WORD = 40
+"""Letters. Embedders have one token for words that are much longer, whatever they say."""
 SIGN = re.compile(
     r"(?P<quoted>(?<=['\"`‘“«])[^\w\s'\"`’”»]{1,20}(?=['\"`’”»]))"
     rf"|(?P<minus>(?<![^\W_])[{DASHES}−](?=\s*\.?\d)|(?<=\d\s)[{DASHES}](?=\s*\.?\d)|−)"
     r"|(?P<measure>(?<=\d)['\"](?!\w))"
     r"|(?P<read>(?:(?<=\d)|(?<=\d\s))[%°$€£¥₹]|[$€£¥₹](?=\s?\.?\d)"  # as words
     r"|(?<=[^\W\d_])[&/](?=[^\W\d_])|(?<=\s)&(?=\s)|(?<=[^\W_])_(?=[^\W_])"  # TCP/IP, salt & pepper, snake_case
-    rf"|[{PLAIN}]|(?<=[^\W\d_])[{MARKS}]+)"
+    rf"|[{PLAIN}]|(?<=[^\W\d_\x00-\u058f])[{MARKS}]{{1,3}}(?![{MARKS}]))"
+    rf"|(?P<word>\w{{{LONGEST_WORD + 1},}})"
     r"|(?P<sign>[^\w\s]|_|[\x1c-\x1f])"  # the last count as white space
 )
-NOTABLE = re.compile(r"[^\w\s.,;:!?'\"()-]|[_\x1c-\x1f]|-\s*\.?\d|['\"][^\w\s]+['\"]|\d['\"]")
+NOTABLE = re.compile(r"[^\w\s.,;:!?'\"()-]|[_\x1c-\x1f]|-\s*\.?\d|['\"][^\w\s]+['\"]|\d['\"]|\w{41}")
 """A text of ASCII without any of these has no signs."""
 
 
 def signs(text: str) -> str:
-    """What is neither letter, digit, white space nor plain punctuation, in the order of the text; some µs where there
-    is nothing."""
+    """What is neither letter, digit, white space nor plain punctuation, and words too long to be read, in the order of
+    the text; some µs where there is nothing."""
     if text.isascii() and not NOTABLE.search(text):
         return ""
     folded = [letter for letter in text if letter > "\x7f" and (letter in HIDDEN or _folded(letter))]

@@ -53,10 +53,10 @@ def test_the_original_is_what_sentence_transformers_says() -> None:
     from fastgate.semantic.sentence_model import SentenceModel
 
     theirs = SentenceModel(EmbedderSettings(type="sentence-transformers", model=str(FOLDER), sha256=SHA256))
-    embedded = theirs.embed([*SHORT, "word " * 400])
-    assert embedded.whole == (*[True] * len(SHORT), False)
+    embedded = theirs.embed([*SHORT, "word " * 400, "የኢትዮጵያ ዋና ከተማ", "What is 👍?"])
+    assert embedded.whole == (*[True] * len(SHORT), False, False, True)
     ours = model().embed(SHORT).vectors
-    assert np.sum(ours * embedded.vectors[:-1], axis=1).min() >= LEAST_COSINE
+    assert np.sum(ours * embedded.vectors[:-3], axis=1).min() >= LEAST_COSINE
 
 
 def test_a_vector_does_not_depend_on_what_else_is_in_the_batch() -> None:
@@ -71,6 +71,17 @@ def test_a_vector_does_not_depend_on_what_else_is_in_the_batch() -> None:
 def test_what_was_cut_off_is_told() -> None:
     embedded = model().embed(["short", "word " * 300, "word " * 200])
     assert embedded.whole == (True, False, True)
+
+
+def test_words_that_have_no_token_of_their_own_are_told_and_signs_are_not() -> None:
+    texts = [
+        "What is the capital of Ethiopia?",
+        "የኢትዮጵያ ዋና ከተማ ማን ናት?",
+        "What? " + "Never" * 30,
+        "What does 👍 mean, or ∀?",
+    ]
+    assert model().embed(texts).whole == (True, False, False, True)
+    assert [model().embed([text]).whole[0] for text in texts] == [True, False, False, True]
 
 
 def test_serving_loads_no_torch_and_asks_no_network() -> None:
