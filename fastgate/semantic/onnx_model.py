@@ -118,7 +118,7 @@ def run(session: Any, tokenizer: Any, texts: Sequence[str]) -> Embedded:
         encoding = tokenizer.encode(texts[0])
         ids = np.array([encoding.ids], dtype=np.int64)
         (vectors,) = session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})
-        return Embedded(vectors, (not encoding.overflowing,))
+        return Embedded(vectors, (_whole(tokenizer, texts[0], encoding),))
     encodings = tokenizer.encode_batch_fast(list(texts))
     lengths = [sum(each.attention_mask) for each in encodings]
     order = sorted(range(len(texts)), key=lengths.__getitem__)
