@@ -22,8 +22,8 @@ from benchmarks.gates import TRIES
 from fastgate.semantic.brute import Vector
 from fastgate.semantic.graph import Graph
 from fastgate.semantic.index import Index
-from fastgate.semantic.library import NEIGHBOURS
 from fastgate.semantic.onnx_model import OnnxModel
+from fastgate.semantic.repository import NEIGHBOURS
 from fastgate.semantic.service import BATCH
 from fastgate.supervisor.commands import MEMORY
 from tests.support.semantic import model

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastgate.cache.shared import HEAD, Unusable, about_of, key_of, outlined, prefix_of
+from fastgate.config.redis_client import redis_client
 from fastgate.config.stores import RedisAddress, parse_redis_url
 from fastgate.control.configuration import Published
 from fastgate.control.problems import SharedUnavailable
@@ -65,28 +66,11 @@ class SharedEntries:
 
     @contextmanager
     def _connected(self) -> "Iterator[Redis]":
-        from redis import Redis
-        from redis.backoff import NoBackoff
         from redis.exceptions import RedisError, ResponseError
-        from redis.retry import Retry
 
-        record, address = self._record, self._address
-        client = Redis(
-            host=address.host,
-            port=address.port,
-            unix_socket_path=address.path or None,
-            db=address.database,
-            username=address.user or None,
-            password=address.password or None,
-            ssl=address.tls,
-            ssl_ca_certs=record.ca_file or None,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            protocol=2,
-        )
+        record = self._record
         try:
-            with client:
+            with redis_client(self._address, record.ca_file or None, ANSWER_SECONDS) as client:
                 yield client
         except ResponseError as error:
             told = f"Redis at {record.where} refuses to delete what hosts share: {shown(str(error))}"

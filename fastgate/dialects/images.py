@@ -14,9 +14,9 @@ def has_pointers(body: bytes) -> bool:
     """
     try:
         waiting: list[Any] = [msgspec.json.decode(body)]
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return True
-    while waiting:  # a stack of our own: bodies may be nested as deep as the decoder goes
+    while waiting:
         each = waiting.pop()
         if isinstance(each, list):
             waiting += each

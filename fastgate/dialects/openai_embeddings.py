@@ -132,7 +132,7 @@ class OpenAIEmbeddings(OpenAI):
         """It has vectors."""
         try:
             found = _VECTORS.decode(answer)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         return bool(found.data) and not found.error
 

@@ -88,5 +88,5 @@ def is_message(answer: bytes) -> bool:
 def _decoded(decoder: "msgspec.json.Decoder[Any]", answer: bytes) -> Any:
     try:
         return decoder.decode(answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

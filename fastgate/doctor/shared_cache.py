@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
+from fastgate.config.redis_client import redis_client
 from fastgate.config.settings import Redis
 from fastgate.config.stores import RedisAddress, parse_redis_url
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
@@ -40,25 +41,7 @@ def _reach(address: RedisAddress, store: Redis, deadline_ms: int) -> Finding:
 
 def _seconds(address: RedisAddress, ca_file: str | None) -> float:
     """That an answer takes on a connection that is there. Raises RedisError, OSError."""
-    from redis import Redis as Client
-    from redis.backoff import NoBackoff
-    from redis.retry import Retry
-
-    client = Client(
-        host=address.host,
-        port=address.port,
-        unix_socket_path=address.path or None,
-        db=address.database,
-        username=address.user or None,
-        password=address.password or None,
-        ssl=address.tls,
-        ssl_ca_certs=ca_file,
-        socket_timeout=PROBE_SECONDS,
-        socket_connect_timeout=PROBE_SECONDS,
-        retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )
-    with client:
+    with redis_client(address, ca_file, PROBE_SECONDS) as client:
         client.ping()
         began = time.perf_counter()
         client.ping()

@@ -1,5 +1,6 @@
 """Answers that are kept, so that they can be given again."""
 
+from collections.abc import Callable
 from functools import partial
 from time import time_ns
 from typing import Final
@@ -48,16 +49,18 @@ def keep_nothing(call: Call) -> None:
         flight.land(unfit=True)
 
 
-def keep(call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, sound: bool, stated: bytes = b"") -> None:
+def keep(
+    call: Call, leg: Leg, outcome: Outcome, kind: int, body: bytes, *, sound: Callable[[], bool], stated: bytes = b""
+) -> None:
     """Keep a whole and successful answer for who asks the same; ``stated``: usage that it does not state itself.
 
-    ``sound``: it says itself that it is whole and successful.
+    ``sound``: whether it says itself that it is whole and successful, which is asked only of what its bill says so of.
     """
     question = call.question
     if question is None:
         return
     kept = False
-    if sound and len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome):
+    if len(stated) <= _MOST_STATED and is_sure(call, leg, question, outcome) and sound():
         now_ms, usage = time_ns() // 1_000_000, packed(outcome.cost or 0, stated)
         answer = Kept(kind, usage, _about(call, question), body, now_ms, now_ms + question.ttl_ms)
         kept = _store(call, question, answer)

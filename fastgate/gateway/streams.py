@@ -54,7 +54,7 @@ async def relay_stream(call: Call, leg: Leg, held: Hold, request: ChatRequest, e
         if recording is not None and cut is None and (events := recording.events()) is not None:
             hidden = dialect.hides_usage(request)
             stated = dialect.stated_of_stream(scanner.captures) if hidden else None
-            sound = dialect.is_complete(scanner, request)
+            sound = partial(dialect.is_complete, scanner, request)
             keep(call, leg, outcome, UNSTATED if hidden else STREAM, events, sound=sound, stated=stated or b"")
         if cut is not None:
             failure = Failure(FailureCode.UPSTREAM_ERROR, broken(call, leg, cut))

@@ -1,5 +1,6 @@
 """Answers that are not streamed: read whole, metered, settled, and sent with their cost."""
 
+from functools import partial
 from typing import Final
 
 from fastgate._core.body import BodyError, scan
@@ -43,7 +44,7 @@ async def relay_answer(call: Call, leg: Leg, held: Hold, exchange: Exchange) -> 
     outcome = Outcome.free() if call.free else Outcome.of(call, leg, held, charges, output, client_gone=call.departed)
     cost = settle(call, held, outcome, 200)
     if call.question is not None:
-        keep(call, leg, outcome, WHOLE, body, sound=call.dialect.is_answer(body))
+        keep(call, leg, outcome, WHOLE, body, sound=partial(call.dialect.is_answer, body))
     headers = headers_of(call, leg, provider_headers(exchange.headers), cost)
     if len(body) <= LEAST_OUTSTANDING:
         call.protocol.response_bytes(200, headers, body)

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import msgspec
 
-from fastgate.cache.about import NAMES, TAG, cut
+from fastgate.cache.about import NAMES, TAG, said
 from fastgate.semantic.entries import Seen
-from fastgate.semantic.library import Library
+from fastgate.semantic.repository import Repository
 from fastgate.semantic.settings import Settings
 from fastgate.wire.semantic import MOST_ANSWER, Delete, Entries, Inspect, Inspected, Listed, Reported
 from fastgate.wire.semantic_entries import Entry, Wanted
@@ -28,12 +28,8 @@ _COLUMNS: Final = (
     " substr(a.usage, 1, 8), length(a.body)"
 )
 _ENTRIES: Final = f"SELECT {_COLUMNS} FROM entry e LEFT JOIN answer a ON a.id = e.id"
-_SAID: Final = "coalesce(json_extract(e.about, '$.{name}'), '') IN ({marks})"
-_TAGGED: Final = (
-    "EXISTS (SELECT 1 FROM json_each(e.about, '$.tags') WHERE json_extract(value, '$[0]') = ?"
-    " AND json_extract(value, '$[1]') IN ({marks}))"
-)
-_MODELS: Final = frozenset({"model", "upstream_model"})
+_ABOUT: Final = "instr(CAST(e.about AS BLOB), ?) > 0"
+"""By its bytes: SQLite's own look into JSON ends a text at its first zero."""
 
 
 class UnknownName(ValueError):
@@ -57,23 +53,20 @@ class Condition:
         self.clause = " AND ".join(parts)
 
     def _said(self, name: str, alternatives: tuple[str, ...]) -> str:
-        marks = ", ".join("?" * len(alternatives))
-        if name.startswith(TAG):
-            self.values += [name.removeprefix(TAG), *alternatives]
-            return _TAGGED.format(marks=marks)
-        if name not in NAMES:
+        if not name.startswith(TAG) and name not in NAMES:
             raise UnknownName(f"entries cannot be told apart by {name[:80]!r}")
-        self.values += map(cut, alternatives) if name in _MODELS else alternatives
-        return _SAID.format(name=name, marks=marks)
+        found = said(name, alternatives)
+        self.values += found
+        return f"({' OR '.join([_ABOUT] * len(found))})"
 
 
-def listed(library: Library, asked: Entries) -> Listed:
+def listed(repository: Repository, asked: Entries) -> Listed:
     """Entries by their ids; fewer than were asked for where they are long, or where few match. Raises UnknownName."""
     condition = Condition(asked.wanted, _now_ms())
-    library.store.flush()
+    repository.store.flush()
     entries: list[Entry] = []
     size = 0
-    with library.store.reading() as db:
+    with repository.store.reading() as db:
         following: int | None = asked.after
         until = time.monotonic() + PAGE_SECONDS
         while following is not None:
@@ -90,10 +83,10 @@ def listed(library: Library, asked: Entries) -> Listed:
     return Listed(asked.number, tuple(entries), following)
 
 
-def inspected(library: Library, asked: Inspect) -> Inspected:
+def inspected(repository: Repository, asked: Inspect) -> Inspected:
     """One entry, whole; none where it has expired."""
-    library.store.flush()
-    with library.store.reading() as db:
+    repository.store.flush()
+    with repository.store.reading() as db:
         row = db.execute(f"{_ENTRIES} WHERE e.id = ? AND e.expires_ms > ?", (asked.id, _now_ms())).fetchone()
         said = db.execute("SELECT said FROM answer WHERE id = ?", (asked.id,)).fetchone()
     if row is None or said is None:
@@ -103,11 +96,11 @@ def inspected(library: Library, asked: Inspect) -> Inspected:
     return Inspected(asked.number, _entry(row), tuple(_seen(row)), text)
 
 
-def matching(library: Library, asked: Delete) -> list[int]:
+def matching(repository: Repository, asked: Delete) -> list[int]:
     """The ids of what is to be deleted. Raises UnknownName."""
     condition = Condition(asked.wanted, _now_ms())
-    library.store.flush()
-    with library.store.reading() as db:
+    repository.store.flush()
+    with repository.store.reading() as db:
         if asked.ids is None:
             found = db.execute(f"SELECT e.id FROM entry e WHERE {condition.clause}", condition.values)
             return [id_ for (id_,) in found]
@@ -116,17 +109,21 @@ def matching(library: Library, asked: Delete) -> list[int]:
     return [row[0] for row in rows if row is not None]
 
 
-def reported(library: Library, settings: Settings, number: int, tenants: int = 0) -> Reported:
-    """What was decided so far, and how right it was; of so many tenants, too. In the library's thread."""
-    counts = library.counts
-    most, more = library.tenants.most(tenants)
+def reported(repository: Repository, settings: Settings, number: int, tenants: int = 0) -> Reported:
+    """What was decided so far, and how right it was; of so many tenants, too. In the repository's thread."""
+    counts = repository.counts
+    most, more = repository.tenants.most(tenants)
     return Reported(
         number,
         shadow=settings.shadow,
         max_error=settings.max_error,
-        entries=len(library),
-        partitions=library.partitions,
-        counts={**counts.events, "writes lost": library.store.lost, "tenants forgotten": library.tenants.forgotten},
+        entries=len(repository),
+        partitions=repository.partitions,
+        counts={
+            **counts.events,
+            "writes lost": repository.store.lost,
+            "tenants forgotten": repository.tenants.forgotten,
+        },
         compared=counts.compared,
         wrong=counts.wrong,
         error_per_hit=counts.error_per_hit(),

@@ -20,7 +20,7 @@ from fastgate import logs
 from fastgate.semantic.embedder import Embedder, open_embedder
 from fastgate.semantic.errors import SemanticError
 from fastgate.semantic.graph import available
-from fastgate.semantic.library import Library
+from fastgate.semantic.repository import Repository
 from fastgate.semantic.server import Server, listen
 from fastgate.semantic.service import Service
 from fastgate.semantic.settings import VARIABLE, Settings, settings_of
@@ -42,14 +42,14 @@ async def live(arena_dir: Path, state_dir: Path, settings: Settings) -> None:
     loop.add_signal_handler(signal.SIGTERM, ending.set)
     loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
     loop.add_reader(sys.stdin.fileno(), _lifeline)
-    embedder, library = await asyncio.to_thread(_opened, state_dir, settings)
-    service = Service(library, embedder, settings)
+    embedder, repository = await asyncio.to_thread(_opened, state_dir, settings)
+    service = Service(repository, embedder, settings)
     server = Server(service, settings)
     working = asyncio.create_task(service.run())
     listener = await loop.create_unix_server(server.connection, sock=listen(arena_dir))
     gc.collect()
     gc.freeze()
-    log.info("%d entries in %d partitions; embedder: %s", len(library), library.partitions, embedder.identity)
+    log.info("%d entries in %d partitions; embedder: %s", len(repository), repository.partitions, embedder.identity)
     tell_ready()
     await ending.wait()
     listener.close()
@@ -61,14 +61,14 @@ async def live(arena_dir: Path, state_dir: Path, settings: Settings) -> None:
     await service.close()
 
 
-def _opened(state_dir: Path, settings: Settings) -> tuple[Embedder, Library]:
+def _opened(state_dir: Path, settings: Settings) -> tuple[Embedder, Repository]:
     """What takes long: the loop watches the supervisor meanwhile."""
     embedder = open_embedder(settings.embedder)
     if not available():
         log.warning("hnswlib is not installed: every question is compared with all entries of its partition")
     folder = state_dir / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    return embedder, Library(folder, embedder.identity, settings, random.Random(os.urandom(16)))
+    return embedder, Repository(folder, embedder.identity, settings, random.Random(os.urandom(16)))
 
 
 def _lifeline() -> None:

@@ -92,7 +92,7 @@ class Server:
         elif isinstance(request, Ping):
             service = self._service
             if not service.stuck:
-                connection.send(Pong(request.number, len(service.library), service.waiting, len(self.connections)))
+                connection.send(Pong(request.number, len(service.repository), service.waiting, len(self.connections)))
         elif len(self._tasks) >= MOST_TOGETHER:
             connection.send(Refused(request.number, "too many requests at once"))
         else:
@@ -102,17 +102,17 @@ class Server:
 
     async def _administrate(self, request: Entries | Inspect | Delete | Report, connection: "Connection") -> None:
         service = self._service
-        library = service.library
+        repository = service.repository
         reply: Reply
         try:
             if isinstance(request, Entries):
-                reply = await asyncio.to_thread(listed, library, request)
+                reply = await asyncio.to_thread(listed, repository, request)
             elif isinstance(request, Inspect):
-                reply = await asyncio.to_thread(inspected, library, request)
+                reply = await asyncio.to_thread(inspected, repository, request)
             elif isinstance(request, Delete):
                 reply = await self._delete(request)
             else:
-                report = service.in_library(reported, library, self._settings, request.number, request.tenants)
+                report = service.in_repository(reported, repository, self._settings, request.number, request.tenants)
                 reply = await report
         except UnknownName as error:
             reply = Refused(request.number, str(error))
@@ -126,12 +126,12 @@ class Server:
         if request.ids is None and request.wanted == Wanted() and not request.everything:
             return Refused(request.number, "nothing says what to delete")
         service = self._service
-        ids = await asyncio.to_thread(matching, service.library, request)
+        ids = await asyncio.to_thread(matching, service.repository, request)
         count = 0
         for at in range(0, len(ids), TOGETHER):
-            count += await service.in_library(service.library.remove, ids[at : at + TOGETHER])
-        await asyncio.to_thread(service.library.store.flush)
-        if service.library.store.owed:
+            count += await service.in_repository(service.repository.remove, ids[at : at + TOGETHER])
+        await asyncio.to_thread(service.repository.store.flush)
+        if service.repository.store.owed:
             return Refused(request.number, NOT_ON_DISK)
         return Done(request.number, count)
 

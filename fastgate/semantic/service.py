@@ -24,7 +24,7 @@ from fastgate.semantic.entries import Entry
 from fastgate.semantic.errors import EmbedderFailed
 from fastgate.semantic.judge import Pair, is_for_a_judge
 from fastgate.semantic.judging import open_judging
-from fastgate.semantic.library import Compared, Library
+from fastgate.semantic.repository import Compared, Repository
 from fastgate.semantic.settings import Settings
 from fastgate.semantic.words import LONGEST
 from fastgate.wire.semantic import Busy, Done, Find, Found, Keep, Reply
@@ -67,13 +67,13 @@ class _Kept(NamedTuple):
 
 
 class Service:
-    """Call :meth:`run` once; the library is used by one thread alone, through :meth:`in_library`.
+    """Call :meth:`run` once; the repository is used by one thread alone, through :meth:`in_repository`.
 
     The loop's thread adds to counters of its own names beside it.
     """
 
-    def __init__(self, library: Library, embedder: Embedder, settings: Settings) -> None:
-        self.library = library
+    def __init__(self, repository: Repository, embedder: Embedder, settings: Settings) -> None:
+        self.repository = repository
         self._embedder = embedder
         self._settings = settings
         self._asked: deque[_Asked] = deque()
@@ -82,7 +82,7 @@ class Service:
         self._turns = 0
         self._known: OrderedDict[str, tuple[Vector, bool]] = OrderedDict()
         self._come = asyncio.Event()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="repository")
         self._complaint = ""
         self._saved = 0.0
         self._judging = None if settings.judge is None else open_judging(settings.judge, self._judged)
@@ -96,7 +96,7 @@ class Service:
             answer(Found(find.number, "miss", "for_a_judge"))
             return
         if len(self._asked) >= self._settings.queue:
-            self.library.counts.events["busy"] += 1
+            self.repository.counts.events["busy"] += 1
             answer(Busy(find.number))
             return
         self._asked.append(_Asked(find, answer))
@@ -110,7 +110,7 @@ class Service:
             return
         size = len(keep.answer) + len(keep.said) + len(keep.text)
         if self._unkept + size > MOST_UNKEPT:
-            self.library.counts.events["keep dropped"] += 1
+            self.repository.counts.events["keep dropped"] += 1
             if answer is not None:
                 answer(Busy(keep.number))
             return
@@ -125,11 +125,11 @@ class Service:
 
     @property
     def stuck(self) -> bool:
-        """Whether the library's thread or the embedder has not come back for so long that it never will."""
+        """Whether the repository's thread or the embedder has not come back for so long that it never will."""
         return monotonic() - self._moved > STUCK_SECONDS
 
-    async def in_library(self, act: Callable[..., Result], *about: object) -> Result:
-        """Does something in the library's thread."""
+    async def in_repository(self, act: Callable[..., Result], *about: object) -> Result:
+        """Does something in the repository's thread."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, act, *about)
 
     # ---- what is done
@@ -144,9 +144,9 @@ class Service:
                     await self._wait()
                 if loop.time() - self._saved > SAVE_SECONDS:
                     self._saved = loop.time()
-                    await self.in_library(self.library.save)
+                    await self.in_repository(self.repository.save)
             except Exception as error:  # the outermost edge: one batch is lost, the process goes on
-                self.library.counts.events["fault"] += 1
+                self.repository.counts.events["fault"] += 1
                 if self._complaint != repr(error):
                     log.exception("a batch is lost")
                 self._complaint = repr(error)
@@ -159,7 +159,7 @@ class Service:
             await self._learn()
         if self._judging is not None:
             await self._judging.close()
-        await self.in_library(self.library.close)
+        await self.in_repository(self.repository.close)
         await self._embedder.close()
         self._thread.shutdown()
 
@@ -172,13 +172,13 @@ class Service:
             self._turns = 0
             await self._learn()
         else:
-            return await self.in_library(self.library.tidy, _now_ms())
+            return await self.in_repository(self.repository.tidy, _now_ms())
         return True
 
     async def _wait(self) -> None:
         """Until something comes, or it is time to look at what can wait."""
         self._come.clear()
-        if self._asked or self._kept:  # it came while the library looked
+        if self._asked or self._kept:  # it came while the repository looked
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(IDLE_SECONDS):
@@ -189,20 +189,20 @@ class Service:
         batch = self._in_time(self._asked.popleft() for _ in range(min(BATCH, len(self._asked))))
         for asked in [each for each in batch if len(each.find.text) > LONGEST]:
             batch.remove(asked)
-            asked.answer(await self.in_library(self.library.missed, asked.find, "too_long"))
+            asked.answer(await self.in_repository(self.repository.missed, asked.find, "too_long"))
         if not batch:
             return
-        self.library.counts.events["batch"] += 1
+        self.repository.counts.events["batch"] += 1
         try:
             known = await self._vectors([asked.find.text for asked in batch])
         except EmbedderFailed as error:
             self._complain(error)
             for asked in batch:
-                asked.answer(await self.in_library(self.library.missed, asked.find, "embedder_failed"))
+                asked.answer(await self.in_repository(self.repository.missed, asked.find, "embedder_failed"))
             return
         self._complaint = ""
         ready = [(asked, *vector) for asked, vector in zip(batch, known, strict=True)]
-        for asked, found in await self.in_library(self._found, ready):
+        for asked, found in await self.in_repository(self._found, ready):
             asked.answer(found)
 
     def _in_time(self, asked: Iterable[_Asked]) -> list[_Asked]:
@@ -210,20 +210,20 @@ class Service:
         all_ = list(asked)
         now = monotonic_ns()
         timely = [each for each in all_ if each.find.deadline_ns > now]
-        self.library.counts.events["late"] += len(all_) - len(timely)
+        self.repository.counts.events["late"] += len(all_) - len(timely)
         return timely
 
     def _found(self, batch: Sequence[tuple[_Asked, Vector, bool]]) -> list[tuple[_Asked, Found]]:
-        """In the library's thread."""
+        """In the repository's thread."""
         now_ms, now_ns = _now_ms(), monotonic_ns()
         found = []
         for asked, vector, whole in batch:
             if asked.find.deadline_ns <= now_ns:
-                self.library.counts.events["late embedded"] += 1
+                self.repository.counts.events["late embedded"] += 1
             elif whole:
-                found.append((asked, self.library.find(asked.find, vector, now_ms)))
+                found.append((asked, self.repository.find(asked.find, vector, now_ms)))
             else:  # what was not read could say anything
-                found.append((asked, self.library.missed(asked.find, "too_long")))
+                found.append((asked, self.repository.missed(asked.find, "too_long")))
         return found
 
     async def _learn(self) -> None:
@@ -239,7 +239,7 @@ class Service:
                 await self._compare_and_add(keep, vector)
                 kept = 1
             else:
-                self.library.counts.events["too long"] += 1
+                self.repository.counts.events["too long"] += 1
         except EmbedderFailed as error:
             self._complain(error)
         if answer is not None:
@@ -247,17 +247,17 @@ class Service:
 
     async def _compare_and_add(self, keep: Keep, vector: Vector) -> None:
         """What a comparison finds is learned; what was asked of the provider is an entry of its own in any case."""
-        compared = await self.in_library(self.library.to_compare, keep)
+        compared = await self.in_repository(self.repository.to_compare, keep)
         verdict = None if compared is None else await self._verdict(compared.said, keep.said)
         waits = verdict == "unsure" and self._judging is not None
         like = None
         if compared is not None and not waits:
-            await self.in_library(self.library.learn, keep, compared.entry, verdict == "same", _now_ms())
+            await self.in_repository(self.repository.learn, keep, compared.entry, verdict == "same", _now_ms())
             like = compared.entry if verdict == "same" else None
-        added = await self.in_library(self.library.add, keep, vector, _now_ms(), like)
+        added = await self.in_repository(self.repository.add, keep, vector, _now_ms(), like)
         if compared is not None and waits:
             await self._submit(keep, compared, added)
-        await self.in_library(self.library.tidy, _now_ms())  # however little time there is otherwise
+        await self.in_repository(self.repository.tidy, _now_ms())  # however little time there is otherwise
 
     async def _verdict(self, one: str, other: str) -> Verdict:
         """Whether two answers say the same; what is not sure is a judge's, or counts as different.
@@ -278,12 +278,12 @@ class Service:
         about, now_ms = msgspec.structs.replace(keep, said="", answer=b"\0", usage=b"", about=b"{}"), _now_ms()
 
         async def learn(same: bool) -> None:
-            await self.in_library(self.library.judged, about, compared.entry, added, same, now_ms)
+            await self.in_repository(self.repository.judged, about, compared.entry, added, same, now_ms)
 
         await self._judging.submit(Pair(compared.entry.text, compared.said, keep.text, keep.said), learn)
 
     def _judged(self, outcome: str) -> None:
-        self.library.counts.events[f"judge {outcome}"] += 1
+        self.repository.counts.events[f"judge {outcome}"] += 1
 
     # ---- vectors
 
@@ -321,7 +321,7 @@ class Service:
         return summed
 
     async def _embed(self, texts: Sequence[str]) -> Embedded:
-        self.library.counts.events["embedded"] += len(texts)
+        self.repository.counts.events["embedded"] += len(texts)
         embedded = await self._embedder.embed(texts)
         self._moved = monotonic()  # one answer may take several
         if not np.isfinite(embedded.vectors).all():
@@ -329,7 +329,7 @@ class Service:
         return embedded
 
     def _complain(self, error: EmbedderFailed) -> None:
-        self.library.counts.events["embedder failed"] += 1
+        self.repository.counts.events["embedder failed"] += 1
         if self._complaint != str(error):
             log.warning("%s: misses until it works again", error)
         self._complaint = str(error)

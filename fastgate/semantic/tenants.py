@@ -1,6 +1,6 @@
 """What was decided for each tenant: counters that outlive the process, of those that asked lately.
 
-For one thread, as the library.
+For one thread, as the repository.
 """
 
 import heapq

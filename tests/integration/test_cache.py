@@ -325,3 +325,12 @@ def test_any_server_may_answer_by_who_asks(house: House) -> None:
         body = {**body_of("who am I?"), "model": model}
         assert did(post(house, "one", {**body, "user": "ann"})) == "miss"
         assert did(post(house, "one", {**body, "user": "bob"})) == second
+
+
+@pytest.mark.parametrize("path", [CHAT, MESSAGES])
+def test_an_answer_that_is_nested_without_end_is_passed_on_and_not_kept(house: House, path: str) -> None:
+    answer = '{"usage":{"prompt_tokens":1,"completion_tokens":1},"x":' + "[" * 5000 + "]" * 5000 + "}"
+    body = body_of(f"sim: {json.dumps({'status': 200, 'body': answer})}")
+    for _ in range(2):
+        given = post(house, "one", body, path)
+        assert (did(given), given.body) == ("miss", answer.encode())

@@ -16,7 +16,7 @@ from fastgate.cli.main import cli
 from tests.integration.test_admin_api import problem
 from tests.integration.test_semantic_cache import child, connected, counts, post, settings
 from tests.integration.test_semantic_serving import CAPITAL, ask
-from tests.support.by_api import CHAT
+from tests.support.by_api import CHAT, client
 from tests.support.control_host import CONFIG, ControlHost
 from tests.support.house import House, wait_for
 from tests.support.wire import Answer
@@ -46,9 +46,8 @@ def house(running: House) -> House:
 
 @pytest.fixture
 def api(house: House) -> Iterator[httpx.Client]:
-    headers = {"authorization": f"Bearer {house.admin_token}"}
-    with httpx.Client(base_url=f"{house.admin_url}/api/v1", headers=headers, timeout=30, trust_env=False) as client:
-        yield client
+    with client(house) as api:
+        yield api
 
 
 def items(house: House, **filters: str) -> list[dict[str, Any]]:

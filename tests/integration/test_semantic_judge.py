@@ -2,8 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from fastgate.cache.semantic import SemanticClient
 from fastgate.semantic.judge import MARK
 from fastgate.wire.semantic import Done, Entries, Entry, Found, Listed, Report, Reported
 from tests.support.judge_server import JudgeServer
-from tests.support.semantic import ONE, TENANT, SemanticProcess, keep
+from tests.support.semantic import ONE, TENANT, SemanticProcess, connected, keep
 
 SECRET = "sk-fg-do-not-show"
 FIRST, SECOND = "What does the heart do?", "What is the job of the heart?"
@@ -30,15 +29,6 @@ def judge() -> Iterator[JudgeServer]:
 
 def told(judge: JudgeServer, **more: Any) -> dict[str, Any]:
     return {"base_url": judge.base_url, "model": "judge-1", "key": SECRET, **more}
-
-
-@asynccontextmanager
-async def connected(process: SemanticProcess) -> AsyncIterator[SemanticClient]:
-    client = await process.client()
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 async def asked(client: SemanticClient, text: str) -> Found:

@@ -7,8 +7,8 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ from fastgate.wire.semantic import (
     reply_of,
 )
 from fastgate.wire.semantic_entries import Wanted
-from tests.support.semantic import ONE, OTHER, STRANGER, TENANT, SemanticProcess, find, keep
+from tests.support.semantic import ONE, OTHER, STRANGER, TENANT, SemanticProcess, connected, find, keep
 
 CAPITAL = "What is the capital of France?"
 LIKE_IT = "Which city is the capital of France?"
@@ -47,15 +47,6 @@ LIKE_IT = "Which city is the capital of France?"
 def process(tmp_path: Path) -> Iterator[SemanticProcess]:
     with SemanticProcess(tmp_path) as started:
         yield started
-
-
-@asynccontextmanager
-async def connected(process: SemanticProcess) -> AsyncIterator[SemanticClient]:
-    client = await process.client()
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 async def asked(client: SemanticClient, text: str, partition: bytes = ONE, tenant: bytes = TENANT) -> Found:

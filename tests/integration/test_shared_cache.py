@@ -54,16 +54,25 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def houses(tmp_path_factory: pytest.TempPathFactory, server: RedisServer) -> Iterator[tuple[House, House]]:
+@contextmanager
+def hosts(folder: Path, server: RedisServer, workers: int) -> Iterator[tuple[House, House]]:
+    """Two that share the server, and one simulator."""
     said = settings(server)
+    for name in ("here", "there"):
+        (folder / name).mkdir()
     with (
-        House(tmp_path_factory.mktemp("here"), said, workers=2) as here,
-        House(tmp_path_factory.mktemp("there"), said, workers=2, simulator=here.simulator) as there,
+        House(folder / "here", said, workers=workers) as here,
+        House(folder / "there", said, workers=workers, simulator=here.simulator) as there,
     ):
         for house in (here, there):
             reach(house)
         yield here, there
+
+
+@pytest.fixture(scope="module")
+def houses(tmp_path_factory: pytest.TempPathFactory, server: RedisServer) -> Iterator[tuple[House, House]]:
+    with hosts(tmp_path_factory.mktemp("hosts"), server, 2) as both:
+        yield both
 
 
 def reach(house: House) -> None:

@@ -16,7 +16,7 @@ from fastgate.control.cache_shared import SharedEntries
 from fastgate.control.problems import SharedUnavailable
 from fastgate.wire.caching import SharedRecord
 from tests.integration.test_cache_steering import run
-from tests.integration.test_shared_cache import PASSWORD, body_of, did, lying, post, reach, settings
+from tests.integration.test_shared_cache import PASSWORD, body_of, did, hosts, lying, post, reach
 from tests.integration.test_shared_cache import written as is_written
 from tests.support.by_api import client
 from tests.support.house import House
@@ -35,14 +35,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 @pytest.fixture(scope="module")
 def houses(tmp_path_factory: pytest.TempPathFactory, server: RedisServer) -> Iterator[tuple[House, House]]:
-    told = settings(server)
-    with (
-        House(tmp_path_factory.mktemp("here"), told, workers=1) as here,
-        House(tmp_path_factory.mktemp("there"), told, workers=1, simulator=here.simulator) as there,
-    ):
-        for house in (here, there):
-            reach(house)
-        yield here, there
+    with hosts(tmp_path_factory.mktemp("hosts"), server, 1) as both:
+        yield both
 
 
 @pytest.fixture

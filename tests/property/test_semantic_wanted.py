@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from fastgate.cache.about import NAMES, TAG, About, cut
 from fastgate.semantic.administration import Condition
-from fastgate.semantic.library import _described
 from fastgate.wire.semantic_entries import Wanted
 from tests.property.test_cache_about import ABOUTS, TAG_NAMES, TEXTS
 
@@ -38,7 +37,7 @@ def db() -> Iterator[sqlite3.Connection]:
 def found(db: sqlite3.Connection, rows: Sequence[Row], wanted: Wanted) -> list[int]:
     db.execute("DELETE FROM entry")
     for number, (about, created, expires, tenant) in enumerate(rows):
-        row = (number, _described(about.packed()), created, expires, tenant)
+        row = (number, about.packed().decode(), created, expires, tenant)
         db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?)", row)
     condition = Condition(wanted, NOW)
     return [row[0] for row in db.execute(f"SELECT e.id FROM entry e WHERE {condition.clause}", condition.values)]
@@ -65,6 +64,7 @@ def check(db: sqlite3.Connection, rows: Sequence[Row], wanted: Wanted) -> None:
 
 @given(ENTRIES, SAID, MOMENTS, st.none() | MOMENTS, st.sampled_from([None, *TENANTS]))
 @example([(About(key="x' OR '1'='1"), 1, 2_000, TENANTS[0])], [("key", ("x",))], 0, None, None)
+@example([(About(model="\0a"), 1, 2_000, TENANTS[0])], [("model", ("",))], 0, None, None)
 @example([(About(tags=(("a", '1"],["b","2'),)), 1, 2_000, TENANTS[0])], [("tag:b", ("2",))], 0, None, None)
 def test_whatever_is_wanted(
     db: sqlite3.Connection,

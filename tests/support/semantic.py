@@ -6,7 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -131,3 +132,13 @@ class SemanticProcess:
             while not await client.connected():
                 await asyncio.sleep(0.01)  # the next attempt is a matter of the client's own clock
         return client
+
+
+@asynccontextmanager
+async def connected(process: SemanticProcess) -> AsyncIterator[SemanticClient]:
+    """A client of it for a block."""
+    client = await process.client()
+    try:
+        yield client
+    finally:
+        client.close()

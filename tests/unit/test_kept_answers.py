@@ -112,7 +112,12 @@ def test_whole_answers_are_answers(dialect: Dialect, answer: dict[str, Any]) -> 
 )
 def test_errors_and_parts_are_not(dialect: Dialect, answer: Any) -> None:
     assert not dialect.is_answer(json.dumps(answer).encode())
-    assert not dialect.is_answer(b"\xff")
+
+
+@pytest.mark.parametrize("dialect", [OPENAI_CHAT, ANTHROPIC, OPENAI_EMBEDDINGS])
+@pytest.mark.parametrize("answer", [b"", b"\xff", b"{", b'{"error":' + b"[" * 5000 + b"]" * 5000 + b"}"], ids=len)
+def test_what_cannot_be_read_is_none(dialect: Dialect, answer: bytes) -> None:
+    assert not dialect.is_answer(answer)
 
 
 def asking(*parts: Any) -> bytes:
@@ -140,6 +145,7 @@ def test_images_are_seen_or_pointed_at() -> None:
     for part in POINTED:
         assert has_pointers(asking(*SHOWN, part)), part
     assert has_pointers(b"{")
+    assert has_pointers(b"[" * 5000 + b"]" * 5000)
 
 
 def test_a_text_that_is_none_has_no_meaning() -> None:

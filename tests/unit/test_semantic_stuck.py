@@ -11,7 +11,7 @@ import pytest
 
 from fastgate.semantic import service as module
 from fastgate.semantic.embedder import Embedded, Threaded
-from fastgate.semantic.library import Library
+from fastgate.semantic.repository import Repository
 from fastgate.semantic.server import Connection, Server
 from fastgate.semantic.service import Service
 from fastgate.semantic.settings import EmbedderSettings, Settings
@@ -50,8 +50,8 @@ async def test_who_asks_has_no_reply_while_the_embedder_hangs(tmp_path: Path, mo
     monkeypatch.setattr(module, "IDLE_SECONDS", SECONDS / 10)
     settings = Settings(embedder=EmbedderSettings(model="none"))
     model = Halting()
-    library = Library(tmp_path, model.identity, settings, random.Random(1))
-    service = Service(library, Threaded(model), settings)
+    repository = Repository(tmp_path, model.identity, settings, random.Random(1))
+    service = Service(repository, Threaded(model), settings)
     server = Server(service, settings)
     replies = Replies(server)
 

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from fastgate.semantic import administration, policies, tenants
 from fastgate.semantic.administration import UnknownName, inspected, listed, matching, reported
 from fastgate.semantic.counts import load, wilson
-from fastgate.semantic.library import Library
 from fastgate.semantic.policy import Decision, Neighbour
+from fastgate.semantic.repository import Repository
 from fastgate.semantic.settings import EmbedderSettings, Settings
 from fastgate.semantic.store import FILE
 from fastgate.wire.semantic import Decided, Delete, Entries, Inspect, Inspected
@@ -64,82 +64,82 @@ def vector(angle: float) -> NDArray[np.float32]:
     return np.array([np.cos(angle), np.sin(angle), 0, 0], dtype=np.float32)
 
 
-def opened(folder: Path, **settings: Any) -> Library:
+def opened(folder: Path, **settings: Any) -> Repository:
     made = Settings(embedder=EmbedderSettings(model="none"), **settings)
-    return Library(folder, "test", made, random.Random(1))
+    return Repository(folder, "test", made, random.Random(1))
 
 
 def test_an_answer_is_found_by_a_question_that_is_near(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    assert library.find(find("What?"), vector(0), NOW).verdict == "miss"
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
-    found = library.find(find("What then?"), vector(0.1), NOW + 5)
+    repository = opened(tmp_path)
+    assert repository.find(find("What?"), vector(0), NOW).verdict == "miss"
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
+    found = repository.find(find("What then?"), vector(0.1), NOW + 5)
     assert (found.verdict, found.entry, found.answer) == ("serve", entry.id, b'{"said": "that"}')
     assert found.created_ms == NOW
     assert found.similarity == pytest.approx(np.cos(0.1), abs=1e-5)
-    assert library.counts.saved_nano == 1_000
-    assert library.find(find("Else?"), vector(0.5), NOW).verdict == "explore"
-    library.close()
+    assert repository.counts.saved_nano == 1_000
+    assert repository.find(find("Else?"), vector(0.5), NOW).verdict == "explore"
+    repository.close()
 
 
 def test_nothing_crosses_a_partition_or_a_tenant(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.add(keep("What?"), vector(0), NOW)
-    assert library.find(find("What?", partition=OTHER), vector(0), NOW).verdict == "miss"
+    repository = opened(tmp_path)
+    repository.add(keep("What?"), vector(0), NOW)
+    assert repository.find(find("What?", partition=OTHER), vector(0), NOW).verdict == "miss"
     # Not even where two partitions have one hash.
-    assert library.find(find("What?", tenant=STRANGER), vector(0), NOW).verdict == "miss"
-    assert library.to_compare(keep("What?", decided=Decided("explore", 1, 0.9))) is None
-    library.close()
+    assert repository.find(find("What?", tenant=STRANGER), vector(0), NOW).verdict == "miss"
+    assert repository.to_compare(keep("What?", decided=Decided("explore", 1, 0.9))) is None
+    repository.close()
 
 
 def test_what_is_over_is_not_found_and_goes(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.add(keep("What?", ttl_ms=1_000), vector(0), NOW)
-    assert library.find(find("What?"), vector(0), NOW + 999).verdict == "serve"
-    assert library.find(find("What?"), vector(0), NOW + 1_000).verdict == "miss"
-    assert library.tidy(NOW + 1_000)
-    assert not library.tidy(NOW + 1_000)
-    assert len(library) == library.partitions == 0
-    library.close()
+    repository = opened(tmp_path)
+    repository.add(keep("What?", ttl_ms=1_000), vector(0), NOW)
+    assert repository.find(find("What?"), vector(0), NOW + 999).verdict == "serve"
+    assert repository.find(find("What?"), vector(0), NOW + 1_000).verdict == "miss"
+    assert repository.tidy(NOW + 1_000)
+    assert not repository.tidy(NOW + 1_000)
+    assert len(repository) == repository.partitions == 0
+    repository.close()
 
 
 def test_the_least_lately_used_goes_first(tmp_path: Path) -> None:
-    library = opened(tmp_path, max_entries=2)
-    first = library.add(keep("One?"), vector(0), NOW)
-    second = library.add(keep("Two?"), vector(1), NOW)
-    library.find(find("One?"), vector(0), NOW + 1)
-    library.add(keep("Three?"), vector(2), NOW)
-    while library.tidy(NOW):
+    repository = opened(tmp_path, max_entries=2)
+    first = repository.add(keep("One?"), vector(0), NOW)
+    second = repository.add(keep("Two?"), vector(1), NOW)
+    repository.find(find("One?"), vector(0), NOW + 1)
+    repository.add(keep("Three?"), vector(2), NOW)
+    while repository.tidy(NOW):
         pass
-    assert library.entries.get(first.id) is not None
-    assert library.entries.get(second.id) is None
-    assert library.counts.events["evicted"] == 1
-    library.close()
+    assert repository.entries.get(first.id) is not None
+    assert repository.entries.get(second.id) is None
+    assert repository.counts.events["evicted"] == 1
+    repository.close()
 
 
 def test_the_same_question_kept_again_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.add(keep("What?", said="old"), vector(0), NOW)
-    library.add(keep("What?", said="new"), vector(0), NOW)
-    assert len(library) == 1
-    assert library.find(find("What?"), vector(0), NOW).answer == b'{"said": "new"}'
-    library.close()
+    repository = opened(tmp_path)
+    repository.add(keep("What?", said="old"), vector(0), NOW)
+    repository.add(keep("What?", said="new"), vector(0), NOW)
+    assert len(repository) == 1
+    assert repository.find(find("What?"), vector(0), NOW).answer == b'{"said": "new"}'
+    repository.close()
 
 
 def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
-    found = library.find(find("Why?"), vector(0.5), NOW)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
+    found = repository.find(find("Why?"), vector(0.5), NOW)
     asked = keep("Why?", said="that", decided=found.decided())
-    compared = library.to_compare(asked)
+    compared = repository.to_compare(asked)
     assert compared is not None
     assert compared.said == "that"
-    library.learn(asked, compared.entry, True, NOW + 500)
+    repository.learn(asked, compared.entry, True, NOW + 500)
     assert entry.expires_ms == NOW + 500 + HOUR
-    library.learn(asked, compared.entry, False, NOW + 600)
+    repository.learn(asked, compared.entry, False, NOW + 600)
     assert [same for _, same in entry.seen] == [True, False]
-    assert library.counts.events["compared"] == 2
-    library.close()
+    assert repository.counts.events["compared"] == 2
+    repository.close()
     again = opened(tmp_path)
     kept = again.entries.get(entry.id)
     assert kept is not None
@@ -149,14 +149,14 @@ def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("same", [True, False])
 def test_a_judge_speaks_after_the_answer_was_kept(tmp_path: Path, same: bool) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
-    asked = keep("Why?", said="that one", decided=library.find(find("Why?"), vector(0.5), NOW).decided())
-    added = library.add(asked, vector(0.5), NOW + 10)
-    library.judged(asked, entry, added, same, NOW + 10)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that one", decided=repository.find(find("Why?"), vector(0.5), NOW).decided())
+    added = repository.add(asked, vector(0.5), NOW + 10)
+    repository.judged(asked, entry, added, same, NOW + 10)
     assert [same for _, same in entry.seen] == [same]
     assert entry.expires_ms == NOW + HOUR + (10 if same else 0)
-    library.close()
+    repository.close()
     again = opened(tmp_path)
     first, second = (again.entries.get(each.id) for each in (entry, added))
     assert first is not None
@@ -167,28 +167,28 @@ def test_a_judge_speaks_after_the_answer_was_kept(tmp_path: Path, same: bool) ->
 
 
 def test_a_judge_that_speaks_late_undoes_nothing(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
     asked = keep("Why?", said="that one", decided=Decided("explore", entry.id, 0.9))
-    added = library.add(asked, vector(0.5), NOW + 10)
-    library.learn(asked, entry, True, NOW + 500)  # confirmed by a later answer meanwhile
-    library.judged(asked, entry, added, True, NOW + 10)
+    added = repository.add(asked, vector(0.5), NOW + 10)
+    repository.learn(asked, entry, True, NOW + 500)  # confirmed by a later answer meanwhile
+    repository.judged(asked, entry, added, True, NOW + 10)
     assert (entry.created_ms, entry.expires_ms) == (NOW + 500, NOW + 500 + HOUR)
-    library.remove([entry.id, added.id])
-    library.judged(asked, entry, added, True, NOW + 600)
-    assert len(library) == 0
-    assert library.counts.events["compared"] == 3
-    library.close()
+    repository.remove([entry.id, added.id])
+    repository.judged(asked, entry, added, True, NOW + 600)
+    assert len(repository) == 0
+    assert repository.counts.events["compared"] == 3
+    repository.close()
     assert len(opened(tmp_path)) == 0
 
 
 def test_what_a_judge_says_of_the_very_same_question_is_remembered(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
     asked = keep("What?", said="that one", decided=Decided("explore", entry.id, 1.0))
-    added = library.add(asked, vector(0), NOW + 10)
-    library.judged(asked, entry, added, False, NOW + 10)
-    library.close()
+    added = repository.add(asked, vector(0), NOW + 10)
+    repository.judged(asked, entry, added, False, NOW + 10)
+    repository.close()
     again = opened(tmp_path)
     (kept,) = again.entries
     assert (kept.id, kept.seen) == (added.id, [(1.0, False)])
@@ -197,16 +197,16 @@ def test_what_a_judge_says_of_the_very_same_question_is_remembered(tmp_path: Pat
 
 @pytest.mark.parametrize("same", [True, False])
 def test_an_entry_that_goes_while_answers_are_compared_takes_no_new_answer_with_it(tmp_path: Path, same: bool) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that"), vector(0), NOW)
-    asked = keep("Why?", said="that", decided=library.find(find("Why?"), vector(0.5), NOW).decided())
-    compared = library.to_compare(asked)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
+    asked = keep("Why?", said="that", decided=repository.find(find("Why?"), vector(0.5), NOW).decided())
+    compared = repository.to_compare(asked)
     assert compared is not None
-    assert library.remove([entry.id]) == 1
-    library.learn(asked, compared.entry, same, NOW + 500)
-    kept = library.add(asked, vector(0.5), NOW + 500, compared.entry if same else None)
-    assert library.counts.events["compared"] == 1
-    library.close()
+    assert repository.remove([entry.id]) == 1
+    repository.learn(asked, compared.entry, same, NOW + 500)
+    kept = repository.add(asked, vector(0.5), NOW + 500, compared.entry if same else None)
+    assert repository.counts.events["compared"] == 1
+    repository.close()
     again = opened(tmp_path)
     assert [each.id for each in again.entries] == [kept.id]
     again.close()
@@ -217,30 +217,30 @@ def test_what_one_tenant_teaches_is_not_anothers_and_comes_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
     monkeypatch.setattr(policies, bound, most)
-    library = opened(tmp_path)
+    repository = opened(tmp_path)
     tenants = [bytes([number]) * 16 for number in range(5)]
     for times, tenant in enumerate(tenants):
-        entry = library.add(keep("What?", tenant=tenant, partition=tenant), vector(0), NOW)
+        entry = repository.add(keep("What?", tenant=tenant, partition=tenant), vector(0), NOW)
         for _ in range(times):
             asked = keep("Why?", tenant=tenant, partition=tenant, decided=Decided("explore", entry.id, 0.9))
-            library.learn(asked, entry, True, NOW)
-        library.save()
-        assert len(library._policies._policies) <= 2  # the others are in the store
-    library.close()
+            repository.learn(asked, entry, True, NOW)
+        repository.save()
+        assert len(repository._policies._policies) <= 2  # the others are in the store
+    repository.close()
     again = opened(tmp_path)
     assert [again._policies.of(tenant).dump() for tenant in tenants] == [b"%d" % times for times in range(5)]
     again.close()
 
 
 def test_in_shadow_nothing_is_served_and_all_that_would_be_is_measured(tmp_path: Path) -> None:
-    library = opened(tmp_path, shadow=True)
-    entry = library.add(keep("What?"), vector(0), NOW)
+    repository = opened(tmp_path, shadow=True)
+    entry = repository.add(keep("What?"), vector(0), NOW)
     for number in range(10):
-        found = library.find(find("What now?"), vector(0.1), NOW)
+        found = repository.find(find("What now?"), vector(0.1), NOW)
         assert (found.verdict, found.entry, found.answer) == ("shadow", entry.id, b"")
-        library.learn(keep("What now?", decided=found.decided()), entry, number < 9, NOW)
-    library.find(find("Unlike?"), vector(2), NOW)
-    report = reported(library, Settings(embedder=EmbedderSettings(model="none"), shadow=True), 7, 5)
+        repository.learn(keep("What now?", decided=found.decided()), entry, number < 9, NOW)
+    repository.find(find("Unlike?"), vector(2), NOW)
+    report = reported(repository, Settings(embedder=EmbedderSettings(model="none"), shadow=True), 7, 5)
     assert (report.compared, report.wrong, report.saved_nano, report.would_save_nano) == (10, 1, 0, 10_000)
     assert report.error_per_hit == wilson(1, 10)
     assert report.error_per_request[0] == pytest.approx(0.1 * 10 / 11)
@@ -250,7 +250,7 @@ def test_in_shadow_nothing_is_served_and_all_that_would_be_is_measured(tmp_path:
     assert (of_tenant.tenant, of_tenant.sharers, of_tenant.would_save_nano) == (TENANT, "key:k", 10_000)
     assert (of_tenant.error_per_hit, of_tenant.error_per_request) == (report.error_per_hit, report.error_per_request)
     assert 0 < of_tenant.since_ms == report.since_ms
-    library.close()
+    repository.close()
     again = opened(tmp_path, shadow=True)
     assert again.counts.compared == 10
     assert reported(again, Settings(embedder=EmbedderSettings(model="none")), 7, 5).tenants == report.tenants
@@ -258,56 +258,56 @@ def test_in_shadow_nothing_is_served_and_all_that_would_be_is_measured(tmp_path:
 
 
 def test_what_chance_sends_to_the_provider_measures_what_is_served(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?"), vector(0), NOW)
-    library.find(find("What now?"), vector(0.1), NOW)
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?"), vector(0), NOW)
+    repository.find(find("What now?"), vector(0.1), NOW)
     for number in range(10):
-        found = library.find(find("audit: what now?"), vector(0.1), NOW)
+        found = repository.find(find("audit: what now?"), vector(0.1), NOW)
         assert (found.verdict, found.entry, found.answer) == ("audit", entry.id, b"")
         asked = keep("audit: what now?", decided=found.decided())
-        assert library.to_compare(asked) is not None
-        library.learn(asked, entry, number < 8, NOW)
-    explored = library.find(find("Else?"), vector(0.5), NOW)
-    library.learn(keep("Else?", decided=explored.decided()), entry, False, NOW)
-    report = reported(library, Settings(embedder=EmbedderSettings(model="none")), 7)
+        assert repository.to_compare(asked) is not None
+        repository.learn(asked, entry, number < 8, NOW)
+    explored = repository.find(find("Else?"), vector(0.5), NOW)
+    repository.learn(keep("Else?", decided=explored.decided()), entry, False, NOW)
+    report = reported(repository, Settings(embedder=EmbedderSettings(model="none")), 7)
     assert (report.compared, report.wrong, report.saved_nano, report.would_save_nano) == (10, 2, 1_000, 0)
     assert report.error_per_hit == wilson(2, 10)
     assert report.error_per_request[0] == pytest.approx(0.2 * 1 / 12)  # of what was served alone
     assert (report.counts["audit"], report.counts["explore"], report.counts["compared"]) == (10, 1, 11)
     assert report.tenants == ()
-    library.close()
+    repository.close()
 
 
 def test_tenants_are_told_apart_and_who_asked_least_lately_gives_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tenants, "MOST", 3)
-    library = opened(tmp_path)
+    repository = opened(tmp_path)
     settings = Settings(embedder=EmbedderSettings(model="none"))
     names = [bytes([number]) * 16 for number in range(5)]
     for times, tenant in enumerate(names, 1):
-        library.add(keep("What?", tenant=tenant, partition=tenant, sharers=f"key:{times}"), vector(0), NOW)
+        repository.add(keep("What?", tenant=tenant, partition=tenant, sharers=f"key:{times}"), vector(0), NOW)
         for _ in range(times):
-            library.find(find("What?", tenant=tenant, partition=tenant), vector(0), NOW)
-    library.save()
-    report = reported(library, settings, 1, 2)
+            repository.find(find("What?", tenant=tenant, partition=tenant), vector(0), NOW)
+    repository.save()
+    report = reported(repository, settings, 1, 2)
     assert [(each.sharers, each.counts["serve"], each.saved_nano) for each in report.tenants] == [
         ("key:5", 5, 5_000), ("key:4", 4, 4_000),
     ]  # fmt: skip
     assert report.more_tenants
     assert report.counts["tenants forgotten"] == 2
     assert report.counts["serve"] == 15
-    library.close()
+    repository.close()
     again = opened(tmp_path)
     report = reported(again, settings, 1, 3)
     assert ([each.sharers for each in report.tenants], report.more_tenants) == (["key:5", "key:4", "key:3"], False)
     again.close()
 
 
-def delete(library: Library, asked: Delete) -> int:
+def delete(repository: Repository, asked: Delete) -> int:
     """As the server does it."""
-    count = library.remove(matching(library, asked))
-    library.store.flush()
+    count = repository.remove(matching(repository, asked))
+    repository.store.flush()
     return count
 
 
@@ -319,26 +319,26 @@ TAGGED = Wanted((("tag:job", ("7",)),))
 
 
 def test_entries_are_listed_and_deleted_by_what_is_known_of_them(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    ids = [library.add(keep(f"Question {each}?"), vector(each), NOW + each).id for each in range(5)]
-    other = library.add(keep("Mine?", tenant=STRANGER, partition=OTHER, about=b'{"key": "x"}'), vector(0), NOW + 9)
-    page = listed(library, Entries(1, limit=2))
+    repository = opened(tmp_path)
+    ids = [repository.add(keep(f"Question {each}?"), vector(each), NOW + each).id for each in range(5)]
+    other = repository.add(keep("Mine?", tenant=STRANGER, partition=OTHER, about=b'{"key": "x"}'), vector(0), NOW + 9)
+    page = listed(repository, Entries(1, limit=2))
     assert ([each.id for each in page.entries], page.following) == (ids[:2], ids[1])
-    page = listed(library, Entries(1, ids[1], 100, Wanted(tenant=TENANT)))
+    page = listed(repository, Entries(1, ids[1], 100, Wanted(tenant=TENANT)))
     assert ([each.id for each in page.entries], page.following) == (ids[2:], None)
-    page = listed(library, Entries(1, wanted=said(key="x", team="")))
+    page = listed(repository, Entries(1, wanted=said(key="x", team="")))
     assert [(each.id, each.cost_nano, each.hits) for each in page.entries] == [(other.id, 1_000, 0)]
-    assert listed(library, Entries(1, wanted=said(key="x", team="t"))).entries == ()
-    page = listed(library, Entries(1, wanted=Wanted((("key", ("x", "k")),), NOW + 3, NOW + 9)))
+    assert listed(repository, Entries(1, wanted=said(key="x", team="t"))).entries == ()
+    page = listed(repository, Entries(1, wanted=Wanted((("key", ("x", "k")),), NOW + 3, NOW + 9)))
     assert [each.id for each in page.entries] == ids[3:]
-    assert delete(library, Delete(2, wanted=Wanted((("key", ("k",)),), until_ms=NOW + 2))) == 2
-    assert delete(library, Delete(2, (ids[2],), Wanted(tenant=STRANGER))) == 0
-    assert delete(library, Delete(2, (ids[2], 1, ids[2]), TAGGED)) == 1
-    assert delete(library, Delete(2, wanted=Wanted((("tag:job", ("8", "9")),)))) == 0
-    assert delete(library, Delete(2, wanted=Wanted((*TAGGED.said, *said(model="m", team="t").said)))) == 2
-    assert [entry.id for entry in library.entries] == [other.id]
-    assert library.find(find("Question 4?"), vector(4), NOW).verdict == "miss"
-    library.close()
+    assert delete(repository, Delete(2, wanted=Wanted((("key", ("k",)),), until_ms=NOW + 2))) == 2
+    assert delete(repository, Delete(2, (ids[2],), Wanted(tenant=STRANGER))) == 0
+    assert delete(repository, Delete(2, (ids[2], 1, ids[2]), TAGGED)) == 1
+    assert delete(repository, Delete(2, wanted=Wanted((("tag:job", ("8", "9")),)))) == 0
+    assert delete(repository, Delete(2, wanted=Wanted((*TAGGED.said, *said(model="m", team="t").said)))) == 2
+    assert [entry.id for entry in repository.entries] == [other.id]
+    assert repository.find(find("Question 4?"), vector(4), NOW).verdict == "miss"
+    repository.close()
     again = opened(tmp_path)
     assert [entry.id for entry in again.entries] == [other.id]
     assert delete(again, Delete(1, everything=True)) == 1
@@ -351,13 +351,13 @@ def test_pages_go_on_where_nothing_matches_for_long(
 ) -> None:
     monkeypatch.setattr(administration, "STRETCH", 4)
     monkeypatch.setattr(administration, "PAGE_SECONDS", 0)
-    library = opened(tmp_path)
+    repository = opened(tmp_path)
     abouts = [b'{"key": "x"}' if each in {0, 11, 12, 22} else b'{"key": "y"}' for each in range(23)]
-    ids = [library.add(keep(f"{each}?", about=about), vector(each), NOW).id for each, about in enumerate(abouts)]
+    ids = [repository.add(keep(f"{each}?", about=about), vector(each), NOW).id for each, about in enumerate(abouts)]
     found: list[int] = []
     pages, after = 0, 0
     while True:
-        page = listed(library, Entries(1, after, limit, said(key="x")))
+        page = listed(repository, Entries(1, after, limit, said(key="x")))
         found += [each.id for each in page.entries]
         pages += 1
         if page.following is None:
@@ -365,87 +365,90 @@ def test_pages_go_on_where_nothing_matches_for_long(
         after = page.following
     assert found == [ids[each] for each in (0, 11, 12, 22)]
     assert pages >= 6
-    library.close()
+    repository.close()
 
 
 def test_what_has_expired_is_neither_listed_nor_shown(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", ttl_ms=1_000), vector(0), 1_000_000)  # in 1970
-    assert listed(library, Entries(1)).entries == ()
-    assert inspected(library, Inspect(1, entry.id)) == Inspected(1, None)
-    assert delete(library, Delete(1, (entry.id,))) == 0
-    library.close()
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", ttl_ms=1_000), vector(0), 1_000_000)  # in 1970
+    assert listed(repository, Entries(1)).entries == ()
+    assert inspected(repository, Inspect(1, entry.id)) == Inspected(1, None)
+    assert delete(repository, Delete(1, (entry.id,))) == 0
+    repository.close()
 
 
 def test_one_is_shown_whole(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    entry = library.add(keep("What?", said="that " * 100_000), vector(0), NOW)
-    library.learn(keep("Why?", decided=Decided("explore", entry.id, 0.5)), entry, False, NOW)
-    library.find(find("What now?"), vector(0.1), NOW + 7)
-    shown = inspected(library, Inspect(3, entry.id))
+    repository = opened(tmp_path)
+    entry = repository.add(keep("What?", said="that " * 100_000), vector(0), NOW)
+    repository.learn(keep("Why?", decided=Decided("explore", entry.id, 0.5)), entry, False, NOW)
+    repository.find(find("What now?"), vector(0.1), NOW + 7)
+    shown = inspected(repository, Inspect(3, entry.id))
     assert shown.entry is not None
     assert (shown.entry.text, shown.entry.hits, shown.entry.used_ms, shown.entry.kind) == ("What?", 1, NOW + 7, 0)
     assert shown.comparisons == ((0.5, False),)
     assert 0 < len(shown.said.encode()) <= 256 << 10
-    assert inspected(library, Inspect(4, entry.id + 1)) == Inspected(4, None)
-    library.close()
+    assert inspected(repository, Inspect(4, entry.id + 1)) == Inspected(4, None)
+    repository.close()
 
 
 def test_a_deletion_that_the_disk_does_not_take_is_not_told_as_done(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.add(keep("What?"), vector(0), NOW)
-    library.store.flush()
+    repository = opened(tmp_path)
+    repository.add(keep("What?"), vector(0), NOW)
+    repository.store.flush()
     with sqlite3.connect(tmp_path / FILE, timeout=30, isolation_level=None) as other:
         other.execute("CREATE TRIGGER full BEFORE DELETE ON entry BEGIN SELECT RAISE(ABORT, 'disk full'); END")
-        assert delete(library, Delete(1, wanted=said(key="k"))) == 1
-        assert library.store.owed
-        assert library.find(find("What?"), vector(0), NOW).verdict == "miss"
-        assert delete(library, Delete(2, wanted=said(key="k"))) == 0
-        assert library.store.owed
+        assert delete(repository, Delete(1, wanted=said(key="k"))) == 1
+        assert repository.store.owed
+        assert repository.find(find("What?"), vector(0), NOW).verdict == "miss"
+        assert delete(repository, Delete(2, wanted=said(key="k"))) == 0
+        assert repository.store.owed
         other.execute("DROP TRIGGER full")
     other.close()
-    assert delete(library, Delete(3, wanted=said(key="k"))) == 0
-    assert not library.store.owed
-    library.close()
+    assert delete(repository, Delete(3, wanted=said(key="k"))) == 0
+    assert not repository.store.owed
+    repository.close()
     again = opened(tmp_path)
     assert len(again) == 0
     again.close()
 
 
 def test_what_is_said_of_an_entry_and_is_no_json_does_no_harm(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.add(keep("What?", about=b"\xff{nothing"), vector(0), NOW)
-    assert delete(library, Delete(1, wanted=said(key="k"))) == 0
-    assert delete(library, Delete(1, wanted=TAGGED)) == 0
-    assert delete(library, Delete(1, wanted=said(key=""))) == 1
-    library.close()
+    repository = opened(tmp_path)
+    repository.add(keep("What?", about=b"\xff{nothing"), vector(0), NOW)
+    assert delete(repository, Delete(1, wanted=said(key="k"))) == 0
+    assert delete(repository, Delete(1, wanted=TAGGED)) == 0
+    assert delete(repository, Delete(1, wanted=said(key=""))) == 1
+    repository.close()
 
 
 @pytest.mark.parametrize("name", ["text", "tags", "key') OR (1=1", ""])
 def test_a_name_that_nothing_is_said_under_is_refused(tmp_path: Path, name: str) -> None:
-    library = opened(tmp_path)
-    for ask in (lambda w: listed(library, Entries(1, wanted=w)), lambda w: matching(library, Delete(1, wanted=w))):
+    repository = opened(tmp_path)
+    for ask in (
+        lambda w: listed(repository, Entries(1, wanted=w)),
+        lambda w: matching(repository, Delete(1, wanted=w)),
+    ):
         with pytest.raises(UnknownName):
             ask(Wanted(((name, ("k",)),)))
-    library.close()
+    repository.close()
 
 
 def test_who_waits_for_a_disk_that_nobody_writes_to_any_more_waits_no_longer(tmp_path: Path) -> None:
-    library = opened(tmp_path)
-    library.close()
-    library.store.flush()
+    repository = opened(tmp_path)
+    repository.close()
+    repository.store.flush()
 
 
 def test_the_index_is_there_after_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fastgate.semantic.index.BRUTE_MOST", 50)
     monkeypatch.setattr("fastgate.semantic.index.TAIL_MOST", 10)
-    library = opened(tmp_path)
+    repository = opened(tmp_path)
     for number in range(200):
-        library.add(keep(f"Question {number}?"), vector(number / 40), NOW)
-    while library.tidy(NOW):
+        repository.add(keep(f"Question {number}?"), vector(number / 40), NOW)
+    while repository.tidy(NOW):
         pass
-    library.add(keep("Late?"), vector(5.9), NOW)
-    library.close()
+    repository.add(keep("Late?"), vector(5.9), NOW)
+    repository.close()
     assert len(list(tmp_path.glob("graph-*.bin"))) == 1
     for damaged in (False, True):
         if damaged:

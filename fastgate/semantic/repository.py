@@ -7,10 +7,9 @@ import random
 from collections.abc import Iterable
 from pathlib import Path
 from time import time_ns
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import msgspec
-
+from fastgate.cache.about import unpacked
 from fastgate.semantic import counts as counting
 from fastgate.semantic.brute import Vector
 from fastgate.semantic.counts import MEASURED
@@ -35,7 +34,7 @@ class Compared(NamedTuple):
     said: str
 
 
-class Library:
+class Repository:
     """``identity``: of the embedder. Raises StoreUnusable."""
 
     def __init__(self, folder: Path, identity: str, settings: Settings, rng: random.Random) -> None:
@@ -166,7 +165,9 @@ class Library:
             self._remove(before)
         self._entries.add(entry)
         self._partitions.add(entry, vector)
-        self._store.insert(entry, vector, Kept(keep.answer, keep.said, keep.usage), _described(keep.about))
+        self._store.insert(
+            entry, vector, Kept(keep.answer, keep.said, keep.usage), unpacked(keep.about).packed().decode()
+        )
         self.counts.events["kept"] += 1
         if keep.sharers:
             self.tenants.of(keep.tenant).sharers = keep.sharers
@@ -240,11 +241,3 @@ class Library:
         self.save()
         self._partitions.save()
         self._store.close()
-
-
-def _described(about: bytes) -> str:
-    """JSON that the store can ask for its members; what is none says nothing."""
-    try:
-        return msgspec.json.encode(msgspec.json.decode(about, type=dict[str, Any])).decode()
-    except msgspec.MsgspecError:
-        return "{}"
