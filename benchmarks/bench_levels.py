@@ -45,7 +45,7 @@ def test_a_user_among_many(compare: Compare, tmp_path: Path) -> None:
     """Whose counters are there already, as after a worker's start; the worker knows only so many by heart."""
     served = Served(tmp_path, Pool())
     now_ns = time.time_ns()
-    templates = served.worker.state().grant(SHARED, now_ns).leg("openai-chat", "sim/sim-small").templates
+    templates = served.worker.state.grant(SHARED, now_ns).leg("openai-chat", "sim/sim-small").templates
     assert templates is not None
     users = [(f"user-{number}",) for number in range(USERS)]
     for user in users:

@@ -188,7 +188,7 @@ class Served:
         Publisher(folder, arena).publish(compiled, list)
         self.loop = uvloop.new_event_loop()
         self.worker = Worker(folder, self.loop, sealer)
-        for upstream in self.worker.state().upstreams:
+        for upstream in self.worker.state.upstreams:
             object.__setattr__(upstream, "pool", pool)
         self.serve: Application = Gateway(self.worker).__rsgi__
 

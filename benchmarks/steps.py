@@ -22,7 +22,7 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.departure import finish
 from fastgate.gateway.heads import headers_of
 from fastgate.gateway.inbound import patience_ns
-from fastgate.gateway.pipeline import receive
+from fastgate.gateway.pipeline import at_hand
 from fastgate.gateway.settlement import Outcome, settle
 from fastgate.gateway.wholes import metered
 from fastgate.gateway.wishes import wish_of
@@ -94,13 +94,9 @@ class Steps:
 
     def _receive(self) -> None:
         self.call.task = self.worker.task()
-        coroutine = receive(self.call)
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            self.worker.body_bytes -= len(self.body)
-            return
-        raise AssertionError("the body is there")
+        body = at_hand(self.call)
+        assert body is not None
+        self.worker.body_bytes -= len(body)
 
     def _wishes(self) -> None:
         attributes_of(self.call.headers, self.request)

@@ -198,6 +198,14 @@ cdef class Scan:
             value = value * 10 + (p[i] - 48)
         return value
 
+    def natural(self, int field):
+        """As ``integer``, from 0."""
+        cdef object value = self.integer(field)
+        if value is not None and value < 0:
+            message = f"{self._name(field)} must not be negative, and is {value}"
+            raise _error(self.data, "wrong_type", message, self._hit(field).start, self.fields.names[field])
+        return value
+
     def _any_integer(self, int field):
         raw = self.raw(field)
         try:

@@ -48,7 +48,6 @@ class Hold:
         settlement: int,
         outcome: int,
         status: int,
-        *,
         duration_us: int = 0,
         upstream_us: int = 0,
         ttft_us: int = 0,
@@ -70,7 +69,6 @@ def hold(
     now_ns: int,
     request_id: bytes,
     stream: bool = False,
-    *,
     input_tokens: int = 0,
     output_tokens: int = 0,
 ) -> Hold | int: ...

@@ -237,7 +237,7 @@ cdef int64_t _earliest(Levels levels, Record *record, int64_t now_ns) noexcept n
 
 
 def hold(Owner owner not None, Journal journal not None, Levels levels not None, Draft draft not None, int64_t amount,
-         int64_t now_ns, bytes request_id not None, bint stream=False, *, int64_t input_tokens=0, int64_t output_tokens=0):
+         int64_t now_ns, bytes request_id not None, bint stream=False, int64_t input_tokens=0, int64_t output_tokens=0):
     """Take ``amount`` nano-USD, one request and its tokens of every level that counts them, or nothing of any.
 
     Returns the :class:`Hold`; or the number of the level that has no room; or ``CONTENDED``: the only thing in the way is a hold
@@ -365,7 +365,7 @@ cdef class Hold:
             others = fg_plus(others, -spent.amount)
         return fg_plus(_room(standing, cell, window), others)
 
-    def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, *, int64_t duration_us=0,
+    def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, int64_t duration_us=0,
                int64_t upstream_us=0, int64_t ttft_us=0, int64_t overhead_us=0, str error="", int cache=0,
                int64_t saved=0, int meaning=0, bytes given=b""):
         """Book ``actual`` nano-USD in place of the hold and log the request; harmless when already ended. True: booked now.

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 
 from fastgate._core.body import Fields, Scan, insert_members
+from fastgate._core.counts import mapping
 from fastgate._core.events import (
     CLOSES,
     DONE,
@@ -20,18 +21,7 @@ from fastgate._core.events import (
 )
 from fastgate._core.price import Usage
 from fastgate.dialects import anthropic_forms, anthropic_models, anthropic_usage, base
-from fastgate.dialects.base import (
-    Charge,
-    Dialect,
-    Edit,
-    Operation,
-    Shape,
-    Turn,
-    decoded,
-    mapping,
-    not_negative,
-    optional_text,
-)
+from fastgate.dialects.base import Charge, Dialect, Edit, Operation, Shape, Turn, decoded, optional_text
 from fastgate.dialects.said import is_message, said_by_message
 from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure, FailureCode, instant
@@ -224,8 +214,8 @@ class Anthropic(Dialect):
         """What the request asks for."""
         images, image_bytes = self._images(found)
         user, session = identity(optional_text(found, USER_ID))
-        cap = not_negative(found, MAX_TOKENS)
-        budget = not_negative(found, BUDGET_TOKENS)
+        cap = found.natural(MAX_TOKENS)
+        budget = found.natural(BUDGET_TOKENS)
         request = ChatRequest(
             model=base.required_model(found, MODEL),
             stream=found.boolean(STREAM) or False,

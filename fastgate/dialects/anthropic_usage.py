@@ -1,10 +1,11 @@
 """Anthropic's usage, its refusals and its iterations, brought to charges in disjoint buckets."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
+from fastgate._core.counts import anomalies, count, mapping, part
 from fastgate._core.price import Usage
-from fastgate.dialects.base import Charge, anomalies, count, mapping, part, served_tier
+from fastgate.dialects.base import Charge, served_tier
 from fastgate.wire.usage import Geo, Tier
 
 TIERS: Final = {"standard": Tier.STANDARD, "priority": Tier.PRIORITY, "batch": Tier.BATCH}
@@ -68,14 +69,14 @@ def _attempts(iterations: list[dict[str, Any]], declined: Sequence[object], tier
     return found
 
 
-def _check_sum(iterations: list[dict[str, Any]], top: Mapping[str, Any]) -> None:
+def _check_sum(iterations: list[dict[str, Any]], top: dict[str, Any]) -> None:
     """The steps of a loop over server tools break down the top level: never added, but counted where they differ."""
     steps = [item for item in iterations if item.get("type") == "message"]
     if steps and sum(count(item, "output_tokens") or 0 for item in steps) != count(top, "output_tokens"):
         anomalies["iterations_differ"] += 1
 
 
-def _bucketed(source: Mapping[str, Any], tier: Tier, geo: Geo) -> Usage:
+def _bucketed(source: dict[str, Any], tier: Tier, geo: Geo) -> Usage:
     short, long = _written(source)
     output = count(source, "output_tokens") or 0
     thinking = part(mapping(source.get("output_tokens_details")), "thinking_tokens", output)
@@ -92,7 +93,7 @@ def _bucketed(source: Mapping[str, Any], tier: Tier, geo: Geo) -> Usage:
     )
 
 
-def _written(source: Mapping[str, Any]) -> tuple[int, int]:
+def _written(source: dict[str, Any]) -> tuple[int, int]:
     """Tokens written to the cache for 5 minutes and for an hour.
 
     The total may have grown after the split was reported (a stream reports the split only at its start). The split
@@ -115,7 +116,7 @@ def _written(source: Mapping[str, Any]) -> tuple[int, int]:
     return (short, long + excess) if long and not short else (short + excess, long)
 
 
-def _written_by_steps(source: Mapping[str, Any]) -> tuple[int, int]:
+def _written_by_steps(source: dict[str, Any]) -> tuple[int, int]:
     listed = source.get("iterations")
     steps = [mapping(item) for item in listed] if isinstance(listed, list) else []
     splits = [mapping(item.get("cache_creation")) for item in steps if item.get("type") not in _SEPARATE]
@@ -125,18 +126,18 @@ def _written_by_steps(source: Mapping[str, Any]) -> tuple[int, int]:
     )
 
 
-def _model(item: Mapping[str, Any]) -> str | None:
+def _model(item: dict[str, Any]) -> str | None:
     model = item.get("model")
     return model if isinstance(model, str) else None
 
 
-def _tier(source: Mapping[str, Any]) -> Tier:
+def _tier(source: dict[str, Any]) -> Tier:
     if source.get("speed") == "fast":
         return Tier.FAST
     return served_tier(TIERS, source.get("service_tier"))
 
 
-def _geo(source: Mapping[str, Any]) -> Geo:
+def _geo(source: dict[str, Any]) -> Geo:
     name = source.get("inference_geo")
     geo = GEOS.get(name) if isinstance(name, str) else Geo.GLOBAL
     if geo is None:

@@ -1,7 +1,6 @@
 """What every client API has to answer for the pipeline."""
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from enum import StrEnum
@@ -10,6 +9,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import msgspec
 
 from fastgate._core.body import BodyError, Fields, Scan, scan
+from fastgate._core.counts import MAX_COUNT, anomalies
 from fastgate._core.events import EventScanner, EventTable
 from fastgate._core.price import Usage
 from fastgate.wire.failure import Failure, FailureCode
@@ -21,14 +21,8 @@ Edit = tuple[int, int, bytes]
 
 JSON_TYPE: Final = ("content-type", "application/json")
 
-MAX_COUNT: Final = 10**9
-"""A count beyond this is not believed: no model reads or writes as much in one request."""
-
 _MICROSECOND: Final = Decimal("1e-6")
 _EXACT: Final = msgspec.json.Decoder(float_hook=Decimal)
-
-anomalies: Counter[str] = Counter()
-"""Usage reports of this process that contradict themselves, by what was wrong; they were corrected, not dropped."""
 
 
 class Operation(StrEnum):
@@ -39,7 +33,7 @@ class Operation(StrEnum):
     EMBED = "embed"
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True, gc=False):
     """Part of what one answer costs: ``usage`` at the price of ``model``; ``None`` is the model that was called."""
 
     model: str | None
@@ -293,29 +287,6 @@ def decoded(raw: bytes | None, exactly: bool = False) -> Any:
         return None
 
 
-def mapping(value: object) -> dict[str, Any]:
-    """``value`` where it is an object, else nothing: providers send null, or leave details out."""
-    return value if isinstance(value, dict) else {}
-
-
-def count(source: Mapping[str, Any], name: str) -> int | None:
-    """A token count, clamped at zero; ``None`` where it is absent, null, or not to be believed."""
-    value = source.get(name)
-    if type(value) is int and 0 <= value <= MAX_COUNT:  # what almost every report has
-        return value
-    if value is None:
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or value > MAX_COUNT:
-        anomalies["unbelievable"] += 1
-        return None
-    if value < 0:
-        anomalies["negative"] += 1
-        return 0
-    return value
-
-
 def microseconds(source: Mapping[str, Any], name: str) -> int | None:
     """Seconds (an integer or a ``Decimal``, from zero) in microseconds, rounded up; ``None`` as :func:`count`."""
     value = source.get(name)
@@ -328,18 +299,6 @@ def microseconds(source: Mapping[str, Any], name: str) -> int | None:
         anomalies["negative"] += 1
         return 0
     return int(Decimal(value).quantize(_MICROSECOND, ROUND_CEILING).scaleb(6))
-
-
-def part(source: Mapping[str, Any], name: str, whole: int) -> int:
-    """A sub-count, zero where absent, and never more than the ``whole`` that it is part of."""
-    value = source.get(name)
-    if type(value) is int and 0 <= value <= whole:
-        return value
-    value = count(source, name) or 0
-    if value > whole:
-        anomalies["part_exceeds_whole"] += 1
-        return whole
-    return value
 
 
 def served_tier(tiers: Mapping[str, Tier], name: object) -> Tier:
@@ -361,15 +320,6 @@ def optional_text(found: Scan, field: int) -> str | None:
         return found.text(field)
     except BodyError:
         return None
-
-
-def not_negative(found: Scan, field: int) -> int | None:
-    """An integer from 0; ``None`` where absent or null."""
-    value = found.integer(field)
-    if value is not None and value < 0:
-        name = found.fields.names[field]
-        raise Failure.invalid(f"'{name}' must not be negative, and is {value}.", name)
-    return value
 
 
 def capped(found: Scan, field: int, cap: int) -> Edit:

@@ -1,10 +1,10 @@
 """The usage of Bedrock's Converse, and the metrics of its InvokeModel streams, brought to disjoint buckets."""
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from fastgate._core.counts import anomalies, count, mapping
 from fastgate._core.price import Usage
-from fastgate.dialects.base import anomalies, count, mapping, served_tier
+from fastgate.dialects.base import served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -53,7 +53,7 @@ def bedrock_usage(usage: object, service_tier: object = None, names: Names = CON
     )
 
 
-def _written(source: Mapping[str, Any], whole: int) -> tuple[int, int]:
+def _written(source: dict[str, Any], whole: int) -> tuple[int, int]:
     """Tokens written for 5 minutes and for an hour; what no entry explains was written for the default time."""
     listed = source.get("cacheDetails")
     entries = [mapping(item) for item in listed] if isinstance(listed, list) else []

@@ -1,10 +1,10 @@
 """Gemini's ``usageMetadata``, brought to disjoint buckets."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
+from fastgate._core.counts import count, mapping, part
 from fastgate._core.price import Usage
-from fastgate.dialects.base import count, mapping, part, served_tier
+from fastgate.dialects.base import served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -74,7 +74,7 @@ def searches_of(candidates: object, model: str) -> int:
     return min(queries, 1) if model.startswith(_PER_PROMPT) else queries
 
 
-def _media(source: Mapping[str, Any], name: str, whole: int) -> tuple[int, int]:
+def _media(source: dict[str, Any], name: str, whole: int) -> tuple[int, int]:
     """Tokens of audio and of images by modality; video and documents are billed as text."""
     found = {"AUDIO": 0, "IMAGE": 0}
     listed = source.get(name)

@@ -15,7 +15,6 @@ from fastgate.dialects.base import (
     Operation,
     Turn,
     decoded,
-    not_negative,
     optional_text,
 )
 from fastgate.dialects.openai import OpenAI
@@ -180,7 +179,7 @@ class OpenAIChat(OpenAI):
                 cap_field=cap_field,
                 text_bytes=found.string_bytes,
             )
-        choices = not_negative(found, N)
+        choices = found.natural(N)
         if choices == 0:
             raise Failure.invalid("'n' must be at least 1.", "n")
         image_bytes = found.total(IMAGE_URL) + found.total(IMAGE_ADDRESS)
@@ -225,8 +224,8 @@ class OpenAIChat(OpenAI):
 
         The member is the older one where it is given, since every server knows that.
         """
-        cap = not_negative(found, MAX_COMPLETION_TOKENS)
-        old = not_negative(found, MAX_TOKENS)
+        cap = found.natural(MAX_COMPLETION_TOKENS)
+        old = found.natural(MAX_TOKENS)
         if old is not None:
             return max(old, cap or 0), "max_tokens"
         return cap, None if cap is None else "max_completion_tokens"

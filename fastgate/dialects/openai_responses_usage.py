@@ -1,9 +1,9 @@
 """What a response of OpenAI's Responses API costs: its own usage, and that of the tools that ran inside it."""
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from fastgate.dialects.base import Charge, anomalies, count, mapping
+from fastgate._core.counts import anomalies, count, mapping
+from fastgate.dialects.base import Charge
 from fastgate.dialects.openai_usage import RESPONSES, usage_of
 from fastgate.wire.usage import Bucket
 
@@ -32,17 +32,17 @@ def charges(response: object) -> list[Charge] | None:
     return found
 
 
-def _searches(source: Mapping[str, Any], tools: Mapping[str, Any]) -> int:
+def _searches(source: dict[str, Any], tools: dict[str, Any]) -> int:
     """As reported, else as many as the output shows."""
     reported = count(mapping(tools.get("web_search")), "num_requests")
     return _calls(source, _SEARCH) if reported is None else reported
 
 
-def _calls(source: Mapping[str, Any], kind: str) -> int:
+def _calls(source: dict[str, Any], kind: str) -> int:
     return sum(item.get("type") == kind for item in _objects(source.get("output")))
 
 
-def _image_model(source: Mapping[str, Any]) -> str | None:
+def _image_model(source: dict[str, Any]) -> str | None:
     """The model of the image tool, of which the response repeats the definition; counted where it names none."""
     for tool in _objects(source.get("tools")):
         model = tool.get("model")

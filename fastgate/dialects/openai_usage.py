@@ -1,10 +1,10 @@
 """OpenAI's usage objects, and those of its many likenesses, brought to disjoint buckets."""
 
-from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from fastgate._core.counts import count, mapping, part
 from fastgate._core.price import Usage
-from fastgate.dialects.base import count, decoded, mapping, microseconds, output_tokens, part, served_tier
+from fastgate.dialects.base import decoded, microseconds, output_tokens, served_tier
 from fastgate.wire.usage import Tier
 
 TIERS: Final = {
@@ -86,7 +86,7 @@ def speech_usage(text: str) -> Usage:
     return Usage(character=len(text), request=1)
 
 
-def _divided(source: Mapping[str, Any], names: Names, prompt: int, output: int, tier: Tier) -> Usage:
+def _divided(source: dict[str, Any], names: Names, prompt: int, output: int, tier: Tier) -> Usage:
     details = mapping(source.get(names.prompt_parts))
     cached, cached_images = _cached(source, details, prompt)
     rest = prompt - cached - cached_images
@@ -122,7 +122,7 @@ def stated_usage(usage: Usage) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _cached(source: Mapping[str, Any], details: Mapping[str, Any], prompt: int) -> tuple[int, int]:
+def _cached(source: dict[str, Any], details: dict[str, Any], prompt: int) -> tuple[int, int]:
     """Cached tokens but images, and images: in the details, or where DeepSeek and Moonshot have the sum."""
     if details.get("cached_tokens") is not None:
         cached = part(details, "cached_tokens", prompt)
@@ -135,7 +135,7 @@ def _cached(source: Mapping[str, Any], details: Mapping[str, Any], prompt: int) 
     return cached - images, images
 
 
-def _outside(source: Mapping[str, Any], prompt: int, completion: int) -> int:
+def _outside(source: dict[str, Any], prompt: int, completion: int) -> int:
     """Reasoning that is no part of the completion: xAI's, whose total says that it comes on top."""
     reasoning = count(mapping(source.get("completion_tokens_details")), "reasoning_tokens") or 0
     return reasoning if count(source, "total_tokens") == prompt + completion + reasoning else 0

@@ -105,8 +105,8 @@ def take(call: Call, leg: Leg, request: ChatRequest) -> Hold | int:
             call.passed_ns,
             call.id,
             request.stream,
-            input_tokens=call.bound.input_tokens,
-            output_tokens=call.held_tokens,
+            call.bound.input_tokens,
+            call.held_tokens,
         )
     except ArenaFull as full:
         raise Failure.no_space(full) from full

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastgate._core.budget import CACHE_NONE, MEANING_NONE, OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate
+from fastgate._core.pattern import Pattern
 from fastgate.budgets.holds import NOTHING, Bound
 from fastgate.budgets.instalments import Instalments
 from fastgate.cache.question import Question
@@ -16,12 +17,11 @@ from fastgate.dialects.base import Dialect
 from fastgate.gateway.attribution import NOTHING_SAID, Attributes, attributes_of, merged
 from fastgate.gateway.flights import Flight
 from fastgate.gateway.grants import Grant
-from fastgate.gateway.inbound import credential
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.peers import client_address
 from fastgate.gateway.state import State
 from fastgate.gateway.worker import Worker
-from fastgate.wire.failure import Failure, shown
+from fastgate.wire.failure import Failure, FailureCode, shown
 from fastgate.wire.usage import Tier
 
 if TYPE_CHECKING:
@@ -114,13 +114,16 @@ class Call:
     upstream_ns: int = 0
     first_byte_ns: int = 0
 
-    @classmethod
-    def arriving(cls, worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> "Call":
+    @staticmethod
+    def arriving(worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> "Call":
         """A request that the server hands over now."""
         now_ns = time_ns()
         headers = dict(scope.headers.items())
-        state, number = worker.state(), worker.next_id(now_ns)
-        return cls(worker, dialect, scope, protocol, state, headers, scope.query_string, now_ns, number)
+        call = _BLANK.copy()
+        call.worker, call.dialect, call.scope, call.protocol = worker, dialect, scope, protocol
+        call.state, call.headers, call.query = worker.state, headers, scope.query_string
+        call.now_ns, call.id = now_ns, worker.ids.next(now_ns)
+        return call
 
     @property
     def request_id(self) -> str:
@@ -129,7 +132,7 @@ class Call:
 
     def authenticate(self) -> Grant:
         """Whose request it is. Raises Failure where its key is none, or may not be used from where it comes."""
-        grant = self.grant = self.state.grant(credential(self.headers, self.query), self.now_ns)
+        grant = self.grant = self.state.grant_of(self.headers, self.query, self.now_ns)
         if grant.networks is not None:
             address = client_address(self.scope, self.state.proxies)
             if address is None or address not in grant.networks:
@@ -139,13 +142,17 @@ class Call:
     def grant_by_now(self) -> Grant | None:
         """The key as the worker knows it by now; None: it is gone."""
         try:
-            return self.worker.state().grant(credential(self.headers, self.query), self.now_ns)
+            return self.worker.state.grant_of(self.headers, self.query, self.now_ns)
         except Failure:
             return None
 
     def take(self, size: int) -> None:
         """Room in the worker's memory for ``size`` bytes of this request's body. Raises Failure where there is none."""
-        self.worker.take(size)
+        worker = self.worker
+        taken = worker.body_bytes + size
+        if taken > worker.most_body_bytes:
+            raise Failure(FailureCode.OVERLOADED, "Too many large requests are on their way already.", retry_after=1)
+        worker.body_bytes = taken
         self.body_bytes += size
 
     def keep(self, size: int) -> bool:
@@ -195,3 +202,8 @@ class Call:
         )
         error = failure.code.value if failure is not None else ""
         self.worker.log(draft, self.id, self.now_ns // 1000, self.elapsed_us(), status, outcome, stream, error)
+
+
+_NOT_YET: Final[Any] = None
+_BLANK: Final = Pattern(Call(*[_NOT_YET] * 9))
+"""A request of which nothing is known yet."""

@@ -12,7 +12,8 @@ from fastgate.wire.failure import Failure, shown
 
 # In the order in which they are looked at; one that is empty says nothing. Where both are sent, Anthropic's own API
 # uses x-api-key.
-KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
+_KEY_HEADERS: Final = ("x-api-key", "api-key", "x-goog-api-key", "x-bf-vk", "x-litellm-api-key")
+KEY_HEADERS: Final = frozenset(_KEY_HEADERS)
 _READ_AT_ONCE: Final = 1 << 20
 """Bytes; longer bodies are taken piece by piece, so that those that do not come take no room."""
 _DISCARDED: Final = 256 << 10
@@ -22,8 +23,8 @@ _DISCARD_SECONDS: Final = 1.0
 def credential(headers: Mapping[str, str], query: str) -> str | None:
     """The virtual key that a request bears, wherever its client puts it; None: nowhere."""
     found = None
-    if not headers.keys().isdisjoint(KEY_HEADERS):
-        found = next((value for name in KEY_HEADERS if (value := headers.get(name))), None)
+    if not KEY_HEADERS.isdisjoint(headers):
+        found = next((value for name in _KEY_HEADERS if (value := headers.get(name))), None)
     if found is None:
         authorization = headers.get("authorization", "")
         if authorization[:7].lower() == "bearer ":

@@ -20,11 +20,15 @@ from fastgate.wire.failure import Failure
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
     """Answer a request for a model. Raises Failure where the answer is an error of ours."""
-    headers = call.headers
+    headers, worker = call.headers, call.worker
     grant = call.authenticate()
     call.within_ns = patience_ns(headers)
-    call.task = call.worker.task()
-    body = await receive(call)
+    call.task = worker.runner.running or worker.task()
+    body = at_hand(call)
+    if body is None:
+        body = await arriving(call)
+    if "content-encoding" in headers:
+        body = inflated(body, headers, call.state.head.max_body, call.take)
     found, request = call.dialect.parse(body)
     call.model = request.model
     call.attributes = attributes_of(headers, request)
@@ -47,24 +51,21 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     await attempt(call, leg, held, request, payload)
 
 
-async def receive(call: Call) -> bytes:
-    """The body, within the bounds of size, time, and what the worker has room for."""
-    headers, limit = call.headers, call.state.head.max_body
+def at_hand(call: Call) -> bytes | None:
+    """The whole body, within its bound, where it is here already, as short ones are. Raises Failure."""
     body = body_at_hand(call.protocol)
     if body is None:
-        body = await arriving(call, limit)
-        call.arrival = Arrival.WHOLE
-    else:
-        call.arrival = Arrival.WHOLE
-        if len(body) > limit:
-            raise Failure.too_large(limit)
-        call.take(len(body))
-    return inflated(body, headers, limit, call.take) if "content-encoding" in headers else body
+        return None
+    call.arrival = Arrival.WHOLE
+    if len(body) > call.state.head.max_body:
+        raise Failure.too_large(call.state.head.max_body)
+    call.take(len(body))
+    return body
 
 
-async def arriving(call: Call, limit: int) -> bytes:
-    """A body that is still on its way."""
-    headers = call.headers
+async def arriving(call: Call) -> bytes:
+    """A body that is still on its way, within the bounds of size, time, and what the worker has room for."""
+    headers, limit = call.headers, call.state.head.max_body
     uploads = call.worker.patience.uploads
     uploads[call.task] = call.now_ns
     call.arrival = Arrival.BEGUN
@@ -77,4 +78,5 @@ async def arriving(call: Call, limit: int) -> bytes:
             call.take(len(body))
     finally:
         del uploads[call.task]
+    call.arrival = Arrival.WHOLE
     return body

@@ -38,7 +38,7 @@ class Process:
         self._loop = asyncio.get_running_loop()
         self._worker = Worker(arena_dir, self._loop, sealer, patience)
         self._gateway = Gateway(self._worker)
-        origins = self._worker.state().head.cors_origins
+        origins = self._worker.state.head.cors_origins
         application = CrossOrigin(self._gateway, origins) if origins else self._gateway
         self._front = (
             Front(application, descriptor, pair) if pair else PlainFront(application, descriptor, self._worker.runner)
@@ -63,7 +63,7 @@ class Process:
     async def _beat(self) -> None:
         while True:
             self._worker.beat()
-            self._front.follow(self._worker.state().head.certificate)
+            self._front.follow(self._worker.state.head.certificate)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _drain(self) -> None:
@@ -97,7 +97,7 @@ class Process:
 
     def _deadline(self) -> float:
         self._worker.beat()  # a reload just before counts, though nobody has looked since
-        return self._loop.time() + self._worker.state().head.drain_ms / 1000
+        return self._loop.time() + self._worker.state.head.drain_ms / 1000
 
     def _lifeline(self) -> None:
         """The supervisor never writes: what can be read is the end of it, and with it ours."""

@@ -101,8 +101,11 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 
         ``final``: what it reported before it was ``cut`` was its last word.
         """
-        outcome = OUTCOME_CLIENT_GONE if client_gone else OUTCOME_UPSTREAM_ERROR if cut or failed else OUTCOME_OK
-        error = FailureCode.UPSTREAM_ERROR.value if outcome == OUTCOME_UPSTREAM_ERROR else ""
+        outcome, error = OUTCOME_OK, ""
+        if client_gone:
+            outcome = OUTCOME_CLIENT_GONE
+        elif cut or failed:
+            outcome, error = OUTCOME_UPSTREAM_ERROR, FailureCode.UPSTREAM_ERROR.value
         usage = total(charges)
         if charges and usage is not None and not usage.estimated and (cut is None or final):
             if call.teaches:
@@ -119,18 +122,15 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
 def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
     """nano-USD of all charges, rounded once; those of another model at that model's own price where it has one."""
     terms = leg.terms
-    for _, usage in charges:
-        usage.geo = usage.geo or terms.geo
     if len(charges) == 1:
-        [(model, usage)] = charges
-        index = _price_of(leg, model)
-        try:
-            return terms.prices.cost(index, usage, call.now_ns) if index >= 0 else 0
-        except OverflowError:
-            return MOST_NANO
+        charge = charges[0]
+        index = terms.price if charge.model is None else _price_of(leg, charge.model)
+        return terms.prices.charge(index, charge.usage, call.now_ns, terms.geo)
     exact: int | Fraction = 0
-    for model, usage in charges:
-        index = _price_of(leg, model)
+    for charge in charges:
+        usage = charge.usage
+        usage.geo = usage.geo or terms.geo
+        index = _price_of(leg, charge.model)
         lines = terms.prices.lines(index, usage, call.now_ns) if index >= 0 else ()
         exact += sum(map(share_of, lines))
     return min(nano_of(exact), MOST_NANO)
@@ -172,22 +172,24 @@ def raised(call: Call, usage: Usage | None, produced: int) -> Usage:
 
 def settle(call: Call, held: Hold, outcome: Outcome, status: int) -> int:
     """Book the outcome and log the request; returns nano-USD."""
-    cost = held.amount if outcome.cost is None else outcome.cost
-    elapsed = time_ns() - call.now_ns
-    held.settle(
+    cost = outcome.cost
+    if cost is None:
+        cost = held.amount
+    elapsed, upstream = time_ns() - call.now_ns, call.upstream_ns
+    held.settle(  # by position: names would be looked up one by one
         cost,
         outcome.usage,
         outcome.settlement,
         outcome.outcome,
         call.status or status,
-        duration_us=elapsed // 1000,
-        upstream_us=call.upstream_ns // 1000,
-        ttft_us=call.first_byte_ns // 1000,
-        overhead_us=(elapsed - call.upstream_ns) // 1000,
-        error=outcome.error or call.error,
-        cache=call.cache,
-        saved=call.saved,
-        meaning=call.decided,
-        given=call.given,
+        elapsed // 1000,
+        upstream // 1000,
+        call.first_byte_ns // 1000,
+        (elapsed - upstream) // 1000,
+        outcome.error or call.error,
+        call.cache,
+        call.saved,
+        call.decided,
+        call.given,
     )
     return cost

@@ -1,5 +1,6 @@
 """A snapshot as a worker serves it, and the keys that it has met there."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
@@ -8,6 +9,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.price import PriceTable
 from fastgate.gateway.cache_plan import Member
 from fastgate.gateway.grants import Grant
+from fastgate.gateway.inbound import KEY_HEADERS, credential
 from fastgate.gateway.legs import Bound
 from fastgate.gateway.records import Records
 from fastgate.gateway.upstreams import Upstream
@@ -22,7 +24,18 @@ _NOBODY: Final = OwnerRecord()
 class State:
     """A snapshot as a worker serves it, and the keys that it has met there."""
 
-    __slots__ = ("_dependents", "_grants", "arena", "bound", "head", "prices", "proxies", "records", "upstreams")
+    __slots__ = (
+        "_dependents",
+        "_grants",
+        "_met",
+        "arena",
+        "bound",
+        "head",
+        "prices",
+        "proxies",
+        "records",
+        "upstreams",
+    )
 
     def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
         self.records = records
@@ -33,8 +46,24 @@ class State:
         self.proxies = Networks(head.trusted_proxies)
         self.bound: Bound = {}
         self._grants: dict[str, Grant] = {}
+        self._met: dict[str, Grant] = {}
+        """Those that never expire, by all of the one header that named them."""
         self._dependents: dict[bytes, set[str]] = {}
         """Which of the grants were made from a record, by its digest."""
+
+    def grant_of(self, headers: Mapping[str, str], query: str, now_ns: int) -> Grant:
+        """The key that a request bears, as most do in the one header of its own. Raises Failure as ``grant`` does."""
+        if not KEY_HEADERS.isdisjoint(headers):
+            return self.grant(credential(headers, query), now_ns)
+        said = headers.get("authorization", "")
+        grant = self._met.get(said)
+        if grant is None:
+            grant = self.grant(credential(headers, query), now_ns)
+            if said[:7].lower() == "bearer " and not grant.record.expires_ns:
+                if len(self._met) >= _MOST_GRANTS:
+                    self._met.clear()
+                self._met[said] = grant
+        return grant
 
     def grant(self, secret: str | None, now_ns: int) -> Grant:
         """The key with this secret. Raises Failure where it is missing, unknown or expired."""
@@ -48,7 +77,10 @@ class State:
 
     def follow(self) -> None:
         """Takes what changed since the last look: keys that it concerns are put together anew when they come again."""
-        for digest in self.records.follow():
+        changed = self.records.follow()
+        if changed:
+            self._met.clear()
+        for digest in changed:
             for secret in self._dependents.pop(digest, ()):
                 self._grants.pop(secret, None)
 
@@ -58,7 +90,7 @@ class State:
         What is kept here refers back to it; such a circle would stay in memory for as long as nobody looks for circles.
         """
         self.records.close()
-        for kept in (self._grants, self._dependents, self.bound):
+        for kept in (self._grants, self._met, self._dependents, self.bound):
             kept.clear()
 
     def _find(self, secret: str) -> Grant:

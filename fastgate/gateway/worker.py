@@ -5,21 +5,21 @@ import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from struct import Struct
 from time import time_ns
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from fastgate._core.arena import Arena, ArenaError, ArenaFull
+from fastgate._core.counts import anomalies
+from fastgate._core.ids import RequestIds
 from fastgate._core.journal import Draft, Journal
 from fastgate._core.owed import pay
 from fastgate._core.owner import WORKER, Owner
-from fastgate._core.runner import Run, Runner
+from fastgate._core.runner import Runner
 from fastgate._core.slab import Slab
 from fastgate._core.snapshot import CorruptSnapshot
 from fastgate.cache.semantic import SemanticClient
-from fastgate.dialects.base import anomalies
 from fastgate.gateway.flights import Flights
 from fastgate.gateway.forms import Forms
 from fastgate.gateway.patience import Patience
@@ -29,7 +29,6 @@ from fastgate.gateway.shared import SharedTier
 from fastgate.gateway.state import State
 from fastgate.gateway.upstreams import Upstreams
 from fastgate.wire.caching import SHARED_OWNER, SharedEvent, SharedRecord, slab_path
-from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.sealing import Sealer, SealError
 from fastgate.wire.snapshot import SnapshotHead
 
@@ -41,7 +40,6 @@ BODIES = 256 << 20
 """Bytes of request bodies that a worker has in memory at once; four of the longest, where those are longer."""
 ANSWERS = 128 << 20
 """Bytes of long answers that a worker keeps whole at once."""
-_TWO_NUMBERS: Final = Struct(">QQ")
 
 
 class Worker:
@@ -54,7 +52,6 @@ class Worker:
         self.owner = Owner(self.arena, WORKER, os.getpid())
         self.journal = Journal(str(arena_dir), self.owner.slot)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="disk")
-        self.requests = 0
         self.strangers = 0
         self.open = 0
         self.body_bytes = 0
@@ -82,31 +79,19 @@ class Worker:
         self._complaints = 0
         self._full = False
         self._anomalies_told = 0
-        self._ids = int.from_bytes(os.urandom(8), "big")
+        self.ids = RequestIds(int.from_bytes(os.urandom(8), "big"))
         self._generation = -1
-        self._state = self._load()
-
-    def state(self) -> State:
+        self.state = self._load()
         """The snapshot in force."""
-        return self._state
 
-    def task(self) -> Run | asyncio.Task[Any]:
-        """What serves the request that is served now: a run of our own server's, or a task of Granian's.
+    def task(self) -> asyncio.Task[Any]:
+        """What serves the request that is served now, where it is no run of our own server's: a task of Granian's.
 
         The loop is named since finding out which one runs would be a call of the kernel.
         """
-        run = self.runner.running
-        if run is not None:
-            return run
         task = asyncio.current_task(self.loop)
         assert task is not None
         return task
-
-    def next_id(self, now_ns: int) -> bytes:
-        """16 bytes that no other request has: the time, so that ids sort by it, and a count from a random start."""
-        self.requests += 1
-        self._ids = (self._ids + 1) & 0xFFFFFFFFFFFFFFFF
-        return _TWO_NUMBERS.pack(now_ns, self._ids)
 
     def count_stranger(self) -> None:
         """A request that bore no valid key: counted, not journaled, so that a flood of them fills nothing."""
@@ -122,12 +107,6 @@ class Worker:
     def unread(self) -> int:
         """Requests whose answers may wait for their clients: open ones, and those whose answers are not taken yet."""
         return self.open + len(self.patience.lingering)
-
-    def take(self, size: int) -> None:
-        """Room for ``size`` bytes of a body. Raises Failure where there is none now."""
-        if self.body_bytes + size > self._most_body_bytes:
-            raise Failure(FailureCode.OVERLOADED, "Too many large requests are on their way already.", retry_after=1)
-        self.body_bytes += size
 
     def keep(self, size: int) -> bool:
         """Room for ``size`` bytes of an answer until its client has taken it; False: relay it as it comes."""
@@ -154,7 +133,7 @@ class Worker:
             self._renew()
         else:
             self._follow()
-        self.owner.beat(time_ns(), self.requests, self._generation, self.strangers, self._anomalies())
+        self.owner.beat(time_ns(), self.ids.made, self._generation, self.strangers, self._anomalies())
         self.owner.tell_counts(self._shared_counts)
         self.patience.look()
         self.flights.renew()
@@ -181,9 +160,9 @@ class Worker:
 
     def _renew(self) -> None:
         """Serve the snapshot that the control plane announced; one that cannot be read leaves the old one in force."""
-        before = self._state
+        before = self.state
         try:
-            self._state = self._load()
+            self.state = self._load()
         except Superseded:
             return  # the next beat finds the snapshot that came instead
         except (CorruptSnapshot, msgspec.MsgspecError, OSError, ValueError, SealError) as error:
@@ -195,7 +174,7 @@ class Worker:
     def _follow(self) -> None:
         """Serve by what changed since the snapshot was written."""
         try:
-            self._state.follow()
+            self.state.follow()
         except (CorruptSnapshot, OSError) as error:
             self.complain(
                 f"changes of keys and budgets cannot be read, so none is in force until the next reload: {error}"
@@ -258,6 +237,6 @@ class Worker:
         self._share(head.shared, credentials)
         self._follow_meanings(head.semantic is not None)
         self._generation = generation
-        self._most_body_bytes = max(BODIES, 4 * head.max_body)
+        self.most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))
         return State(records, head, self.arena, upstreams)

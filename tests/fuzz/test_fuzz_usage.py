@@ -11,10 +11,10 @@ from math import ceil
 from typing import Any
 
 from fastgate._core.body import scan
+from fastgate._core.counts import MAX_COUNT
 from fastgate._core.events import EventScanner
 from fastgate._core.price import Usage
 from fastgate.dialects.anthropic import ANTHROPIC
-from fastgate.dialects.base import MAX_COUNT
 from fastgate.dialects.bedrock_usage import CONVERSE, INVOCATION_METRICS, bedrock_usage
 from fastgate.dialects.gemini_usage import gemini_usage, searches_of
 from fastgate.dialects.openai_chat import OPENAI_CHAT

@@ -29,7 +29,7 @@ class Eyes:
     def plan(self, secret: str, model: str = "smart") -> CachePlan | None:
         """What a request finds after the worker's next beat, whichever way to the model it takes."""
         self.worker.beat()
-        return self.worker.state().grant(secret, time.time_ns()).leg("openai-chat", model).cache
+        return self.worker.state.grant(secret, time.time_ns()).leg("openai-chat", model).cache
 
     def tenant(self, secret: str) -> bytes:
         plan = self.plan(secret)
@@ -38,7 +38,7 @@ class Eyes:
 
     def megabytes(self) -> int:
         self.worker.beat()
-        return self.worker.state().head.cache_mb
+        return self.worker.state.head.cache_mb
 
 
 @pytest.fixture

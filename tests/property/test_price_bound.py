@@ -16,7 +16,7 @@ from fastgate.pricing import listed
 from fastgate.pricing.amounts import PriceError
 from fastgate.pricing.catalogue import Catalogue
 from fastgate.pricing.table import build_table
-from fastgate.wire.money import nano_of, share_of
+from fastgate.wire.money import MOST_NANO, nano_of, share_of
 from fastgate.wire.prices import UNSTATED, ModelPrice
 from fastgate.wire.request import ChatRequest
 from fastgate.wire.usage import FEES, LENGTHS, PROMPT_BUCKETS, Bucket, Geo, Tier
@@ -151,6 +151,26 @@ def test_lines_sum_to_the_cost(
     usage = usage_of(prompt, output, tier, geo)
 
     assert TABLE.cost(index, usage, at_ns) == nano_of(sum(map(share_of, TABLE.lines(index, usage, at_ns))))
+
+
+@settings(max_examples=300)
+@given(
+    st.integers(-1, len(MODELS) - 1),
+    st.integers(0, 10**18),
+    st.sampled_from(list(Tier)),
+    st.sampled_from(list(Geo)),
+    st.sampled_from(list(Geo)),
+    st.sampled_from(MOMENTS),
+)
+def test_a_charge_is_the_exact_cost_where_it_ran_and_the_most_that_is_counted_beyond(
+    index: int, tokens: int, tier: Tier, said: Geo, ran: Geo, at_ns: int
+) -> None:
+    usage = usage_of([tokens] * len(PROMPT_BUCKETS), [tokens] * 3, tier, said)
+    charged = TABLE.charge(index, usage, at_ns, ran)
+
+    assert usage.geo == (said or ran)
+    exact = nano_of(sum(map(share_of, TABLE.lines(index, usage, at_ns)))) if index >= 0 else 0
+    assert charged == min(exact, MOST_NANO)
 
 
 @settings(max_examples=1_000, deadline=None)

@@ -7,7 +7,7 @@ import pytest
 
 from fastgate._core.body import scan, splice
 from fastgate._core.price import Usage
-from fastgate.dialects.base import Operation
+from fastgate.dialects.base import Charge, Operation
 from fastgate.dialects.openai_embeddings import MOST_TEXTS, OPENAI_EMBEDDINGS
 from fastgate.gateway.app import ROUTES
 from fastgate.wire.failure import Failure, FailureCode
@@ -129,7 +129,7 @@ def test_usage_is_the_input_alone(usage: Any, tokens: int | None) -> None:
     answer = {"object": "list", "data": [{"embedding": [0.5]}], "model": "m-1", "usage": usage}
     found = scan(json.dumps(answer).encode(), OPENAI_EMBEDDINGS.answer_fields)
     charges = OPENAI_EMBEDDINGS.charges_of_answer(found)
-    assert charges == (None if tokens is None else [(None, Usage(input=tokens, request=1))])
+    assert charges == (None if tokens is None else [Charge(None, Usage(input=tokens, request=1))])
     assert OPENAI_EMBEDDINGS.model_of_answer(found) == "m-1"
     assert OPENAI_EMBEDDINGS.output_bytes_of_answer(found) == 0
 

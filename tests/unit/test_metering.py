@@ -40,10 +40,11 @@ PRICES = PriceTable(build_table([MODEL]))
 class House:
     """A worker that knows the key of the stream no more: so what was written when it came goes on to bind it."""
 
+    @property
     def state(self) -> "House":
         return self
 
-    def grant(self, _secret: str | None, _now_ns: int) -> Any:
+    def grant_of(self, _headers: object, _query: str, _now_ns: int) -> Any:
         raise Failure.invalid_key("is unknown")
 
 

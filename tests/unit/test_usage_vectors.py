@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from fastgate._core.body import scan
+from fastgate._core.counts import anomalies
 from fastgate._core.events import EventScanner
 from fastgate._core.price import Usage
 from fastgate.dialects.anthropic import ANTHROPIC
-from fastgate.dialects.base import Dialect, anomalies
+from fastgate.dialects.base import Dialect
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.dialects.openai_usage import speech_usage, transcription_usage
 from fastgate.wire.usage import Geo, Tier
@@ -17,7 +18,7 @@ from fastgate.wire.usage import Geo, Tier
 
 def answer(dialect: Dialect, document: dict[str, Any]) -> list[tuple[str | None, Usage]] | None:
     charges = dialect.charges_of_answer(scan(json.dumps(document).encode(), dialect.answer_fields))
-    return None if charges is None else [tuple(charge) for charge in charges]  # type: ignore[misc]
+    return None if charges is None else [(charge.model, charge.usage) for charge in charges]
 
 
 def stream(dialect: Dialect, *events: dict[str, Any]) -> list[tuple[str | None, Usage]] | None:
@@ -25,7 +26,7 @@ def stream(dialect: Dialect, *events: dict[str, Any]) -> list[tuple[str | None, 
     for event in events:
         scanner.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
     charges = dialect.charges_of_stream(scanner.captures)
-    return None if charges is None else [tuple(charge) for charge in charges]  # type: ignore[misc]
+    return None if charges is None else [(charge.model, charge.usage) for charge in charges]
 
 
 def chat(usage: Any, tier: Any = None) -> Usage | None:
