@@ -31,6 +31,8 @@ PLACES = [
         ("levels", "left"),
         ("journal", "log"),
         ("head", "status_line"),
+        ("answer_head", "of"),
+        ("answer_head", "behind"),
         ("connection", "start"),
     ]
 ]

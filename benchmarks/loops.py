@@ -13,6 +13,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any, Final
 
+from fastgate._core.answer_head import Figures, Passed
 from fastgate._core.arena import Arena
 from fastgate._core.body import scan, splice
 from fastgate._core.budget import OUTCOME_OK, OUTCOME_REJECTED, SETTLED_EXACT, hold
@@ -30,6 +31,7 @@ from fastgate._core.upstream import Pool
 from fastgate._core.windows import Period
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.pricing.table import build_table
+from fastgate.providers.kinds import answer_header
 from fastgate.wire.prices import ModelPrice, PriceBand, PriceRow
 from fastgate.wire.snapshot import SnapshotHead
 from fastgate.wire.snapshot_file import write_snapshot
@@ -225,6 +227,14 @@ def requests(folder: Path) -> Iterator[tuple[str, Operation]]:
     yield "server: a request read and answered", request
 
 
+def answers(folder: Path) -> Iterator[tuple[str, Operation]]:
+    received = [(b"content-type", b"application/json"), (b"server", b"s"), (b"x-request-id", b"req_0123456789abcdef")]
+    yield "headers: those of a provider", partial(Passed(answer_header).of, received * 2)
+    figures = Figures("x-id", "x-overhead-us", "x-left-usd", "x-cost-usd")
+    told = partial(figures.behind, (ANSWER_HEADERS[:2], tuple(ANSWER_HEADERS[2:7]), ()))
+    yield "headers: those of an answer", partial(told, REQUEST_ID, NOON_NS, 999_999_955_300, 44_700)
+
+
 def exchanges(folder: Path) -> Iterator[tuple[str, Operation]]:
     head = b"".join(b"X-Header-%d: a value of some length\r\n" % number for number in range(10))
     answer = b"HTTP/1.1 200 OK\r\n%bContent-Length: 400\r\n\r\n%b" % (head, bytes(400))
@@ -242,7 +252,7 @@ def exchanges(folder: Path) -> Iterator[tuple[str, Operation]]:
     yield "upstream: an exchange", exchange
 
 
-PARTS: Final = (bodies, events, keys, caches, prices, budgets, requests, exchanges)
+PARTS: Final = (bodies, events, keys, caches, prices, budgets, requests, answers, exchanges)
 
 
 def main(folder: Path) -> None:

@@ -70,6 +70,35 @@ static inline const uint8_t *fg_line_run(const uint8_t *p, const uint8_t *end) {
     return p;
 }
 
+/* Whether all of them are ASCII. */
+static inline int fg_is_ascii(const uint8_t *p, size_t size) {
+    uint64_t seen = 0, word;
+    for (; size >= 8; size -= 8, p += 8) {
+        memcpy(&word, p, 8);
+        seen |= word;
+    }
+    for (; size; size--, p++) seen |= *p;
+    return !(seen & 0x8080808080808080ULL);
+}
+
+/* Whether a control character, the tab apart, is among them: none may stand in a line of a head. */
+static inline int fg_has_controls(const uint8_t *p, size_t size) {
+    typedef uint8_t fg_unsigned __attribute__((vector_size(16)));
+    fg_unsigned v;
+    fg_block bad = {0};
+    size_t i;
+    if (size < 16) {
+        for (i = 0; i < size; i++)
+            if ((p[i] < 0x20 && p[i] != '\t') || p[i] == 0x7f) return 1;
+        return 0;
+    }
+    for (i = 0; i < size; i += 16) {
+        memcpy(&v, p + (i + 16 <= size ? i : size - 16), 16);   /* the last block overlaps the one before */
+        bad |= ((v < 0x20) & (v != '\t')) | (v == 0x7f);
+    }
+    return fg_first(bad) < 16;
+}
+
 /* A seeded 64-bit hash (multiply and fold, as wyhash does); never 0, so that 0 can mean an empty slot. */
 static inline uint64_t fg_fold(uint64_t a, uint64_t b) {
     unsigned __int128 product = (unsigned __int128)a * b;

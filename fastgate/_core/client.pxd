@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 
+from fastgate._core.headers cimport Headers
 from fastgate._core.outbox cimport Outbox
 from fastgate._core.request cimport Line, Request
 from fastgate._core.runner cimport Run, Runner
@@ -24,11 +25,10 @@ cdef class Service(Run):
 cdef class Client(Line):
     cdef Host host
     cdef object transport, parser, feed, waiting
-    cdef list unreadable                    # names of headers of the request that is arriving, None where there are none
     cdef str address
     cdef Request serving, arriving          # the one that is being served; the one whose body is not whole
     cdef bytes url, opening
-    cdef list headers
+    cdef Headers headers                    # of the request that is arriving
     cdef Py_ssize_t fruitless               # bytes since the last that completed a head or were of a body
     cdef Py_ssize_t untaken                 # bytes that waited for the client at the last look, while it is choked
     cdef int64_t since_ns                   # of the last change between idle, asking, served, closing

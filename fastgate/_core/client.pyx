@@ -13,7 +13,6 @@ from httptools import (
 
 from fastgate._core.clock cimport monotonic_ns
 from fastgate._core.head cimport header_name, method_name, plain, target
-from fastgate._core.request cimport Headers
 
 cdef int64_t CLOSING_NS = 2_000_000_000
 cdef Py_ssize_t MOST_HEAD = 256 << 10
@@ -51,7 +50,7 @@ cdef class Client(Line):
     def __init__(self, Host host):
         self.host = host
         self.waiting = deque()
-        self.headers = []
+        self.headers = Headers.__new__(Headers)
         self.url = b""
         self.parser = HttpRequestParser(self)
         self.feed = self.parser.feed_data
@@ -133,7 +132,7 @@ cdef class Client(Line):
         cdef str name, value
         self.parser = HttpRequestParser(self)
         self.feed = self.parser.feed_data
-        framing = [f"{name}: {value}\r\n" for name, value in request.headers.pairs if name in FRAMING]
+        framing = [f"{name}: {value}\r\n" for name, value in request.headers.items() if name in FRAMING]
         if framing:
             request.complete = False
             self.arriving = request
@@ -182,26 +181,18 @@ cdef class Client(Line):
 
     def on_message_begin(self):
         self.url = b""
-        self.headers = []
-        self.unreadable = None
+        self.headers = Headers.__new__(Headers)
 
     def on_url(self, bytes piece):
         self.url += piece
 
     def on_header(self, bytes name, bytes value):
-        cdef str text
         if self.arriving is not None:           # a trailer
             return
-        if len(self.headers) + (0 if self.unreadable is None else len(self.unreadable)) >= MOST_HEADERS:
+        if self.headers.count >= MOST_HEADERS:
             self.fault = 431
             raise OverflowError
-        text = plain(value)
-        if text is not None:
-            self.headers.append((header_name(name), text))
-        elif self.unreadable is None:
-            self.unreadable = [header_name(name)]
-        else:
-            self.unreadable.append(header_name(name))
+        self.headers.add(header_name(name), plain(value))
 
     def on_headers_complete(self):
         cdef Request request
@@ -216,11 +207,9 @@ cdef class Client(Line):
         request.path, request.query_string = target(self.url)
         request.http_version = self.parser.get_http_version()
         request.persistent = self.parser.should_keep_alive() and not self.host.leaving
-        request.headers = Headers.__new__(Headers)
-        request.headers.pairs = self.headers
-        request.headers.unreadable = self.unreadable
+        request.headers = self.headers
         if request.http_version == "1.1":
-            request.expects = request.headers.get("expect", "").lower() == "100-continue"
+            request.expects = "expect" in self.headers.latest and self.headers.get("expect").lower() == "100-continue"
         elif request.http_version != "1.0" or "transfer-encoding" in request.headers:   # which is 1.1's
             self.fault = 400
             raise ValueError

@@ -1,10 +1,7 @@
 """One request of a client over HTTP/1.1, and the answer to it, as the application sees them."""
 
+from fastgate._core.headers cimport Headers
 from fastgate._core.runner cimport Runner
-
-cdef class Headers:
-    cdef list pairs
-    cdef list unreadable                    # names, None where there are none
 
 cdef class Request
 
@@ -46,6 +43,7 @@ cdef class Request:
     cdef bytes drain(self)
     cdef int put(self, bytes data) except -1
     cdef bytes compose(self, int status, object headers, Py_ssize_t length, bytes body)
+    cdef char *frame(self, char *out, int status, Py_ssize_t length, bint chunked, bint persistent) except NULL
     cdef int complete_answer(self) except -1
     cdef int conclude(self) except -1
 

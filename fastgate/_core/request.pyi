@@ -2,19 +2,7 @@ from collections.abc import Awaitable, Iterable
 from typing import Self, final
 
 from fastgate._core.client_errors import ClientLeft as ClientLeft
-
-@final
-class Headers:
-    """Of a request: names in lower case, values as text. Of those whose value is not ASCII only the name is known."""
-
-    def items(self) -> list[tuple[str, str]]:
-        """All of them, in the order in which they came."""
-    def get(self, name: str, default: str | None = None) -> str | None:
-        """The first value of a header, else ``default``."""
-    def get_all(self, name: str) -> list[str]:
-        """All values of a header."""
-    def __contains__(self, name: str) -> bool:
-        """Whether a header came, readable or not."""
+from fastgate._core.headers import Headers
 
 @final
 class Request:

@@ -9,43 +9,26 @@ from the socket.
 """
 
 cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 
-from fastgate._core.head cimport date_line, header_line, status_line
+from fastgate._core.digits cimport put_digits
+from fastgate._core.head cimport date_line, line_size, put, put_bytes, put_line, same, status_line
 
 from fastgate._core.client_errors import ClientLeft
 
 cdef Py_ssize_t HIGH = 64 * 1024
 cdef Py_ssize_t UNSAID = -1
 
-cdef frozenset BODILESS = frozenset({204, 304})      # statuses of answers without a body
+cdef enum:
+    FRAMING = 128       # bytes of the lines that ``frame`` writes, and more
+
 cdef bytes CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 cdef bytes LAST_CHUNK = b"0\r\n\r\n"
 
 
-cdef class Headers:
-    """Of a request: names in lower case, values as text. Of those whose value is not ASCII only the name is known."""
-
-    def items(self):
-        """All of them, in the order in which they came."""
-        return self.pairs
-
-    def get(self, str name, default=None):
-        """The first value of a header, else ``default``."""
-        cdef tuple pair
-        for pair in self.pairs:
-            if pair[0] == name:
-                return pair[1]
-        return default
-
-    def get_all(self, str name):
-        """All values of a header."""
-        return [value for known, value in self.pairs if known == name]
-
-    def __contains__(self, str name):
-        """Whether a header came, readable or not."""
-        if self.unreadable is not None and name in self.unreadable:
-            return True
-        return any([known == name for known, _ in self.pairs])
+cdef inline bint is_bodiless(int status) noexcept:
+    """Whether an answer with this status has no body."""
+    return status == 204 or status == 304
 
 
 cdef class Line:
@@ -149,7 +132,7 @@ cdef class Request:
 
     def response_bytes(self, int status, headers, bytes body):
         """The whole answer. Raises ValueError for a header that cannot be one."""
-        cdef bint bodiless = status in BODILESS
+        cdef bint bodiless = is_bodiless(status)
         if self.begun:
             return
         answer = self.compose(
@@ -262,33 +245,45 @@ cdef class Request:
 
         UNSAID: the headers say how long it is, or it goes out in chunks.
         """
-        cdef list parts = [status_line(status), date_line()]
+        cdef list pairs = headers if type(headers) is list else list(headers)
+        cdef bytes first = status_line(status), date = date_line(), answer
+        cdef Py_ssize_t size = len(first) + len(date) + len(body), framed
+        cdef bint persistent = self.persistent and self.complete    # else a next request cannot be told from the body's rest
+        cdef bint chunked
+        cdef char framing[FRAMING]
+        cdef char *out
         cdef str name, value
-        for name, value in headers:
-            if name == "connection":        # said below
-                self.persistent = self.persistent and value != "close"
+        for name, value in pairs:
+            if same(name, "connection"):    # said by ``frame``
+                persistent = persistent and value != "close"
                 continue
-            if name == "content-length":
+            if same(name, "content-length"):
                 self.left = int(value)
-            parts.append(header_line(name, value))
-        if length != UNSAID:
-            if status not in BODILESS:
-                parts.append(b"content-length: %d\r\n" % length)
-        elif self.left == UNSAID:
-            self.chunked = self.http_version == "1.1"
-            if self.chunked:
-                parts.append(b"transfer-encoding: chunked\r\n")
-            else:
-                self.persistent = False
-        if not self.complete:               # the rest of the body cannot be told from a next request
-            self.persistent = False
-        if not self.persistent:
-            parts.append(b"connection: close\r\n")
+            size += line_size(name, value)
+        chunked = length == UNSAID and self.left == UNSAID
+        if chunked and self.http_version != "1.1":
+            chunked = persistent = False
+        framed = self.frame(framing, status, length, chunked, persistent) - framing
+        answer = PyBytes_FromStringAndSize(NULL, size + framed)
+        out = put_bytes(put_bytes(PyBytes_AS_STRING(answer), first), date)
+        for name, value in pairs:
+            if not same(name, "connection"):
+                out = put_line(out, name, value)
+        put_bytes(put(out, framing, framed), body)
+        self.chunked, self.persistent = chunked, persistent
+        return answer
+
+    cdef char *frame(self, char *out, int status, Py_ssize_t length, bint chunked, bint persistent) except NULL:
+        """The last lines of a head, at ``out``: how its body is framed, and whether another answer may follow."""
+        if chunked:
+            out = put_bytes(out, b"transfer-encoding: chunked\r\n")
+        elif length != UNSAID and not is_bodiless(status):
+            out = put_bytes(put_digits(put_bytes(out, b"content-length: "), length), b"\r\n")
+        if not persistent:
+            out = put_bytes(out, b"connection: close\r\n")
         elif self.http_version == "1.0":
-            parts.append(b"connection: keep-alive\r\n")
-        parts.append(b"\r\n")
-        parts.append(body)
-        return b"".join(parts)
+            out = put_bytes(out, b"connection: keep-alive\r\n")
+        return put_bytes(out, b"\r\n")
 
 
 @cython.no_gc  # it ends its answer when it is dropped: what it needs for that must not be cleared before

@@ -1,36 +1,17 @@
 """What the client gets: headers of ours beside those of the provider, and errors in the client's own dialect."""
 
 from collections.abc import Iterable
-from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
+from fastgate._core.answer_head import Passed
 from fastgate.dialects.base import Dialect
 from fastgate.providers.kinds import answer_header
 from fastgate.wire.failure import Failure
-from fastgate.wire.money import usd
 
 Headers = list[tuple[str, str]]
 
-
-@lru_cache(maxsize=1024)
-def _answer_name(name: bytes) -> str | None:
-    text = name.decode("latin-1")
-    return text if answer_header(text) else None
-
-
-def provider_headers(received: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """The headers of a provider's answer that its client may see."""
-    return [(name, value.decode("latin-1")) for raw, value in received if (name := _answer_name(raw)) is not None]
-
-
-def own_headers(request_id: str, overhead_us: int, left: int | None, cost: int | None) -> Headers:
-    """``x-fastgate-*`` of one answer; amounts in nano-USD, None: not to be said."""
-    headers = [("x-fastgate-request-id", request_id), ("x-fastgate-overhead-us", str(overhead_us))]
-    if left is not None:
-        headers.append(("x-fastgate-budget-left-usd", usd(left)))
-    if cost is not None:
-        headers.append(("x-fastgate-cost-usd", usd(cost)))
-    return headers
+provider_headers: Final = Passed(answer_header).of
+"""The headers of a provider's answer that its client may see, from ``(name, value)`` in bytes."""
 
 
 def send_failure(

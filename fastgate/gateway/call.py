@@ -7,6 +7,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from fastgate._core.budget import CACHE_NONE, MEANING_NONE, OUTCOME_FAILED, OUTCOME_OK, OUTCOME_REJECTED
+from fastgate._core.headers import by_name
 from fastgate._core.journal import Draft
 from fastgate._core.learned import OutputRate
 from fastgate._core.pattern import Pattern
@@ -118,10 +119,9 @@ class Call:
     def arriving(worker: Worker, dialect: Dialect, scope: Any, protocol: Any) -> "Call":
         """A request that the server hands over now."""
         now_ns = time_ns()
-        headers = dict(scope.headers.items())
         call = _BLANK.copy()
         call.worker, call.dialect, call.scope, call.protocol = worker, dialect, scope, protocol
-        call.state, call.headers, call.query = worker.state, headers, scope.query_string
+        call.state, call.headers, call.query = worker.state, by_name(scope.headers), scope.query_string
         call.now_ns, call.id = now_ns, worker.ids.next(now_ns)
         return call
 
@@ -167,10 +167,6 @@ class Call:
     def elapsed_us(self) -> int:
         """Since the request was accepted."""
         return (time_ns() - self.now_ns) // 1000
-
-    def overhead_us(self) -> int:
-        """Time in the gateway so far, the provider's excluded."""
-        return (time_ns() - self.now_ns - self.upstream_ns) // 1000
 
     def log(self, status: int, failure: Failure | None, *, stream: bool = False) -> None:
         """Journal a request that held nothing: rejected, or free. Requests without a key are only counted."""

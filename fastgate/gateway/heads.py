@@ -2,8 +2,9 @@
 
 from typing import Final
 
+from fastgate._core.answer_head import Figures
 from fastgate._core.journal import CACHES
-from fastgate.gateway.answers import Headers, own_headers
+from fastgate.gateway.answers import Headers
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import beside, limit_headers
@@ -13,6 +14,9 @@ _STEPS: Final = tuple(
     for name in CACHES
 )
 """What was done for an answer, by what the cache did."""
+_FIGURES: Final = Figures(
+    "x-fastgate-request-id", "x-fastgate-overhead-us", "x-fastgate-budget-left-usd", "x-fastgate-cost-usd"
+)
 
 
 def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) -> Headers:
@@ -21,13 +25,8 @@ def headers_of(call: Call, leg: Leg, headers: Headers, cost: int | None = None) 
     left = binding.levels.left(call.now_ns)
     if binding.gauges:
         headers = beside(headers, limit_headers(call.dialect, binding.levels, binding.gauges))
-    found = [
-        *headers,
-        *leg.headers,
-        *_STEPS[call.cache],
-        *call.notes,
-        *own_headers(call.request_id, call.overhead_us(), left, cost),
-    ]
+    parts = headers, leg.headers, _STEPS[call.cache], call.notes
+    found = _FIGURES.behind(parts, call.id, call.now_ns + call.upstream_ns, left, cost)
     if binding.notices is not None:
         found += binding.notices.headers(call.now_ns)
     return found
