@@ -6,7 +6,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from fastgate._core.clock cimport realtime_ns
 from fastgate._core.digits cimport digits_before
-from fastgate._core.head cimport Kept, ascii
+from fastgate._core.head cimport ascii
 
 cdef extern from "Python.h":
     str PyUnicode_DecodeLatin1(const char *text, Py_ssize_t size, const char *errors)
@@ -14,6 +14,8 @@ cdef extern from "Python.h":
     void *PyUnicode_DATA(object text)
 
 cdef enum:
+    MOST_NAMES = 512                    # that are remembered
+    LONGEST_NAME = 256
     BILLION = 1_000_000_000
     LONGEST = 32                        # characters of 64 bits in decimal digits, with a sign and a point
 
@@ -24,10 +26,10 @@ cdef class Passed:
     """``Passed(wanted)``: the headers of which ``wanted(name)`` is true, which is asked once for a name as a rule."""
 
     cdef object wanted
-    cdef Kept names                     # as they came -> as text, empty (as none is) where it is not wanted
+    cdef dict names                     # as they came -> as text, empty (as none is) where it is not wanted
 
     def __cinit__(self, wanted):
-        self.wanted, self.names = wanted, Kept()
+        self.wanted, self.names = wanted, {}
 
     def of(self, received):
         """Those among ``(name, value)`` in bytes, in their order, as text."""
@@ -35,7 +37,7 @@ cdef class Passed:
         cdef bytes raw, value
         cdef str name
         for raw, value in received:
-            name = self.names.find(raw)
+            name = self.names.get(raw)
             if name is None:
                 name = self.ask(raw)
             if name:
@@ -46,7 +48,10 @@ cdef class Passed:
         cdef str name = raw.decode("latin-1")
         if not self.wanted(name):
             name = ""
-        self.names.keep(raw, name)
+        if len(self.names) >= MOST_NAMES:   # some provider makes up new ones
+            self.names.clear()
+        if len(raw) <= LONGEST_NAME:
+            self.names[raw] = name
         return name
 
 
