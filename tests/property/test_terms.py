@@ -58,12 +58,12 @@ FIELDS: Final[dict[str, st.SearchStrategy[Any]]] = {
     "unseen": st.sampled_from(["", "a file"]),
     "has_audio_output": st.booleans(),
     "images": st.integers(0, 5) | COUNTS,
-    "image_bytes": SIZES,
+    "image_bytes": SIZES | st.just(-MOST),
     "prediction_bytes": COUNTS,
 }
 REQUESTS: Final = st.builds(lambda said: ChatRequest("m", **said), st.fixed_dictionaries({}, optional=FIELDS))
 SAID: Final = st.fixed_dictionaries(
-    {"capped": st.booleans(), "strict": st.booleans(), "default_cap": st.integers(0, 1_000_000)},
+    {"capped": st.booleans(), "strict": st.booleans(), "default_cap": st.integers(0, 1_000_000) | st.just(MOST)},
     optional={
         "max_output": st.none() | st.integers(0, 2 * 10**8) | st.just(MOST),
         "context_window": st.none() | st.integers(0, 2_000_000) | st.just(MOST),
@@ -239,6 +239,7 @@ def test_several_attempts_are_held_for_one_by_one(
     if isinstance(bound, Bound):
         asked = bound, bound.output_tokens, request, asked_tier(request), AT_NS
         assert outcome(lambda: together.amount(*asked)) == outcome(lambda: sum(one.amount(*asked) for one in alone))
+        assert together.quote(request, size, AT_NS, False)[2] is None
 
 
 class Reordered(msgspec.Struct):
