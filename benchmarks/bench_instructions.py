@@ -26,6 +26,7 @@ PLACES = [
         ("canonical", "canonical"),
         ("price", "_cost"),
         ("price", "_bound"),
+        ("terms", "_nano"),
         ("budget", "hold"),
         ("budget", "grow"),
         ("levels", "left"),

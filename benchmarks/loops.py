@@ -21,6 +21,7 @@ from fastgate._core.canonical import canonical
 from fastgate._core.client import Client
 from fastgate._core.events import EventScanner
 from fastgate._core.journal import Draft, Journal
+from fastgate._core.learned import OutputRate, TokenRate
 from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import PriceTable, Usage
@@ -29,6 +30,7 @@ from fastgate._core.slab import Slab, create_slab
 from fastgate._core.snapshot import Snapshot
 from fastgate._core.upstream import Pool
 from fastgate._core.windows import Period
+from fastgate.budgets.holds import Terms
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.pricing.table import build_table
 from fastgate.providers.kinds import answer_header
@@ -105,6 +107,11 @@ def prices(folder: Path) -> Iterator[tuple[str, Operation]]:
     table = PriceTable(build_table([ModelPrice("p", "m", (PriceRow(Tier.STANDARD, (band,)),))]))
     yield "price: a cost", partial(table.cost, 0, USAGE, NOON_NS)
     yield "price: a bound", partial(table.bound, 0, 300_000, 4_000, NOON_NS)
+    arena = Arena(str(folder / "terms.bin"), create=True)
+    rates = TokenRate(arena, "m"), OutputRate(arena, "m answers"), OutputRate(arena, "m thoughts")
+    terms = Terms(table, 0, *rates, capped=True, strict=False, default_cap=4_000, cap_fields=("max_tokens",))
+    _, request = OPENAI_CHAT.parse(body(1_000))
+    yield "terms: a quote", partial(terms.quote, request, 1_000, NOON_NS, False)
 
 
 def budgets(folder: Path) -> Iterator[tuple[str, Operation]]:

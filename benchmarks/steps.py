@@ -36,7 +36,7 @@ BUDGET: Final = {
     "read the body": 1.3,
     "attributes, wishes": 0.4,
     "choose a target": 0.2,
-    "what it may cost": 1.6,
+    "what it may cost": 0.4,
     "splice": 0.6,
     "hold and settle, journal": 2.6,
     "compose the head": 0.6,

@@ -6,9 +6,10 @@ text and then sends dense text cannot spend more than about twice what was held.
 seen: the most of it is kept, and forgotten over tens of thousands of answers, lest one of them is held for by all for ever.
 """
 
-from libc.stdint cimport INT64_MAX, int64_t, uint32_t
+from libc.stdint cimport INT64_MAX, int64_t
 
 from fastgate._core.arena cimport Arena, cell_at
+from fastgate._core.int128 cimport int128
 from fastgate._core.layout cimport Cell, fg_add, fg_cas_signed, fg_load_signed
 
 cdef enum:
@@ -55,11 +56,13 @@ cdef int64_t _rate(Cell *cell) noexcept nogil:
     return min(max(fg_load_signed(&cell.used.amount) * SAFETY_PERCENT // 100, LEAST), SCALE)
 
 
+cdef inline int64_t _made_of(int64_t size, int64_t rate) noexcept nogil:
+    """Tokens of so many bytes; exact for any size, since a rate is at most one."""
+    return <int64_t>(<int128>rate * size // SCALE)
+
+
 cdef class TokenRate:
     """``TokenRate(arena, model)``: of requests' bodies, shared by all workers, by the name "provider/model"."""
-
-    cdef Arena arena
-    cdef uint32_t cell
 
     def __cinit__(self, Arena arena, str model):
         self.arena = arena
@@ -80,8 +83,8 @@ cdef class TokenRate:
     cpdef int64_t bound(self, int64_t size):
         """The input tokens to hold for a body of ``size`` bytes."""
         cdef int64_t rate = _rate(cell_at(self.arena, self.cell))
-        cdef int64_t learned = rate * size // SCALE + 1
-        return (learned if learned < size else size) + CONSTANT
+        cdef int64_t learned = _made_of(size, rate)
+        return min((learned + 1 if learned < size else size), INT64_MAX - CONSTANT) + CONSTANT
 
 
 cdef inline int64_t _tokens(int64_t fine) noexcept nogil:
@@ -90,9 +93,6 @@ cdef inline int64_t _tokens(int64_t fine) noexcept nogil:
 
 cdef class OutputRate:
     """``OutputRate(arena, name)``: of answers; ``name`` says of which model, asked for what kind of answer."""
-
-    cdef Arena arena
-    cdef uint32_t cell
 
     def __cinit__(self, Arena arena, str name):
         self.arena = arena
@@ -128,7 +128,7 @@ cdef class OutputRate:
 
     cpdef int64_t bound(self, int64_t size):
         """The tokens that ``size`` bytes of output may have been made of."""
-        return _rate(cell_at(self.arena, self.cell)) * size // SCALE
+        return _made_of(size, _rate(cell_at(self.arena, self.cell)))
 
     cpdef int64_t reach(self, int64_t tokens):
         """The fewest bytes of output whose bound is above ``tokens``."""

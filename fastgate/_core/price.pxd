@@ -3,6 +3,12 @@
 from libc.stdint cimport int32_t, int64_t, uint32_t
 
 
+cdef enum:                  # in place of a tier
+    EVERY_TIER = -1
+    UNASKED = -2            # those that a provider may choose by itself
+    EVERY_GEO = -1          # in place of a geography
+
+
 cdef struct Span:
     uint32_t first
     uint32_t count

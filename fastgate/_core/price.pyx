@@ -8,19 +8,13 @@ cimport cython
 from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t, uint64_t, uintptr_t
 from libc.string cimport memset
 
-cdef extern from *:
-    """
-    typedef __int128 fastgate_int128;
-    """
-    ctypedef long long int128 "fastgate_int128"
+from fastgate._core.int128 cimport int128
 
 cdef enum:
     _BUCKETS = 16
     _PRICED = 16            # buckets that a band has a price for
     _TIERS = 8
     _BATCH = 3              # the last tier that a provider may choose unasked
-    _ANY_TIER = -1
-    _UNASKED_TIERS = -2
     _WEB_SEARCH = 9         # these are fees, which no region multiplies
     _REQUEST = 10
     _FILE_SEARCH = 13
@@ -45,8 +39,8 @@ cdef struct Header:
     uint32_t rows
     uint32_t bands
 
-ANY_TIER = _ANY_TIER
-UNASKED_TIERS = _UNASKED_TIERS
+ANY_TIER = EVERY_TIER
+UNASKED_TIERS = UNASKED
 
 # In the order of ``fastgate.wire.usage.Bucket``, which lies above this unit; a test compares them.
 BUCKET_NAMES = (
@@ -281,7 +275,7 @@ cdef int64_t _bound(const Model *model, const Row *rows, const Band *bands, cons
         if model.tiers[candidate].count == 0:
             continue
         if candidate and not (
-            candidate == tier or tier == _ANY_TIER or (tier == _UNASKED_TIERS and candidate <= _BATCH)
+            candidate == tier or tier == EVERY_TIER or (tier == UNASKED and candidate <= _BATCH)
         ):
             continue
         row = _row_of(rows, model.tiers[candidate], at_ns, second)
@@ -410,7 +404,8 @@ cdef class PriceTable:
 
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
-        int tier=-1, int geo=-1, int64_t searches=0, bint media=True, int64_t audio_us=0, int64_t characters=0,
+        int tier=EVERY_TIER, int geo=EVERY_GEO, int64_t searches=0, bint media=True, int64_t audio_us=0,
+        int64_t characters=0,
     ):
         """Nano-USD that ``cost`` cannot exceed for a request that started then, however its tokens fall into buckets.
 

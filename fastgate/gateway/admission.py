@@ -48,15 +48,16 @@ def bind(call: Call, leg: Leg, request: ChatRequest) -> Leg:
 
 def prepare(call: Call, leg: Leg, request: ChatRequest, size: int) -> None:
     """What a body of ``size`` bytes may cost on this way, and how much of that is held first. Raises Failure."""
-    terms = leg.terms
-    call.bound = bound = terms.bound(request, size, free=call.free)
-    if terms.strict or request.thinking_budget is not None:
-        check_bound(call, leg, request)
-    call.teaches = not (request.images or request.unseen or request.has_hosted_tools)
-    call.outputs = terms.output_rate(request)
-    call.reasons = terms.reasoning(request)
+    call.bound, tokens, amount, call.outputs, call.reasons, call.teaches = leg.terms.quote(
+        request, size, call.now_ns, call.free
+    )
+    if amount is not None:  # as for most
+        call.instalments, call.held_tokens, call.amount = None, tokens, amount
+        return
     call.tier = asked_tier(request)
-    reckon(call, leg, request, bound)
+    if leg.terms.strict or request.thinking_budget is not None:
+        check_bound(call, leg, request)
+    reckon(call, leg, request, call.bound)
 
 
 def reckon(call: Call, leg: Leg, request: ChatRequest, bound: Bound) -> None:

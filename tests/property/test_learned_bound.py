@@ -90,3 +90,18 @@ def test_the_reach_of_tokens_is_where_their_bound_ends(
     reach = learner.reach(tokens)
     assert learner.bound(reach) > tokens
     assert learner.bound(reach - 1) <= tokens
+
+
+@given(tokens=st.integers(1, 70_000), size=st.sampled_from([2**47, 2**48, 2**62, 2**63 - 65, 2**63 - 1]))
+def test_no_size_is_too_large(tmp_path_factory: object, tokens: int, size: int) -> None:
+    folder = tmp_path_factory.getbasetemp()  # type: ignore[attr-defined]
+    arena = Arena(str(folder / f"arena-{os.urandom(8).hex()}"), create=True)
+    inputs, outputs = TokenRate(arena, "sim/sim-small"), OutputRate(arena, "sim/sim-small answers")
+    assert inputs.bound(size) == min(size + 64, 2**63 - 1)
+    assert outputs.bound(size) == size
+    for _ in range(ENOUGH):
+        inputs.observe(tokens, 65_536)
+        outputs.observe(tokens, 65_536, 0)
+    share = min(max(tokens * 150 // 100, 32_768), 65_536)
+    assert inputs.bound(size) == min(size * share // 65_536 + 1 + 64, size + 64, 2**63 - 1)
+    assert outputs.bound(size) == size * share // 65_536
