@@ -41,7 +41,9 @@ _PARTS: Final[tuple[tuple[str, frozenset[str]], ...]] = (
     ("bodies: searched, spliced, metered", frozenset({"body", "walk", "names", "paths", "events", "inspection"})),
     (
         "money: budgets, prices, journal",
-        frozenset({"arena", "budget", "levels", "steps", "windows", "owner", "owed", "price", "journal", "learned"}),
+        frozenset(
+            {"arena", "budget", "levels", "steps", "windows", "owner", "owed", "price", "journal", "learned", "terms"}
+        ),
     ),
     ("interpreter: the pipeline, objects, dictionaries", frozenset({"python", "libpython"})),
     ("C library: copies, allocation", frozenset({"libc"})),

@@ -30,5 +30,6 @@ cdef class Terms:
     cdef readonly tuple attempts
 
     cdef Bound _bound(self, object request, int64_t size, bint free)
+    cdef int64_t _input_tokens(self, object request, int64_t size) except? -1
     cdef int64_t _nano(self, Bound bound, int64_t output_tokens, object request, int tier, int64_t now_ns) except -1
     cdef object _reasoning(self, object request)

@@ -182,20 +182,10 @@ cdef class Terms:
         return bound, bound.output_tokens, amount, self.thoughts if reasons else self.answers, reasons, teaches
 
     cdef Bound _bound(self, object request, int64_t size, bint free):
-        cdef int128 tokens
-        cdef int64_t cap, most = _MOST_TOKENS
-        cdef object added = None
         if type(request) is not _kind:
             _meet(type(request))
-        cdef int64_t images = at_slot(request, _of.images), image_bytes = at_slot(request, _of.image_bytes)
-        cdef int64_t text = _int64(<int128>size - image_bytes)
-        tokens = <int128>text + _TEMPLATE_TOKENS if self.strict else self.rate.bound(text)
-        tokens += <int128>images * (_IMAGE_TOKENS if self.strict else _IMAGE_TOKENS // 2)
-        if at_slot(request, _of.has_tools):
-            tokens += _TOOL_TOKENS
-        if at_slot(request, _of.unseen) or at_slot(request, _of.has_hosted_tools):
-            tokens = max(tokens, self.window if self.window > 0 else _LARGEST_WINDOW)
-        cdef object asked = at_slot(request, _of.output_cap)
+        cdef int64_t cap, most = _MOST_TOKENS
+        cdef object asked = at_slot(request, _of.output_cap), added = None
         if asked is None:
             cap = self.default_cap if self.most == _UNKNOWN else min(self.default_cap, self.most)
             if self.capped and not free:
@@ -208,7 +198,18 @@ cdef class Terms:
             cap = _at_most(asked, most)
         cdef int128 outputs = <int128>cap * _at_most(at_slot(request, _of.n), _MOST_CHOICES)
         outputs += <int64_t>at_slot(request, _of.prediction_bytes)
-        return _bounds(_int64(tokens), _int64(outputs), added)
+        return _bounds(self._input_tokens(request, size), _int64(outputs), added)
+
+    cdef int64_t _input_tokens(self, object request, int64_t size) except? -1:
+        cdef int64_t images = at_slot(request, _of.images), image_bytes = at_slot(request, _of.image_bytes)
+        cdef int64_t text = _int64(<int128>size - image_bytes)
+        cdef int128 tokens = <int128>text + _TEMPLATE_TOKENS if self.strict else self.rate.bound(text)
+        tokens += <int128>images * (_IMAGE_TOKENS if self.strict else _IMAGE_TOKENS // 2)
+        if at_slot(request, _of.has_tools):
+            tokens += _TOOL_TOKENS
+        if at_slot(request, _of.unseen) or at_slot(request, _of.has_hosted_tools):
+            tokens = max(tokens, self.window if self.window > 0 else _LARGEST_WINDOW)
+        return _int64(tokens)
 
     cdef int64_t _nano(self, Bound bound, int64_t output_tokens, object request, int tier, int64_t now_ns) except -1:
         cdef Most most

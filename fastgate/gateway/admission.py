@@ -51,7 +51,7 @@ def prepare(call: Call, leg: Leg, request: ChatRequest, size: int) -> None:
     call.bound, tokens, amount, call.outputs, call.reasons, call.teaches = leg.terms.quote(
         request, size, call.now_ns, call.free
     )
-    if amount is not None:  # as for most
+    if amount is not None:  # as for most, which ask for no tier either
         call.instalments, call.held_tokens, call.amount = None, tokens, amount
         return
     call.tier = asked_tier(request)
