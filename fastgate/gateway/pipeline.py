@@ -6,6 +6,8 @@ Whatever happens after the hold reaches a settlement: what the provider may bill
 back.
 """
 
+from typing import Final
+
 from fastgate._core.body import splice
 from fastgate._core.budget import Hold
 from fastgate.dialects.base import Operation
@@ -16,6 +18,9 @@ from fastgate.gateway.caching import answered
 from fastgate.gateway.call import Arrival, Call
 from fastgate.gateway.inbound import body_at_hand, comes_in_pieces, inflated, patience_ns, read_pieces
 from fastgate.wire.failure import Failure
+
+_COUNT_TOKENS: Final = Operation.COUNT_TOKENS  # a member of an enumeration is found by a dictionary, each time
+_WHOLE: Final = Arrival.WHOLE
 
 
 async def serve(call: Call, operation: Operation, path: str) -> None:
@@ -33,7 +38,7 @@ async def serve(call: Call, operation: Operation, path: str) -> None:
     call.model = request.model
     call.attributes = attributes_of(headers, request)
     leg = call.leg = grant.leg(call.dialect.name, request.model)
-    call.path, call.free = path, operation is Operation.COUNT_TOKENS
+    call.path, call.free = path, operation is _COUNT_TOKENS
     if (leg.cache is not None or "x-fastgate-cache" in headers) and await answered(call, leg, request, found):
         return
     if leg.templates is not None or request.other_models:
@@ -56,7 +61,7 @@ def at_hand(call: Call) -> bytes | None:
     body = body_at_hand(call.protocol)
     if body is None:
         return None
-    call.arrival = Arrival.WHOLE
+    call.arrival = _WHOLE
     if len(body) > call.state.head.max_body:
         raise Failure.too_large(call.state.head.max_body)
     call.take(len(body))
