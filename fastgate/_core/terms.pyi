@@ -3,7 +3,7 @@
 from typing import Self
 
 from fastgate._core.learned import OutputRate, TokenRate
-from fastgate._core.price import PriceTable
+from fastgate._core.price import PriceTable, Usage
 
 MOST_TOKENS: int
 MOST_CHOICES: int
@@ -107,3 +107,5 @@ class Terms:
     def quote(
         self, request: object, size: int, now_ns: int, free: bool
     ) -> tuple[Bound, int, int | None, OutputRate, bool | None, bool]: ...
+    def charge(self, usage: Usage, now_ns: int) -> int: ...
+    def learn(self, usage: Usage, size: int) -> None: ...

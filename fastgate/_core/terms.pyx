@@ -10,7 +10,7 @@ from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
 
 from fastgate._core.int128 cimport int128
 from fastgate._core.learned cimport OutputRate, TokenRate
-from fastgate._core.price cimport EVERY_GEO, EVERY_TIER, UNASKED, Most, PriceTable
+from fastgate._core.price cimport EVERY_GEO, EVERY_TIER, UNASKED, Most, PriceTable, Usage
 from fastgate._core.slots cimport at_slot, slot_of
 
 cdef enum:
@@ -180,6 +180,14 @@ cdef class Terms:
         ):
             amount = self._nano(bound, bound.output_tokens, request, _STANDARD, now_ns)
         return bound, bound.output_tokens, amount, self.thoughts if reasons else self.answers, reasons, teaches
+
+    def charge(self, Usage usage not None, int64_t now_ns):
+        """nano-USD of what an answer reports of the model itself: see ``PriceTable.charge``."""
+        return self.prices.charge(self.price, usage, now_ns, self.geo)
+
+    def learn(self, Usage usage not None, int64_t size):
+        """A body of ``size`` bytes was billed the prompt of ``usage``."""
+        self.rate.observe(usage.prompt_total(), size)
 
     cdef Bound _bound(self, object request, int64_t size, bint free):
         if type(request) is not _kind:

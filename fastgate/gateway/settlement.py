@@ -109,7 +109,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
         usage = total(charges)
         if charges and usage is not None and not usage.estimated and (cut is None or final):
             if call.teaches:
-                leg.terms.rate.observe(usage.prompt_total(), call.body_size)
+                leg.terms.learn(usage, call.body_size)
             if call.outputs is not None:
                 call.outputs.observe(usage[_OUTPUT], output_bytes, usage[_REASONING])
             return cls(price(call, leg, charges), usage, SETTLED_EXACT, outcome, error)
@@ -124,8 +124,9 @@ def price(call: Call, leg: Leg, charges: list[Charge]) -> int:
     terms = leg.terms
     if len(charges) == 1:
         charge = charges[0]
-        index = terms.price if charge.model is None else _price_of(leg, charge.model)
-        return terms.prices.charge(index, charge.usage, call.now_ns, terms.geo)
+        if charge.model is None:
+            return terms.charge(charge.usage, call.now_ns)
+        return terms.prices.charge(_price_of(leg, charge.model), charge.usage, call.now_ns, terms.geo)
     exact: int | Fraction = 0
     for charge in charges:
         usage = charge.usage
