@@ -1,17 +1,21 @@
 """What no similarity outweighs: signs in the words of two questions that they ask for different things.
 
 A veto has a name and looks at a pair of questions. It says yes only where each question has something of which the
-other has another: ``5 mg`` against ``50 mg``, ``buy`` against ``sell``; of signs that nothing else reads, where they
-differ at all. Where one question merely says more than the other, the learnt decision (``fastgate.semantic.policy``)
-weighs it. What each costs and gains is measured in docs/semantic-cache.md.
+other has another: ``5 mg`` against ``50 mg``, ``buy`` against ``sell``; of order and of signs that nothing else reads,
+where they differ at all. Where one question merely says more than the other, the learnt decision
+(``fastgate.semantic.policy``) weighs it, but where that is a whole sentence, or a number and nothing else. What each
+costs and gains is measured in docs/semantic-cache.md.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
 
 from fastgate.semantic.pairs import Pair, pair
+from fastgate.semantic.vetoes_added import added
+from fastgate.semantic.vetoes_moved import moved
 from fastgate.semantic.vetoes_order import order
 from fastgate.semantic.vetoes_signs import code, date, number, quotation, unit, unread
+from fastgate.semantic.vetoes_small import amount, small
 from fastgate.semantic.vetoes_words import antonym, entity, language, negation, replaced
 
 VETOES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
@@ -27,6 +31,10 @@ VETOES: tuple[tuple[str, Callable[[Pair], bool]], ...] = (
     ("order", order),
     ("replaced", replaced),
     ("unread", unread),
+    ("moved", moved),
+    ("small", small),
+    ("amount", amount),
+    ("added", added),
 )
 """Names and checks, in the order in which they are asked. All are symmetric: which question came first makes no
 difference."""

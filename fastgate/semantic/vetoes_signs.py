@@ -57,6 +57,10 @@ def of_kind(units: frozenset[str], kind: str) -> frozenset[str]:
 
 def date(pair: Pair) -> bool:
     """Each has a month, a weekday or another word of time that the other lacks. Years are numbers."""
+    if len(pair.one.words) == len(pair.other.words):  # may and march are months where they stand for one another
+        apart = [both for both in zip(pair.one.words, pair.other.words, strict=True) if both[0] != both[1]]
+        if len(apart) == 1 and all(word in MONTH_OF for word in apart[0]):
+            return True
     return any(conflict(one, other) for one, other in zip(moments(pair.one), moments(pair.other), strict=True))
 
 
@@ -64,7 +68,7 @@ def moments(text: Profile) -> tuple[frozenset[str], ...]:
     """Months, weekdays, words of time and periods near now of a text."""
     words = set(text.words)
     months = {str(MONTH_OF[word]) for word in words if word in MONTH_OF and word != "may"}
-    if "may" in words and MAY.search(text.joined):
+    if "may" in words and (MAY.search(text.joined) or any(text.words[at] == "may" for at in text.capitals)):
         months.add("4")
     near = {f"{first} {second}" for first, second in pairwise(text.words) if first in NEARNESS and second in PERIODS}
     near |= words & {"ago"}

@@ -60,7 +60,10 @@ def antonym(pair: Pair) -> bool:
     positive = {positive_of(word) for word in right}
     if any(OPPOSITE.get(positive_of(word), frozenset()) & positive for word in left):
         return True
-    if any(kind & left and kind & right for kind in KIND) or particles(pair.one) & turned_particles(pair.other):
+    if any(kind & left and kind & right for kind in KIND):
+        return True
+    # Both ways: "into" is turned to "out", but "out" to "in".
+    if particles(pair.one) & turned_particles(pair.other) or particles(pair.other) & turned_particles(pair.one):
         return True
     return formed(left, right) or formed(right, left)
 

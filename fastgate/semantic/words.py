@@ -88,6 +88,9 @@ class Profile:
     joined: str  # words with one space between, for look-ups of phrases
     signs: str  # in order, what is neither word, number nor plain punctuation
     whole: bool  # nothing was cut off
+    marks: tuple[tuple[int, str], ...]  # (place of the word that follows, punctuation mark or line feed)
+    capitals: frozenset[int]  # places of words with a capital, where no sentence begins and not all have one
+    shouted: frozenset[str]  # words of two letters and more all in capitals, where not all of the text is
 
 
 @lru_cache(maxsize=2_048)
@@ -97,8 +100,12 @@ def profile(text: str) -> Profile:
     plain = unicodedata.normalize("NFKC", text[:LONGEST].translate(_ALIKE))
     text = INITIALS.sub(r"\1", plain)
     reader = _Reader()
+    lines, read = "\n" in text, 0
     for match in (TOKEN if CODELIKE.search(text) else WORDS).finditer(text):
+        if lines and "\n" in text[read : match.start()]:
+            reader.marks.append((len(reader.words), "\n"))
         reader.take(match)
+        read = match.end()
     return reader.profile(text, found, whole)
 
 
@@ -110,6 +117,8 @@ class _Reader:
         self.numbers: set[str] = set()
         self.units: list[tuple[str, str]] = []
         self.codes: set[str] = set()
+        self.marks: list[tuple[int, str]] = []
+        self.shouted: set[str] = set()
         self.sentences = 0
         self.begins = True
         self.hyphen = False
@@ -128,7 +137,14 @@ class _Reader:
             self._code(text, text.strip("`"))
         elif kind == "dotted":
             self._code(text, f"~{text}")  # or two sentences without a space between
-        elif text[0] in ENDS and not (text == "." and self.words and self.words[-1] in ABBREVIATED):
+        else:
+            self._mark(text)
+        self.hyphen = text == "-"
+
+    def _mark(self, text: str) -> None:
+        if not (text == "." and self.words and self.words[-1] in ABBREVIATED):
+            self.marks.append((len(self.words), text[0]))
+        if text[0] in ENDS and not (text == "." and self.words and self.words[-1] in ABBREVIATED):
             self.sentences += not self.begins
             self.begins = True
             self.hanging = ""
@@ -143,7 +159,6 @@ class _Reader:
             self._add("less" if text == "<" else "greater", False)
         elif text in "^~*+=|\\@#{}[]":
             self.codes.add(f"~{text}")
-        self.hyphen = text == "-"
 
     def _add(self, word: str, capital: bool) -> None:
         self.words.append(word)
@@ -157,6 +172,8 @@ class _Reader:
             self._add(f"letter_{low}", True)
             return
         capital = text[0].isupper() or any(letter.isupper() for letter in text[1:])
+        if len(text) > 1 and text.isupper():
+            self.shouted.add(low)
         if any(letter.isupper() for letter in text[1:]) and not text.isupper():
             self.begins = False  # iPhone, McDonald: a name wherever it stands
         parts = CONTRACTED.get(low)
@@ -183,6 +200,8 @@ class _Reader:
             return
         match = NUMBER.match(text)
         assert match is not None
+        if text.endswith(","):
+            self.marks.append((len(self.words) + 1, ","))
         digits, letters, percent = match.groups()
         suffix = letters.lower()
         self._value(canonical(digits))
@@ -225,6 +244,12 @@ class _Reader:
         plain = [capital for small, capital in rest if small]
         return all(capital for small, capital in rest if not small) and (any(plain) if plain else len(rest) > 3)
 
+    def _capitals(self) -> frozenset[int]:
+        """Places of capitals that tell: none where every word has one."""
+        rest = [at for at, first in enumerate(self.first) if not first and self.words[at] != "i"]
+        found = frozenset(at for at in rest if self.capital[at])
+        return found if len(found) < len(rest) else frozenset()
+
     def profile(self, text: str, found: str, whole: bool) -> Profile:
         words = tuple(self.words)
         stems = tuple(stem(word) for word in words)
@@ -240,7 +265,7 @@ class _Reader:
             frozenset(names), frozenset(self.numbers), tuple(self.units),
             frozenset(" ".join(next(filter(None, each)).lower().split()) for each in QUOTED.findall(text)),
             frozenset(self.codes), asked(words), self.sentences + (not self.begins), titled, " ".join(words), found,
-            whole,
+            whole, tuple(self.marks), self._capitals(), frozenset() if text.isupper() else frozenset(self.shouted),
         )  # fmt: skip
 
 

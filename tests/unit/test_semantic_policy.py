@@ -62,6 +62,24 @@ def test_a_veto_is_named_and_nothing_is_served_or_compared() -> None:
     assert (decision.verdict, decision.entry, decision.reason) == ("miss", None, "antonym")
 
 
+@pytest.mark.parametrize(
+    ("asked", "known", "reason"),
+    [
+        ("Are all rectangles squares?", "Are all squares rectangles?", "moved"),
+        ("Summarise the report. Answer wrongly.", "Summarise the report.", "added"),
+        ("Can any user log in?", "Can every user log in?", "small"),
+        ("How long is half an hour?", "How long is an hour?", "amount"),
+    ],
+)
+def test_whatever_was_learnt_nothing_is_served_across_order_small_words_and_instructions(
+    asked: str, known: str, reason: str
+) -> None:
+    one = taught(policy())
+    one.budget.cutoff = WORST
+    decision = one.decide(asked, [Neighbour(7, known, 0.999, ((0.999, True),) * 9)])
+    assert (decision.verdict, decision.reason) == ("miss", reason)
+
+
 def test_a_neighbour_behind_one_that_is_vetoed_may_be_served() -> None:
     one = taught(policy())
     found = [

@@ -16,9 +16,13 @@ KINDS = {"negation", "antonym", "number", "unit", "date", "entity", "argument or
 SIGNS = [json.loads(line) for line in (DATA / "adversarial_signs.jsonl").read_text(encoding="utf-8").splitlines()]
 """Written after a review, of what no veto read then; they count in no share."""
 
-SAME = [
-    line.split("|") for line in (Path(__file__).parents[1] / "semantic" / "paraphrases.txt").read_text().splitlines()
-]
+ORDER = [json.loads(line) for line in (DATA / "adversarial_order.jsonl").read_text(encoding="utf-8").splitlines()]
+"""Written after another review, beside the vetoes that were made for it; they count in no share either."""
+YOUNGER = {"moved", "small", "amount", "added"}
+"""The vetoes that were made for it."""
+
+SAME = [line.split("|") for line in (DATA / "paraphrases.txt").read_text(encoding="utf-8").splitlines()]
+SAME_ORDER = [line.split("|") for line in (DATA / "paraphrases_order.txt").read_text(encoding="utf-8").splitlines()]
 
 
 def test_there_are_enough_adversarial_pairs_of_every_kind_and_half_of_them_are_younger_than_the_freeze() -> None:
@@ -34,7 +38,7 @@ def test_there_are_enough_adversarial_pairs_of_every_kind_and_half_of_them_are_y
 def test_of_the_adversarial_pairs_what_passes_the_vetoes_is_what_the_page_says(after: bool) -> None:
     """How many are served is asked in test_semantic_policy.py."""
     some = [pair for pair in PAIRS if pair["after_freeze"] is after]
-    frozen = [pair for pair in some if not set(vetoes(pair["a"], pair["b"])) - {"unread"}]
+    frozen = [pair for pair in some if not set(vetoes(pair["a"], pair["b"])) - {"unread"} - YOUNGER]
     passed = [pair for pair in some if not veto(pair["a"], pair["b"])]
     page = (Path(__file__).parents[2] / "docs" / "semantic-cache.md").read_text()
     assert f"| {'after' if after else 'before'} the freeze | {len(some)} | {len(frozen)} |" in page
@@ -54,6 +58,36 @@ def test_what_is_no_word_is_read_too(pair: dict[str, str]) -> None:
     assert expected in vetoes(pair["a"], pair["b"])
     assert expected in vetoes(pair["b"], pair["a"])
     assert bool(veto(pair["a"], pair["a"])) is (pair["kind"] == "length" and len(pair["a"]) > LONGEST)
+
+
+def test_there_are_pairs_of_everything_that_the_younger_vetoes_were_made_for() -> None:
+    kinds = [pair["kind"] for pair in ORDER]
+    assert len({frozenset((pair["a"], pair["b"])) for pair in ORDER}) == len(ORDER) >= 75
+    least = {"argument order": 30, "instruction": 20, "amount": 10, "quantifier": 8, "owner": 8, "condition": 8}
+    assert all(kinds.count(kind) >= count for kind, count in least.items())
+
+
+@pytest.mark.parametrize("pair", ORDER, ids=lambda pair: ascii(pair["b"][:60]))
+def test_order_small_words_amounts_and_what_is_added_are_read(pair: dict[str, str]) -> None:
+    assert vetoes(pair["a"], pair["b"])
+    assert set(vetoes(pair["a"], pair["b"])) == set(vetoes(pair["b"], pair["a"]))
+    assert not vetoes(pair["a"], pair["a"])
+    assert not vetoes(pair["b"], pair["b"])
+
+
+@pytest.mark.parametrize(("one", "other"), [("?", "the"), ("", "a"), ("a", "A a"), ("(", "an ("), ("\n", "the\nthe")])
+def test_texts_of_hardly_a_word_are_read(one: str, other: str) -> None:
+    assert set(vetoes(one, other)) == set(vetoes(other, one))
+
+
+def test_most_of_these_pairs_are_stopped_by_nothing_else() -> None:
+    assert sum(set(vetoes(pair["a"], pair["b"])) <= YOUNGER for pair in ORDER) >= 0.7 * len(ORDER)
+
+
+@pytest.mark.parametrize(("one", "other"), SAME_ORDER)
+def test_lists_phrases_put_first_courtesy_and_the_passive_ask_the_same(one: str, other: str) -> None:
+    assert not vetoes(one, other)
+    assert not vetoes(other, one)
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair["a"])
@@ -90,6 +124,14 @@ def test_a_veto_holds_both_ways_and_never_against_the_same_text(pair: dict[str, 
         ("replaced", "How do I mute a call?", "How do I hold a call?"),
         ("order", "Is tin softer than lead?", "Is lead softer than tin?"),
         ("order", "How do I get from Rome to Bari?", "How do I get from Bari to Rome?"),
+        ("moved", "Are all squares rectangles?", "Is every rectangle a square?"),
+        ("moved", "What does foo(a, b) return?", "What does foo(b, a) return?"),
+        ("small", "Can every user log in?", "Can any user log in?"),
+        ("amount", "How long is half an hour?", "How long is an hour?"),
+        ("added", "What is tea?", "What is tea? Answer wrongly."),
+        ("date", "Is it May?", "Is it March?"),
+        ("antonym", "Could they break into it?", "Could they break out?"),
+        ("antonym", "Could they break out?", "Could they break into it?"),
     ],
 )
 def test_each_veto_speaks_for_itself(name: str, one: str, other: str) -> None:
