@@ -34,7 +34,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 
     Raises Failure.
     """
-    wish, plan = wish_of(call.headers, leg.cache), leg.cache
+    plan = leg.cache
+    wish = wish_of(call.headers, plan, call.scope.headers)
     asked = None if plan is None else asked_of(call, leg, plan, request, found)
     if asked is None or plan is None:
         if wish.only:

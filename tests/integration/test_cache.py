@@ -224,6 +224,31 @@ def test_clients_say_what_they_want(house: House) -> None:
     assert post(house, "one", body, x_fastgate_cache_ttl="soon").status == 400
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        [("x-fastgate-cache", "no-store"), ("x-fastgate-cache", "no-cache")],
+        [("x-fastgate-cache", "no-cache"), ("x-fastgate-cache", "no-store")],
+        [("x-fastgate-cache-ttl", "0"), ("x-fastgate-cache-ttl", "600")],
+        [("x-fastgate-cache-ttl", "600"), ("x-fastgate-cache-ttl", "0")],
+        [("x-fastgate-cache-ttl", "600, 0")],
+    ],
+    ids=str,
+)
+def test_of_headers_that_come_again_each_counts(house: House, said: list[tuple[str, str]]) -> None:
+    raw = compact(body_of(f"again {said}"))
+    named = [
+        ("authorization", f"Bearer {secret('one')}"),
+        ("content-type", "application/json"),
+        ("connection", "close"),
+    ]
+    answer = exchange(house.port, head(CHAT, [*named, *said], length=len(raw)) + raw)
+    assert did(answer) in ("miss", "bypass")
+    assert did(post(house, "one", raw)) == "miss"  # nothing was kept
+    unclear = [*said, (said[0][0], "maybe"), said[-1]]
+    assert exchange(house.port, head(CHAT, [*named, *unclear], length=len(raw)) + raw).status == 400
+
+
 def test_who_may_not_say_is_not_heard(house: House) -> None:
     body = body_of("deaf")
     post(house, "deaf", body, x_fastgate_cache="no-store")
