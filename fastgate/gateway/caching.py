@@ -104,7 +104,9 @@ def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) 
         return False
     if request.images and has_pointers(found.data):
         return False
-    return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
+    if plan.max_temperature is not None and call.dialect.temperature(found) > plan.max_temperature:
+        return False
+    return call.dialect.shows_all(found)
 
 
 async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -> bool:

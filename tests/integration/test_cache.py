@@ -344,6 +344,23 @@ def test_an_image_somewhere_else_may_be_another_one_by_then(house: House, url: s
     assert [did(post(house, "one", body)) for _ in range(2)] == (["miss", "exact"] if shown else ["bypass"] * 2)
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "https://example.com/a"}}]}
+            ]
+        },
+        {"tools": [{"type": "function", "function": {"name": "f"}}, {"google_search": {}}]},
+        {"enable_search": True},
+    ],
+    ids=str,
+)
+def test_what_is_looked_up_elsewhere_is_asked_for_anew(house: House, more: dict[str, Any]) -> None:
+    assert [did(post(house, "one", body_of("elsewhere", **more))) for _ in range(2)] == ["bypass"] * 2
+
+
 def test_any_server_may_answer_by_who_asks(house: House) -> None:
     """What only files a request for OpenAI is a part of the question for servers that are just like it."""
     for model, second in (("sim/sim-small", "exact"), ("like/sim-small", "miss")):
