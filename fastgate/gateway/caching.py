@@ -60,6 +60,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
             return True
     if plan.meaning is not None and await means_the_same(call, leg, plan, request, found, reads=wish.reads):
         return True
+    if slab is None and call.meaning is None:  # it has no meaning that could be looked for, and nothing else keeps it
+        call.cache, question = CACHE_BYPASS, None
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
     call.question = question
