@@ -34,6 +34,11 @@ def wish_of(headers: Mapping[str, str], plan: CachePlan | None, came: Any) -> Wi
     Raises Failure for words that are not known, and where ``only`` is said and nothing is kept.
     """
     if _CACHE not in headers and _TTL not in headers:
+        for name in (_CACHE, _TTL):
+            if name in came:
+                raise Failure.invalid(
+                    f"The header {name} has characters that are not ASCII: what it says is not known."
+                )
         return NONE
     said = came.get_all(_CACHE)
     words = {word.strip().lower() for each in said for word in each.split(",")}

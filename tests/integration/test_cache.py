@@ -222,6 +222,9 @@ def test_clients_say_what_they_want(house: House) -> None:
     assert bad.status == 400
     assert b"no-store, no-cache, only" in bad.body
     assert post(house, "one", body, x_fastgate_cache_ttl="soon").status == 400
+    for name in ("x_fastgate_cache", "x_fastgate_cache_ttl"):
+        unreadable = post(house, "one", body, **{name: "no-störe"})
+        assert (unreadable.status, b"not ASCII" in unreadable.body) == (400, True)
 
 
 @pytest.mark.parametrize(
