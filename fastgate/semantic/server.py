@@ -44,6 +44,10 @@ NOT_ON_DISK: Final = (
     "the disk does not take the deletion: none of it is given any more, but after a restart it would be again;"
     " it is tried again with whatever is written next, so ask again once there is space"
 )
+STILL_IN_LOG: Final = (
+    "it is deleted, and none of it is given any more, but its texts are still in the log of the store (entries.db-wal),"
+    " which something reads or the disk does not let go: it is tried again, so ask again in a moment"
+)
 
 log = logging.getLogger("fastgate.semantic")
 
@@ -133,6 +137,8 @@ class Server:
         await asyncio.to_thread(service.repository.store.flush)
         if service.repository.store.owed:
             return Refused(request.number, NOT_ON_DISK)
+        if service.repository.store.unwiped:
+            return Refused(request.number, STILL_IN_LOG)
         return Done(request.number, count)
 
     def close(self) -> None:

@@ -2,6 +2,9 @@
 
 What is lost in a crash is the last moment's entries, never a part of one. A file that cannot be used is set aside: it
 is a cache, and begins again with nothing. A disk that is full costs what could not be written, and is told once.
+
+What is deleted is overwritten in the file (``secure_delete``), and the log beside it, which still has it, is emptied:
+before who waits for the deletion is told, else a moment later, so that many expiries empty it once.
 """
 
 import logging
@@ -11,8 +14,8 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from queue import SimpleQueue
-from time import time_ns
+from queue import Empty, SimpleQueue
+from time import monotonic, time_ns
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -26,6 +29,12 @@ from fastgate.semantic.errors import StoreUnusable
 FILE: Final = "entries.db"
 ALIVE_SECONDS: Final = 0.1
 """Between two looks of who waits for the disk at whether it will ever have been written to."""
+WIPE_SECONDS: Final = 2.0
+"""From a deletion that nobody waits for to the emptying of the log."""
+READERS_MS: Final = 2_000
+"""That the emptying waits for those that read: a page of a list takes one second at most."""
+LOCKED_MS: Final = 10_000
+"""That anything else waits for another program that has locked the file."""
 MOST_WAITING: Final = 20_000
 """Changes that may wait for the disk; beyond them entries are not written (and told)."""
 _FLOATS: Final = np.dtype("<f4")
@@ -55,8 +64,11 @@ class Store:
         """Answers that are not on disk yet."""
         self._changes: SimpleQueue[list[Change] | None] = SimpleQueue()
         self._told = False
+        self._told_unwiped = False
         self._owed: list[Change] = []
         """Deletions that did not reach the disk: they are tried again with whatever is written next, until the end."""
+        self._wipe_at: float | None = 0.0  # a run that was killed may have left what it deleted
+        """By the monotonic clock; None: the log has nothing that was deleted."""
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._thread.start()
 
@@ -156,6 +168,11 @@ class Store:
         """After :meth:`flush`: whether deletions did not reach the disk, and would come back with a restart."""
         return bool(self._owed)
 
+    @property
+    def unwiped(self) -> bool:
+        """After :meth:`flush`: whether the log still has what was deleted; it is tried again."""
+        return self._wipe_at is not None
+
     def close(self) -> None:
         """Writes what waits and closes the file."""
         self._changes.put(None)
@@ -179,11 +196,20 @@ class Store:
         with closing(self._connect()) as connection:
             ending = False
             while not ending:
-                group = [self._changes.get()]
-                while not self._changes.empty():
-                    group.append(self._changes.get())
-                ending = group[-1] is None
+                group = self._taken()
+                ending = bool(group) and group[-1] is None
                 self._commit(connection, [change for changes in group if changes is not None for change in changes])
+
+    def _taken(self) -> list[list[Change] | None]:
+        """What came, all of it; nothing where it is time to empty the log."""
+        left = None if self._wipe_at is None else max(0.0, self._wipe_at - monotonic())
+        try:
+            group = [self._changes.get(timeout=left)]
+        except Empty:
+            return []
+        while not self._changes.empty():
+            group.append(self._changes.get())
+        return group
 
     def _commit(self, connection: sqlite3.Connection, changes: list[Change]) -> None:
         asking = [values[0] for statement, values in changes if not statement]
@@ -192,7 +218,8 @@ class Store:
             with connection:
                 for statement, values in changes:
                     connection.execute(statement, values)
-            self._owed, self._told = [], False
+            self._owed = []
+            self._told = self._told and not changes  # an empty group says nothing of the disk
         except sqlite3.Error as error:
             self._owed = [change for change in changes if change[0] in schema.DELETE]
             self.lost += len(changes) - len(self._owed)
@@ -200,8 +227,26 @@ class Store:
                 log.warning("entries are not written: %s", error)
             self._told = True
         self._forget(changes)
+        if self._wipe_at is None and any(change[0] in schema.DELETE for change in changes):
+            self._wipe_at = monotonic() + WIPE_SECONDS
+        if self._wipe_at is not None and (asking or monotonic() >= self._wipe_at):
+            self._wipe(connection)
         for event in asking:
             event.set()
+
+    def _wipe(self, connection: sqlite3.Connection) -> None:
+        """Empty the log: it has pages as they were before something was deleted. Lookups read on meanwhile."""
+        why: object = "something reads it"
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {READERS_MS}")
+            busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            connection.execute(f"PRAGMA busy_timeout = {LOCKED_MS}")
+        except sqlite3.Error as error:
+            busy, why = True, error
+        if busy and not self._told_unwiped:
+            log.warning("what was deleted stays readable in %s-wal until that can be emptied: %s", self._path, why)
+        self._told_unwiped = bool(busy)
+        self._wipe_at = monotonic() + WIPE_SECONDS if busy else None
 
     # ---- its file
 
@@ -246,7 +291,7 @@ class Store:
             log.warning("another embedder than before: %d entries are dropped", dropped)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, check_same_thread=False, timeout=10)
+        connection = sqlite3.connect(self._path, check_same_thread=False, timeout=LOCKED_MS / 1000)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA secure_delete = ON")  # prompts and answers

@@ -180,6 +180,15 @@ def test_one_is_deleted_by_its_id_and_the_audit_has_it(house: House, api: httpx.
             problem(api.request(method, f"/cache/entries/{each}"), 404, "not_found")
 
 
+def test_a_question_that_was_deleted_is_in_no_file(house: House, api: httpx.Client) -> None:
+    text = "What is the boiling point of gallium, my number is 078-05-1120?"
+    id_ = keep(house, "one", text)
+    kept = house.state_dir / "semantic"
+    assert any(text.encode() in path.read_bytes() for path in kept.iterdir())
+    assert api.delete(f"/cache/entries/{id_}").status_code == 204
+    assert [path for path in kept.iterdir() if b"078-05-1120" in path.read_bytes()] == []
+
+
 def test_both_caches_are_one_list_where_no_tier_is_said(house: House, api: httpx.Client) -> None:
     for number in range(3):
         keep(house, "both", f"What is {number} to the power of {number}?")

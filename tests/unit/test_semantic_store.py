@@ -1,7 +1,11 @@
 """The store of the semantic process: what was kept outlives a restart, and a bad file keeps nobody from starting."""
 
+import re
 import sqlite3
 import stat
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +79,80 @@ def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
     store.close()
     assert b"078-05-1120" not in (tmp_path / FILE).read_bytes()
     assert not (tmp_path / f"{FILE}-wal").exists()
+
+
+def bytes_of(folder: Path) -> bytes:
+    """Of all files that are there."""
+    return b"".join(path.read_bytes() for path in folder.iterdir())
+
+
+def test_who_waited_for_a_deletion_finds_it_in_no_file(tmp_path: Path) -> None:
+    store = Store(tmp_path, "embedder")
+    store.flush()
+    for id_ in range(1, 40):
+        said = Kept(b'{"answer": "%d-05-1120"}' % id_ * 300, f"said {id_}-06-1120 " * 300, bytes(8))
+        store.insert(entry(id_, text=f"asked {id_}-07-1120"), VECTOR, said, f'{{"key": "{id_}-08-1120"}}')
+    store.flush()
+    assert b"-07-1120" in (tmp_path / f"{FILE}-wal").read_bytes()
+    for id_ in range(2, 40):
+        store.delete(id_)
+    store.flush()
+    assert not store.unwiped
+    assert set(re.findall(rb"(\d+)-0[5678]-1120", bytes_of(tmp_path))) == {b"1"}
+    assert store.answer(1) is not None
+    store.close()
+
+
+def test_what_expired_is_in_no_file_although_nobody_waited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    emptied = threading.Event()
+    wipe = Store._wipe
+
+    def heard(store: Store, connection: sqlite3.Connection) -> None:
+        wipe(store, connection)
+        if b"-07-1120" not in bytes_of(tmp_path):
+            emptied.set()
+
+    store = Store(tmp_path, "embedder")
+    store.insert(entry(1, text="asked 1-07-1120"), VECTOR, KEPT, "{}")
+    store.flush()
+    monkeypatch.setattr(Store, "_wipe", heard)
+    store.delete(1)
+    assert emptied.wait(20)
+    store.close()
+
+
+def test_a_run_that_was_killed_leaves_nothing_that_it_deleted(tmp_path: Path) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from tests.unit.test_semantic_store import *\n"
+        "store = Store(Path(sys.argv[1]), 'embedder')\n"
+        "store.insert(entry(1, text='asked 1-07-1120'), VECTOR, KEPT, '{}'); store.flush()\n"
+        "Store._wipe = lambda *_: None; store.delete(1); store.flush(); os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    assert b"-07-1120" in bytes_of(tmp_path)
+    store = Store(tmp_path, "embedder")
+    store.flush()
+    assert b"-07-1120" not in bytes_of(tmp_path)
+    store.close()
+
+
+def test_a_log_that_is_read_is_said_and_emptied_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(tmp_path, "embedder")
+    store.insert(entry(1, text="asked 1-07-1120"), VECTOR, KEPT, "{}")
+    store.flush()
+    with sqlite3.connect(tmp_path / FILE, isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entry").fetchone()
+        store.delete(1)
+        store.flush()
+        assert store.unwiped
+        assert "stays readable" in caplog.text
+        reader.execute("COMMIT")
+    reader.close()
+    store.flush()
+    assert not store.unwiped
+    assert b"-07-1120" not in bytes_of(tmp_path)
+    store.close()
 
 
 def test_another_embedder_begins_with_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
