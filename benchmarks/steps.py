@@ -101,7 +101,7 @@ class Steps:
     def _wishes(self) -> None:
         attributes_of(self.call.headers, self.request)
         patience_ns(self.call.headers)
-        wish_of(self.call.headers, self.leg.cache)
+        wish_of(self.call.headers, self.leg.cache, self.call.scope.headers)
 
     def _edits(self) -> list[tuple[int, int, bytes]]:
         leg, call = self.leg, self.call

@@ -146,7 +146,10 @@ def delete(
     fastgate cache delete --model smart --older-than 1h
     """
     if sum((bool(ids), bool(wanted), everything)) != 1:
-        raise click.UsageError("say which entries: by their IDs, or by options that describe them, or --all")
+        every = (
+            f", or --all for every one of --tier {tier}" if tier else ", or --all, which --tier narrows to one cache"
+        )
+        raise click.UsageError(f"say which entries: by their IDs, or by options that describe them{every}")
     if ids and tier:
         raise click.UsageError("an ID says of which cache it is: leave --tier out")
     if ids:

@@ -7,7 +7,7 @@ from typing import Any
 from fastgate.config.addresses import parse_base_url
 from fastgate.config.problems import Finding, Path
 from fastgate.config.root import Config
-from fastgate.config.settings import Embedder, Judge
+from fastgate.config.settings import Embedder, Judge, SemanticCache
 
 _AT: Path = ("cache", "semantic")
 
@@ -18,8 +18,8 @@ def semantic_findings(config: Config) -> Iterator[Finding]:
     if semantic.judge is not None:
         yield from _judge(semantic.judge, embeds=embedder is not None)
     if embedder is None:
-        if semantic.enabled:
-            yield Finding((*_AT, "enabled"), "there is no cache.semantic.embedder to find meanings with", "name one")
+        for name in _said_alone(semantic):
+            yield Finding((*_AT, name), "there is no cache.semantic.embedder to find meanings with", "name one")
         return
     at = (*_AT, "embedder")
     if embedder.type == "openai-compatible":
@@ -33,6 +33,14 @@ def semantic_findings(config: Config) -> Iterator[Finding]:
                 yield Finding((*at, name), f"{embedder.type} asks no endpoint", hint)
     if embedder.download and embedder.type != "sentence-transformers":
         yield Finding((*at, "download"), f"{embedder.type} downloads nothing", "leave it out")
+
+
+def _said_alone(semantic: SemanticCache) -> Iterator[str]:
+    """Settings that are not as they are where nothing is said: without an embedder none of them does anything."""
+    usual = SemanticCache()
+    for name in semantic.__struct_fields__:
+        if name != "judge" and getattr(semantic, name) != getattr(usual, name):
+            yield name
 
 
 def _judge(judge: Judge, *, embeds: bool) -> Iterator[Finding]:

@@ -121,7 +121,9 @@ async def delete_entries(
     """Those that `GET cache/entries` lists. No request that begins after the answer gets one of them."""
     if wanted.is_everything and not all:
         which_ones = f"{', '.join(NAMES)}, tag:<name>, older_than_seconds or younger_than_seconds"
-        raise BadParameter("all", f"nothing says which entries to delete: say {which_ones}; or all=true for every one")
+        alone = "" if tier is None else f" beside tier={tier}"
+        every = "for every one, with tier for every one of that cache"
+        raise BadParameter("all", f"nothing{alone} says which entries to delete: say {which_ones}; or all=true {every}")
     if all and not wanted.is_everything:
         raise Conflict("all=true deletes every entry, and something else says which: leave one out", parameter="all")
     return await _threads(state).run(lambda: _tiers(state).delete_all(wanted, tier, ACTOR))

@@ -7,6 +7,7 @@ from fastgate.budgets.hierarchy import budgets_of
 from fastgate.cache.embedder_files import unfit
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
 from fastgate.config.cache_check import cache_notes, narrower_scopes
+from fastgate.config.cache_idle import idle_cache_settings
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
@@ -43,6 +44,7 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
             " requests cost is what each key's unpriced says"
         )
     yield from narrower_scopes(config)
+    yield from idle_cache_settings(config)
     yield from unused_store(config)
     yield from embedder_warnings(config, path.parent)
 

@@ -267,6 +267,12 @@ class Anthropic(Dialect):
             return "the earlier turns of a thread"
         return "a container" if found.kind(CONTAINER) > base.NULL else ""
 
+    def shows_all(self, found: Scan) -> bool:
+        """No part but texts, images and documents has a source: compatible servers take videos by their address."""
+        sources = found.count(SOURCE) + found.count(INNER_SOURCE)
+        texts = found.count(TEXT_SOURCE) + found.count(INNER_TEXT_SOURCE)
+        return sources <= texts + found.count(IMAGE) + found.count(INNER_IMAGE)
+
     def _beside(self, found: Scan) -> str:
         """Other models' attempts, and compactions: of the edits of the context only clearing costs nothing."""
         if found.filled(FALLBACKS) or found.kind(FALLBACKS) == base.STRING:

@@ -109,6 +109,10 @@ class Dialect(ABC):
         """How much chance there is in the answer; APIs take 1 where nothing is said."""
         return float(found.raw(self.temperature_field) or 1) if found.kind(self.temperature_field) == NUMBER else 1.0
 
+    def shows_all(self, found: Scan) -> bool:
+        """Whether there is nothing in it that is looked up elsewhere, beside what ``ChatRequest`` tells."""
+        return True
+
     def hides_usage(self, request: ChatRequest) -> bool:
         """Whether a stream's usage is asked for by the gateway only, and has to be taken out again."""
         return False

@@ -20,6 +20,7 @@ from fastgate.dialects.base import (
 from fastgate.dialects.openai import OpenAI
 from fastgate.dialects.openai_usage import chat_usage, stated_usage
 from fastgate.dialects.said import WITHHELD, is_completion, said_by_chat
+from fastgate.dialects.shown import shows_all
 from fastgate.dialects.turns import last_turn
 from fastgate.wire.failure import Failure
 from fastgate.wire.request import ChatRequest
@@ -256,6 +257,10 @@ class OpenAIChat(OpenAI):
             edits.append(insert_members(found, added))
         edits.sort()
         return edits
+
+    def shows_all(self, found: Scan) -> bool:
+        """Parts, tools and searches of all the servers that speak this."""
+        return shows_all(found.data)
 
     def hides_usage(self, request: ChatRequest) -> bool:
         """Whether a stream's usage is asked for by the gateway only."""

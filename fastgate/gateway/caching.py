@@ -34,7 +34,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
 
     Raises Failure.
     """
-    wish, plan = wish_of(call.headers, leg.cache), leg.cache
+    plan = leg.cache
+    wish = wish_of(call.headers, plan, call.scope.headers)
     asked = None if plan is None else asked_of(call, leg, plan, request, found)
     if asked is None or plan is None:
         if wish.only:
@@ -59,6 +60,8 @@ async def answered(call: Call, leg: Leg, request: ChatRequest, found: Scan) -> b
             return True
     if plan.meaning is not None and await means_the_same(call, leg, plan, request, found, reads=wish.reads):
         return True
+    if slab is None and call.meaning is None:  # it has no meaning that could be looked for, and nothing else keeps it
+        call.cache, question = CACHE_BYPASS, None
     if wish.only:
         raise Failure.not_cached("no answer to it is kept")
     call.question = question
@@ -103,7 +106,9 @@ def may_be_kept(call: Call, plan: CachePlan, request: ChatRequest, found: Scan) 
         return False
     if request.images and has_pointers(found.data):
         return False
-    return plan.max_temperature is None or call.dialect.temperature(found) <= plan.max_temperature
+    if plan.max_temperature is not None and call.dialect.temperature(found) > plan.max_temperature:
+        return False
+    return call.dialect.shows_all(found)
 
 
 async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -> bool:

@@ -268,7 +268,8 @@ class Service:
         if verdict == "unsure":
             vectors = [await self._said_vector(said) for said in (one, other)]
             if vectors[0] is not None and vectors[1] is not None:
-                verdict = compare(one, other, vectors=(vectors[0].tolist(), vectors[1].tolist()))
+                both = vectors[0].tolist(), vectors[1].tolist()
+                verdict = compare(one, other, vectors=both, judge=self._judging is not None)
         return verdict
 
     async def _submit(self, keep: Keep, compared: Compared, added: Entry) -> None:

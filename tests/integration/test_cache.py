@@ -222,6 +222,34 @@ def test_clients_say_what_they_want(house: House) -> None:
     assert bad.status == 400
     assert b"no-store, no-cache, only" in bad.body
     assert post(house, "one", body, x_fastgate_cache_ttl="soon").status == 400
+    for name in ("x_fastgate_cache", "x_fastgate_cache_ttl"):
+        unreadable = post(house, "one", body, **{name: "no-störe"})
+        assert (unreadable.status, b"not ASCII" in unreadable.body) == (400, True)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        [("x-fastgate-cache", "no-store"), ("x-fastgate-cache", "no-cache")],
+        [("x-fastgate-cache", "no-cache"), ("x-fastgate-cache", "no-store")],
+        [("x-fastgate-cache-ttl", "0"), ("x-fastgate-cache-ttl", "600")],
+        [("x-fastgate-cache-ttl", "600"), ("x-fastgate-cache-ttl", "0")],
+        [("x-fastgate-cache-ttl", "600, 0")],
+    ],
+    ids=str,
+)
+def test_of_headers_that_come_again_each_counts(house: House, said: list[tuple[str, str]]) -> None:
+    raw = compact(body_of(f"again {said}"))
+    named = [
+        ("authorization", f"Bearer {secret('one')}"),
+        ("content-type", "application/json"),
+        ("connection", "close"),
+    ]
+    answer = exchange(house.port, head(CHAT, [*named, *said], length=len(raw)) + raw)
+    assert did(answer) in ("miss", "bypass")
+    assert did(post(house, "one", raw)) == "miss"  # nothing was kept
+    unclear = [*said, (said[0][0], "maybe"), said[-1]]
+    assert exchange(house.port, head(CHAT, [*named, *unclear], length=len(raw)) + raw).status == 400
 
 
 def test_who_may_not_say_is_not_heard(house: House) -> None:
@@ -317,6 +345,23 @@ def test_an_image_somewhere_else_may_be_another_one_by_then(house: House, url: s
     body = {**body_of(""), "messages": [{"role": "user", "content": content}]}
     shown = url.startswith("data:")
     assert [did(post(house, "one", body)) for _ in range(2)] == (["miss", "exact"] if shown else ["bypass"] * 2)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "audio_url", "audio_url": {"url": "https://example.com/a"}}]}
+            ]
+        },
+        {"tools": [{"type": "function", "function": {"name": "f"}}, {"google_search": {}}]},
+        {"enable_search": True},
+    ],
+    ids=str,
+)
+def test_what_is_looked_up_elsewhere_is_asked_for_anew(house: House, more: dict[str, Any]) -> None:
+    assert [did(post(house, "one", body_of("elsewhere", **more))) for _ in range(2)] == ["bypass"] * 2
 
 
 def test_any_server_may_answer_by_who_asks(house: House) -> None:

@@ -217,12 +217,13 @@ def test_everything_is_deleted_when_that_is_said(host: Host) -> None:
     assert host.changes()[0]["before"] == {"entries": 0}
 
 
-@pytest.mark.parametrize("query", ["", "all=false", "all=0"])
+@pytest.mark.parametrize("query", ["", "all=false", "all=0", "tier=exact"])
 def test_nothing_is_deleted_where_nothing_says_what(host: Host, query: str) -> None:
     id_, before = host.keep("stays"), host.changes()
     document = problem(host.client.delete(f"/api/v1/cache/entries?{query}"), 400, "bad_parameter")
     assert document["parameter"] == "all"
-    assert "all=true" in document["detail"]
+    assert "or all=true for every one, with tier for every one of that cache" in document["detail"]
+    assert (" beside tier=exact says" in document["detail"]) == ("tier" in query)
     assert (host.ask("stays"), host.changes()) == (id_, before)
 
 

@@ -246,6 +246,16 @@ def test_what_is_not_clear_deletes_nothing(house: House, arguments: tuple[str, .
     assert is_given(house, "one", "stays")
 
 
+def test_who_names_a_cache_alone_is_told_what_to_add(house: House) -> None:
+    ran = run(house, "delete", "--tier", "exact")
+    assert ran.exit_code == 2
+    assert "or --all for every one of --tier exact" in ran.stderr
+    assert "--all, which --tier narrows to one cache" in run(house, "delete").stderr
+    kept_by(house, "one", "goes")
+    assert run(house, "delete", "--tier", "semantic", "--all").stderr == "0 deleted\n"
+    assert run(house, "delete", "--tier", "exact", "--all").stderr == "1 deleted\n"
+
+
 def test_statistics_are_what_the_requests_were_told(house: House) -> None:
     said = []
     for text in ("a", "b", "a", "a", "b"):

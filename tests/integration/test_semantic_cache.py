@@ -181,6 +181,31 @@ def test_what_is_more_than_a_question_and_a_text_is_not_kept(house: House, more:
     assert not {"not this", "a", "b"} & {entry.text for entry in entries(house)}
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
+        [
+            {
+                "role": "user",
+                "content": [{"type": "text", "text": "a"}, {"type": "image_url", "image_url": {"url": "data:"}}],
+            }
+        ],
+        [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+    ],
+    ids=str,
+)
+def test_what_is_no_question_passes_a_cache_by_that_knows_meanings_alone(
+    house: House, messages: list[dict[str, Any]]
+) -> None:
+    before = counts(house).get("find", 0)
+    for said in ({}, {"x-fastgate-cache": "no-cache"}):
+        assert post(house, "one", "", messages=messages, headers=said).headers["x-fastgate-cache"] == "bypass"
+    assert counts(house).get("find", 0) == before
+    named = [post(house, "both", "", messages=messages).headers["x-fastgate-cache"] for _ in range(2)]
+    assert named == ["miss", "exact"]
+
+
 def test_the_exact_cache_is_asked_first(house: House) -> None:
     assert post(house, "both", "What is asked twice?").headers["x-fastgate-cache"] == "miss"
     before = counts(house)["find"]

@@ -31,7 +31,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Ite
     folder = tmp_path_factory.mktemp("house")
     install(folder, authority.issue("first.test", "first"))
     tls = {"cert": "gateway.pem", "key": "gateway.key"}  # beside the configuration
-    settings = {"server": {"tls": tls}, "keys": [key("one")]}
+    settings = {"server": {"tls": tls}, "keys": [key("one"), key("kept", cache={"exact": True})]}
     with House(folder, settings, workers=WORKERS) as house:
         yield house
 
@@ -207,3 +207,23 @@ def test_http2_without_tls(tmp_path: Path) -> None:
                 with one.stream("POST", CHAT, content=question(stream=True)) as stream:
                     assert stream.read().endswith(b"data: [DONE]\n\n")
                 assert one.post(CHAT, content=b"{").status_code == 400
+
+
+@pytest.mark.parametrize("http2", [False, True])
+def test_of_cache_headers_that_come_again_each_counts(house: House, authority: Authority, *, http2: bool) -> None:
+    """By this server, too, which knows headers in another way."""
+    body = question(f"again, HTTP/2: {http2}")
+    with client(house, authority, http2=http2) as one:
+
+        def ask(*said: tuple[str, str | bytes]) -> httpx.Response:
+            named = [*(HEADERS | {"authorization": f"Bearer {secret('kept')}"}).items()]
+            headers = [(name.encode(), value if isinstance(value, bytes) else value.encode()) for name, value in said]
+            return one.post(CHAT, content=body, headers=[*((n.encode(), v.encode()) for n, v in named), *headers])
+
+        for words in (("no-store", "no-cache"), ("no-cache", "no-store")):
+            assert ask(*(("x-fastgate-cache", word) for word in words)).headers["x-fastgate-cache"] == "bypass"
+        for times in (("0", "600"), ("600", "0")):
+            assert ask(*(("x-fastgate-cache-ttl", time) for time in times)).headers["x-fastgate-cache"] == "miss"
+        for name in ("x-fastgate-cache", "x-fastgate-cache-ttl"):
+            assert ask((name, "no-störe".encode())).status_code == 400
+        assert [ask().headers["x-fastgate-cache"] for _ in range(2)] == ["miss", "exact"]

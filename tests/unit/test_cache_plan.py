@@ -219,6 +219,88 @@ def test_check_tells_what_the_cache_will_do_for_whom(tmp_path: Path) -> None:
     assert list(notes(path, {})) == []
 
 
+def said_of(tmp_path: Path, file: str, *, noted: bool = False) -> list[str]:
+    path = tmp_path / "fastgate.yaml"
+    path.write_text(PROVIDERS + file)
+    assert check(path, {}) == []
+    return list((notes if noted else warnings)(path, {}))
+
+
+SEMANTIC = f"cache: {{semantic: {{{EMBEDDER}}}}}\n"
+NOTHING_WANTED = "does nothing: no cache is wanted for them (exact: true, or semantic: true)"
+FLIGHT = "does nothing: it is of the exact cache (exact: true)"
+
+
+@pytest.mark.parametrize(
+    ("everybody", "wish", "told"),
+    [
+        ("", "{ttl_seconds: 5, single_flight: true}", f"keys: cache of ide {NOTHING_WANTED}"),
+        ("", "{exact: false, ttl_seconds: 5}", f"keys: cache of ide {NOTHING_WANTED}"),
+        ("", "{exact: false}", ""),
+        ("", "{exact: true, ttl_seconds: 5, single_flight: true}", ""),
+        ("cache: {exact: {enabled: true}}\n", "{ttl_seconds: 5, single_flight: true}", ""),
+        ("teams: [{id: t, cache: {exact: true}}]\n", "{ttl_seconds: 5}", ""),
+        ("models: {m: {targets: [{provider: sim, model: a}], cache: {exact: true}}}\n", "{ttl_seconds: 5}", ""),
+        (SEMANTIC, "{ttl_seconds: 5}", f"keys: cache of ide {NOTHING_WANTED}"),
+        (SEMANTIC, "{semantic: true, ttl_seconds: 5}", ""),
+        (SEMANTIC, "{semantic: true, single_flight: true}", f"keys: cache.single_flight of ide {FLIGHT}"),
+        (SEMANTIC, "{exact: true, semantic: true, single_flight: true}", ""),
+    ],
+)
+def test_check_warns_of_wishes_that_do_nothing(tmp_path: Path, everybody: str, wish: str, told: str) -> None:
+    team = "team: t, " if "teams" in everybody else ""
+    key = f"keys: [{{id: ide, {team}secret: sk-fg-12345678, unpriced: allow, cache: {wish}}}]\n"
+    said = [line for line in said_of(tmp_path, everybody + key) if "nothing prices" not in line]
+    assert said == ([told] if told else [])
+
+
+def test_check_warns_of_wishes_of_teams_and_models_that_do_nothing(tmp_path: Path) -> None:
+    things = (
+        "models: {m: {targets: [{provider: sim, model: sim-small}], cache: {ttl_seconds: 5}}}\n"
+        "teams: [{id: t, cache: {single_flight: true}}]\n"
+    )
+    assert said_of(tmp_path, things) == [
+        "teams, models: cache of t, m does nothing: nobody wants a cache (exact: true, or semantic: true)"
+    ]
+    key = "keys: [{id: ide, secret: sk-fg-12345678, cache: {%s: true}}]\n"
+    assert said_of(tmp_path, things + key % "exact") == []
+    assert said_of(tmp_path, things + SEMANTIC + key % "semantic") == [
+        "cache: single_flight of t does nothing: nobody wants the exact cache (exact: true)"
+    ]
+
+
+def test_check_warns_of_a_store_with_less_than_workers_fill(tmp_path: Path) -> None:
+    sized = "server: {workers: 2}\ncache: {exact: {enabled: %s, max_mb: %d}}\n"
+    for size in (1, 2):
+        [line] = said_of(tmp_path, sized % ("true", size))
+        assert line.startswith(f"cache.exact.max_mb: each worker fills one MiB at a time, and {size} for 2 workers are")
+    assert said_of(tmp_path, sized % ("true", 3)) == said_of(tmp_path, sized % ("false", 1)) == []
+
+
+def test_check_tells_what_the_semantic_cache_will_do_for_whom(tmp_path: Path) -> None:
+    file = (
+        "models: {m: {targets: [{provider: sim, model: sim-small}], cache: {semantic: true}}}\n"
+        "teams: [{id: t, cache: {semantic: true, scope: team}}]\n"
+        "keys:\n"
+        "  - {id: own, secret: sk-fg-12345678, cache: {semantic: true, ttl_seconds: 60}}\n"
+        "  - {id: a, team: t, secret: sk-fg-23456789}\n"
+        "  - {id: out, team: t, secret: sk-fg-34567890, cache: {semantic: false}}\n"
+    )
+    given = "given to questions that mean the same, too"
+    assert said_of(tmp_path, file + SEMANTIC, noted=True) == [
+        f"cache.semantic: answers to own are {given}, for 60 s, scope key",
+        f"cache.semantic: answers to a are {given}, for 3600 s, scope team",
+        f"cache.semantic: answers of m are {given}, where neither key nor team says otherwise",
+    ]
+    everybody = f"cache: {{semantic: {{{EMBEDDER}, enabled: true, shadow: true, scope: global}}}}\n"
+    said = said_of(tmp_path, file + everybody, noted=True)
+    assert said[2].startswith("cache.semantic: answers to keys of the admin API are compared with those to questions")
+    assert said[2].endswith("and not given (shadow), for 3600 s, scope global, where they say nothing else")
+    key = "keys: [{id: alone, secret: sk-fg-12345678}]\n"
+    [warning] = said_of(tmp_path, key + everybody.replace("global", "team"))
+    assert warning.startswith("cache: the scope is team, and there is none for alone:")
+
+
 def test_check_tells_who_judges_and_who_pays(tmp_path: Path) -> None:
     path = tmp_path / "fastgate.yaml"
     keys = "keys: [{id: ide, secret: sk-fg-12345678}, {id: judge, secret: sk-fg-23456789}]\n"

@@ -14,6 +14,7 @@ from fastgate.dialects.base import Dialect
 from fastgate.dialects.images import has_pointers
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.dialects.openai_embeddings import OPENAI_EMBEDDINGS
+from fastgate.dialects.shown import shows_all
 from fastgate.dialects.turns import last_turn
 from fastgate.gateway.flights import Flights
 from fastgate.wire.request import ChatRequest
@@ -146,6 +147,93 @@ def test_images_are_seen_or_pointed_at() -> None:
         assert has_pointers(asking(*SHOWN, part)), part
     assert has_pointers(b"{")
     assert has_pointers(b"[" * 5000 + b"]" * 5000)
+
+
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+PLAIN: list[Any] = [
+    {"type": "text", "text": "a"},
+    {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
+    {"type": "input_text", "text": "a"},
+    {"type": "refusal", "refusal": "no"},
+    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}},
+    {"type": "input_audio", "input_audio": {"data": "AA/+", "format": "wav"}},
+    {"type": "input_audio", "input_audio": {"data": "data:;base64,AAAA", "format": "wav"}},
+    "a",
+]
+ELSEWHERE: list[Any] = [
+    {"type": "audio_url", "audio_url": {"url": "https://example.com/a.mp3"}},
+    {"audio_url": "https://example.com/a.mp3"},
+    {"type": "text", "text": "a", "audio_url": "https://example.com/a.mp3"},
+    {"type": "document_url", "document_url": "https://example.com/a.pdf"},
+    {"type": "image", "source": {"type": "url", "url": "https://example.com/a.png"}},
+    {"type": "input_image", "file_id": "file-1"},
+    {"type": "input_video", "input_video": {"url": "https://example.com/a.mp4"}},
+    {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}},
+    {"type": "input_audio", "input_audio": "https://example.com/a.mp3"},
+    {"type": "input_audio", "input_audio": {"data": "https://example.com/a.mp3", "format": "mp3"}},
+    {"type": "thinking", "thinking": [{"type": "reference", "reference_ids": [1]}]},
+    {"type": "unheard_of"},
+    {},
+    1,
+]
+
+
+def test_parts_that_are_plain_are_shown() -> None:
+    assert shows_all(asking())
+    assert shows_all(asking(*PLAIN))
+    assert shows_all(b'{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":null}]}')
+    assert shows_all(b'{"messages":[{"content":"half a pair: \\ud83d"}]}')
+
+
+@pytest.mark.parametrize("part", ELSEWHERE, ids=str)
+def test_of_parts_that_are_not_known_nothing_is(part: Any) -> None:
+    assert not shows_all(asking(part))
+    assert not shows_all(asking(*PLAIN, part))
+    assert not shows_all(asking(part).replace(b'"type"', b'"t\\u0079pe"').replace(b'"content"', b'"c\\u006fntent"'))
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        ({"type": "text", "text": "a"}, True),
+        ({"type": "search_result", "source": "https://example.com/", "title": "t", "content": []}, True),
+        ({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}, True),
+        ({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "a"}}, True),
+        ({"type": "video", "source": {"type": "url", "url": "https://example.com/a.mp4"}}, False),
+    ],
+    ids=str,
+)
+def test_nor_is_a_source_of_a_message_whose_type_is_not_known(part: dict[str, Any], *, shown: bool) -> None:
+    for parts in ([part], [{"type": "tool_result", "content": [part]}]):
+        body = json.dumps({"model": "m", "messages": [{"role": "user", "content": parts}]}).encode()
+        found, request = ANTHROPIC.parse(body)
+        assert not request.unseen
+        assert ANTHROPIC.shows_all(found) == shown
+
+
+def test_a_content_that_comes_twice_is_none_of_which_the_other_may_count() -> None:
+    both = b'{"messages":[{"content":[{"type":"audio_url","audio_url":"x"}],"content":"a"}]}'
+    assert not shows_all(both)
+    assert not shows_all(b'{"messages":[{"content":{"type":"audio_url","audio_url":"x"}}]}')
+
+
+@pytest.mark.parametrize(
+    ("more", "shown"),
+    [
+        ({"tools": [FUNCTION, {"type": "custom", "custom": {"name": "c"}}, {"function": {"name": "f"}}]}, True),
+        ({"tools": None, "data_sources": None, "enable_search": False}, True),
+        ({"tools": [FUNCTION, {"google_search": {}}]}, False),
+        ({"tools": [{"type": "web_search", "web_search": {}}]}, False),
+        ({"tools": {"google_search": {}}}, False),
+        ({"data_sources": [{"type": "azure_search", "parameters": {}}]}, False),
+        ({"enable_search": True}, False),
+        ({"compound_custom": {"tools": {"enabled_tools": ["web_search"]}}}, False),
+    ],
+    ids=str,
+)
+def test_what_the_provider_searches_is_not_shown(more: dict[str, Any], *, shown: bool) -> None:
+    assert shows_all(json.dumps({"messages": [{"content": "a"}], **more}).encode()) == shown
 
 
 def test_a_text_that_is_none_has_no_meaning() -> None:
