@@ -39,19 +39,19 @@ def command(
     """Examine what `serve` with the same options stands on: a line for each finding, and what to do.
 
     It looks at versions, processor, limits, clock, folders, stores with the chain of changes, ports, providers, the
-    Redis that hosts share and the endpoints of the semantic cache, and changes nothing. Exit code 0 where nothing
-    failed, 1 where something did, 4 where only a service does not answer.
+    Redis that hosts share, the embedder and the endpoints of the semantic cache, and changes nothing. Exit code 0
+    where nothing failed, 1 where something did, 4 where only a service does not answer.
 
     \b
     fastgate doctor --config fastgate.yaml
     """
     from fastgate.doctor.examination import examine, exit_code
 
-    examined, finding = _configuration(config, state_dir)
+    examined, folder, finding = _configuration(config, state_dir)
     asked = {"host": host, "port": port, "workers": workers, "admin_port": admin_port}
     server = {name: each for name, each in asked.items() if each is not None}
     admin = {"host": admin_host} if admin_host is not None else {}
-    installation = _installation(examined, state_dir, server, admin)
+    installation = _installation(examined, folder, state_dir, server, admin)
     findings = []
     for found in chain([finding], examine(installation)):
         findings.append(found)
@@ -64,8 +64,8 @@ def command(
         raise click.exceptions.Exit(code)
 
 
-def _configuration(path: Path | None, state_dir: Path | None) -> "tuple[Config, Finding]":
-    """What is configured; defaults where nothing is, or nothing that can be read."""
+def _configuration(path: Path | None, state_dir: Path | None) -> "tuple[Config, Path, Finding]":
+    """What is configured, and in which folder; defaults where nothing is, or nothing that can be read."""
     from fastgate.config import Config, ConfigErrors, load
     from fastgate.control.check import check
     from fastgate.doctor.findings import failed, ok
@@ -73,7 +73,7 @@ def _configuration(path: Path | None, state_dir: Path | None) -> "tuple[Config, 
     generated = [(state_dir or Path(STATE_DIR)) / name for name in ("quickstart.yaml", "demo.yaml")]
     found = [each for each in (path or CONFIG, *generated) if each == path or each.exists()]
     if not found:
-        return Config(), ok("config", "there is none; `serve` takes what it finds in the environment")
+        return Config(), Path(), ok("config", "there is none; `serve` takes what it finds in the environment")
     file = found[0]
     problems = check(file, os.environ)
     try:
@@ -81,12 +81,16 @@ def _configuration(path: Path | None, state_dir: Path | None) -> "tuple[Config, 
     except ConfigErrors:
         config = Config()
     if problems:
-        return config, failed("config", f"{file} has {len(problems)} mistakes", f"fastgate check {file} says which")
-    return config, ok("config", f"{file} can be served")
+        return (
+            config,
+            file.parent,
+            failed("config", f"{file} has {len(problems)} mistakes", f"fastgate check {file} says which"),
+        )
+    return config, file.parent, ok("config", f"{file} can be served")
 
 
 def _installation(
-    config: "Config", state_dir: Path | None, server: dict[str, Any], admin: dict[str, Any]
+    config: "Config", config_dir: Path, state_dir: Path | None, server: dict[str, Any], admin: dict[str, Any]
 ) -> "Installation":
     """``server`` and ``admin``: what the command line says instead of these sections of the configuration."""
     from msgspec.structs import replace
@@ -104,4 +108,4 @@ def _installation(
             raise NoAnswer(error.message) from error
         return found
 
-    return Installation(config, folder, running_in(folder), status)
+    return Installation(config, config_dir, folder, running_in(folder), status)

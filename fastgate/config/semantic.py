@@ -94,6 +94,14 @@ def shown_judge(config: Config) -> dict[str, Any] | None:
     return _without_key(config.cache.semantic.judge)
 
 
+def local_embedder(config: Config, folder: FilePath) -> dict[str, Any] | None:
+    """What the semantic process is told of a model that it loads itself; None: there is none."""
+    embedder = config.cache.semantic.embedder
+    if embedder is None or embedder.type == "openai-compatible":
+        return None
+    return {**(shown_settings(config) or {}), "model": _model(embedder, folder)}
+
+
 def judge_notes(config: Config) -> Iterator[str]:
     """Who judges answers of a valid configuration, and who pays for that."""
     judge = config.cache.semantic.judge

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from fastgate.budgets.hierarchy import budgets_of
+from fastgate.cache.embedder_files import unfit
 from fastgate.config import Config, ConfigErrors, Finding, Problem, load_document
 from fastgate.config.cache_check import cache_notes, narrower_scopes
 from fastgate.config.cache_idle import idle_cache_settings
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
 from fastgate.config.proxies import proxy_of
-from fastgate.config.semantic import judge_notes
+from fastgate.config.semantic import judge_notes, local_embedder
 from fastgate.config.stores import unused_store
 from fastgate.config.upstreams import Target
 from fastgate.control.compile import compile_snapshot
@@ -45,6 +46,15 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
     yield from narrower_scopes(config)
     yield from idle_cache_settings(config)
     yield from unused_store(config)
+    yield from embedder_warnings(config, path.parent)
+
+
+def embedder_warnings(config: Config, folder: Path) -> Iterator[str]:
+    """What keeps the semantic process from starting, as far as files and packages tell. No request needs it: a gateway
+    without it serves, so this is no mistake; and the file may be checked on another machine than it is served on."""
+    embedder = local_embedder(config, folder)
+    if embedder is not None and (why := unfit(embedder)):
+        yield f"cache.semantic.embedder: {why}; until then no question is answered by its meaning, all else is served"
 
 
 def notes(path: Path, env: Mapping[str, str]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from fastgate.config.documents import read_document, text_of
 from fastgate.config.fixed import host_settings, process_settings
 from fastgate.config.references import model_findings
 from fastgate.config.variables import Variables
-from fastgate.control.check import price_findings, proxy_findings
+from fastgate.control.check import embedder_warnings, price_findings, proxy_findings
 from fastgate.control.collections import CACHE, COLLECTIONS, stored_additions
 from fastgate.control.compile import CompiledSnapshot, Record, compile_snapshot
 from fastgate.control.names import FileNames, Names, resolves
@@ -194,6 +194,9 @@ class Configuration:
         warning = date_warning(self.path.parent, tls) if tls is not None else None
         if warning is not None:
             log.warning("%s", warning)
+        if "cache.semantic.embedder" in published.restart_needed:
+            for warning in embedder_warnings(published.config, self.path.parent):
+                log.warning("the embedder that runs stays in force; of the file's: %s", warning)
         return published
 
     def republish(self) -> None:

@@ -36,6 +36,8 @@ class Installation:
     """
 
     config: Config
+    config_dir: Path
+    """From which the configuration names files."""
     state_dir: Path
     running: Running | None
     status: Callable[[], dict[str, Any]]

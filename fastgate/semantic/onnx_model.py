@@ -8,53 +8,21 @@ The folder holds ``model.onnx``, ``tokenizer.json`` and ``embedder.json``::
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
 import numpy as np
-from msgspec import Meta
 
+from fastgate.cache.embedder_files import MODEL, TOKENIZER, Unfit, check_installed, prepared
 from fastgate.semantic.embedder import Embedded, Vectors, has_word
 from fastgate.semantic.errors import EmbedderUnusable
 from fastgate.semantic.settings import EmbedderSettings
-from fastgate.semantic.weights import TOKENIZER, check_digest
 
-MANIFEST: Final = "embedder.json"
-MODEL: Final = "model.onnx"
 _EXTRA: Final = "pip install 'fastgate[semantic-onnx]'"
 _AT_ONCE: Final = 16
 """Texts of like length that are computed together: more of them gain nothing, and padding costs."""
 
-Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-
-
-class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What the folder holds; ``longest``: tokens of the longest text that is read whole."""
-
-    format: Literal[1] = 1
-    dimensions: Annotated[int, Meta(ge=1)]
-    longest: Annotated[int, Meta(ge=1)]
-    padding: Annotated[int, Meta(ge=0)]
-    """The token that fills up."""
-    source_sha256: Digest
-    model_sha256: Digest
-    tokenizer_sha256: Digest
-
-
 UNKNOWN: Final = "[UNK]"
 """BERT's one token for whatever it has none for: a word in a script that it was not taught, or of 100 letters."""
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Raises EmbedderUnusable where the folder is none of `fastgate embedder prepare`."""
-    try:
-        return msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except OSError as error:
-        raise EmbedderUnusable(
-            f"{folder} was not prepared (no {MANIFEST}): fastgate embedder prepare MODEL --output {folder}"
-        ) from error
-    except msgspec.MsgspecError as error:
-        raise EmbedderUnusable(f"{folder / MANIFEST} is of another version ({error}): prepare it anew") from error
 
 
 class OnnxModel:
@@ -62,14 +30,11 @@ class OnnxModel:
 
     def __init__(self, settings: EmbedderSettings) -> None:
         folder = Path(settings.model)
-        manifest = read_manifest(folder)
-        if settings.sha256 not in (None, manifest.source_sha256):
-            raise EmbedderUnusable(
-                f"{folder} was prepared from weights with the SHA-256 {manifest.source_sha256}"
-                f" instead of {settings.sha256}"
-            )
-        check_digest(folder / MODEL, manifest.model_sha256)
-        check_digest(folder / TOKENIZER, manifest.tokenizer_sha256)
+        try:
+            check_installed("onnx")
+            manifest = prepared(folder, settings.sha256)
+        except Unfit as error:
+            raise EmbedderUnusable(str(error)) from error
         self.identity = f"onnx {manifest.model_sha256}"
         self._tokenizer = load_tokenizer(folder / TOKENIZER, manifest.longest, manifest.padding)
         self._session = open_session((folder / MODEL).read_bytes(), settings.threads)

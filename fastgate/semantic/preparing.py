@@ -10,11 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
+from fastgate.cache.embedder_files import MANIFEST, MODEL, TOKENIZER, WEIGHTS, Manifest
 from fastgate.semantic.errors import EmbedderUnusable
-from fastgate.semantic.onnx_model import MANIFEST, MODEL, Manifest, load_tokenizer, open_session, run
+from fastgate.semantic.onnx_model import load_tokenizer, open_session, run
 from fastgate.semantic.weights import (
-    TOKENIZER,
-    WEIGHTS,
     BertConfig,
     Tensors,
     check_digest,

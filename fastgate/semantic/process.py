@@ -29,6 +29,8 @@ from fastgate.wire.semantic import SOCKET
 FAILED: Final = 1
 BAD_CONFIGURATION: Final = 3
 NICENESS: Final = 5
+MOST_TOLD: Final = 1_000
+"""Characters of a reason."""
 FOLDER: Final = "semantic"
 """In the state folder, 0700."""
 
@@ -50,7 +52,7 @@ async def live(arena_dir: Path, state_dir: Path, settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     log.info("%d entries in %d partitions; embedder: %s", len(repository), repository.partitions, embedder.identity)
-    tell_ready()
+    tell("ready")
     await ending.wait()
     listener.close()
     (arena_dir / SOCKET).unlink(missing_ok=True)
@@ -77,12 +79,12 @@ def _lifeline() -> None:
         os._exit(FAILED)
 
 
-def tell_ready() -> None:
-    """Writes ``ready`` to the descriptor that the supervisor listens on."""
+def tell(line: str) -> None:
+    """Writes ``ready``, or ``failed: `` and why, to the descriptor that the supervisor listens on; the first time."""
     descriptor = os.environ.pop("FASTGATE_READY_FD", None)
     if descriptor is not None:
         with os.fdopen(int(descriptor), "w") as pipe:
-            pipe.write("ready\n")
+            pipe.write(line.replace("\n", " ")[:MOST_TOLD] + "\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         uvloop.run(live(options.arena_dir, options.state_dir, settings))
     except (SemanticError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400
+        tell(f"failed: {error}")
         return FAILED
     return 0
 

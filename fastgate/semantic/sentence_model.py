@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
+from fastgate.cache.embedder_files import Unfit, check_installed, published
 from fastgate.semantic.embedder import Embedded, has_word
 from fastgate.semantic.errors import EmbedderUnusable
 from fastgate.semantic.settings import EmbedderSettings
-from fastgate.semantic.weights import WEIGHTS, check_digest, go_offline
+from fastgate.semantic.weights import go_offline
 
 _EXTRA: Final = "pip install 'fastgate[semantic]'"
 _AT_ONCE: Final = 32
@@ -20,12 +20,11 @@ class SentenceModel:
     """Loads a folder, or a name that the packages' own store has; fetches nothing unless that is configured."""
 
     def __init__(self, settings: EmbedderSettings) -> None:
-        folder = Path(settings.model)
-        digest = "unchecked"
-        if folder.is_dir():
-            digest = check_digest(folder / WEIGHTS, settings.sha256)
-        elif settings.sha256:
-            raise EmbedderUnusable(f"the embedder {settings.model} is no folder, so its sha256 cannot be checked")
+        try:
+            check_installed("sentence-transformers")
+            digest = published(settings.model, settings.sha256)
+        except Unfit as error:
+            raise EmbedderUnusable(str(error)) from error
         if not settings.download:
             go_offline(os.environ)
         self._model = _load(settings)
@@ -67,5 +66,5 @@ def _load(settings: EmbedderSettings) -> Any:
     torch.set_num_threads(settings.threads)
     try:
         return SentenceTransformer(settings.model, device="cpu", local_files_only=not settings.download)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # the packages' own errors have no common class
         raise EmbedderUnusable(f"the embedder {settings.model} cannot be loaded: {error}") from error

@@ -1,19 +1,16 @@
 """A model's folder as it is published for sentence-transformers: what it holds, whether it is what it should be."""
 
-import hashlib
 from collections.abc import MutableMapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from fastgate.cache import embedder_files
 from fastgate.semantic.errors import EmbedderUnusable
-
-WEIGHTS: Final = "model.safetensors"
-TOKENIZER: Final = "tokenizer.json"
 
 Tensors = dict[str, NDArray[np.float32]]
 Kind = TypeVar("Kind")
@@ -53,19 +50,15 @@ def go_offline(environment: MutableMapping[str, str]) -> None:
 
 def sha256_of(path: Path) -> str:
     """In hexadecimal. Raises EmbedderUnusable where the file cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise EmbedderUnusable(f"cannot read {path}: {error.strerror}") from error
+    return check_digest(path, None)
 
 
 def check_digest(path: Path, wanted: str | None) -> str:
     """The file's SHA-256. Raises EmbedderUnusable where another one is ``wanted``."""
-    found = sha256_of(path)
-    if wanted is not None and found != wanted:
-        raise EmbedderUnusable(f"{path} has the SHA-256 {found} instead of {wanted}: it is not read")
-    return found
+    try:
+        return embedder_files.check_digest(path, wanted)
+    except embedder_files.Unfit as error:
+        raise EmbedderUnusable(str(error)) from error
 
 
 def read_config(folder: Path) -> BertConfig:

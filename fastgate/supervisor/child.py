@@ -3,7 +3,8 @@
 The contract with a child:
 
 * its standard input is a pipe that never carries anything; end of file there means that the supervisor is gone: exit;
-* it writes the line ``ready`` to the descriptor named by ``FASTGATE_READY_FD`` once it serves;
+* it writes the line ``ready`` to the descriptor named by ``FASTGATE_READY_FD`` once it serves, or ``failed: `` and why
+  it never will;
 * SIGTERM asks it to finish what it began and exit with 0;
 * its standard error is the supervisor's own, and its standard output too: what fastgate itself has to say to standard
   output is said by the supervisor.
@@ -15,6 +16,9 @@ import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+
+MOST_SAID = 4096
+_FAILED = b"failed: "
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,8 @@ class Child:
     """A running process. Must be created inside a running event loop.
 
     ``ready`` is done with True when the child says so, with False when it ends or closes the pipe without having said
-    it. ``ended`` is done when the process has ended but before it is reaped, so that what it left behind can be
-    resolved while its pid cannot yet belong to another.
+    it; ``why`` is what it said instead. ``ended`` is done when the process has ended but before it is reaped, so that
+    what it left behind can be resolved while its pid cannot yet belong to another.
     """
 
     def __init__(self, command: Command) -> None:
@@ -39,6 +43,7 @@ class Child:
         self.ready: asyncio.Future[bool] = self._loop.create_future()
         self.ended: asyncio.Future[None] = self._loop.create_future()
         self.returncode: int | None = None
+        self.why: str | None = None
         self._said = b""
         self._ready_fd, ready_end = os.pipe()
         try:
@@ -79,12 +84,15 @@ class Child:
 
     def _hear(self) -> None:
         try:
-            heard = os.read(self._ready_fd, 64)
+            heard = os.read(self._ready_fd, MOST_SAID)
         except BlockingIOError:
             return
         self._said += heard
-        if not heard or len(self._said) > 64 or b"\n" in self._said:
-            self._stop_listening(b"ready" in self._said.split(b"\n")[:-1])
+        if not heard or len(self._said) > MOST_SAID or b"\n" in self._said:
+            lines = self._said.split(b"\n")[:-1]
+            reasons = [line.removeprefix(_FAILED) for line in lines if line.startswith(_FAILED)]
+            self.why = reasons[0].decode(errors="replace") if reasons else None
+            self._stop_listening(b"ready" in lines)
 
     def _stop_listening(self, outcome: bool) -> None:
         if self._ready_fd >= 0:

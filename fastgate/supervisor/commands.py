@@ -51,9 +51,14 @@ def semantic(options: ServeOptions, arena_dir: Path) -> Command:
     Its settings are in the environment: keys of endpoints would be read from a command line by other users.
     """
     where = ("--arena-dir", str(arena_dir), "--state-dir", str(options.state_dir))
-    told = {**_common(options, arena_dir), "FASTGATE_SEMANTIC": json.dumps(dict(options.semantic or {}))}
+    told = {**_common(options, arena_dir), **_semantic(options)}
     told["GLIBC_TUNABLES"] = ":".join(filter(None, (MEMORY, os.environ.get("GLIBC_TUNABLES"))))  # the later one holds
     return Command((*PYTHON, "fastgate.semantic.process", *where), told)
+
+
+def semantic_unfit(options: ServeOptions) -> Command:
+    """Says why the process of the semantic cache could not start, and then ends with another code than 0."""
+    return Command((*PYTHON, "fastgate.semantic.examining"), _semantic(options))
 
 
 def check(options: ServeOptions) -> Command:
@@ -66,6 +71,10 @@ def program(options: ServeOptions, arena_dir: Path, wanted: Program) -> Command:
     port = [] if wanted.port is None else ["--port", str(wanted.port)]
     leash = ("fastgate.supervisor.leash", "--name", wanted.name, *port)
     return Command((*PYTHON, *leash, wanted.module, *wanted.arguments), _common(options, arena_dir))
+
+
+def _semantic(options: ServeOptions) -> dict[str, str]:
+    return {"FASTGATE_SEMANTIC": json.dumps(dict(options.semantic or {}))}
 
 
 def _common(options: ServeOptions, arena_dir: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Every child anew while the host serves: an upgrade in place without a failed request.
 
 The control process goes first: traffic does not need it, and what the next one compiles is what the next workers read.
-What else workers can do without goes next.
+What else workers can do without goes next, or stays where its next run could not start.
 Then one worker after another: the next one starts beside it, on the same listening socket, and once that is ready the
 one before accepts no more and leaves when its clients have. Where a next one does not get ready, all stays as it is.
 """
@@ -28,7 +28,7 @@ class Renewal:
 
     ``workers`` always holds those that are in charge; ``gone`` is called with one that has left. ``leave_seconds`` says
     how long a worker that leaves may take. ``mistakes`` says why a next control process would not start; empty: it
-    would. ``beside``: further processes that traffic does not need.
+    would. ``beside``: further processes that traffic does not need; ``unfit`` says why their next runs would not start.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class Renewal:
         leave_seconds: Callable[[], float],
         *,
         mistakes: Callable[[], Awaitable[str]],
+        unfit: Callable[[], Awaitable[str]],
         beside: Sequence[Keeper] = (),
     ) -> None:
         self.workers = list(workers)
@@ -48,6 +49,7 @@ class Renewal:
         self._gone = gone
         self._leave_seconds = leave_seconds
         self._mistakes = mistakes
+        self._unfit = unfit
         self._beside = beside
         self._leaving: dict[Keeper, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -87,8 +89,10 @@ class Renewal:
         if not await self._control.renew(READY_SECONDS):
             raise RenewalStopped(f"the control process was not ready within {READY_SECONDS:g} s")
         for keeper in self._beside:
-            if not await keeper.renew(READY_SECONDS):
-                raise RenewalStopped(f"the {keeper.health.name} process was not ready within {READY_SECONDS:g} s")
+            if said := await self._unfit():
+                log.error("%s is not renewed, and goes on as it is: %s", keeper.health.name, said)
+            elif not await keeper.renew(READY_SECONDS):
+                log.error("%s was not ready within %g s; it is tried again", keeper.health.name, READY_SECONDS)
         for index, before in enumerate(self.workers):
             self.workers[index] = await self._started(index)
             self._leaving[before] = asyncio.create_task(self._see_off(before))

@@ -105,9 +105,8 @@ class Host:
         self._essential = [keeper for essential, keeper in programs if essential]
         self._further = [keeper for essential, keeper in programs if not essential]
         self._control = self._keeper("control", commands.control(options, arena_dir, self._stale), self._recover)
-        self._semantic = (
-            [self._keeper("semantic", commands.semantic(options, arena_dir))] if options.semantic is not None else []
-        )
+        semantic = [commands.semantic(options, arena_dir)] if options.semantic is not None else []
+        self._semantic = [self._keeper("semantic", command, needed=False) for command in semantic]
         workers = [self._worker(index) for index in range(len(listeners))]
         self._renewal = Renewal(
             self._control,
@@ -115,7 +114,8 @@ class Host:
             self._worker,
             self._forget,
             self._leave_seconds,
-            mistakes=self._mistakes,
+            mistakes=lambda: _said_by(commands.check(options)),
+            unfit=lambda: _said_by(commands.semantic_unfit(options)),
             beside=self._semantic,
         )
         self._pingers = [Pinger(keeper, arena_dir / SOCKET, PING) for keeper in self._semantic]
@@ -191,19 +191,6 @@ class Host:
         else:
             log.warning("not renewed: this host is %s", self._health.phase)
 
-    async def _mistakes(self) -> str:
-        """What is wrong with the configuration: the control process that runs has to go before the next one comes."""
-        check = commands.check(self._options)
-        process = await asyncio.create_subprocess_exec(
-            *check.argv,
-            env={**os.environ, **check.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        said, _ = await process.communicate()
-        return said.decode(errors="replace").strip() if process.returncode else ""
-
     def _on_end(self) -> None:
         if not self._ending.is_set():
             log.info("draining: waiting up to %g s for open requests", self._drain_seconds())
@@ -229,12 +216,27 @@ class Host:
         self._health.children.remove(keeper.health)
         self._health.write()
 
-    def _keeper(self, name: str, command: Command, after_death: Callable[[], None] | None = None) -> Keeper:
+    def _keeper(
+        self, name: str, command: Command, after_death: Callable[[], None] | None = None, *, needed: bool = True
+    ) -> Keeper:
         command = replace(command, descriptors=(*command.descriptors, self._kin.descriptor))
-        keeper = Keeper(name, command, changed=self._health.write, after_death=after_death)
+        keeper = Keeper(name, command, changed=self._health.write, after_death=after_death, needed=needed)
         self._health.children.append(keeper.health)
         return keeper
 
 
 async def _stop(keepers: Iterable[Keeper], grace_seconds: float) -> None:
     await asyncio.gather(*(keeper.stop(grace_seconds) for keeper in keepers))
+
+
+async def _said_by(command: Command) -> str:
+    """What a command has against going on; empty where it ends well. It looks before anything that runs has to go."""
+    process = await asyncio.create_subprocess_exec(
+        *command.argv,
+        env={**os.environ, **command.environment},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return said.decode(errors="replace").strip() if process.returncode else ""

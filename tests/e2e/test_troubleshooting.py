@@ -189,7 +189,21 @@ def test_what_is_damaged_is_said_as_on_the_page(tmp_path_factory: pytest.TempPat
     assert [quoted(line).startswith(begins) for line, begins in zip(said, LATER, strict=True)] == [True] * len(LATER)
 
 
+WITHOUT = ("semantic does not serve",)
+
+
+def test_what_goes_on_without_the_semantic_cache_is_said_as_on_the_page(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    semantic = {"cache": {"semantic": {"embedder": {"type": "onnx", "model": "./nonexistent"}}}}
+    folder = tmp_path_factory.mktemp("without")
+    with House(folder, {**semantic, "keys": [key("plain", cache={"semantic": True})]}, workers=1) as house:
+        assert answer(house, "plain").status_code == 200
+        said = next(line for line in house.log.read_text().splitlines() if "does not serve" in line)
+    assert quoted(said).startswith(WITHOUT)
+
+
 def test_no_message_of_the_page_is_left_out() -> None:
-    produced = [begins for begins, *_ in REFUSALS] + [*STARTS, *LATER]
+    produced = [begins for begins, *_ in REFUSALS] + [*STARTS, *LATER, *WITHOUT]
     assert len(QUOTES) == len(produced)
     assert not [quote for quote in QUOTES if not quote.startswith(tuple(produced))]

@@ -16,13 +16,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
+from fastgate.cache.embedder_files import MANIFEST, MODEL, TOKENIZER, WEIGHTS
 from fastgate.semantic.bert_graph import build
 from fastgate.semantic.endpoint import PAUSE_SECONDS, Endpoint
 from fastgate.semantic.errors import EmbedderFailed, EmbedderUnusable
-from fastgate.semantic.onnx_model import MANIFEST, MODEL, OnnxModel, load_tokenizer, open_session, run
+from fastgate.semantic.onnx_model import OnnxModel, load_tokenizer, open_session, run
 from fastgate.semantic.preparing import LEAST_COSINE
 from fastgate.semantic.settings import EmbedderSettings
-from fastgate.semantic.weights import TOKENIZER, WEIGHTS, read_config, read_tensors
+from fastgate.semantic.weights import read_config, read_tensors
 from tests.support.semantic import PREPARED, SHA256, embedder_settings, model
 from tests.support.semantic import WEIGHTS as FOLDER
 

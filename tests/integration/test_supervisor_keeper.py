@@ -12,7 +12,7 @@ import pytest
 from fastgate.supervisor.child import Child, Command, describe_end
 from fastgate.supervisor.errors import ChildFailed
 from fastgate.supervisor.health import State
-from fastgate.supervisor.keeper import LONGEST_PAUSE, Keeper, pause_before
+from fastgate.supervisor.keeper import LONGEST_PAUSE, LONGEST_TRY, Keeper, pause_before
 
 READY = "import os; os.write(int(os.environ['FASTGATE_READY_FD']), b'ready\\n');"
 SERVE = READY + "os.read(0, 1)"
@@ -180,8 +180,34 @@ async def test_what_fails_while_resolving_remains_is_told_and_does_not_end_the_s
     await one.stop(5)
 
 
+async def test_one_that_nobody_needs_is_tried_again_and_says_why_it_does_not_serve(tmp_path: Path) -> None:
+    fit = tmp_path / "fit"
+    unfit = "os.write(int(os.environ['FASTGATE_READY_FD']), b'failed: no model\\n'); sys.exit(1)"
+    one = keeper(python(f"import os, sys\nif not os.path.exists({str(fit)!r}): {unfit}\n{SERVE}"), needed=False)
+    await asyncio.wait_for(one.start(), 10)
+    assert one.health.error == "no model"
+    assert one.health.last_end == "exit status 1"
+    fit.touch()
+    await until(lambda: one.health.state is State.READY)
+    assert one.health.error is None
+    await one.stop(5)
+
+
+async def test_one_that_is_renewed_during_a_pause_begins_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fastgate.supervisor.keeper.pause_before", lambda *_: 60.0)
+    fit = tmp_path / "fit"
+    one = keeper(python(f"import os, sys\nif not os.path.exists({str(fit)!r}): sys.exit(1)\n{SERVE}"), needed=False)
+    await one.start()
+    await until(lambda: one.health.state is State.WAITING)
+    fit.touch()
+    assert await asyncio.wait_for(one.renew(20), 30)
+    await one.stop(5)
+
+
 async def test_stop_during_a_pause_does_not_wait_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fastgate.supervisor.keeper.pause_before", lambda deaths: 60.0)
+    monkeypatch.setattr("fastgate.supervisor.keeper.pause_before", lambda *_: 60.0)
     one = keeper(python(SERVE))
     await one.start()
     one.signal(signal.SIGKILL)
@@ -194,6 +220,7 @@ def test_the_first_pause_is_none_and_all_are_short() -> None:
     assert pauses[0] == 0.0
     assert pauses == sorted(pauses)
     assert pauses[-1] == LONGEST_PAUSE
+    assert pause_before(5000, LONGEST_TRY) == LONGEST_TRY
 
 
 def test_ends_are_described_by_signal_or_status() -> None:

@@ -4,15 +4,13 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from fastgate.cache.semantic import SemanticClient
 from fastgate.wire.semantic import SOCKET, Ping, Pong
-from tests.integration.test_supervisor_host import SCRIPT, HostProcess, gone, host, until
+from tests.integration.test_supervisor_host import HostProcess, gone, host, until
 from tests.support.semantic import PREPARED
 
 WANTED = {"embedder": {"type": "onnx", "model": str(PREPARED)}}
@@ -92,16 +90,16 @@ def test_it_is_renewed_with_the_others(tmp_path: Path) -> None:
         assert answers(one)
 
 
-def test_one_that_cannot_start_is_told_and_nothing_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
+def test_one_that_cannot_start_is_told_and_all_else_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEMANTIC", json.dumps({"embedder": {"type": "onnx", "model": str(tmp_path / "nothing")}}))
-    ended = subprocess.run(
-        [sys.executable, str(SCRIPT), str(tmp_path / "state"), "1", "1", "0"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert ended.returncode != 0
-    assert "was not prepared" in ended.stderr
-    assert "fastgate embedder prepare" in ended.stderr
+    with host(tmp_path / "state", workers=1) as one:
+        assert one.ask()
+        assert one.health()["phase"] == "serving"
+        assert "fastgate embedder prepare" in one.child("semantic")["error"]
+        assert one.process.stderr is not None
+        said = next(line for line in one.process.stderr if "semantic does not serve" in line)
+        assert "was not prepared" in said
+        before = one.child("semantic")["restarts"]
+        until(lambda: one.child("semantic")["restarts"] > before)
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(20) == 0

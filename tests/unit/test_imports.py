@@ -36,7 +36,7 @@ BELOW: dict[str, set[str]] = {
     "supervisor": {"control", "gateway", "backup", "cache", "wire", "_core"},
     "simulator": set(),
     "bills": set(),
-    "doctor": {"supervisor", "backup", "ledger", "state", "config", "wire", "_core"},
+    "doctor": {"supervisor", "cache", "backup", "ledger", "state", "config", "wire", "_core"},
     "cli": {"doctor", "supervisor", "semantic", "control", "backup", "bills", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
