@@ -42,7 +42,7 @@ POLITE = re.compile(
 )
 EMPHASIS = re.compile(r"(?<![\w*])\*\*(?=\S)(.+?)(?<=\S)\*\*(?![\w*])|`([^`\n]+)`")
 EXCLAIMED = re.compile(r"(?<=[^\W\d_][^\W\d_])!+$")
-LAID_OUT = re.compile(r"```|^(?:\t| {2,})\S", re.MULTILINE)
+LAID_OUT = re.compile(r"```|\n(?:\t| {2,})\S")
 SIGNS = re.compile(r"[\[\]{}<>|=+*/^%$#@&~\\⁰¹²³⁴-₟]|(?<=\d)!")
 """What makes another thing of the text around it, and of which vectors know little."""
 QUOTES = str.maketrans("“”„‘’", '"""\'\'')

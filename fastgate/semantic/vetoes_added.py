@@ -56,9 +56,13 @@ def manners(text: Profile) -> set[str]:
 
 
 def contained(one: list[Sentence], other: list[Sentence]) -> bool:
-    """Whether all sentences of one are in the other, and more than courtesy beside."""
+    """Whether all sentences of one are in the other, and beside them one that neither asks nor is courtesy.
+
+    A further question is left to what was learnt: people ask the same thing twice over.
+    """
     here, there = (Counter(each.stems for each in text if each.stems) for text in (one, other))
-    return here != there and (not here - there or not there - here)
+    more, said = (here - there, one) if not there - here else (there - here, other) if not here - there else ({}, one)
+    return any(each.stems in more and not each.asks for each in said)
 
 
 def beside(text: list[Sentence], lacking: frozenset[str], more: bool, whole: Profile) -> bool:
