@@ -223,7 +223,8 @@ def said_of(tmp_path: Path, file: str, *, noted: bool = False) -> list[str]:
     path = tmp_path / "fastgate.yaml"
     path.write_text(PROVIDERS + file)
     assert check(path, {}) == []
-    return list((notes if noted else warnings)(path, {}))
+    said = list((notes if noted else warnings)(path, {}))
+    return [line for line in said if not line.startswith("cache.semantic.embedder:")]  # its files are not here
 
 
 SEMANTIC = f"cache: {{semantic: {{{EMBEDDER}}}}}\n"
