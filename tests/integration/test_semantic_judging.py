@@ -221,11 +221,16 @@ async def test_at_the_end_nobody_waits_for_it(judge: JudgeServer) -> None:
 async def test_a_verdict_that_cannot_be_taken_in_costs_no_other(judge: JudgeServer) -> None:
     bench = Bench(judge)
 
+    failed = asyncio.Event()
+
     async def fails(same: bool) -> None:
+        failed.set()
         raise ValueError("no room")
 
     await bench.judging.submit(Pair("a", "b", "c", "d"), fails)
     await bench.submit("next")
+    async with asyncio.timeout(20):
+        await failed.wait()
     await bench.until(1)
     await bench.judging.close()
     assert sorted(bench.counts) == ["fault", "same", "same"]
