@@ -6,10 +6,6 @@ budget's cut-off allows. A share of what would be served is asked upstream all t
 where they are made. Whatever might have been the same question is compared once its answer is there, and all entries
 learn from it.
 
-A question that is an earlier one, character by character, is what the exact cache would answer without a thought. It
-counts as hardly ever wrong, until a comparison says otherwise: so it is served as soon as the earlier one is kept,
-audited like others, and what audits find bounds it like others.
-
     decision = policy.decide(text, neighbours)
     # "serve": the answer of decision.entry. "explore": ask upstream, compare with decision.entry, then
     policy.learn(text, neighbour, same)       # and append (similarity, same) to the entry's own ``seen``
@@ -44,9 +40,6 @@ PLAUSIBLE = 0.03
 AUDIT_FIRST, AUDIT_LAST, AUDIT_OVER = 0.2, 0.02, 20.0
 """Share of what would be served that is asked upstream all the same: at first, at last, and over how many hits it
 falls."""
-SAME_TEXT = 0.001
-"""Probability of being wrong of the very same question: that of the budget's first bin, whose rate is then measured."""
-SAME_SIMILARITY = 0.999
 HASTE = 100.0
 """Times that the model forgets faster while comparisons are worse than expected."""
 PENDING = 256
@@ -131,7 +124,7 @@ class Policy:
             nearest = neighbours[0].similarity if neighbours else 0.0
             return Decision("miss", None, nearest, 1.0, reason)
         neighbour, belief, vector, words = best
-        wrong = min(SAME_TEXT, 1.0 - belief.probability) if repeats(text, neighbour) else 1.0 - belief.probability
+        wrong = 1.0 - belief.probability
         self.budget.request(wrong)
         error = self.budget.bound(wrong)
         would_be_hit = wrong <= self.budget.cutoff
@@ -139,7 +132,7 @@ class Policy:
             self.hits += 1
             self.budget.serve(wrong)
             return Decision("serve", neighbour.entry, neighbour.similarity, error, "")
-        if 1.0 - wrong < PLAUSIBLE:
+        if belief.probability < PLAUSIBLE:
             return Decision("miss", None, neighbour.similarity, error, "")
         self._pending[hash(text), neighbour.entry] = (array("d", vector), array("H", words), wrong)
         if len(self._pending) > PENDING:
@@ -179,10 +172,8 @@ class Policy:
             vector = features(both, neighbour.similarity, surroundings(neighbour, neighbours), self.frequencies)
             words = buckets(both)
             belief = self.model.believe(vector, words)
-            if best is None or belief.probability > best[1].probability or repeats(text, neighbour):
+            if best is None or belief.probability > best[1].probability:
                 best = neighbour, belief, vector, words
-            if repeats(text, neighbour):
-                break
         return best, reason if best is None else ""
 
     @property
@@ -251,11 +242,6 @@ def restored(
     if not np.isfinite(found).all():
         raise Unreadable("what the semantic cache learnt is not finite")
     return found
-
-
-def repeats(text: str, neighbour: Neighbour) -> bool:
-    """Whether a question is the neighbour's, character by character, and no answer to it said something else."""
-    return text == neighbour.text and all(same for similarity, same in neighbour.seen if similarity >= SAME_SIMILARITY)
 
 
 def fresh_model() -> OnlineLogistic:

@@ -155,11 +155,7 @@ class Repository:
         self._store.judged(added)
 
     def add(self, keep: Keep, vector: Vector, now_ms: int, like: Entry | None = None) -> Entry:
-        """A new entry; one with the very same question goes. ``like``: one whose answer says the same, and which stays
-        where its question is the very same, too: it was confirmed."""
-        self.counts.events["kept"] += 1
-        if like is not None and like.text == keep.text and self._entries.get(like.id) is like:
-            return like
+        """A new entry; one with the very same question goes. ``like``: one whose answer says the same."""
         id_, expires_ms = self._entries.new_id(), now_ms + keep.ttl_ms
         entry = Entry(id_, keep.partition, keep.tenant, keep.text, keep.kind, now_ms, expires_ms, now_ms)
         entry.answer = like.answer if like is not None else entry.id
@@ -172,6 +168,7 @@ class Repository:
         self._store.insert(
             entry, vector, Kept(keep.answer, keep.said, keep.usage), unpacked(keep.about).packed().decode()
         )
+        self.counts.events["kept"] += 1
         if keep.sharers:
             self.tenants.of(keep.tenant).sharers = keep.sharers
         self._dirty = True

@@ -126,20 +126,6 @@ def test_the_same_question_kept_again_takes_the_place_of_the_one_before(tmp_path
     repository.close()
 
 
-def test_the_same_question_whose_answer_says_the_same_leaves_its_entry_and_confirms_it(tmp_path: Path) -> None:
-    repository = opened(tmp_path)
-    entry = repository.add(keep("What?", said="that"), vector(0), NOW)
-    asked = keep("What?", said="that", decided=Decided("audit", entry.id, 1.0))
-    repository.learn(asked, entry, True, NOW + 500)
-    assert repository.add(asked, vector(0), NOW + 500, entry) is entry
-    assert (len(repository), entry.expires_ms) == (1, NOW + 500 + HOUR)
-    another = repository.add(keep("What?", said="else"), vector(0), NOW + 600)
-    assert another is not entry
-    assert len(repository) == 1
-    assert [same for _, same in another.seen] == [True]
-    repository.close()
-
-
 def test_a_comparison_is_learned_and_confirms(tmp_path: Path) -> None:
     repository = opened(tmp_path)
     entry = repository.add(keep("What?", said="that"), vector(0), NOW)
