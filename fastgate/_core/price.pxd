@@ -59,7 +59,6 @@ cdef class PriceTable:
     cdef object owner       # keeps the memory alive
 
     cdef int64_t cost_nano(self, int model, Usage usage, int64_t at_ns) except -1
-    cdef int64_t reckon(self, int model, Usage usage, int64_t at_ns) except -3
     cdef int64_t bound_nano(self, int model, Most most, int64_t at_ns, int tier, int geo, bint media) except -1
     cpdef object cost(self, int model, Usage usage, int64_t at_ns)
     cpdef object charge(self, int model, Usage usage, int64_t at_ns, int geo)

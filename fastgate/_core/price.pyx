@@ -364,15 +364,12 @@ cdef class PriceTable:
         return self.count
 
     cdef int64_t cost_nano(self, int model, Usage usage, int64_t at_ns) except -1:
-        return _amount(self.reckon(model, usage, at_ns), "a cost", model)
-
-    cdef int64_t reckon(self, int model, Usage usage, int64_t at_ns) except -3:
-        """Nano-USD, ``_BEYOND`` or ``_UNPRICED``."""
         if not 0 <= model < self.count:
             raise KeyError(model)
-        return _cost(
+        cdef int64_t nano = _cost(
             &self.models[model], self.rows, self.bands, usage.n, usage.prompt_total(), usage.tier, usage.geo, at_ns
         )
+        return _amount(nano, "a cost", model)
 
     cdef int64_t bound_nano(self, int model, Most most, int64_t at_ns, int tier, int geo, bint media) except -1:
         if not 0 <= model < self.count:
@@ -393,14 +390,15 @@ cdef class PriceTable:
 
         ``geo``: where it ran, which ``usage`` is told unless it says so itself.
         """
-        cdef int64_t nano
         if usage is None:
             raise TypeError("no usage")
         usage.geo = usage.geo or geo
         if model == -1:
             return 0
-        nano = self.reckon(model, usage, at_ns)
-        return INT64_MAX if nano == _BEYOND else _amount(nano, "a cost", model)
+        try:
+            return self.cost_nano(model, usage, at_ns)
+        except OverflowError:
+            return INT64_MAX
 
     cpdef object bound(
         self, int model, int64_t input_tokens, int64_t output_tokens, int64_t at_ns,
