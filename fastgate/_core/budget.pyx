@@ -20,7 +20,7 @@ from fastgate._core.layout cimport (
     GROWING, HELD, HOLDING, INPUT, MAX_LEVELS, OPEN, OUTPUT, REQUESTS, SEQUENCES, SETTLING, SHRINKING, TOKENS, UNITS, USD, Cell,
     Record, fg_cas_signed, fg_cas_word, fg_load, fg_load_signed, fg_load_word, fg_plus, fg_store, fg_word,
 )
-from fastgate._core.levels cimport Levels, Standing, limit_of, used_in
+from fastgate._core.levels cimport Levels, Standing, bound_of, granted_in, limit_of, spent_elsewhere, used_in
 from fastgate._core.owed cimport owe, stage_event
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.price cimport Usage
@@ -85,11 +85,16 @@ cdef int _justify(Owner owner, Levels levels, int i, int64_t amount, uint32_t wi
     cdef Standing *level = levels.at + i
     cdef Cell *cell = cell_at(levels.arena, level.cell)
     cdef uint64_t before = fg_load_word(&cell.used).tag
-    cdef int64_t room = _room(level, cell, window) if window else fg_plus(limit_of(level, cell), -used_in(cell, level.window))
+    cdef int64_t room = _room(level, cell, window) if window else _room_now(level, cell)
     cdef int64_t tentative = _tentative(owner, level.cell)
     if tentative < 0 or fg_load_word(&cell.used).tag != before:
         return AGAIN
     return i if amount > fg_plus(room, tentative) else AGAIN
+
+
+cdef inline int64_t _room_now(Standing *level, Cell *cell) noexcept nogil:
+    """What a new hold may take."""
+    return fg_plus(bound_of(level, cell, level.window), -used_in(cell, level.window))
 
 
 cdef int64_t _room(Standing *level, Cell *cell, uint32_t window) noexcept nogil:
@@ -102,6 +107,8 @@ cdef int64_t _room(Standing *level, Cell *cell, uint32_t window) noexcept nogil:
     if word == NULL:
         return INT64_MIN if level.unit == USD else INT64_MAX
     cdef int64_t used = fg_load_word(word).amount
+    if level.shared:
+        return fg_plus(granted_in(cell, window), -used)
     if word == &cell.used and window == level.window:
         return fg_plus(limit_of(level, cell), -used)
     return INT64_MIN if level.rolls else fg_plus(level.limit, -used)
@@ -121,7 +128,7 @@ cdef bint _take_level(Owner owner, Levels levels, Record *record, int i, int64_t
         seen = fg_load_word(&cell.used)
         window = present(window_of(seen), level.number, levels.tick)
         used = seen.amount if window_of(seen) == window else 0
-        if not level.soft and amount > fg_plus(limit_of(level, cell), -used):
+        if not level.soft and amount > fg_plus(bound_of(level, cell, <uint32_t>window), -used):
             return False
         if window_of(seen) < window:
             put_progress(owner, record, HOLDING, i, 0)  # what is kept bears a number of its own: no step may be pending
@@ -146,7 +153,7 @@ cdef int _take(Owner owner, Levels levels, Record *record, uint32_t number, int6
     for i in range(levels.count):
         level = levels.at + i
         cell = cell_at(levels.arena, level.cell)
-        if not level.soft and amounts[level.unit] > fg_plus(limit_of(level, cell), -used_in(cell, level.window)):
+        if not level.soft and amounts[level.unit] > _room_now(level, cell):
             return _justify(owner, levels, i, amounts[level.unit], 0)
     put_progress(owner, record, HOLDING, 0, 0)
     _announce(owner, number)
@@ -347,6 +354,10 @@ cdef class Hold:
                 raise ValueError("a hold keeps its counters")
         self.levels = levels
 
+    def window(self, int level):
+        """The number of the window in which it was admitted at ``level``."""
+        return self.record().windows[level]
+
     def spare(self, int level):
         """What ``level`` would have for it to grow by, in the level's unit, if all others gave back what they hold.
 
@@ -363,6 +374,9 @@ cdef class Hold:
             others = fg_plus(others, fg_load_word(word).amount)
         if window_of(spent) == window:
             others = fg_plus(others, -spent.amount)
+        if standing.shared:
+            others = fg_plus(others, fg_plus(limit_of(standing, cell), -spent_elsewhere(standing, cell)))
+            return others if word == NULL else fg_plus(others, -fg_load_word(word).amount)
         return fg_plus(_room(standing, cell, window), others)
 
     def settle(self, int64_t actual, Usage usage, int settlement, int outcome, int status, int64_t duration_us=0,

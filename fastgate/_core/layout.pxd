@@ -33,7 +33,7 @@ cdef extern from "atomics.h" nogil:
 
 
 cdef enum:
-    LAYOUT = 4
+    LAYOUT = 5
     OWNERS = 1024
     OWNERS_AT = 4096
     COUNTS_AT = 135168
@@ -44,8 +44,9 @@ cdef enum:
     DIRECTORY_AT = 2359296
     CHUNKS_AT = 2621440
     CHUNK = 1048576
-    CELL = 256
-    CELLS_PER_CHUNK = 4096
+    CELL = 320
+    CELLS_PER_CHUNK = 3276
+    GRANTS = 2
     RECORD = 2560
     RECORDS_PER_CHUNK = 409
     MAX_LEVELS = 56
@@ -127,6 +128,11 @@ cdef struct Cell:
     uint16_t member             # above 0: another cell's `members` counts it, and this is its kind
     uint8_t id[MAX_ID]
     int64_t members             # cells that were made as members of this one
+    fg_word granted[GRANTS]     # where hosts share: what this one may use, of the window that the tag is
+    int64_t spent_elsewhere     # what other hosts told last, of the window below: for whoever shows it, not to decide by
+    int64_t used_elsewhere
+    uint64_t told_window
+    int64_t dry_until_ns        # until then there is no more to be had, so that nobody waits for it
 
 cdef struct Record:
     uint64_t progress           # the one word that commits; see `steps.pyx`

@@ -17,6 +17,8 @@ cdef struct Standing:
     uint8_t unit                # a Unit
     uint8_t soft
     uint8_t rolls
+    uint8_t shared              # by hosts: what it has room for is what was granted to this one
+    uint8_t plain               # neither: `limit` says it all
 
 
 cdef class Level:
@@ -26,6 +28,7 @@ cdef class Level:
     cdef readonly int unit
     cdef readonly bint soft
     cdef readonly bint rolls
+    cdef readonly bint shared
     cdef readonly tuple increases
 
 
@@ -42,4 +45,32 @@ cdef class Levels:
 
 
 cdef int64_t used_in(Cell *cell, uint32_t number) noexcept nogil
-cdef int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil
+cdef int64_t granted_in(Cell *cell, uint32_t number) noexcept nogil
+cdef int64_t rolled_limit(Standing *standing, Cell *cell) noexcept nogil
+
+
+cdef inline int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil:
+    """The limit of the window that counts, with what the one before it left of its own where that rolls over."""
+    return rolled_limit(standing, cell) if standing.rolls else standing.limit
+
+
+cdef inline int64_t bound_of(Standing *standing, Cell *cell, uint32_t number) noexcept nogil:
+    """What may be used here of window ``number``, which is the one that counts."""
+    if standing.plain:
+        return standing.limit
+    return granted_in(cell, number) if standing.shared else limit_of(standing, cell)
+
+
+cdef inline bint is_told(Standing *standing, Cell *cell) noexcept nogil:
+    """Whether other hosts have told what they have of the present window."""
+    return standing.shared and cell.told_window == standing.window
+
+
+cdef inline int64_t used_elsewhere(Standing *standing, Cell *cell) noexcept nogil:
+    """What other hosts have settled and hold of the present window, as it was told last."""
+    return cell.used_elsewhere if is_told(standing, cell) else 0
+
+
+cdef inline int64_t spent_elsewhere(Standing *standing, Cell *cell) noexcept nogil:
+    """What they have settled, likewise."""
+    return cell.spent_elsewhere if is_told(standing, cell) else 0

@@ -5,7 +5,7 @@ from libc.stdlib cimport free, malloc
 
 from fastgate._core.arena cimport Arena, cell_at
 from fastgate._core.layout cimport (
-    INPUT as _INPUT, MAX_LEVELS, OPEN as _OPEN, OUTPUT as _OUTPUT, REQUESTS as _REQUESTS, TOKENS as _TOKENS, UNITS,
+    GRANTS, INPUT as _INPUT, MAX_LEVELS, OPEN as _OPEN, OUTPUT as _OUTPUT, REQUESTS as _REQUESTS, TOKENS as _TOKENS, UNITS,
     USD as _USD, WINDOW_SHIFT, Cell, fg_cas, fg_load, fg_load_signed, fg_load_word, fg_plus, fg_word,
 )
 from fastgate._core.windows cimport Period, Window, end_of, number_of, present, tick_of
@@ -15,20 +15,21 @@ MOST_LEVELS = MAX_LEVELS
 
 
 cdef class Level:
-    """``Level(cell, limit, period, unit=USD, soft=False, rolls=False, increases=())``: one limit.
+    """``Level(cell, limit, period, unit=USD, soft=False, rolls=False, increases=(), shared=False)``: one limit.
 
     ``soft``: counted, never in the way. ``rolls``: what the window before left of ``limit`` is added to it, at most ``limit``
-    again. ``increases``: ``(until_ns, amount)`` each, added to the limit until then; they do not roll over.
+    again. ``increases``: ``(until_ns, amount)`` each, added to the limit until then; they do not roll over. ``shared``: by hosts,
+    so that requests have room in what was granted to this one (:mod:`fastgate._core.leases`), and ``limit`` is for whoever shows it.
     """
 
     def __cinit__(
         self, uint32_t cell, int64_t limit, Period period not None, int unit=_USD, bint soft=False, bint rolls=False,
-        tuple increases=(),
+        tuple increases=(), bint shared=False,
     ):
         if limit < 0 or not 0 <= unit < UNITS:
             raise ValueError(f"no limit is {limit} of unit {unit}")
         self.cell, self.limit, self.period, self.unit = cell, limit, period, unit
-        self.soft, self.rolls, self.increases = soft, rolls, increases
+        self.soft, self.rolls, self.increases, self.shared = soft, rolls, increases, shared
 
 
 cdef class Levels:
@@ -54,6 +55,7 @@ cdef class Levels:
     cdef void _append(self, Level rule):
         cdef Standing *standing = self.at + self.count
         standing.cell, standing.unit, standing.soft, standing.rolls = rule.cell, rule.unit, rule.soft, rule.rolls
+        standing.shared, standing.plain = rule.shared, not (rule.shared or rule.rolls)
         standing.window = standing.number = standing.last = 0
         standing.anchor_ns, standing.own, standing.limit = 0, rule.limit, rule.limit
         standing.begin_ns, standing.end_ns = INT64_MAX, INT64_MIN
@@ -104,6 +106,8 @@ cdef class Levels:
                 continue
             cell = cell_at(self.arena, standing.cell)
             left = fg_plus(limit_of(standing, cell), -used_in(cell, standing.window))
+            if standing.shared:
+                left = fg_plus(left, -used_elsewhere(standing, cell))
             if not any_ or left < tightest:
                 tightest, any_ = left, True
         return tightest if any_ else None
@@ -113,17 +117,55 @@ cdef class Levels:
         self.ask(now_ns)
         cdef Standing *standing = self.at + i
         cdef Cell *cell = cell_at(self.arena, standing.cell)
-        return fg_plus(limit_of(standing, cell), -spent_in(cell, standing.window))
+        left = fg_plus(limit_of(standing, cell), -spent_in(cell, standing.window))
+        return fg_plus(left, -spent_elsewhere(standing, cell))
 
     def standing(self, int i, int64_t now_ns):
-        """``(limit, used, resets_at_ns)`` of level ``i`` in the window of ``now_ns``; ``resets_at_ns`` 0: never."""
+        """``(limit, used, resets_at_ns)`` of level ``i`` in the window of ``now_ns``; ``resets_at_ns`` 0: never.
+
+        What is shared is told as far as this host knows of the others.
+        """
         self.ask(now_ns)
         cdef Standing *standing = self.at + i
         cdef Cell *cell = cell_at(self.arena, standing.cell)
         cdef Window found
         (<Level>self.rules[i]).period.find(standing.anchor_ns, now_ns, &found)
         cdef int64_t resets = end_of(standing.window, standing.number, found.end_ns)
-        return limit_of(standing, cell), used_in(cell, standing.window), 0 if resets == INT64_MAX else resets
+        used = fg_plus(used_in(cell, standing.window), used_elsewhere(standing, cell))
+        return limit_of(standing, cell), used, 0 if resets == INT64_MAX else resets
+
+    def elsewhere(self, int i, int64_t now_ns):
+        """``(used, spent)`` of level ``i`` by other hosts in the window of ``now_ns``, as they told last; zeros where it is not shared."""
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Cell *cell = cell_at(self.arena, standing.cell)
+        return used_elsewhere(standing, cell), spent_elsewhere(standing, cell)
+
+    def room(self, int i, int64_t now_ns):
+        """What a new hold can take of level ``i`` now, on this host; may be negative."""
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Cell *cell = cell_at(self.arena, standing.cell)
+        return fg_plus(bound_of(standing, cell, standing.window), -used_in(cell, standing.window))
+
+    def windows(self, int i, int64_t now_ns):
+        """``(number, begin_ns, end_ns, next)`` of the window of level ``i`` that counts now; ``next``: the number of the one behind it.
+
+        The first one begins with the first use. What never ends has ``end_ns`` 0 and nothing behind it: 0.
+        """
+        self.ask(now_ns)
+        cdef Standing *standing = self.at + i
+        cdef Period period = (<Level>self.rules[i]).period
+        cdef Window found, following
+        period.find(standing.anchor_ns, now_ns, &found)
+        cdef int64_t end_ns = end_of(standing.window, standing.number, found.end_ns)
+        cdef int64_t begin_ns = max(found.begin_ns, standing.anchor_ns)
+        if standing.window != standing.number:
+            begin_ns = standing.anchor_ns  # time was cut in another way when it began
+        if end_ns == INT64_MAX:
+            return standing.window, begin_ns, 0, 0
+        period.find(standing.anchor_ns, end_ns, &following)
+        return standing.window, begin_ns, end_ns, number_of(following.end_ns)
 
     def tell(self, int i, tuple percents not None, int64_t now_ns):
         """Those of ``percents`` of its limit that what level ``i`` has spent has reached and that nobody told yet in its window.
@@ -134,7 +176,7 @@ cdef class Levels:
         cdef Standing *standing = self.at + i
         cdef Cell *cell = cell_at(self.arena, standing.cell)
         cdef uint64_t told, last
-        spent, limit = 100 * <object>spent_in(cell, standing.window), limit_of(standing, cell)
+        spent, limit = 100 * <object>(spent_in(cell, standing.window) + spent_elsewhere(standing, cell)), limit_of(standing, cell)
         reached = tuple([percent for percent in percents if spent >= percent * limit])
         while reached:
             told = fg_load(&cell.told)
@@ -157,12 +199,20 @@ cdef int64_t spent_in(Cell *cell, uint32_t number) noexcept nogil:
     return word.amount if word.tag >> WINDOW_SHIFT >= number else 0
 
 
-cdef int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil:
-    """The limit of the window that counts, with what the one before it left of its own where that rolls over."""
+cdef int64_t granted_in(Cell *cell, uint32_t number) noexcept nogil:
+    """What this host may use of window ``number``; nothing of one that it has not asked for."""
     cdef fg_word word
-    if not standing.rolls:
-        return standing.limit
-    word = fg_load_word(&cell.used)
+    cdef int i
+    for i in range(GRANTS):
+        word = fg_load_word(&cell.granted[i])
+        if word.tag == number:
+            return word.amount
+    return 0
+
+
+cdef int64_t rolled_limit(Standing *standing, Cell *cell) noexcept nogil:
+    """The limit of a level that rolls over."""
+    cdef fg_word word = fg_load_word(&cell.used)
     if word.tag >> WINDOW_SHIFT >= standing.window:
         word = fg_load_word(&cell.before)
     if word.tag >> WINDOW_SHIFT == 0:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+def ends_of(number: int) -> int: ...
+
 class Period:
     kind: int
     every: int

@@ -9,11 +9,18 @@ who finds a number can tell whether that window lasts, and an edit of how time i
 the window that it finds runs to its end, and only what follows is cut anew. Numbers have 30 bits, until 2054.
 """
 
-from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, int64_t, uint32_t
+
+from fastgate._core.layout cimport WINDOWS
 
 cdef int64_t NANO = 1_000_000_000
 cdef int64_t DAY_NS = 86_400 * 1_000_000_000
 cdef int64_t LAST_YEAR = 2261  # 64 bits of nanoseconds end in the next one
+
+
+def ends_of(uint32_t number) -> int:
+    """The Unix nanosecond in which the window of that number ends, to the second; 0: never."""
+    return 0 if number >= WINDOWS else (<int64_t>number + EPOCH) * NANO
 
 
 cdef inline int64_t _floor_div(int64_t a, int64_t b) noexcept nogil:

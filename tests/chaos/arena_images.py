@@ -35,7 +35,7 @@ SMALL_SEGMENT = 4096 + 1856
 _SLOTS_AT, _SLOT, _SEQUENCE, _DONE = 4096, 128, 8, 64
 _EPOCH = 1_577_836_800  # 2020, in Unix seconds: from then on windows are numbered
 _DIRECTORY_AT, _CHUNKS_AT, _CHUNK, _RECORD, _RECORDS = 2_359_296, 2_621_440, 1_048_576, 2560, 2
-_CELL, _CELLS = 256, 4096
+_CELL, _CELLS = 320, 3276
 
 
 @dataclass(frozen=True)

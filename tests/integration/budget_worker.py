@@ -1,6 +1,7 @@
 """A process that takes and settles holds as fast as it can; run by test_budget_processes.py.
 
-argv: folder, rounds (0: until killed), hold, cost, ``cell:limit`` ... Prints what it was granted and refused as JSON.
+argv: folder, rounds (0: until killed), hold, cost, ``cell:limit`` ... (``cell:shared`` where hosts share it). Prints
+what it was granted and refused as JSON.
 """
 
 import json
@@ -22,7 +23,7 @@ def main() -> None:
     arena = Arena(f"{folder}/arena.bin")
     owner = Owner(arena, WORKER, os.getpid())
     journal = Journal(folder, owner.slot, segment_bytes=64 << 10)
-    levels = Levels(arena, [Level(int(cell), int(limit), Period(0)) for cell, limit in pairs])
+    levels = Levels(arena, [level(int(cell), limit) for cell, limit in pairs])
     draft = Draft(key="k")
     counts = {"passed": 0, "rejected": 0, "contended": 0}
     print("ready", flush=True)
@@ -41,6 +42,10 @@ def main() -> None:
     journal.close()
     owner.release()
     print(json.dumps(counts), flush=True)
+
+
+def level(cell: int, limit: str) -> Level:
+    return Level(cell, 0 if limit == "shared" else int(limit), Period(0), shared=limit == "shared")
 
 
 main()

@@ -22,10 +22,11 @@ NAMES = {"unescape", "names_begin", "names_end", "names_add", "_same", "_grow", 
 
 SNAPSHOT = {"home_of", "search", "within"}
 BUDGET = {
-    "_tentative", "_may_return", "_justify", "_room", "_take_level", "_take", "_announce", "_retract", "_grow_level",
-    "_grow", "record", "count_actuals", "_earliest",
+    "_tentative", "_may_return", "_justify", "_room", "_room_now", "_take_level", "_take", "_announce", "_retract",
+    "_grow_level", "_grow", "record", "count_actuals", "_earliest",
 }  # fmt: skip
-LEVELS = {"used_in", "spent_in", "limit_of"}
+LEVELS = {"used_in", "spent_in", "granted_in", "rolled_limit"}
+LEASES = {"_place_of", "_put", "_settle_readers"}
 STEPS = {
     "_whole",
     "_grow_sum",
@@ -109,6 +110,7 @@ def functions(lines: list[tuple[int, str]]) -> dict[str, list[tuple[int, str]]]:
         ("snapshot", SNAPSHOT),
         ("budget", BUDGET),
         ("levels", LEVELS),
+        ("leases", LEASES),
         ("steps", STEPS),
         ("windows", WINDOWS),
         ("journal", JOURNAL),
