@@ -11,12 +11,19 @@ import pytest
 from fastgate.supervisor.folders import SHARED_MEMORY
 
 _ALONE = ("tests/chaos/", "tests/e2e/", "tests/integration/test_loadtest_")
+_NOT_ALONE = (
+    "tests/chaos/test_arena_kills.py",
+    "tests/chaos/test_interleavings.py",
+    "tests/chaos/test_no_space_kills.py",
+)
+"""They kill where a store is, not when."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What kills on the clock, drives whole clients or measures has the machine for itself (``.ci/tests``)."""
     for item in items:
-        if item.path.relative_to(config.rootpath).as_posix().startswith(_ALONE):
+        path = item.path.relative_to(config.rootpath).as_posix()
+        if path.startswith(_ALONE) and path not in _NOT_ALONE:
             item.add_marker(pytest.mark.alone)
 
 

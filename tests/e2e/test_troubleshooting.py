@@ -41,6 +41,7 @@ def settings(house: House) -> dict[str, Any]:
     day = {"limit_usd": "100", "window": "day"}
     return {
         "server": {"max_body_mb": 1},
+        "disconnect": {"read_seconds": 1},  # the stream that is open is nobody's at the end
         "providers": {
             "sim": sim,
             "absent": {**sim, "base_url": f"http://127.0.0.1:{free_port()}"},
