@@ -21,7 +21,7 @@ FUZZ_SECONDS ?= 60
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-leased bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ bench-hits: setup $(VENV)/.generator ## Answers from the exact cache: rate and C
 	@.ci/packages system
 	@$(PY) -m loadtest.hits $(ARGS)
 
+bench-leased: setup $(VENV)/.generator ## Budgets leased from a Redis beside a host's own: rate, CPU, p99; prints the table
+	@.ci/packages tests
+	@$(PY) -m loadtest.leased $(ARGS)
+
 bench-duress: setup $(VENV)/.generator ## p99.9 beside spend queries, reloads and a slow disk, against quiet; prints the table
 	@.ci/packages system
 	@$(PY) -m loadtest.duress $(ARGS)
@@ -129,7 +133,7 @@ fuzz-api: setup $(VENV)/.schemathesis ## The admin API against its own descripti
 
 chaos: setup ## kill -9 and renewal of everything under load, the long runs
 	@.ci/packages tests
-	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 FASTGATE_STORM_REQUESTS=200000 FASTGATE_STORM_KILLS=50 FASTGATE_OUTAGE_ROUNDS=10 $(PY) -m pytest tests/chaos --timeout 1800 $(ARGS)
+	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 FASTGATE_STORM_REQUESTS=200000 FASTGATE_STORM_KILLS=50 FASTGATE_OUTAGE_ROUNDS=10 FASTGATE_PAUSE_SECONDS=30 FASTGATE_LEASE_SCHEDULES=5000 $(PY) -m pytest tests/chaos tests/property/test_leases.py --timeout 1800 $(ARGS)
 
 clean: ## Remove what was built; the virtual environment too
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

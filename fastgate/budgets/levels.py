@@ -11,9 +11,12 @@ Rule = tuple[BudgetRecord | LimitRecord, Level]
 """What a request has to pass, and where that is counted."""
 
 
-def rules_of(arena: Arena, records: Iterable[BudgetRecord | LimitRecord]) -> list[Rule]:
-    """Those of budgets and limits, in their order; what was never used gets its counter. Raises ArenaFull."""
-    return [(record, level_at(arena.cell(record.id), record)) for record in records]
+def rules_of(arena: Arena, records: Iterable[BudgetRecord | LimitRecord], *, shared: bool = False) -> list[Rule]:
+    """Those of budgets and limits, in their order; what was never used gets its counter. ``shared``: by hosts.
+
+    Raises ArenaFull.
+    """
+    return [(record, level_at(arena.cell(record.id), record, shared=shared)) for record in records]
 
 
 def levels_of(arena: Arena, rules: Iterable[Rule]) -> Levels:
@@ -24,13 +27,19 @@ def levels_of(arena: Arena, rules: Iterable[Rule]) -> Levels:
 def rewritten(levels: Levels, records: Iterable[BudgetRecord | LimitRecord | None]) -> Levels:
     """``levels`` on the same counters, by what is written of each of them now; None: nothing, so it stays as it was."""
     pairs = zip(levels.rules, records, strict=True)
-    return Levels(levels.arena, [rule if record is None else level_at(rule.cell, record) for rule, record in pairs])
+    return Levels(
+        levels.arena,
+        [rule if record is None else level_at(rule.cell, record, shared=rule.shared) for rule, record in pairs],
+    )
 
 
-def level_at(cell: int, record: BudgetRecord | LimitRecord) -> Level:
-    """The level of one of them, which is counted in that cell."""
+def level_at(cell: int, record: BudgetRecord | LimitRecord, *, shared: bool = False) -> Level:
+    """The level of one of them, which is counted in that cell.
+
+    ``shared``: a request has room in what was granted to this host. What never refuses needs no grant.
+    """
     if isinstance(record, LimitRecord):
-        return Level(cell, record.limit, period_of(record), record.counted)
+        return Level(cell, record.limit, period_of(record), record.counted, shared=shared)
     return Level(
         cell,
         record.limit,
@@ -38,6 +47,7 @@ def level_at(cell: int, record: BudgetRecord | LimitRecord) -> Level:
         soft=record.soft,
         rolls=record.rollover,
         increases=record.increases,
+        shared=shared and not record.soft,
     )
 
 

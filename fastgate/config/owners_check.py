@@ -34,6 +34,8 @@ class Known:
     teams: Set[str]
     embeds: bool = False
     """Whether an embedder is named, so that meanings can be found."""
+    shares: bool = False
+    """Whether hosts share budgets."""
 
     @classmethod
     def of(cls, config: Config, lost: Lost) -> "Known":
@@ -44,6 +46,7 @@ class Known:
             customers={customer.id for customer in config.customers} | lost.get(("customers",), set()),
             teams={team.id for team in config.teams} | lost.get(("teams",), set()),
             embeds=config.cache.semantic.embedder is not None or ("cache",) in lost,
+            shares=config.redis is not None and config.redis.leases,
         )
 
 
@@ -128,6 +131,10 @@ def _budgets(path: Path, budgets: tuple[Budget, ...], known: Known) -> Iterator[
             yield Finding((*path, "budgets", index), f"a second budget {budget.name} with this window", hint)
         seen.add((budget.period, budget.name))
         yield from window_findings((*path, "budgets", index), budget)
+        if budget.rollover and known.shares:
+            hint = "leave it out, or write redis: {leases: false}, with which each host has a budget of its own"
+            message = "not supported yet where hosts share budgets"
+            yield Finding((*path, "budgets", index, "rollover"), message, hint, alone=True)
         yield from _on_limit((*path, "budgets", index), budget, known)
         if len(set(budget.alerts_percent)) < len(budget.alerts_percent):
             at = (*path, "budgets", index, "alerts_percent")

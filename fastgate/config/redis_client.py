@@ -1,6 +1,7 @@
 """A connection to the Redis of the configuration, for who may wait for it: never on a request's path."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from fastgate.config.stores import RedisAddress
 
@@ -8,10 +9,11 @@ if TYPE_CHECKING:
     from redis import Redis
 
 
-def redis_client(address: RedisAddress, ca_file: str | None, seconds: float) -> "Redis":
+def redis_client(address: RedisAddress, ca_file: str | None, seconds: float, *, single: bool = False) -> "Redis":
     """One that tries once, and waits so long for each answer.
 
-    It connects when it is used, which raises RedisError, or OSError.
+    It connects when it is used, which raises RedisError, or OSError. ``single``: it connects here, and raises these
+    here; it is for one thread, who hears of the connection's end by an error: it never begins anew without one.
     """
     from redis import Redis
     from redis.backoff import NoBackoff
@@ -30,4 +32,13 @@ def redis_client(address: RedisAddress, ca_file: str | None, seconds: float) -> 
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
+        single_connection_client=single,
     )
+
+
+def evicting(said: Mapping[str, Any]) -> str:
+    """Why a server that says so of itself (``INFO``) may lose what is leased from it; empty: it does not."""
+    policy = said.get("maxmemory_policy", "noeviction")
+    if not said.get("maxmemory") or not policy.startswith("allkeys"):
+        return ""
+    return f"it may evict what hosts have leased, as its maxmemory-policy is {policy}"

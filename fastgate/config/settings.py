@@ -62,6 +62,8 @@ class Redis(Section, frozen=True, kw_only=True):
     url: Secret
     cluster_id: Name = "prod"
     ca_file: Line | None = None
+    leases: bool = True
+    lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 50
 
 
 class ExactCache(Section, frozen=True, kw_only=True):

@@ -118,5 +118,5 @@ def store_findings(config: Config, folder: FilePath) -> Iterator[Finding]:
 
 def unused_store(config: Config) -> Iterator[str]:
     """Of a valid configuration: a store that nothing is kept in."""
-    if config.redis is not None and config.cache.exact.shared == "none":
-        yield "redis: nothing uses it, as cache.exact.shared is none"
+    if config.redis is not None and not config.redis.leases and config.cache.exact.shared == "none":
+        yield "redis: nothing uses it, as redis.leases is false and cache.exact.shared is none"

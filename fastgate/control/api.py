@@ -14,6 +14,7 @@ from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.cost_lines import cost_lines
+from fastgate.control.leasing import LeaseStatus
 from fastgate.control.live import Live
 from fastgate.control.operations import described
 from fastgate.control.parameters import Where, asked, bounded, which
@@ -178,6 +179,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
         "journals": journals,
         "ledger": ledger,
         "arena": found["arena"],
+        "leases": _leases(found["leases"]),
         "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
     }
 
@@ -195,6 +197,22 @@ def _owner(owner: dict[str, int], now: float) -> dict[str, Any]:
         "without_key": owner["strangers"],
         "usage_anomalies": owner["anomalies"],
         "generation": owner["generation"],
+    }
+
+
+def _leases(found: LeaseStatus | None) -> dict[str, Any] | None:
+    """Of what hosts share; None: this host shares nothing."""
+    if found is None:
+        return None
+    return {
+        "store": found.where,
+        "host": found.host,
+        "hosts": found.hosts,
+        "learning": found.learning,
+        "windows": found.windows,
+        "outstanding_usd": usd(found.outstanding),
+        "failures": found.failures,
+        "error": found.error or None,
     }
 
 

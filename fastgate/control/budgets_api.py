@@ -21,7 +21,7 @@ from fastgate.control.object_schemas import operation_of
 from fastgate.control.objects_api import ACTOR, AnyRequest, options_at
 from fastgate.control.parameters import Level, bounded
 from fastgate.control.plane import ControlPlane
-from fastgate.control.problems import NotFound
+from fastgate.control.problems import Conflict, NotFound
 from fastgate.control.versions import ETAG, IF_MATCH, LOCATION
 from fastgate.ledger import alerts
 from fastgate.ledger.errors import LedgerError
@@ -65,7 +65,7 @@ async def _shown(
     spent = await _burns(state, [record])
     version = await asyncio.to_thread(budget_objects.version_of, plane.objects, record.owner)
     tag = {} if version is None else {"etag": f'"{version}"'}
-    answer = answers.budget(standing(plane.arena, record), spent.get(record.owner))
+    answer = answers.budget(standing(plane.arena, record, shared=plane.shares), spent.get(record.owner))
     return Response(answer, status_code=status, headers={**headers, **tag})
 
 
@@ -82,7 +82,9 @@ async def list_budgets(
     most = bounded(limit, 100, MOST_BUDGETS)
     page, following = await asyncio.to_thread(plane.all_budgets.page, cursor or "", most, level, owner)
     spent = await _burns(state, page)
-    items = [answers.budget(standing(plane.arena, record), spent.get(record.owner)) for record in page]
+    items = [
+        answers.budget(standing(plane.arena, record, shared=plane.shares), spent.get(record.owner)) for record in page
+    ]
     return answers.BudgetList(items, following)
 
 
@@ -173,6 +175,8 @@ async def reset_budget(
     """
     record = await _find(state, owner, provider, window, name)
     plane = _plane(state)
+    if plane.shares and not record.soft:
+        raise Conflict("a budget that hosts share cannot be reset yet: raise its limit, or add an increase")
     await asyncio.wrap_future(budget_objects.reset(plane.store, plane.resets, record, ACTOR, version))
     return await _shown(state, record.id)
 

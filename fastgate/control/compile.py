@@ -29,6 +29,7 @@ from fastgate.pricing.table import build_table
 from fastgate.wire.snapshot import (
     BudgetRecord,
     KeyRecord,
+    LeasesRecord,
     LimitRecord,
     ModelRecord,
     OwnerRecord,
@@ -164,6 +165,7 @@ def compile_snapshot(
         cache_mb=config.cache.exact.max_mb if cached else 0,
         shared=shared_record(config, folder, seal) if cached else None,
         semantic=semantic_record(config.cache.semantic),
+        leases=LeasesRecord(config.redis.lease_wait_ms) if config.redis is not None and config.redis.leases else None,
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

@@ -52,15 +52,19 @@ class Standing:
         return max(0, self.limit - self.spent - self.held)
 
 
-def standing(arena: Arena, record: BudgetRecord) -> Standing:
-    """Reads the budget's cell; one that was never used has none."""
+def standing(arena: Arena, record: BudgetRecord, *, shared: bool = False) -> Standing:
+    """Reads the budget's cell; one that was never used has none. ``shared``: with what is known of other hosts."""
     now = time.time_ns()
     cell = arena.find(record.id)
     if cell is None:
         _, end = period_of(record).window(0, now)
         return Standing(record, 0, 0, 0, 0 if end == NEVER else end, raised(record, now))
-    limit, _, _ = Levels(arena, [level_at(cell, record)]).standing(0, now)
-    return Standing(record, *arena.read_cell(cell, period_of(record), now), limit)
+    levels = Levels(arena, [level_at(cell, record, shared=shared)])
+    spent, held, overrun, resets_at_ns = arena.read_cell(cell, period_of(record), now)
+    used_elsewhere, spent_elsewhere = levels.elsewhere(0, now)
+    limit, _, _ = levels.standing(0, now)
+    held += max(0, used_elsewhere - spent_elsewhere)
+    return Standing(record, spent + spent_elsewhere, held, overrun, resets_at_ns, limit)
 
 
 class FirstUses:

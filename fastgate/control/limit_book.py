@@ -12,6 +12,8 @@ from typing import Final
 import msgspec
 
 from fastgate._core.arena import Arena
+from fastgate._core.levels import Levels
+from fastgate.budgets.levels import level_at
 from fastgate.budgets.limits import limit_templates_of
 from fastgate.budgets.periods import period_of
 from fastgate.control.configuration import Published
@@ -34,13 +36,15 @@ class LimitStanding:
     """0 where it never resets or was never used."""
 
 
-def limit_standing(arena: Arena, record: LimitRecord) -> LimitStanding:
-    """Reads the limit's cell; one that was never used has none."""
+def limit_standing(arena: Arena, record: LimitRecord, *, shared: bool = False) -> LimitStanding:
+    """Reads the limit's cell; one that was never used has none. ``shared``: with what is known of other hosts."""
     cell = arena.find(record.id)
     if cell is None:
         return LimitStanding(record, 0, 0)
-    settled, held, _, resets_at_ns = arena.read_cell(cell, period_of(record), time.time_ns())
-    return LimitStanding(record, settled + held, resets_at_ns)
+    now_ns = time.time_ns()
+    settled, held, _, resets_at_ns = arena.read_cell(cell, period_of(record), now_ns)
+    used_elsewhere, _ = Levels(arena, [level_at(cell, record, shared=shared)]).elsewhere(0, now_ns)
+    return LimitStanding(record, settled + held + used_elsewhere, resets_at_ns)
 
 
 class LimitBook:

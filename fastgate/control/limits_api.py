@@ -30,7 +30,9 @@ async def list_limits(
     plane: ControlPlane = state.plane
     most = bounded(limit, 100, MOST_LIMITS)
     page, following = await asyncio.to_thread(plane.all_limits.page, cursor or "", most, level, owner)
-    return answers.LimitList([answers.limit(limit_standing(plane.arena, record)) for record in page], following)
+    return answers.LimitList(
+        [answers.limit(limit_standing(plane.arena, record, shared=plane.shares)) for record in page], following
+    )
 
 
 router: Final = Router(

@@ -47,6 +47,7 @@ class FileNames:
         self.ceilings = ceilings
         self.cached = cached
         self.embeds = config.cache.semantic.embedder is not None
+        self.shares = config.redis is not None and config.redis.leases
 
     def of(self, collection: Collection) -> Set[str]:
         """The ids of a collection."""
@@ -92,8 +93,14 @@ def _known(db: Connection, files: list[FileNames]) -> Known:
     def in_all(collection: Collection) -> Stored:
         return Stored(db, collection, reduce(and_, (each.of(collection) for each in files)))
 
-    embeds = all(each.embeds for each in files)
-    return Known(in_all("providers"), in_all("models"), in_all("customers"), in_all("teams"), embeds)
+    return Known(
+        in_all("providers"),
+        in_all("models"),
+        in_all("customers"),
+        in_all("teams"),
+        embeds=all(each.embeds for each in files),
+        shares=any(each.shares for each in files),
+    )
 
 
 def resolves(target: str, known: Known) -> bool:

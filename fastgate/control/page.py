@@ -90,6 +90,11 @@ def _alarms(status: Mapping[str, Any], ledger_error: str | None) -> Iterable[str
         yield f"Ledger: {ledger_error or status['ledger']['error']}"
     if journals["dropped_events"]:
         yield f"{journals['dropped_events']} log rows were lost for want of space (${journals['dropped_usd']})"
+    leases = status["leases"]
+    if leases and leases["error"]:
+        yield f"Budgets that hosts share: {leases['error']}"
+    if leases and leases["learning"]:
+        yield "Budgets that hosts share: nothing more is granted of them until all hosts have told what they have"
     for path, reason in journals["damaged"].items():
         yield f"Damaged journal {path}: {reason}"
 

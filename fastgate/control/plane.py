@@ -21,6 +21,7 @@ from fastgate.control.cache_tiers import CacheTiers
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
+from fastgate.control.leasing import Leasing
 from fastgate.control.limit_book import LimitBook
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
@@ -85,6 +86,7 @@ class ControlPlane:
             ),
             SemanticBook(options.arena_dir, lambda: self.configuration.current.config.cache.semantic, self.store),
         )
+        self.leasing = Leasing(self.arena, options.arena_dir, options.state_dir)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.tally = Tally()
@@ -135,6 +137,7 @@ class ControlPlane:
         """Drains what is left and lets go of everything."""
         self._ending.set()
         self.drain.stop(seconds)
+        self.leasing.stop()
         self.store.close()
         self.resets.close()
         self.owner.release()
@@ -142,6 +145,12 @@ class ControlPlane:
     def reload(self) -> Published:
         """Reads the configuration again. Raises ReloadFailed; then the old one stays."""
         return self.configuration.load(self._rebuild)
+
+    @property
+    def shares(self) -> bool:
+        """Whether budgets and limits are shared with other hosts."""
+        current = self.configuration.latest
+        return current is not None and current.compiled.head.leases is not None
 
     def accept_loss(self, db: sqlite3.Connection, actor: str) -> None:
         """Counters that are not known begin at zero, and the chain of changes says so."""
@@ -181,6 +190,7 @@ class ControlPlane:
                 "counted": self.arena.counted,
                 "not_compared": self.recount.not_compared,
             },
+            "leases": self.leasing.status(),
         }
 
     # ---- called by the parts
@@ -190,11 +200,13 @@ class ControlPlane:
         self._first_uses.forget_callers()
         self.recount.before(BudgetBook(self.store, lambda: published))
         self._thresholds.forget()
+        self.leasing.follow(published.config, self.options.config.parent)
 
     def _changed(self, *, compact: bool) -> None:
         """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
         self._first_uses.forget_callers()
         self._thresholds.forget()
+        self.leasing.doubt()
         if compact:
             self._due.set()
 
@@ -276,7 +288,7 @@ class ControlPlane:
         workers = [owner for owner in found if owner["kind"] == WORKER]
         lines = []
         for record in self.budgets.page("", MOST_BUDGETS):
-            now = standing(self.arena, record)
+            now = standing(self.arena, record, shared=self.shares)
             lines.append(BudgetLine((record.level, record.owner, record.id), now.limit, now.spent, now.held))
         return Gauges(
             budgets=lines,
@@ -294,6 +306,7 @@ class ControlPlane:
             counted=self.arena.counted,
             semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
+            leases=None if (leases := self.leasing.status()) is None else (leases.outstanding, leases.failures),
         )
 
     def _shared_cache(self, slots: Sequence[int]) -> dict[str, int]:

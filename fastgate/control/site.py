@@ -95,7 +95,10 @@ async def _render(state: State) -> str:
         recent = [answers.request(row) for row in rows]
     except LedgerError as failure:
         error = str(failure)
-    budgets = [answers.budget(standing(plane.arena, record), None) for record in plane.budgets.page("", 100)]
+    budgets = [
+        answers.budget(standing(plane.arena, record, shared=plane.shares), None)
+        for record in plane.budgets.page("", 100)
+    ]
     return status_page(status(plane), groups, budgets, recent, error)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from fastgate.doctor import endpoints, folders, machine, network, shared_cache, stores
+from fastgate.doctor import endpoints, folders, machine, network, redis_store, stores
 from fastgate.doctor.findings import Finding, Level
 from fastgate.doctor.installation import Installation
 
@@ -19,7 +19,7 @@ CHECKS: Final[tuple[Callable[[Installation], Iterator[Finding]], ...]] = (
     stores.ledger,
     network.ports,
     network.providers,
-    shared_cache.redis,
+    redis_store.redis,
     endpoints.semantic,
 )
 

@@ -8,10 +8,10 @@ from fastgate._core.arena import ArenaFull
 from fastgate._core.budget import CONTENDED, Hold, hold
 from fastgate.budgets.holds import Bound, asked_tier, why_unbounded
 from fastgate.budgets.instalments import HALVINGS, Instalments
-from fastgate.budgets.periods import period_of
 from fastgate.gateway.attribution import NOTHING_SAID
 from fastgate.gateway.call import Call
 from fastgate.gateway.identity import check_claims
+from fastgate.gateway.leasing import Patience
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import need_of, over_limit
 from fastgate.gateway.templates import TooManyValues
@@ -120,7 +120,7 @@ async def find_room(call: Call, leg: Leg, request: ChatRequest, size: int, verdi
 
     ``verdict``: what ``take`` said.
     """
-    held = await take_less(call, leg, request, verdict)
+    held = await take_less(call, leg, request, await take_more(call, leg, request, verdict))
     for _ in range(_CLAMPS):
         if isinstance(held, Hold):
             return leg, held
@@ -131,6 +131,15 @@ async def find_room(call: Call, leg: Leg, request: ChatRequest, size: int, verdi
             raise refused(call, leg, request, held)
         held = await take_soon(call, leg, request, take(call, leg, request))
     raise Failure(FailureCode.OVERLOADED, "Other requests are changing the same budgets.", retry_after=1)
+
+
+async def take_more(call: Call, leg: Leg, request: ChatRequest, verdict: Hold | int) -> Hold | int:
+    """As ``take_soon``; where hosts share the limit that is full, this one may get more of it. Raises Failure."""
+    held = await take_soon(call, leg, request, verdict)
+    patience = Patience(call, leg)
+    while await patience.has(held):
+        held = await take_soon(call, leg, request, take(call, leg, request))
+    return held
 
 
 async def take_less(call: Call, leg: Leg, request: ChatRequest, verdict: Hold | int) -> Hold | int:
@@ -159,9 +168,8 @@ async def take_soon(call: Call, leg: Leg, request: ChatRequest, verdict: Hold | 
 
 def clamp(call: Call, leg: Leg, request: ChatRequest, level: int) -> bool:
     """Lower the output's cap to what ``level`` can still pay; false where that is no answer any more."""
-    limit, used, _ = leg.binding.levels.standing(level, call.passed_ns)
     bound = call.bound
-    total = affordable(call, leg, request, limit - used)
+    total = affordable(call, leg, request, leg.binding.levels.room(level, call.passed_ns))
     cap = (total - request.prediction_bytes) // request.n
     thinking = request.thinking_budget or 0
     if cap < thinking + LEAST_CAP:
@@ -197,7 +205,7 @@ async def downgrade(call: Call, leg: Leg, request: ChatRequest, size: int, level
             prepare(call, other, request, size)
         except Failure:  # its own terms do not allow such a request
             continue
-        held = await take_less(call, other, request, take(call, other, request))
+        held = await take_less(call, other, request, await take_more(call, other, request, take(call, other, request)))
         if isinstance(held, Hold):
             return other, held
     raise failure
@@ -222,15 +230,15 @@ def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
         needed = need_of(budget, Bound(call.bound.input_tokens, call.held_tokens, None))
         return over_limit(budget, levels.standing(level, call.passed_ns), needed)
     call.refused_by = f"budget:{budget.level}"
-    cell = levels.rules[level].cell
-    spent, held, _, resets_at = call.state.arena.read_cell(cell, period_of(budget), call.passed_ns)
+    limit, used, resets_at = levels.standing(level, call.passed_ns)
+    unspent = levels.unspent(level, call.passed_ns)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,
-        limit=levels.standing(level, call.passed_ns)[0],
-        spent=spent,
-        held=held,
+        limit=limit,
+        spent=limit - unspent,
+        held=max(0, used + unspent - limit),
         need=call.amount,
         resets_at_ns=resets_at or (0 if budget.window == Window.LIFETIME else None),
-        others_hold=levels.unspent(level, call.passed_ns) >= least_amount(call, leg, request, level),
+        others_hold=unspent >= least_amount(call, leg, request, level),
     )

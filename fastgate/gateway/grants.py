@@ -207,7 +207,7 @@ class Grant:
         upstream = state.upstreams[target.provider]
         name = upstream.record.name
         terms = self._terms(dialect, model, target, name)
-        binding = Binding.of(state.arena, rules_of(state.arena, self._bound_at(name, model)))
+        binding = Binding.of(state.arena, rules_of(state.arena, self._bound_at(name, model), shared=state.shares))
         route = decided or (f"models.{model}" if model in state.head.models else "direct")
         return Leg(
             upstream=upstream,
@@ -275,7 +275,7 @@ class Grant:
         each = self._each_at(model)
         tags = {f"{TAG}{name}": value for name, value in self.record.tags.items()}
         known = {**tags, "model": upstream_model, "environment": self.environment}
-        return Templates(self._state.arena, binding, each, known) if each else None
+        return Templates(self._state.arena, binding, each, known, shared=self._state.shares) if each else None
 
     def _known(self, model: str, provider: str, target: TargetRecord, price: int) -> str:
         """By what the traffic teaches of a model is kept, for good: so only names that do not come from clients."""

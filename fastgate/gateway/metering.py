@@ -66,6 +66,8 @@ class Purse:
         reserve = self._reserve(used)
         refused = self._grow(used, reserve)
         ahead = held.output_tokens - used
+        if refused is not None and refused != CONTENDED:
+            self._tell(refused)
         if refused is None or ahead > reserve:
             self._waiting_since = 0.0
             scanner.watch(*plan.due(held.output_tokens, min(max(plan.low, reserve), ahead - _TRY_AGAIN)))
@@ -128,6 +130,13 @@ class Purse:
         call, held = self._call, self._held
         amount = self._leg.terms.amount(call.bound, held.output_tokens + tokens, self._request, call.tier, call.now_ns)
         return max(0, amount - held.amount)
+
+    def _tell(self, level: int) -> None:
+        """Where hosts share the level that is full, this one may get more of it."""
+        wants, rule = self._call.worker.wants, self._levels.rules[level]
+        if wants is not None and rule.shared:
+            missing = self._price_of(self._plan.low) if rule.unit == USD else self._plan.low
+            wants.tell(rule.cell, self._held.window(level), missing, self._leg.binding.records[level])
 
     def _never_fits(self, level: int) -> bool:
         """Whether a level would have no room for the smallest instalment even when all others gave back their holds."""

@@ -34,12 +34,15 @@ class State:
         "prices",
         "proxies",
         "records",
+        "shares",
         "upstreams",
     )
 
     def __init__(self, records: Records, head: SnapshotHead, arena: Arena, upstreams: list[Upstream]) -> None:
         self.records = records
         self.head = head
+        self.shares = head.leases is not None
+        """Whether limits are shared with other hosts."""
         self.arena = arena
         self.prices = PriceTable(records.snapshot.prices)
         self.upstreams = upstreams

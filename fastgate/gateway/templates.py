@@ -43,11 +43,13 @@ class Templates:
         binding: Binding,
         templates: Mapping[str, Sequence[BudgetRecord | LimitRecord]],
         known: Mapping[str, str],
+        *,
+        shared: bool = False,
     ) -> None:
         places = {template.owner: at for at, some in enumerate(templates.values()) for template in some}
         written = [template for some in templates.values() for template in some]
         self._arena = arena
-        self._form = Binding.of(arena, (*binding.rules, *rules_of(arena, written)))
+        self._form = Binding.of(arena, (*binding.rules, *rules_of(arena, written, shared=shared)))
         self._places = tuple((rule, places.get(rule[0].owner)) for rule in self._form.rules)
         """Every rule, in the order in which they bind; of a template's, the place of its value among all values."""
         self._values = tuple(_reader(name, known) for name in templates)
@@ -81,7 +83,7 @@ class Templates:
         cell = arena.member(record.id, counting, MOST_VALUES, kind)
         if cell is None:
             raise TooManyValues(template)
-        return record, level_at(cell, record)
+        return record, level_at(cell, record, shared=level.shared)
 
 
 def _reader(name: str, known: Mapping[str, str]) -> Callable[[Attributes], str]:

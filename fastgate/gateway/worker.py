@@ -28,9 +28,10 @@ from fastgate.gateway.records import Records, Superseded
 from fastgate.gateway.shared import SharedTier
 from fastgate.gateway.state import State
 from fastgate.gateway.upstreams import Upstreams
+from fastgate.gateway.wants import Wants
 from fastgate.wire.caching import SHARED_OWNER, SharedEvent, SharedRecord, slab_path
 from fastgate.wire.sealing import Sealer, SealError
-from fastgate.wire.snapshot import SnapshotHead
+from fastgate.wire.snapshot import LeasesRecord, SnapshotHead
 
 log = logging.getLogger("fastgate.gateway")
 
@@ -69,6 +70,8 @@ class Worker:
         self._closing: set[asyncio.Task[None]] = set()
         self.meanings: SemanticClient | None = None
         """The line to the semantic process; None: there is none."""
+        self.wants: Wants | None = None
+        """Whom to tell that a slice of what hosts share does not suffice; None: nothing is shared."""
         self._arena_dir = arena_dir
         self._snapshot_path = arena_dir / "snapshot.bin"
         self.loop = loop
@@ -190,6 +193,7 @@ class Worker:
         self._share(None, "")
         await asyncio.gather(*self._closing, return_exceptions=True)
         self._follow_meanings(False)
+        self._follow_leases(None)
         pay(self.owner, self.journal)
         self.journal.close()
         self._disk.shutdown()
@@ -227,6 +231,12 @@ class Worker:
         elif self.meanings is None and wanted:
             self.meanings = SemanticClient(self._arena_dir, self.loop)
 
+    def _follow_leases(self, record: LeasesRecord | None) -> None:
+        """Have a line to what leases from other hosts, or none."""
+        if self.wants is not None:
+            self.wants.close()
+        self.wants = None if record is None else Wants(self._arena_dir, record.wait_ms)
+
     def _load(self) -> State:
         generation = self.arena.snapshot_generation
         records = Records(self._snapshot_path)
@@ -236,6 +246,7 @@ class Worker:
         self._follow_slab(head.cache_mb)
         self._share(head.shared, credentials)
         self._follow_meanings(head.semantic is not None)
+        self._follow_leases(head.leases)
         self._generation = generation
         self.most_body_bytes = max(BODIES, 4 * head.max_body)
         log.info("snapshot %d is in force: %d records", records.snapshot.generation, len(records))

@@ -65,6 +65,8 @@ class Gauges:
     semantic: Iterable[Metric] = ()
     """The semantic cache's own; none where there is no such cache."""
     workers: int = 0
+    leases: tuple[int, int] | None = None
+    """nano-USD that were leased and are neither spent nor held, and failed exchanges; None: nothing is shared."""
 
 
 class Exposition(Collector):
@@ -200,6 +202,14 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
     yield _gauge("fastgate_ledger_up", "Whether the ledger can be written", int(gauges.ledger_up))
     yield _gauge("fastgate_counters_known", "Whether what was spent is known", int(gauges.counted))
     yield _gauge("fastgate_workers", "Workers that live", gauges.workers)
+    if gauges.leases is not None:
+        outstanding, failures = gauges.leases
+        yield _gauge(
+            "fastgate_lease_outstanding_usd",
+            "Of budgets that hosts share: leased by this one, and neither spent nor held",
+            outstanding / _NANO,
+        )
+        yield _counter("fastgate_sync_failures", "Exchanges with the store of leases that failed", failures)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -328,6 +328,13 @@ class PriceRecord(msgspec.Struct, array_like=True, frozen=True):
     """Whether it reasons without being asked to, out of sight; None: not known."""
 
 
+class LeasesRecord(msgspec.Struct, array_like=True, frozen=True):
+    """Budgets and limits are shared with other hosts."""
+
+    wait_ms: int
+    """How long a request waits for more of one, where this host's slice does not cover it."""
+
+
 class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """What does not depend on the key.
 
@@ -363,6 +370,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """Where other hosts keep theirs; None: each host has its own."""
     semantic: SemanticRecord | None = None
     """None: meanings cannot be found."""
+    leases: LeasesRecord | None = None
+    """None: this host has every limit to itself."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

@@ -34,7 +34,7 @@ def settings(server: RedisServer) -> dict[str, Any]:
     exact = {"enabled": True, "max_mb": 4, "ttl_seconds": 2, "shared": "redis", "shared_deadline_ms": DEADLINE_MS}
     return {
         "cache": {"exact": exact},  # soon old, so that Redis is asked again and again
-        "redis": {"url": server.url},
+        "redis": {"url": server.url, "leases": False},
         "keys": [key("one"), key("other")],
     }
 

@@ -118,7 +118,11 @@ def events(house: House) -> dict[str, int]:
 def lying(server: RedisServer, text: str) -> list[bytes]:
     """Names of the values with this in them: each has its question."""
     with server.client() as client:
-        return [name for name in client.scan_iter(count=1000) if text.encode() in (client.get(name) or b"")]
+        return [
+            name
+            for name in client.scan_iter(match="*:cache:*", count=1000)
+            if text.encode() in (client.get(name) or b"")
+        ]
 
 
 def written(server: RedisServer, text: str, answers: int = 1) -> list[bytes]:

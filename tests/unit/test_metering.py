@@ -40,6 +40,8 @@ PRICES = PriceTable(build_table([MODEL]))
 class House:
     """A worker that knows the key of the stream no more: so what was written when it came goes on to bind it."""
 
+    wants = None
+
     @property
     def state(self) -> "House":
         return self

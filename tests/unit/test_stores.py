@@ -114,6 +114,9 @@ def test_a_relative_file_of_authorities_starts_at_the_configuration(tmp_path: Pa
 def test_check_tells_of_a_store_that_nothing_uses(tmp_path: Path) -> None:
     path = tmp_path / "fastgate.yaml"
     path.write_text(PROVIDERS + STORE)
-    assert list(warnings(path, {})) == ["redis: nothing uses it, as cache.exact.shared is none"]
+    assert list(warnings(path, {})) == [], "budgets are shared by it"
+    path.write_text(f"{PROVIDERS}{STORE.rstrip().removesuffix('}')}, leases: false}}\n")
+    told = "redis: nothing uses it, as redis.leases is false and cache.exact.shared is none"
+    assert list(warnings(path, {})) == [told]
     path.write_text(f"{PROVIDERS}{STORE}cache: {{exact: {{shared: redis}}}}")
     assert list(warnings(path, {})) == []

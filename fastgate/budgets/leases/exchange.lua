@@ -1,0 +1,114 @@
+-- What a host has of some windows, and wants more of them; what it gets.
+--
+-- KEYS  meta, live, known, reported, ends, then a hash for each window
+-- ARGV  host, incarnation, sequence, epoch, now in ms or '', lapse_ms, then ten for each window:
+--       limit, claim, used, spent, want, need, version and seen as it was told them last, begin and end in ms (0: never)
+--
+-- Everything is said in absolute numbers. A host's claim on a window is what it may use at most, by its own word: what it was
+-- granted and has heard of, less what it gave back. So a lost answer returns by itself what it granted, and whatever comes
+-- late or twice is known by its sequence number, and ignored. At all times the sum of claims is no less than what hosts may use.
+--
+-- What lies here has no expiry of Redis' own, lest it be taken for something that may be evicted: windows that are long over are
+-- forgotten by whoever comes.
+--
+-- Numbers are whole and below 2^53, in which Lua is exact; `spent` is not reckoned with here, only added up by Redis itself.
+
+local HUNGER_MS = 1000
+local KEPT_MS = 3600000
+local FORGOTTEN_AT_ONCE = 16
+local ITEM = 10
+local SKEW_MS = 5000 -- between clocks of hosts and of the store
+
+local meta, live, known, reported, endings = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local host, incarnation, sequence, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local now, lapse = tonumber(ARGV[5]), tonumber(ARGV[6])
+if not now then
+    local time = redis.call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until')
+if state[1] ~= epoch or state[2] ~= incarnation then
+    return {'join'}
+end
+if sequence <= tonumber(state[3]) then
+    return {'late'}
+end
+redis.call('HSET', meta, 'sequence:' .. host, ARGV[3])
+redis.call('ZADD', live, string.format('%.0f', now), host)
+local hosts = redis.call('ZCOUNT', live, string.format('(%.0f', now - lapse), '+inf')
+
+-- While it learns, the store grants nothing of windows that somebody may have used who has not reported yet.
+local learning = state[4]
+if learning and now >= tonumber(state[5]) and redis.call('SCARD', known) == redis.call('SCARD', reported) then
+    redis.call('HDEL', meta, 'learning')
+    learning = false
+end
+
+local function whole(number)
+    return string.format('%.0f', number)
+end
+
+-- Fields of a window: claimed, used, spent: sums over hosts. version: of `claimed` with `lost`, as hosts are told it. seen: the
+-- latest that any host remembers of that, while the store learns. lost: what of it was claimed by hosts that are gone. hungry: until
+-- when somebody lacks.
+local function exchange(key, limit, claim, used, spent, want, need, version, seen, begins, ends)
+    local row = redis.call('HMGET', key, 'claimed', 'used', 'lost', 'version', 'seen', 'hungry', 'host:' .. host)
+    local claimed, total, lost = tonumber(row[1] or 0), tonumber(row[2] or 0), tonumber(row[3] or 0)
+    local hungry = tonumber(row[6] or 0)
+    local had, had_used, had_spent, had_epoch = 0, 0, '0', nil
+    if row[7] then
+        local a, b, c, d = string.match(row[7], '^(%d+) (%d+) (%-?%d+) (.*)$')
+        had, had_used, had_spent, had_epoch = tonumber(a), tonumber(b), c, d
+    end
+    version = math.max(version, tonumber(row[4] or 0))
+    claimed, total = claimed - had + claim, total - had_used + used
+    if had_epoch ~= epoch then
+        lost = math.max(0, lost - math.max(0, claim - had))
+    end
+    if learning and version > tonumber(row[4] or 0) then
+        redis.call('HSET', key, 'seen', whole(seen))
+    elseif row[5] and not learning then
+        lost = math.max(lost, tonumber(row[5]) - claimed)
+        redis.call('HDEL', key, 'seen')
+    end
+
+    local left, give = limit - claimed - lost, 0
+    if want > 0 and (not learning or begins > tonumber(learning) + SKEW_MS) then
+        local share = hosts > 1 and math.floor(left / (2 * (hosts - 1))) or left
+        give = math.min(want, math.max(share, need), left)
+        if give < need or give <= 0 then
+            give, hungry = 0, now + HUNGER_MS
+        end
+    end
+    claim, claimed = claim + give, claimed + give
+
+    if had_spent ~= spent then
+        if had_spent ~= '0' then
+            redis.call('HINCRBY', key, 'spent', string.sub(had_spent, 1, 1) == '-' and string.sub(had_spent, 2) or '-' .. had_spent)
+        end
+        redis.call('HINCRBY', key, 'spent', spent)
+    end
+    redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(version + 1),
+        'hungry', whole(hungry), 'host:' .. host, whole(claim) .. ' ' .. whole(used) .. ' ' .. spent .. ' ' .. epoch)
+    if ends > 0 and not row[1] then
+        redis.call('ZADD', endings, whole(ends), key)
+    end
+    local recall = hungry > now and want == 0
+    return {whole(claim), whole(version + 1), whole(claimed + lost), whole(total - used), redis.call('HGET', key, 'spent') or '0',
+        recall and 1 or 0}
+end
+
+for _, key in ipairs(redis.call('ZRANGEBYSCORE', endings, '-inf', whole(now - KEPT_MS), 'LIMIT', 0, FORGOTTEN_AT_ONCE)) do
+    redis.call('UNLINK', key)
+    redis.call('ZREM', endings, key)
+end
+
+local answers = {'done', learning and 1 or 0, hosts}
+for i = 6, #KEYS do
+    local at = 6 + (i - 6) * ITEM
+    answers[i - 2] = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
+        tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]),
+        tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]))
+end
+return answers

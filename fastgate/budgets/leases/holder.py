@@ -1,0 +1,256 @@
+"""All that one host leases: asks for more ahead of need, gives back what it does not need, and tells what it uses.
+
+Only one thread may use a holder. Between two of its passes nothing happens but that workers use what was granted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from time import time_ns
+from typing import Final
+
+from fastgate._core import leases
+from fastgate._core.levels import REQUESTS, USD
+from fastgate._core.owner import Owner
+from fastgate._core.windows import ends_of
+from fastgate.budgets.leases.messages import Ask, Grant
+from fastgate.budgets.leases.sizing import LATEST_NS, SOONEST_NS
+from fastgate.budgets.leases.slips import Lease, Slip, Span
+from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
+from fastgate.budgets.levels import level_at, levels_of
+from fastgate.budgets.limits import is_limit
+from fastgate.budgets.periods import period_of
+from fastgate.wire.leasing import Want
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
+
+MOST_AT_ONCE: Final = 200
+"""Windows in one message: longer ones would keep others waiting."""
+DRY_NS: Final = 200_000_000
+"""For so long nobody waits for more where there was none."""
+BEAT_NS: Final = 500_000_000
+"""A host is heard of so often, whether it leases or not."""
+_AHEAD_NS: Final = 1_000_000_000
+"""So long before a window ends the next one is leased, where it is used."""
+MOST_IDLE: Final = 10_000
+"""Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
+_PEERS_NS: Final = 10_000_000_000
+
+
+class Holder:
+    """``host``: its name among the hosts; ``nonce``: what tells it from others of that name. ``clock``: Unix ns."""
+
+    def __init__(
+        self, owner: Owner, store: LeaseStore, host: str, nonce: str, clock: Callable[[], int] = time_ns
+    ) -> None:
+        self._owner, self._arena, self._store = owner, owner.arena, store
+        self._host, self._nonce, self._clock = host, nonce, clock
+        self._member: Membership | None = None
+        self._sequence = 0
+        self._leases: dict[int, Lease] = {}
+        self._slips: dict[tuple[int, int], Slip] = {}
+        self._peers: list[str] = []
+        self._peers_at_ns = self._heard_at_ns = 0
+        self.hosts = 0
+        """How many live, as the store said last."""
+        self.learning = False
+        """Whether the store waits until it knows again what hosts have."""
+        self._was_away = False
+
+    # ---- what is known
+
+    @property
+    def slips(self) -> Iterable[Slip]:
+        """What is leased now."""
+        return self._slips.values()
+
+    def doubt(self) -> None:
+        """Something else may be written of any limit by now: nothing is asked for until a worker says what."""
+        for lease in self._leases.values():
+            lease.known = False
+
+    # ---- what is done
+
+    def want(self, wants: Iterable[Want]) -> None:
+        """Requests wait for these. Raises StoreAway."""
+        now_ns = self._clock()
+        with self._joined():
+            for want in wants:
+                if self._arena.find(want.record.id) != want.cell:
+                    continue
+                lease = self._lease(want.cell, want.record, now_ns)
+                slip = self._slips.get((want.cell, want.window)) or self._begin(lease, want.window, now_ns)
+                if slip is not None:
+                    slip.lack(want.missing, now_ns)
+                elif not lease.slips:
+                    del self._leases[want.cell]
+
+    def turn(self) -> int:
+        """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
+        now_ns = self._clock()
+        with self._joined():
+            due = [slip for slip in self._slips.values() if slip.look_at_ns <= now_ns]
+            self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in due), now_ns)
+            if now_ns - self._heard_at_ns >= BEAT_NS:
+                self._tell([], now_ns)
+        for slip in due:
+            self._look_ahead(slip, now_ns)
+            if slip.is_over(self._arena, now_ns) or (len(self._slips) > MOST_IDLE and slip.is_idle(now_ns)):
+                self._forget(slip)
+        if self._was_away:
+            self._was_away = False
+            self._tell_dry(self._leases, 0)
+        soonest = min((slip.look_at_ns for slip in self._slips.values()), default=now_ns + LATEST_NS)
+        return min(soonest, self._heard_at_ns + BEAT_NS)
+
+    def away(self, wants: Iterable[Want], until_ns: int) -> None:
+        """The store does not answer, and is not asked until then: whoever waits need not."""
+        self._was_away = True
+        self._tell_dry({*self._leases, *(want.cell for want in wants)}, until_ns)
+        for slip in self._slips.values():
+            slip.missing = 0
+
+    def reconnect(self) -> None:
+        """The connection is a new one, and so may be who is at its other end: the host joins again."""
+        self._member = None
+
+    def leave(self) -> None:
+        """Gives back all that is not used, and is no host any more. Raises StoreAway."""
+        if self._member is None:
+            return
+        now_ns = self._clock()
+        self._exchange(((slip, slip.give_up(self._owner, now_ns)) for slip in self._slips.values()), now_ns)
+        self._store.leave(self._member)
+        self._member = None
+
+    # ---- within
+
+    @contextmanager
+    def _joined(self) -> Iterator[None]:
+        """Speaks to the store as one of its hosts.
+
+        Who answers after a failure may know less than who answered before: then it joins again.
+        """
+        try:
+            if self._member is None:
+                self._join(self._clock())
+            yield
+        except StoreAway:
+            self._member = None
+            raise
+
+    def _lease(self, cell: int, record: BudgetRecord | LimitRecord, now_ns: int) -> Lease:
+        lease = self._leases.get(cell)
+        if lease is not None and lease.known:
+            return lease
+        levels = levels_of(self._arena, [(record, level_at(cell, record))])
+        if lease is None or lease.levels is None:
+            if period_of(record).calendar is None:
+                leases.set_anchor(
+                    self._arena, cell, self._store.first_use(record.id, self._arena.anchor(cell) or now_ns)
+                )
+            lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
+        lease.levels, lease.known = levels, True
+        return lease
+
+    def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
+        """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""
+        assert lease.levels is not None
+        present, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
+        if window != present:
+            return None  # it is over, or an agreement on the first use has moved it
+        slip = Slip(self._arena, lease, Span(window, begins_ns, ends_ns), now_ns)
+        self._keep(slip)
+        return slip
+
+    def _look_ahead(self, slip: Slip, now_ns: int) -> None:
+        """The next window is leased before it begins, at the pace of this one."""
+        lease = slip.lease
+        if not lease.known or not slip.pace.per_second or not 0 < slip.span.ends_ns - now_ns <= _AHEAD_NS:
+            return
+        assert lease.levels is not None
+        present, _, turns_ns, following = lease.levels.windows(0, now_ns)
+        if present != slip.span.number or (lease.cell, following) in self._slips:
+            return
+        _, _, ends_ns, _ = lease.levels.windows(0, turns_ns)
+        ahead = Slip(self._arena, lease, Span(following, turns_ns, ends_ns), now_ns)
+        ahead.pace.per_second = slip.pace.per_second
+        self._keep(ahead)
+
+    def _join(self, now_ns: int) -> None:
+        """And reports all that this host has, where the store may have forgotten it."""
+        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers), 0
+        self._remember(now_ns)
+        slips = list(self._slips.values())
+        for slip in slips:
+            slip.untold()
+        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in slips), now_ns)
+        self._store.report(self._member)
+
+    def _remember(self, now_ns: int) -> None:
+        """What this process has not leased itself, or has not looked at for long: it lies in the arena."""
+        for cell, window, _ in leases.grants(self._arena):
+            if (cell, window) in self._slips:
+                continue
+            id_ = self._arena.cell_id(cell)
+            lease = self._leases.get(cell) or Lease(id_, cell, REQUESTS if is_limit(id_) else USD)
+            slip = Slip(self._arena, lease, Span(window, 0, ends_of(window)), now_ns)
+            if not slip.is_over(self._arena, now_ns):
+                self._leases[cell] = lease
+                self._keep(slip)
+
+    def _forget(self, slip: Slip) -> None:
+        """Until it is wanted, or the store has to be told all."""
+        lease = slip.lease
+        del self._slips[lease.cell, slip.span.number]
+        lease.slips -= 1
+        if not lease.slips:
+            del self._leases[lease.cell]
+
+    def _keep(self, slip: Slip) -> None:
+        self._slips[slip.lease.cell, slip.span.number] = slip
+        slip.lease.slips += 1
+
+    def _tell_dry(self, cells: Iterable[int], until_ns: int) -> None:
+        for cell in cells:
+            leases.tell_dry(self._arena, cell, until_ns)
+
+    def _exchange(self, asked: Iterable[tuple[Slip, Ask | None]], now_ns: int) -> None:
+        """Tells and asks, in as many messages as it takes."""
+        some = [(slip, ask) for slip, ask in asked if ask is not None]
+        for begin in range(0, len(some), MOST_AT_ONCE):
+            self._tell(some[begin : begin + MOST_AT_ONCE], now_ns)
+
+    def _tell(self, asked: Sequence[tuple[Slip, Ask]], now_ns: int) -> None:
+        """One message. Where no answer is heard all is told again, by which what it may have granted returns."""
+        assert self._member is not None
+        self._sequence += 1
+        try:
+            said = self._store.exchange(self._member, self._sequence, [ask for _, ask in asked])
+        except StoreAway:
+            for slip, _ in asked:
+                slip.untold()
+            raise
+        self._heard_at_ns, self.learning = now_ns, said.learning
+        if said.hosts != self.hosts or now_ns - self._peers_at_ns >= _PEERS_NS:
+            self.hosts, self._peers, self._peers_at_ns = said.hosts, self._store.peers(), now_ns
+        for (slip, ask), granted in zip(asked, said.grants, strict=True):
+            self._hear(slip, ask, granted, now_ns)
+
+    def _hear(self, slip: Slip, ask: Ask, granted: Grant, now_ns: int) -> None:
+        cell = slip.lease.cell
+        got = granted.claim > max(ask.claim, may := leases.granted(self._arena, cell, slip.span.number))
+        if granted.claim > may:
+            leases.grant(self._arena, cell, slip.span.number, granted.claim)
+        leases.tell_others(self._arena, cell, slip.span.number, granted.used_elsewhere, granted.spent_elsewhere)
+        if got:
+            slip.missing = 0
+            leases.tell_dry(self._arena, cell, 0)
+        else:
+            self._leave_dry(slip, now_ns)
+        slip.hear(granted)
+
+    def _leave_dry(self, slip: Slip, now_ns: int) -> None:
+        """Where a request waits for more, it need not."""
+        if slip.missing:
+            leases.tell_dry(self._arena, slip.lease.cell, now_ns + DRY_NS)
+            slip.missing = 0
+            slip.look_at_ns = max(slip.look_at_ns, now_ns + SOONEST_NS)

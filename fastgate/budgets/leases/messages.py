@@ -1,0 +1,70 @@
+"""What a host and the store tell each other of one window of one limit."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fastgate._core.levels import USD
+
+_NANO_QUANTUM: Final = 1024
+"""nano-USD are leased in multiples of so many: what Redis reckons with stays below 2**53, where Lua is exact."""
+
+
+def quantum_of(unit: int) -> int:
+    """What amounts of a unit are leased in multiples of."""
+    return _NANO_QUANTUM if unit == USD else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Amounts in the limit's unit: nano-USD, requests or tokens."""
+
+    id: str
+    """The budget's or limit's."""
+    unit: int
+    window: int
+    """Its number (:mod:`fastgate._core.windows`)."""
+    begins_ns: int
+    """When it began, or its limit was first used, if that was later; 0: nobody knows."""
+    ends_ns: int
+    """When it ends; 0: never."""
+    limit: int
+    claim: int
+    """What this host may use of it at most, or has: whichever is more."""
+    used: int
+    """Settled and held."""
+    spent: int
+    """Settled."""
+    want: int = 0
+    """How much more it would like; 0: nothing."""
+    need: int = 0
+    """How much more it must get for that to be of use."""
+    version: int = 0
+    seen: int = 0
+    """As it was told last: the sum of all hosts' claims, and which telling that was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What came of it."""
+
+    claim: int
+    """What this host may use of the window from here on."""
+    version: int
+    seen: int
+    """The sum of all hosts' claims; ``version`` counts up with its changes."""
+    used_elsewhere: int
+    spent_elsewhere: int
+    recalled: bool
+    """Whether others lack what this host has no use for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanged:
+    """What the store said to one message."""
+
+    grants: tuple[Grant, ...]
+    """In the order of what was asked."""
+    learning: bool
+    """Whether it waits until it knows again what hosts have, and grants nothing."""
+    hosts: int
+    """How many live."""

@@ -1,0 +1,182 @@
+"""One window of one limit as this host leases it."""
+
+from typing import Final, NamedTuple
+
+from fastgate._core.arena import Arena
+from fastgate._core.leases import granted, take_back, used
+from fastgate._core.levels import Levels
+from fastgate._core.owner import Owner
+from fastgate.budgets.leases.messages import Ask, Grant
+from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, Pace, next_look, surplus, wanted
+
+_REPORT_NS: Final = 1_000_000_000
+"""What changed is told within so long, where nothing is asked for anyhow."""
+_ASK_AGAIN_NS: Final = 10_000_000_000
+"""What others do is asked for so often where nothing changes here."""
+_LINGERS_NS: Final = 600_000_000_000
+"""For so long after a window's end requests may be open that count in it."""
+_IDLES_NS: Final = 60_000_000_000
+_NOTHING: Final = (0, 0)
+_Now = tuple[int, int, int]
+"""What may be used, what is, and what of that is settled."""
+
+
+class Lease:
+    """What is the same for all windows of a limit: its counter, and what is written of it."""
+
+    __slots__ = ("cell", "id", "known", "levels", "slips", "unit")
+
+    def __init__(self, id_: str, cell: int, unit: int) -> None:
+        self.id, self.cell, self.unit = id_, cell, unit
+        self.levels: Levels | None = None
+        """Of this limit alone, as it is written, not as it is shared. None: nobody has said yet."""
+        self.slips = 0
+        """How many of its windows are leased."""
+        self.known = False
+        """Whether ``levels`` is what is written by now: otherwise nothing is asked for until somebody says."""
+
+    def limit(self, now_ns: int) -> int:
+        """With its increases; 0: nobody has said."""
+        return 0 if self.levels is None else self.levels.standing(0, now_ns)[0]
+
+
+class Span(NamedTuple):
+    """A window: its number, when it begins (0: nobody knows), and when it ends (0: never)."""
+
+    number: int
+    begins_ns: int
+    ends_ns: int
+
+
+class Slip:
+    """One window of ``lease``.
+
+    What it was granted lies in the arena, so that nothing is forgotten with this process.
+    """
+
+    __slots__ = (
+        "_high",
+        "_high_before",
+        "_high_since_ns",
+        "_lacked",
+        "_lacked_at_ns",
+        "_told",
+        "_told_at_ns",
+        "at_hand",
+        "lease",
+        "look_at_ns",
+        "missing",
+        "pace",
+        "recalled",
+        "seen",
+        "span",
+        "version",
+    )
+
+    def __init__(self, arena: Arena, lease: Lease, span: Span, now_ns: int) -> None:
+        self.lease, self.span = lease, span
+        now_used, _ = used(arena, lease.cell, span.number) or _NOTHING
+        self.pace = Pace(now_ns, now_used)
+        self.missing = 0
+        """What a request waits for."""
+        self.version = self.seen = 0
+        """The sum of all hosts' claims, as it was told last, and which telling that was."""
+        self.at_hand = 0
+        """What was granted and neither spent nor held, at the last look."""
+        self.recalled = False
+        self.look_at_ns = now_ns
+        self._lacked = self._lacked_at_ns = 0
+        self._high = self._high_before = now_used
+        self._high_since_ns = now_ns
+        self._told: _Now | None = None
+        self._told_at_ns = 0
+
+    def lack(self, missing: int, now_ns: int) -> None:
+        """A request waits for so much."""
+        self.missing = max(self.missing, missing)
+        self._lacked = max(self.missing, self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0)
+        self._lacked_at_ns = self.look_at_ns = now_ns
+
+    def look(self, owner: Owner, now_ns: int) -> Ask | None:
+        """Gives back what is not needed; returns what there is to tell and ask, None: nothing."""
+        cell = self.lease.cell
+        taken, spent = used(owner.arena, cell, self.span.number) or _NOTHING
+        self.pace.note(now_ns, taken)
+        self._note_high(now_ns, taken)
+        target = self._target(now_ns)
+        may = granted(owner.arena, cell, self.span.number)
+        spare = surplus(may - max(taken, self._high, self._high_before), target, recalled=self.recalled)
+        if spare > 0 and not self._is_past(now_ns):  # of a window that is past nobody has a use for it
+            may = take_back(owner, cell, self.span.number, may - spare)
+        self.at_hand = max(0, may - taken)
+        want = wanted(may - taken, target, self.missing) if self.lease.known else 0
+        self.look_at_ns = now_ns + next_look(may - taken, target)
+        if not (want or self._is_due((may, taken, spent), now_ns)):
+            return None
+        need = max(0, self.missing - max(0, may - taken)) if want else 0
+        return self._tell((may, taken, spent), now_ns, want=want, need=need)
+
+    def give_up(self, owner: Owner, now_ns: int) -> Ask:
+        """Gives back all that is not used; returns what there is to tell."""
+        may = take_back(owner, self.lease.cell, self.span.number, 0)
+        taken, spent = used(owner.arena, self.lease.cell, self.span.number) or _NOTHING
+        return self._tell((may, taken, spent), now_ns)
+
+    def hear(self, grant: Grant) -> None:
+        """What came of what was asked."""
+        self.version, self.seen, self.recalled = grant.version, grant.seen, grant.recalled
+
+    def untold(self) -> None:
+        """Nobody knows whether the store heard of it: it is told again."""
+        self._told = None
+
+    def is_over(self, arena: Arena, now_ns: int) -> bool:
+        """Whether there will be nothing to tell of it any more."""
+        if not self._is_past(now_ns):
+            return False
+        return used(arena, self.lease.cell, self.span.number) is None or now_ns > self.span.ends_ns + _LINGERS_NS
+
+    def is_idle(self, now_ns: int) -> bool:
+        """Whether nothing has happened in it for long, and nothing is at hand."""
+        return not self.at_hand and not self.missing and now_ns - self.pace.used_at_ns > _IDLES_NS
+
+    def _is_past(self, now_ns: int) -> bool:
+        return 0 < self.span.ends_ns <= now_ns
+
+    def _target(self, now_ns: int) -> int:
+        """What should be at hand."""
+        lacked = self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0
+        return self.missing if self._is_past(now_ns) else self.pace.target(now_ns, lacked)
+
+    def _tell(self, now: _Now, now_ns: int, *, want: int = 0, need: int = 0) -> Ask:
+        self._told, self._told_at_ns = now, now_ns
+        lease, (may, taken, spent) = self.lease, now
+        claim = max(may, taken)  # a settlement above its hold is in nobody's way, and is told
+        return Ask(
+            id=lease.id,
+            unit=lease.unit,
+            window=self.span.number,
+            begins_ns=self.span.begins_ns,
+            ends_ns=self.span.ends_ns,
+            limit=lease.limit(now_ns),
+            claim=claim,
+            used=taken,
+            spent=spent,
+            want=want,
+            need=need,
+            version=self.version,
+            seen=self.seen,
+        )
+
+    def _is_due(self, now: _Now, now_ns: int) -> bool:
+        """Whether something is to be told: at once what was given back, the rest before long."""
+        if self._told is None:
+            return True
+        silent = now_ns - self._told_at_ns
+        return now[0] < self._told[0] or silent >= (_ASK_AGAIN_NS if now == self._told else _REPORT_NS)
+
+    def _note_high(self, now_ns: int, taken: int) -> None:
+        """The most that was used of late: what holds give back they may soon take again."""
+        if now_ns - self._high_since_ns >= HORIZON_NS:
+            self._high_before, self._high, self._high_since_ns = self._high, taken, now_ns
+        self._high = max(self._high, taken)

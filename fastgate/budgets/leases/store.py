@@ -1,0 +1,169 @@
+"""Redis as the store of leases: three scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from fastgate.budgets.leases.messages import Ask, Exchanged, Grant, quantum_of
+from fastgate.config.redis_client import evicting
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+_SCRIPTS: Final = ("join", "reported", "exchange")
+LAPSE_MS: Final = 3_000
+"""After so long without a word a host does not count as living, and another one may take its name."""
+QUIET_MS: Final = 2_500
+"""How long a store that may have forgotten something waits at least: every living host has spoken by then."""
+
+
+class StoreAway(Exception):
+    """Redis does not answer, or not as it should; the message says why, without a secret."""
+
+
+class NameTaken(Exception):
+    """Another host that lives goes by the same name: the state folder was copied."""
+
+
+class Forgotten(StoreAway):
+    """The store speaks of another epoch: the host has to join again and report what it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """By which a host speaks. Every message has a higher ``sequence`` than the one before."""
+
+    host: str
+    epoch: str
+    incarnation: int
+
+
+class LeaseStore:
+    """For one thread. ``connect``: to a client whose connection never begins anew by itself; at each ``join``.
+
+    ``clock_ms``: for simulations; None: the server's own clock.
+    """
+
+    def __init__(self, connect: Callable[[], "Redis"], cluster: str, clock_ms: int | None = None) -> None:
+        self.clock_ms = clock_ms
+        self._connect = connect
+        self._client: Redis | None = None
+        self._prefix = f"fastgate:{{{cluster}}}:lease:"
+        self._scripts: dict[str, Any] = {}
+
+    def close(self) -> None:
+        """Ends the connection; harmless where there is none."""
+        if self._client is not None:
+            self._client.close()
+        self._client = None
+
+    def join(self, host: str, nonce: str, peers: Iterable[str] = ()) -> Membership:
+        """``nonce`` tells a host from another one of its name. Raises NameTaken, StoreAway."""
+        self._begin()
+        run = self._run_id()
+        keys = self._keys("meta", "live", "known", "reported")
+        said = self._call("join", keys, host, nonce, run, self._now, LAPSE_MS, QUIET_MS, *peers)
+        if said[0] == b"taken":
+            raise NameTaken(host)
+        return Membership(host, said[1].decode(), int(said[2]))
+
+    def report(self, member: Membership) -> None:
+        """All that the host has was told in this epoch. Raises StoreAway."""
+        keys = self._keys("meta", "known", "reported")
+        if not self._call("reported", keys, member.host, member.incarnation, member.epoch):
+            raise Forgotten("it has forgotten this host")
+
+    def exchange(self, member: Membership, sequence: int, asks: Sequence[Ask]) -> Exchanged:
+        """Tells what the host has, and gets what it may have. Raises StoreAway."""
+        keys = self._keys("meta", "live", "known", "reported", "ends", *(f"{ask.window}:{ask.id}" for ask in asks))
+        told = [argument for ask in asks for argument in _told(ask)]
+        said = self._call(
+            "exchange", keys, member.host, member.incarnation, sequence, member.epoch, self._now, LAPSE_MS, *told
+        )
+        if said[0] == b"join":
+            raise Forgotten("it has forgotten this host")
+        if said[0] != b"done":
+            raise StoreAway("it had heard of a later message already")
+        grants = tuple(_grant(ask, answer) for ask, answer in zip(asks, said[3:], strict=True))
+        return Exchanged(grants, bool(said[1]), int(said[2]))
+
+    def first_use(self, id_: str, proposed_ns: int) -> int:
+        """When a limit was first used on any host: ``proposed_ns`` where nobody said so before. Raises StoreAway."""
+        [key] = self._keys(f"first:{id_}")
+        self._command("SET", key, proposed_ns, "NX")
+        return int(self._command("GET", key) or proposed_ns)
+
+    def peers(self) -> list[str]:
+        """The hosts that live, or lived a while ago. Raises StoreAway."""
+        [live] = self._keys("live")
+        return [host.decode() for host in self._command("ZRANGE", live, 0, -1)]
+
+    def leave(self, member: Membership) -> None:
+        """The host is not counted any more. Raises StoreAway."""
+        [live] = self._keys("live")
+        self._command("ZREM", live, member.host)
+
+    @property
+    def _now(self) -> int | str:
+        return "" if self.clock_ms is None else self.clock_ms
+
+    def _keys(self, *names: str) -> list[str]:
+        return [f"{self._prefix}{name}" for name in names]
+
+    def _run_id(self) -> str:
+        """Tells a server from any other, and from itself before it was started anew."""
+        said = self._command("INFO")
+        if why := evicting(said):
+            raise StoreAway(why)
+        run: str = said["run_id"]
+        return run
+
+    def _begin(self) -> None:
+        """A connection of its own for whoever joins: it has to know whom it speaks to."""
+        self.close()
+        with _away():
+            client = self._connect()
+        self._client = client
+        self._scripts = {name: client.register_script(_source(f"{name}.lua")) for name in _SCRIPTS}
+
+    def _call(self, script: str, keys: list[str], *arguments: object) -> Any:
+        with _away():
+            return self._scripts[script](keys=keys, args=arguments)
+
+    def _command(self, *words: object) -> Any:
+        if self._client is None:
+            raise StoreAway("there is no connection")
+        with _away():
+            return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _away() -> Iterator[None]:
+    from redis.exceptions import RedisError
+
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise StoreAway(str(error)) from error
+
+
+def _source(name: str) -> str:
+    return files(__package__).joinpath(name).read_text("utf-8")
+
+
+def _told(ask: Ask) -> tuple[object, ...]:
+    """As the script takes it: in quanta, what is there rounded down, what is taken rounded up."""
+    quantum = quantum_of(ask.unit)
+    claim, used, want, need, seen = (
+        -(-max(0, amount) // quantum) for amount in (ask.claim, ask.used, ask.want, ask.need, ask.seen)
+    )
+    begins, ends = ask.begins_ns // 1_000_000, -(-ask.ends_ns // 1_000_000)
+    return ask.limit // quantum, claim, used, ask.spent, want, need, ask.version, seen, begins, ends
+
+
+def _grant(ask: Ask, answer: Sequence[bytes]) -> Grant:
+    quantum = quantum_of(ask.unit)
+    claim, version, seen, used, spent, recalled = map(int, answer)
+    return Grant(claim * quantum, version, seen * quantum, used * quantum, spent - ask.spent, bool(recalled))

@@ -1,0 +1,228 @@
+"""The host's part in limits that several hosts share: a thread that leases what workers use, and hears what they lack.
+
+It alone speaks to Redis; workers find what it got in the arena. While it cannot, they go on with what they have.
+"""
+
+import logging
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fastgate._core.arena import Arena
+from fastgate._core.levels import USD
+from fastgate._core.owner import CONTROL, Owner
+from fastgate.budgets.leases.holder import Holder
+from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
+from fastgate.cache.unix_path import short
+from fastgate.config.redis_client import redis_client
+from fastgate.config.root import Config
+from fastgate.config.stores import RedisAddress, parse_redis_url
+from fastgate.wire.failure import shown
+from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
+
+ANSWER_SECONDS: Final = 0.5
+"""After so long Redis counts as away."""
+HOST_FILE: Final = "host"
+"""In the state folder: what the host is called among others."""
+_LEAST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 1.0
+_AT_ONCE: Final = 1000
+_FOLLOWS_SECONDS: Final = 1.0
+"""Within so long workers know what has changed."""
+
+log = logging.getLogger("fastgate.control")
+
+
+@dataclass(frozen=True)
+class LeaseStatus:
+    """How it stands. ``outstanding``: nano-USD that were granted to this host and are neither spent nor held."""
+
+    where: str
+    """Redis, as messages call it."""
+    host: str
+    error: str
+    """Why Redis cannot be asked; empty: it can."""
+    learning: bool
+    hosts: int
+    windows: int
+    outstanding: int
+    failures: int
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the store is, and among whom."""
+
+    address: RedisAddress
+    ca_file: str | None
+    cluster: str
+
+
+class Leasing:
+    """``follow`` whatever configuration is in force; ``stop`` at the end. From any thread."""
+
+    def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
+        self._arena = arena
+        self._socket, self._name = arena_dir / SOCKET, state_dir / HOST_FILE
+        self._running: _Running | None = None
+        self._lock = threading.Lock()
+        self.failures = 0
+
+    def follow(self, config: Config, folder: Path) -> None:
+        """``folder``: of the configuration's file."""
+        place = _place(config, folder)
+        with self._lock:
+            running = self._running
+            if running is not None and running.place == place:
+                running.doubt()
+                return
+            self._end(running)
+            self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
+
+    def doubt(self) -> None:
+        """Budgets or limits were changed by the API."""
+        with self._lock:
+            if self._running is not None:
+                self._running.doubt()
+
+    def stop(self) -> None:
+        """Gives back what is not used."""
+        with self._lock:
+            self._end(self._running)
+            self._running = None
+
+    def status(self) -> LeaseStatus | None:
+        """None: this host shares nothing."""
+        running = self._running
+        return None if running is None else running.status(self.failures)
+
+    def _end(self, running: "_Running | None") -> None:
+        if running is not None:
+            running.stop()
+            self.failures += running.failures
+
+    def _host(self) -> str:
+        """Made once, and kept with the state: the counters that this host reports are of that folder."""
+        with suppress(FileNotFoundError):
+            return self._name.read_text("ascii").strip()
+        name = secrets.token_hex(8)
+        self._name.write_text(f"{name}\n", "ascii")
+        return name
+
+
+class _Running:
+    """The thread, as long as the store stays the same."""
+
+    def __init__(self, arena: Arena, place: _Place, host: str, path: Path) -> None:
+        self.place, self.host, self._path = place, host, path
+        self.failures = 0
+        self._error = ""
+        self._owner = Owner(arena, CONTROL, os.getpid())
+        self._store = LeaseStore(
+            lambda: redis_client(place.address, place.ca_file, ANSWER_SECONDS, single=True), place.cluster
+        )
+        self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
+        self._doubts: list[float] = []
+        self._ending = threading.Event()
+        path.unlink(missing_ok=True)
+        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        with short(path) as name:
+            self._line.bind(name)
+        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
+        self._thread.start()
+
+    def doubt(self) -> None:
+        """Something else may be written of limits, which workers know before long."""
+        now = time.monotonic()
+        self._doubts = [now, now + _FOLLOWS_SECONDS]
+
+    def stop(self) -> None:
+        """Gives back what is not used, where Redis answers."""
+        self._ending.set()
+        with suppress(OSError), short(self._path) as name:
+            self._line.sendto(b"", name)
+        self._thread.join()
+        with suppress(StoreAway):
+            self._holder.leave()
+        self._store.close()
+        self._line.close()
+        self._path.unlink(missing_ok=True)
+        self._owner.release()
+
+    def status(self, failures: int) -> LeaseStatus:
+        """As of the last turn."""
+        slips = list(self._holder.slips)
+        return LeaseStatus(
+            where=self.place.address.where,
+            host=self.host,
+            error=self._error,
+            learning=self._holder.learning,
+            hosts=self._holder.hosts,
+            windows=len(slips),
+            outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
+            failures=failures + self.failures,
+        )
+
+    def _run(self) -> None:
+        pause = _LEAST_PAUSE
+        wait = 0.0
+        while not self._ending.is_set():
+            wants = list(self._heard(wait))
+            if self._doubts and self._doubts[0] <= time.monotonic():
+                self._doubts = self._doubts[1:]
+                self._holder.doubt()
+            try:
+                self._holder.want(wants)
+                wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
+                self._said("")
+                pause = _LEAST_PAUSE
+            except NameTaken:
+                self._said(
+                    f"another host goes by the name {self.host}: was the state folder copied? Then delete {HOST_FILE}"
+                    " in it, and start this host anew"
+                )
+                wait = LAPSE_MS / 1000
+            except StoreAway as error:
+                self._said(f"Redis at {self.place.address.where} cannot be asked: {shown(str(error))}")
+                wait, pause = pause, min(_LONGEST_PAUSE, 2 * pause)
+                self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
+            except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
+                log.exception("leases")
+                self._said(f"{type(error).__name__}: {shown(str(error))}")
+                wait = _LONGEST_PAUSE
+
+    def _heard(self, seconds: float) -> Iterator[Want]:
+        """What workers said, after at most so long."""
+        self._line.settimeout(max(seconds, 0.0005))
+        for _ in range(_AT_ONCE):
+            try:
+                datagram = self._line.recv(LONGEST)
+            except (TimeoutError, BlockingIOError):
+                return
+            self._line.setblocking(False)
+            with suppress(ValueError, msgspec.MsgspecError):
+                yield want_of(datagram)
+
+    def _said(self, error: str) -> None:
+        """Each state is told once, however long it lasts."""
+        self.failures += bool(error)
+        if bool(error) != bool(self._error):
+            log.warning("leases: %s", error or f"Redis at {self.place.address.where} answers again")
+        self._error = error
+
+
+def _place(config: Config, folder: Path) -> _Place | None:
+    redis = config.redis
+    if redis is None or not redis.leases:
+        return None
+    ca_file = str((folder / redis.ca_file).resolve()) if redis.ca_file else None
+    return _Place(parse_redis_url(redis.url.reveal()), ca_file, redis.cluster_id)

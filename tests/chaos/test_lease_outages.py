@@ -1,0 +1,71 @@
+"""Hosts that share a budget while Redis is killed, emptied or hangs, and while they are cut off from it.
+
+Never overspent, and all is well again by itself.
+"""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.crowd import Crowd, spending
+from tests.support.fault_proxy import FaultProxy, Mode
+from tests.support.house import secret, wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.shared_hosts import TOKENS, billed, check, hosts, known, settings, spent_out
+
+CLIENTS: Final = 600
+LIMIT: Final = Decimal("4.00")
+BUDGET: Final = {"limit_usd": str(LIMIT), "window": "lifetime"}
+PAUSE_SECONDS: Final = float(os.environ.get("FASTGATE_PAUSE_SECONDS", "3"))
+FAULTS: Final[tuple[Mode, ...]] = ("delay", "hole", "cut")
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    (tmp_path / "redis").mkdir()
+    with RedisServer(tmp_path / "redis") as server:
+        yield server
+
+
+def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, server: RedisServer) -> None:
+    with hosts(tmp_path, [settings(server.url, "killed", BUDGET)] * 3) as houses:
+        ports = [house.port for house in houses]
+        with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
+            server.kill()
+            wait_for(lambda: all(house.admin("status")["leases"]["error"] for house in houses), 30, "they notice")
+            server.start()
+            wait_for(lambda: billed(houses[0]) > LIMIT / 2, 30, "they go on by themselves")
+            server.hang()
+            time.sleep(PAUSE_SECONDS)
+            server.go_on()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+
+
+def test_hosts_are_cut_off_from_redis(tmp_path: Path, server: RedisServer) -> None:
+    with ExitStack() as stack:
+        proxies = [stack.enter_context(FaultProxy(server.port)) for _ in range(3)]
+        said = [settings(f"redis://127.0.0.1:{proxy.port}/0", "cut", BUDGET) for proxy in proxies]
+        houses = stack.enter_context(hosts(tmp_path, said))
+        ports, draw = [house.port for house in houses], random.Random(7)
+        with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            for _ in range(8):
+                for proxy in draw.sample(proxies, 2):
+                    proxy.mode = draw.choice(FAULTS)
+                time.sleep(draw.uniform(0.3, 1.2))
+                for proxy in proxies:
+                    proxy.mode = "pass"
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")

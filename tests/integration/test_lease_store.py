@@ -1,0 +1,176 @@
+"""What Redis answers to hosts that lease, message by message."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+from redis import Redis
+
+from fastgate._core.levels import REQUESTS, USD
+from fastgate.budgets.leases.messages import Ask, Exchanged
+from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, LeaseStore, Membership, NameTaken, StoreAway
+from tests.support.redis_server import RedisServer
+
+START_MS: Final = 1_900_000_000_000
+LIMIT: Final = 100
+ASK: Final = Ask("key:k/limit/requests/day", REQUESTS, 400_000_000, 1, (1 << 62), LIMIT, 0, 0, 0)
+
+
+class Line:
+    """A host's."""
+
+    def __init__(self, client: "Redis", cluster: str, name: str) -> None:
+        self.store = LeaseStore(lambda: client, cluster, START_MS)
+        self.member: Membership = self.store.join(name, f"nonce of {name}")
+        self.store.report(self.member)
+        self.sequence = 0
+
+    def ask(self, **changes: Any) -> Exchanged:
+        self.sequence += 1
+        return self.store.exchange(self.member, self.sequence, [dataclasses.replace(ASK, **changes)])
+
+    def claim(self, **changes: Any) -> int:
+        [grant] = self.ask(**changes).grants
+        return grant.claim
+
+    def later(self, ms: int) -> None:
+        assert self.store.clock_ms is not None
+        self.store.clock_ms += ms
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Redis"]:
+    with RedisServer(tmp_path_factory.mktemp("redis")) as server, server.client() as found:
+        yield found
+
+
+@pytest.fixture
+def lines(client: "Redis", request: pytest.FixtureRequest) -> tuple[Line, Line]:
+    """Two hosts that a store knows which has learned all there is."""
+    here, there = (Line(client, request.node.name, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask()
+    return here, there
+
+
+def test_nothing_is_granted_before_all_that_live_have_had_the_time_to_come(client: "Redis") -> None:
+    line = Line(client, "fresh", "here")
+    said = line.ask(want=10)
+    assert said.learning
+    assert said.grants[0].claim == 0
+    assert line.claim(want=10, begins_ns=(START_MS + 6000) * 1_000_000) == 10, "of what nobody can have used it is"
+    line.later(QUIET_MS)
+    assert line.claim(want=10, claim=10) == 20
+
+
+def test_hosts_get_half_of_their_share_or_what_they_need(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    assert here.claim(want=1000) == LIMIT // 2
+    assert there.claim(want=1000) == LIMIT // 4
+    assert there.claim(claim=25, want=1000, need=25) == 50, "what a request needs is given whole"
+    assert here.claim(claim=50, want=1000, need=1) == 50, "there is nothing left"
+
+
+def test_who_lacks_what_others_do_not_use_has_it_recalled(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    assert here.claim(want=100, need=100) == LIMIT
+    assert not here.ask(claim=100).grants[0].recalled
+    assert there.claim(want=10, need=1) == 0
+    assert here.ask(claim=100).grants[0].recalled
+    here.ask(claim=20)
+    assert there.claim(want=10, need=1) == 10
+    here.later(2000)
+    assert not here.ask(claim=20).grants[0].recalled, "nobody has lacked for a while"
+
+
+def test_a_message_that_comes_again_later_changes_nothing(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    assert here.claim(want=10) == 10
+    assert here.claim(claim=10, want=20) == 30
+    with pytest.raises(StoreAway, match="later message"):
+        here.store.exchange(here.member, here.sequence - 1, [dataclasses.replace(ASK, claim=0)])
+    assert there.claim(want=LIMIT, need=LIMIT - 30) == LIMIT - 30
+    assert there.claim(claim=LIMIT - 30, want=LIMIT, need=1) == LIMIT - 30
+
+
+def test_what_an_answer_granted_that_nobody_heard_returns(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    here.ask(want=LIMIT, need=LIMIT)
+    assert there.claim(want=10, need=1) == 0
+    here.ask(claim=0)
+    assert there.claim(want=10, need=1) == 10
+
+
+def test_a_host_that_joins_again_is_not_heard_as_it_was(lines: tuple[Line, Line]) -> None:
+    here, _ = lines
+    here.store.join("here", "nonce of here")
+    with pytest.raises(StoreAway, match="forgotten"):
+        here.ask(want=10)
+
+
+def test_a_name_belongs_to_one_host_that_lives(lines: tuple[Line, Line]) -> None:
+    here, _ = lines
+    with pytest.raises(NameTaken):
+        here.store.join("here", "another nonce")
+    here.later(LAPSE_MS)
+    here.store.join("here", "another nonce")
+
+
+def test_what_was_spent_is_summed_to_the_nano_dollar(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    budget = {"id": "team:t/lifetime/b", "unit": USD, "limit": (1 << 63) - 1}
+    most = (1 << 62) + 1
+    assert here.ask(**budget, used=most, claim=most, spent=most).grants[0].spent_elsewhere == 0
+    [grant] = there.ask(**budget, used=3, claim=3, spent=3).grants
+    assert grant.spent_elsewhere == most, "beyond what a floating point number can tell"
+    here.ask(**budget, used=1, claim=1, spent=-7)
+    assert there.ask(**budget, used=3, claim=3, spent=3).grants[0].spent_elsewhere == -7
+
+
+def test_what_is_leased_covers_what_is_used_in_whole_quanta(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    budget = {"id": "team:t/lifetime/b", "unit": USD, "limit": 10 * 1024 + 1023}
+    assert here.claim(**budget, want=1) == 1024
+    assert there.claim(**budget, claim=1025, used=1025, want=1 << 20, need=7 * 1024) == 10 * 1024 - 1024
+    assert here.claim(**budget, claim=1024, want=1, need=1) == 1024
+
+
+def test_after_it_forgot_it_waits_for_all_that_others_know(client: "Redis") -> None:
+    cluster = "forgetful"
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask()
+    assert here.claim(want=60, need=60) == 60
+    keys = list(client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
+    client.delete(*keys)
+    there.member, there.sequence = there.store.join("there", "nonce of there", ["here", "there"]), 0
+    there.store.report(there.member)
+    there.later(10 * QUIET_MS)
+    assert there.ask(want=90, need=90).learning, "the other one has not told yet what it has"
+    here.later(10 * QUIET_MS)
+    here.member, here.sequence = here.store.join("here", "nonce of here", ["here", "there"]), 0
+    here.ask(claim=60)
+    here.store.report(here.member)
+    assert there.claim(want=90, need=90) == 0
+    assert there.claim(want=90, need=30) == 30
+
+
+def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(client: "Redis") -> None:
+    cluster = "departed"
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask()
+    there.ask(claim=70, used=70)
+    there.store.leave(there.member)
+    [seen] = here.ask().grants
+    assert seen.seen == 70
+    client.delete(*client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
+    here.member, here.sequence = here.store.join("here", "nonce of here", ["here"]), 0
+    here.ask(version=seen.version, seen=seen.seen)
+    here.store.report(here.member)
+    here.later(QUIET_MS)
+    assert here.claim(version=seen.version, seen=seen.seen, want=LIMIT, need=1) == 30

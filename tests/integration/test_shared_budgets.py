@@ -1,0 +1,154 @@
+"""One budget over three hosts: never overspent by the provider's bill, and all but all of it spent."""
+
+import asyncio
+import json
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.crowd import Crowd, spending
+from tests.support.house import House, compact, secret, wait_for
+from tests.support.redis_server import RedisServer
+from tests.support.shared_hosts import (
+    BUDGET,
+    SPENDABLE,
+    TOKENS,
+    billed,
+    check,
+    hosts,
+    known,
+    one_more,
+    settings,
+    spent_out,
+)
+from tests.support.wire import parallel
+
+CLIENTS: Final = 600
+LIMIT: Final = Decimal("3.00")
+PASSWORD: Final = "password-of-the-redis-91e0"
+
+pytestmark = pytest.mark.alone
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis"), password=PASSWORD) as server:
+        yield server
+
+
+def url_of(server: RedisServer) -> str:
+    return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
+
+
+def shown(house: House) -> Decimal:
+    return Decimal(house.budget(BUDGET)["spent_usd"])
+
+
+@pytest.mark.parametrize("shape", ["steady", "hot"])
+def test_three_hosts_spend_one_budget(tmp_path: Path, server: RedisServer, shape: str) -> None:
+    said = settings(url_of(server), shape, {"limit_usd": str(LIMIT), "window": "lifetime"})
+    with hosts(tmp_path, [said] * 3) as houses:
+        ports = [house.port for house in houses]
+        busy = ports if shape == "steady" else [*[ports[0]] * 20, *ports[1:]]
+        with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS, lambda _: random.choice(busy)) as crowd:
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        assert 0 not in crowd.statuses, "every client was answered"
+        wait_for(lambda: {shown(house) for house in houses} == {total}, 15, "every host shows the whole")
+
+
+def test_hosts_that_come_and_go_spend_one_budget(tmp_path: Path, server: RedisServer) -> None:
+    said = settings(url_of(server), "coming", {"limit_usd": str(LIMIT), "window": "lifetime"})
+    with hosts(tmp_path, [said] * 2) as houses:
+        ports = [house.port for house in houses]
+        with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 10, 30, "they spend")
+            with one_more(tmp_path / "2", said, houses) as third:
+                ports.append(third.port)
+                wait_for(lambda: third.admin("spend")["total"]["requests"], 30, "the third one serves")
+                ports.remove(houses[1].port)
+                assert houses[1].stop() == 0
+                houses[1].start()
+                ports.append(houses[1].port)
+                wait_for(lambda: billed(houses[0]) > LIMIT / 2, 30, "they go on")
+                ports.remove(third.port)
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+
+
+def test_a_window_that_turns_is_a_whole_budget_again(tmp_path: Path, server: RedisServer) -> None:
+    limit, seconds = Decimal("0.60"), 6
+    budget = {"limit_usd": str(limit), "window": {"every": seconds, "unit": "second"}, "calendar": True}
+    with hosts(tmp_path, [settings(url_of(server), "turning", budget)] * 3) as houses:
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            time.sleep(4 * seconds)
+        for house in houses:
+            house.settled()
+        rows = [row for house in houses for row in house.requests(status=200)]
+    by_window: dict[int, Decimal] = {}
+    for row in rows:
+        at = int(time.mktime(time.strptime(row["started_at"][:19], "%Y-%m-%dT%H:%M:%S")))
+        by_window[at // seconds] = by_window.get(at // seconds, Decimal(0)) + Decimal(row["cost_usd"])
+    assert all(spent <= limit for spent in by_window.values()), by_window
+    whole = sorted(by_window)[1:-1]
+    assert len(whole) >= 2
+    assert all(by_window[window] >= Decimal("0.98") * limit for window in whole), by_window
+    assert crowd.statuses.keys() == {200, 402}
+
+
+def test_a_limit_on_requests_is_one_over_all_hosts(tmp_path: Path, server: RedisServer) -> None:
+    most = 500
+    said = settings(url_of(server), "limit", {"limit_usd": "1000", "window": "lifetime"})
+    said["teams"][0]["limits"] = [{"requests": most, "window": "day"}]
+    with hosts(tmp_path, [said] * 3) as houses:
+        with Crowd([house.port for house in houses], spending(secret("one"), 1), 60) as crowd:
+            spent_out(houses[0])
+        assert crowd.statuses.keys() == {200, 429}
+        assert SPENDABLE * most <= crowd.statuses[200] <= most, crowd.statuses
+        assert houses[0].bill()["total"]["requests"] == crowd.statuses[200]
+
+
+def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, server: RedisServer) -> None:
+    streams, tokens = 30, 3000
+    said = settings(url_of(server), "streams", {"limit_usd": "20", "window": "lifetime"})
+    script = {"tokens": tokens, "chunks": 60, "chunk_ms": 20}
+    body = {
+        "model": "sim/sim-large",
+        "max_tokens": tokens,
+        "stream": True,
+        "messages": [{"role": "user", "content": f"sim: {json.dumps(script)}"}],
+    }
+    request = ("/v1/chat/completions", {"authorization": f"Bearer {secret('one')}"}, compact(body))
+    with hosts(tmp_path, [said] * 2) as houses:
+        with ThreadPoolExecutor(2) as pool:
+            asked = [pool.submit(asyncio.run, parallel(house.port, [request] * streams)) for house in houses]
+        answers = [answer for one in asked for answer in one.result()]
+        assert {answer.status for answer in answers} == {200}
+        ends = [b'"finish_reason":"stop"' in answer.body.replace(b" ", b"") for answer in answers]
+        assert all(ends), f"{ends.count(False)} streams were ended before their time"
+        for house in houses:
+            house.settled()
+        spent = sum((Decimal(house.admin("spend")["total"]["cost_usd"]) for house in houses), Decimal(0))
+        assert spent == billed(houses[0])
+        wait_for(lambda: {shown(house) for house in houses} == {spent}, 15, "every host shows the whole")
+
+
+def test_a_copied_state_folder_leases_nothing(tmp_path: Path, server: RedisServer) -> None:
+    said = settings(url_of(server), "copied", {"limit_usd": "1", "window": "lifetime"})
+    with hosts(tmp_path, [said]) as houses:
+        (tmp_path / "copy" / "state").mkdir(parents=True)
+        shutil.copy(houses[0].state_dir / "host", tmp_path / "copy" / "state" / "host")
+        with House(tmp_path / "copy", said, workers=1, simulator=houses[0].simulator) as copy:
+            leases = wait_for(lambda: (now := copy.admin("status")["leases"])["error"] and now, 15, "it is refused")
+            assert "another host goes by the name" in leases["error"]
+            with Crowd([copy.port], spending(secret("one"), TOKENS), 1) as crowd:
+                wait_for(lambda: crowd.statuses.total() > 1, 15, "it answers")
+            assert crowd.statuses.keys() == {402}
+            assert known(houses[0]) == 1
