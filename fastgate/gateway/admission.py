@@ -228,10 +228,10 @@ def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
     if isinstance(budget, LimitRecord):
         call.refused_by = f"limit:{budget.level}"
         needed = need_of(budget, Bound(call.bound.input_tokens, call.held_tokens, None))
-        return over_limit(budget, levels.standing(level, call.passed_ns), needed)
+        return over_limit(budget, levels.standing(level, call.passed_ns), needed, shared=levels.rules[level].shared)
     call.refused_by = f"budget:{budget.level}"
     limit, used, resets_at = levels.standing(level, call.passed_ns)
-    unspent = levels.unspent(level, call.passed_ns)
+    unspent, least = levels.unspent(level, call.passed_ns), least_amount(call, leg, request, level)
     return Failure.budget(
         level=budget.level,
         budget=budget.id,
@@ -240,5 +240,6 @@ def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
         held=max(0, used + unspent - limit),
         need=call.amount,
         resets_at_ns=resets_at or (0 if budget.window == Window.LIFETIME else None),
-        others_hold=unspent >= least_amount(call, leg, request, level),
+        others_hold=unspent >= least,
+        elsewhere=levels.rules[level].shared and used + least <= limit,
     )

@@ -30,6 +30,8 @@ _NAMES: Final = {
     Counted.CONCURRENT: "concurrent requests",
 }
 _OPEN_WAIT_MS: Final = 1000
+_ELSEWHERE_MS: Final = 1_000
+"""By then hosts have given back what they do not use."""
 """When to come again where requests are open: nobody knows when one of them ends."""
 _MILLISECOND: Final = 1_000_000
 
@@ -81,9 +83,13 @@ def need_of(record: LimitRecord, bound: Bound) -> int:
     return tokens if record.counted == Counted.INPUT_TOKENS else tokens + bound.output_tokens
 
 
-def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int) -> Failure:
-    """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets."""
+def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int, *, shared: bool = False) -> Failure:
+    """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets.
+
+    ``shared``: by hosts, so that what is left may be another one's.
+    """
     limit, used, resets_at_ns = standing
+    elsewhere = shared and used + need <= limit
     wait_ms = -(-(resets_at_ns - time_ns()) // _MILLISECOND) if resets_at_ns else _OPEN_WAIT_MS
     return Failure.rate_limited(
         level=record.level,
@@ -92,7 +98,8 @@ def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int) -
         used=used,
         need=need,
         resets_at_ns=resets_at_ns,
-        retry_after_ms=max(1, wait_ms) if need <= limit else None,
+        retry_after_ms=_ELSEWHERE_MS if elsewhere else max(1, wait_ms) if need <= limit else None,
+        elsewhere=elsewhere,
     )
 
 

@@ -76,6 +76,11 @@ def instant(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
+_ELSEWHERE: Final = (
+    "Other hosts have leased what is left of it, or the store that they share cannot be asked now: it may pass soon."
+)
+
+
 class Failure(Exception):
     """A request that ends without a provider's answer.
 
@@ -153,11 +158,13 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int | None,
         others_hold: bool = False,
+        elsewhere: bool = False,
     ) -> Failure:
         """A hard budget does not cover the request. Amounts in nano-USD.
 
         ``resets_at_ns`` 0: it never resets; None: nothing was ever held of it, so that its window has not begun.
         ``others_hold``: what is spent leaves room for the request, so that it may pass when others have ended.
+        ``elsewhere``: there is room for it, and this host cannot have that now.
         """
         if resets_at_ns is None:
             reset = "Its window begins with the first request that it covers."
@@ -169,6 +176,8 @@ class Failure(Exception):
             f"The {level} budget '{budget}' does not cover this request: limit {usd(limit)}, spent {usd(spent)}, "
             f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
         )
+        if elsewhere:
+            return cls(FailureCode.BUDGET_EXCEEDED, f"{message} {_ELSEWHERE}", passing=True)
         if not others_hold:
             return cls(FailureCode.BUDGET_EXCEEDED, message)
         message += (
@@ -187,15 +196,19 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int,
         retry_after_ms: int | None,
+        elsewhere: bool = False,
     ) -> Failure:
         """A limit has no room for the request. ``allowed``: ``100 requests per second``.
 
         ``resets_at_ns`` 0: it has room again as others end. ``retry_after_ms`` None: it never will have.
+        ``elsewhere``: as of a budget.
         """
         message = (
             f"The {level} limit '{limit}' has no room for this request: it allows {allowed}, of which {used} are taken"
         )
-        if retry_after_ms is None:
+        if elsewhere:
+            message += f", and this request may take {need}. {_ELSEWHERE}"
+        elif retry_after_ms is None:
             message += f", and this request alone may take {need}."
         elif resets_at_ns:
             message += f", and this request may take {need}. It resets at {instant(resets_at_ns)}."

@@ -151,4 +151,5 @@ def test_a_copied_state_folder_leases_nothing(tmp_path: Path, server: RedisServe
             with Crowd([copy.port], spending(secret("one"), TOKENS), 1) as crowd:
                 wait_for(lambda: crowd.statuses.total() > 1, 15, "it answers")
             assert crowd.statuses.keys() == {402}
+            assert b"it may pass soon" in crowd.bodies[402]
             assert known(houses[0]) == 1

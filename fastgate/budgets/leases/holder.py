@@ -88,12 +88,13 @@ class Holder:
         now_ns = self._clock()
         with self._joined():
             due = [slip for slip in self._slips.values() if slip.look_at_ns <= now_ns]
-            self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in due), now_ns)
+            crowded = len(self._slips) > MOST_IDLE
+            self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
             if now_ns - self._heard_at_ns >= BEAT_NS:
                 self._tell([], now_ns)
         for slip in due:
             self._look_ahead(slip, now_ns)
-            if slip.is_over(self._arena, now_ns) or (len(self._slips) > MOST_IDLE and slip.is_idle(now_ns)):
+            if slip.is_over(self._arena, now_ns) or (crowded and slip.is_idle(now_ns)):
                 self._forget(slip)
         if self._was_away:
             self._was_away = False

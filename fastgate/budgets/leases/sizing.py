@@ -11,7 +11,7 @@ HORIZON_NS: Final = 1_000_000_000
 LEAST_PASS_NS: Final = 10_000_000
 """Two looks that are nearer to each other say nothing about the pace."""
 IDLE_NS: Final = 2_000_000_000
-"""What has not been used for so long is given back."""
+"""What has not been used for so long has no pace any more."""
 REQUESTS_AT_HAND: Final = 4
 """At least so many times as much is kept at hand as a request was missing of late."""
 SOONEST_NS: Final = 20_000_000

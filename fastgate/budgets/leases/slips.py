@@ -10,7 +10,7 @@ from fastgate.budgets.leases.messages import Ask, Grant
 from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, Pace, next_look, surplus, wanted
 
 _REPORT_NS: Final = 1_000_000_000
-"""What changed is told within so long, where nothing is asked for anyhow."""
+"""What changed is told within so long, where nothing is asked for anyhow; and what is at hand may be recalled."""
 _ASK_AGAIN_NS: Final = 10_000_000_000
 """What others do is asked for so often where nothing changes here."""
 _LINGERS_NS: Final = 600_000_000_000
@@ -97,13 +97,16 @@ class Slip:
         self._lacked = max(self.missing, self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0)
         self._lacked_at_ns = self.look_at_ns = now_ns
 
-    def look(self, owner: Owner, now_ns: int) -> Ask | None:
-        """Gives back what is not needed; returns what there is to tell and ask, None: nothing."""
+    def look(self, owner: Owner, now_ns: int, *, crowded: bool = False) -> Ask | None:
+        """Gives back what is not needed; returns what there is to tell and ask, None: nothing.
+
+        Of what is idle a few requests' worth is kept, unless others lack it, or there are too many such (``crowded``).
+        """
         cell = self.lease.cell
         taken, spent = used(owner.arena, cell, self.span.number) or _NOTHING
         self.pace.note(now_ns, taken)
         self._note_high(now_ns, taken)
-        target = self._target(now_ns)
+        target = self._target(now_ns, crowded=crowded)
         may = granted(owner.arena, cell, self.span.number)
         spare = surplus(may - max(taken, self._high, self._high_before), target, recalled=self.recalled)
         if spare > 0 and not self._is_past(now_ns):  # of a window that is past nobody has a use for it
@@ -143,10 +146,12 @@ class Slip:
     def _is_past(self, now_ns: int) -> bool:
         return 0 < self.span.ends_ns <= now_ns
 
-    def _target(self, now_ns: int) -> int:
+    def _target(self, now_ns: int, *, crowded: bool) -> int:
         """What should be at hand."""
-        lacked = self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0
-        return self.missing if self._is_past(now_ns) else self.pace.target(now_ns, lacked)
+        if self._is_past(now_ns):
+            return self.missing
+        fresh = now_ns - self._lacked_at_ns <= IDLE_NS
+        return self.pace.target(now_ns, 0 if crowded or (self.recalled and not fresh) else self._lacked)
 
     def _tell(self, now: _Now, now_ns: int, *, want: int = 0, need: int = 0) -> Ask:
         self._told, self._told_at_ns = now, now_ns
@@ -173,7 +178,8 @@ class Slip:
         if self._told is None:
             return True
         silent = now_ns - self._told_at_ns
-        return now[0] < self._told[0] or silent >= (_ASK_AGAIN_NS if now == self._told else _REPORT_NS)
+        quiet = now == self._told and not self.at_hand  # else others may lack it
+        return now[0] < self._told[0] or silent >= (_ASK_AGAIN_NS if quiet else _REPORT_NS)
 
     def _note_high(self, now_ns: int, taken: int) -> None:
         """The most that was used of late: what holds give back they may soon take again."""
