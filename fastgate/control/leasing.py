@@ -113,7 +113,8 @@ class Leasing:
     def _host(self) -> str:
         """Made once, and kept with the state: the counters that this host reports are of that folder."""
         with suppress(FileNotFoundError):
-            return self._name.read_text("ascii").strip()
+            if name := self._name.read_text("ascii").strip():
+                return name
         name = secrets.token_hex(8)
         self._name.write_text(f"{name}\n", "ascii")
         return name

@@ -14,7 +14,7 @@ from tests.support.redis_server import RedisServer
 
 START_MS: Final = 1_900_000_000_000
 LIMIT: Final = 100
-ASK: Final = Ask("key:k/limit/requests/day", REQUESTS, 400_000_000, 1, (1 << 62), LIMIT, 0, 0, 0)
+ASK: Final = Ask("key:k/limit/requests/day", REQUESTS, 400_000_000, 1, (1 << 62), 1, LIMIT, 0, 0, 0)
 
 
 class Line:
@@ -174,3 +174,68 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
     here.store.report(here.member)
     here.later(QUIET_MS)
     assert here.claim(version=seen.version, seen=seen.seen, want=LIMIT, need=1) == 30
+
+
+def forget(client: "Redis", cluster: str, *lines: Line) -> None:
+    """All that lies there is gone, and these hosts, who knew each other, join again."""
+    client.delete(*client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
+    for line in lines:
+        name = line.member.host
+        line.member, line.sequence = line.store.join(name, f"nonce of {name}", [each.member.host for each in lines]), 0
+
+
+def test_the_latest_that_any_of_them_saw_counts_whoever_reports_first(client: "Redis") -> None:
+    cluster = "latest"
+    here, there, third = (Line(client, cluster, name) for name in ("here", "there", "third"))
+    for line in (here, there, third):
+        line.later(QUIET_MS)
+        line.ask()
+    third.ask(claim=30, used=30)
+    [old] = here.ask().grants
+    third.ask(claim=70, used=70)
+    [new] = there.ask().grants
+    third.store.leave(third.member)
+    forget(client, cluster, here, there)
+    for _ in range(5):
+        here.ask(version=old.version, seen=old.seen)
+    there.ask(version=new.version, seen=new.seen)
+    for line in (here, there):
+        line.store.report(line.member)
+        line.later(QUIET_MS)
+    assert here.claim(want=LIMIT, need=31) == 0
+    assert here.claim(want=LIMIT, need=30) == 30
+
+
+def test_all_count_windows_from_one_first_use_also_after_it_forgot(client: "Redis") -> None:
+    cluster, id_ = "first", ASK.id
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask(first_ns=0)
+    assert here.store.first_use(here.member, id_, 1000) == 1000
+    forget(client, cluster, here, there)
+    assert there.store.first_use(there.member, id_, 2000) is None, "somebody may count from an earlier one"
+    here.ask(first_ns=1000)
+    assert there.store.first_use(there.member, id_, 2000) == 1000
+    assert there.store.first_use(there.member, "another", 2000) is None
+    for line in (here, there):
+        line.store.report(line.member)
+        line.later(QUIET_MS)
+        line.ask()
+    assert there.store.first_use(there.member, "another", 2000) == 2000
+    client.delete(*client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
+    with pytest.raises(StoreAway, match="forgotten"):
+        there.store.first_use(there.member, id_, 3000)
+
+
+def test_an_operator_can_have_it_wait_no_longer_for_who_is_gone(client: "Redis") -> None:
+    cluster = "gone"
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    forget(client, cluster, here, there)
+    here.store.report(here.member)
+    here.later(100 * QUIET_MS)
+    assert here.ask(want=10).learning
+    known, reported = (f"fastgate:{{{cluster}}}:lease:{name}" for name in ("known", "reported"))
+    assert client.sdiff(known, reported) == {b"there"}
+    client.srem(known, "there")
+    assert here.claim(want=10) == 10

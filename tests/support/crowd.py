@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
+from tests.chaos.traffic import read_body, read_head
 from tests.support.house import compact
 
 PATIENCE_SECONDS: Final = 20
@@ -90,10 +91,8 @@ class Crowd:
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
         writer.write(self._request)
-        first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").splitlines()
-        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
-        body = await reader.readexactly(int(headers["content-length"]))
-        status = int(first.split()[1])
+        status, headers = await read_head(reader)
+        body = await read_body(reader, headers)
         self.statuses[status] += 1
         self.bodies[status] = body
         return status

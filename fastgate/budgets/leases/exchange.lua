@@ -1,8 +1,9 @@
 -- What a host has of some windows, and wants more of them; what it gets.
 --
--- KEYS  meta, live, known, reported, ends, then a hash for each window
--- ARGV  host, incarnation, sequence, epoch, now in ms or '', lapse_ms, then ten for each window:
---       limit, claim, used, spent, want, need, version and seen as it was told them last, begin and end in ms (0: never)
+-- KEYS  meta, live, known, reported, ends, firsts, then a hash for each window
+-- ARGV  host, incarnation, sequence, epoch, now in ms or '', lapse_ms, then twelve for each window:
+--       limit, claim, used, spent, want, need, version and seen as it was told them last, begin and end in ms (0: never), the
+--       limit's id, and its first use in ns (0: nobody asks for it)
 --
 -- Everything is said in absolute numbers. A host's claim on a window is what it may use at most, by its own word: what it was
 -- granted and has heard of, less what it gave back. So a lost answer returns by itself what it granted, and whatever comes
@@ -16,10 +17,10 @@
 local HUNGER_MS = 1000
 local KEPT_MS = 3600000
 local FORGOTTEN_AT_ONCE = 16
-local ITEM = 10
+local ITEM = 12
 local SKEW_MS = 5000 -- between clocks of hosts and of the store
 
-local meta, live, known, reported, endings = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local meta, live, known, reported, endings, firsts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local host, incarnation, sequence, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local now, lapse = tonumber(ARGV[5]), tonumber(ARGV[6])
 if not now then
@@ -49,9 +50,9 @@ local function whole(number)
     return string.format('%.0f', number)
 end
 
--- Fields of a window: claimed, used, spent: sums over hosts. version: of `claimed` with `lost`, as hosts are told it. seen: the
--- latest that any host remembers of that, while the store learns. lost: what of it was claimed by hosts that are gone. hungry: until
--- when somebody lacks.
+-- Fields of a window: claimed, used, spent: sums over hosts. version: counts the changes of `claimed` with `lost`, as hosts are told
+-- it. seen: the latest that any host remembers of that, while the store learns; until it knows again, hosts are told what they
+-- remember, and `version` is that of `seen`. lost: what of it was claimed by hosts that are gone. hungry: until when somebody lacks.
 local function exchange(key, limit, claim, used, spent, want, need, version, seen, begins, ends)
     local row = redis.call('HMGET', key, 'claimed', 'used', 'lost', 'version', 'seen', 'hungry', 'host:' .. host)
     local claimed, total, lost = tonumber(row[1] or 0), tonumber(row[2] or 0), tonumber(row[3] or 0)
@@ -61,13 +62,14 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         local a, b, c, d = string.match(row[7], '^(%d+) (%d+) (%-?%d+) (.*)$')
         had, had_used, had_spent, had_epoch = tonumber(a), tonumber(b), c, d
     end
-    version = math.max(version, tonumber(row[4] or 0))
+    local latest = tonumber(row[4] or 0)
     claimed, total = claimed - had + claim, total - had_used + used
     if had_epoch ~= epoch then
         lost = math.max(0, lost - math.max(0, claim - had))
     end
-    if learning and version > tonumber(row[4] or 0) then
+    if learning and version > latest then
         redis.call('HSET', key, 'seen', whole(seen))
+        latest = version
     elseif row[5] and not learning then
         lost = math.max(lost, tonumber(row[5]) - claimed)
         redis.call('HDEL', key, 'seen')
@@ -82,6 +84,9 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         end
     end
     claim, claimed = claim + give, claimed + give
+    if not learning then
+        version, latest, seen = latest + 1, latest + 1, claimed + lost
+    end
 
     if had_spent ~= spent then
         if had_spent ~= '0' then
@@ -89,13 +94,13 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         end
         redis.call('HINCRBY', key, 'spent', spent)
     end
-    redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(version + 1),
+    redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
         'hungry', whole(hungry), 'host:' .. host, whole(claim) .. ' ' .. whole(used) .. ' ' .. spent .. ' ' .. epoch)
     if ends > 0 and not row[1] then
         redis.call('ZADD', endings, whole(ends), key)
     end
     local recall = hungry > now and want == 0
-    return {whole(claim), whole(version + 1), whole(claimed + lost), whole(total - used), redis.call('HGET', key, 'spent') or '0',
+    return {whole(claim), whole(version), whole(seen), whole(total - used), redis.call('HGET', key, 'spent') or '0',
         recall and 1 or 0}
 end
 
@@ -105,9 +110,12 @@ for _, key in ipairs(redis.call('ZRANGEBYSCORE', endings, '-inf', whole(now - KE
 end
 
 local answers = {'done', learning and 1 or 0, hosts}
-for i = 6, #KEYS do
-    local at = 6 + (i - 6) * ITEM
-    answers[i - 2] = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
+for i = 7, #KEYS do
+    local at = 6 + (i - 7) * ITEM
+    if ARGV[at + 12] ~= '0' then
+        redis.call('HSETNX', firsts, ARGV[at + 11], ARGV[at + 12])
+    end
+    answers[i - 3] = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
         tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]),
         tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]))
 end

@@ -77,6 +77,9 @@ class Holder:
                 if self._arena.find(want.record.id) != want.cell:
                     continue
                 lease = self._lease(want.cell, want.record, now_ns)
+                if lease is None:
+                    leases.tell_dry(self._arena, want.cell, now_ns + DRY_NS)
+                    continue
                 slip = self._slips.get((want.cell, want.window)) or self._begin(lease, want.window, now_ns)
                 if slip is not None:
                     slip.lack(want.missing, now_ns)
@@ -109,10 +112,6 @@ class Holder:
         for slip in self._slips.values():
             slip.missing = 0
 
-    def reconnect(self) -> None:
-        """The connection is a new one, and so may be who is at its other end: the host joins again."""
-        self._member = None
-
     def leave(self) -> None:
         """Gives back all that is not used, and is no host any more. Raises StoreAway."""
         if self._member is None:
@@ -138,19 +137,26 @@ class Holder:
             self._member = None
             raise
 
-    def _lease(self, cell: int, record: BudgetRecord | LimitRecord, now_ns: int) -> Lease:
+    def _lease(self, cell: int, record: BudgetRecord | LimitRecord, now_ns: int) -> Lease | None:
+        """As ``record`` says; None: nobody can tell yet from when its windows are counted."""
         lease = self._leases.get(cell)
         if lease is not None and lease.known:
             return lease
         levels = levels_of(self._arena, [(record, level_at(cell, record))])
         if lease is None or lease.levels is None:
-            if period_of(record).calendar is None:
-                leases.set_anchor(
-                    self._arena, cell, self._store.first_use(record.id, self._arena.anchor(cell) or now_ns)
-                )
+            if period_of(record).calendar is None and not self._agree(record.id, cell, now_ns):
+                return None
             lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
         lease.levels, lease.known = levels, True
         return lease
+
+    def _agree(self, id_: str, cell: int, now_ns: int) -> bool:
+        """Count its windows from when all hosts do; false: nobody can tell yet."""
+        assert self._member is not None
+        first = self._store.first_use(self._member, id_, self._arena.anchor(cell) or now_ns)
+        if first is not None:
+            leases.set_anchor(self._arena, cell, first)
+        return first is not None
 
     def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
         """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""

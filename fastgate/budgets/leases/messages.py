@@ -27,6 +27,8 @@ class Ask:
     """When it began, or its limit was first used, if that was later; 0: nobody knows."""
     ends_ns: int
     """When it ends; 0: never."""
+    first_ns: int
+    """From when its windows are counted, as all hosts have agreed; 0: a calendar cuts them."""
     limit: int
     claim: int
     """What this host may use of it at most, or has: whichever is more."""

@@ -35,6 +35,12 @@ class Lease:
         self.known = False
         """Whether ``levels`` is what is written by now: otherwise nothing is asked for until somebody says."""
 
+    def first_ns(self, arena: Arena) -> int:
+        """From when its windows are counted; 0: a calendar cuts them."""
+        if self.levels is not None and self.levels.rules[0].period.calendar is not None:
+            return 0
+        return arena.anchor(self.cell)
+
     def limit(self, now_ns: int) -> int:
         """With its increases; 0: nobody has said."""
         return 0 if self.levels is None else self.levels.standing(0, now_ns)[0]
@@ -117,13 +123,13 @@ class Slip:
         if not (want or self._is_due((may, taken, spent), now_ns)):
             return None
         need = max(0, self.missing - max(0, may - taken)) if want else 0
-        return self._tell((may, taken, spent), now_ns, want=want, need=need)
+        return self._tell(owner.arena, (may, taken, spent), now_ns, want=want, need=need)
 
     def give_up(self, owner: Owner, now_ns: int) -> Ask:
         """Gives back all that is not used; returns what there is to tell."""
         may = take_back(owner, self.lease.cell, self.span.number, 0)
         taken, spent = used(owner.arena, self.lease.cell, self.span.number) or _NOTHING
-        return self._tell((may, taken, spent), now_ns)
+        return self._tell(owner.arena, (may, taken, spent), now_ns)
 
     def hear(self, grant: Grant) -> None:
         """What came of what was asked."""
@@ -153,7 +159,7 @@ class Slip:
         fresh = now_ns - self._lacked_at_ns <= IDLE_NS
         return self.pace.target(now_ns, 0 if crowded or (self.recalled and not fresh) else self._lacked)
 
-    def _tell(self, now: _Now, now_ns: int, *, want: int = 0, need: int = 0) -> Ask:
+    def _tell(self, arena: Arena, now: _Now, now_ns: int, *, want: int = 0, need: int = 0) -> Ask:
         self._told, self._told_at_ns = now, now_ns
         lease, (may, taken, spent) = self.lease, now
         claim = max(may, taken)  # a settlement above its hold is in nobody's way, and is told
@@ -163,6 +169,7 @@ class Slip:
             window=self.span.number,
             begins_ns=self.span.begins_ns,
             ends_ns=self.span.ends_ns,
+            first_ns=lease.first_ns(arena),
             limit=lease.limit(now_ns),
             claim=claim,
             used=taken,

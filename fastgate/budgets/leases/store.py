@@ -1,4 +1,4 @@
-"""Redis as the store of leases: three scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
+"""Redis as the store of leases: four scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from fastgate.config.redis_client import evicting
 if TYPE_CHECKING:
     from redis import Redis
 
-_SCRIPTS: Final = ("join", "reported", "exchange")
+_SCRIPTS: Final = ("join", "reported", "first", "exchange")
 LAPSE_MS: Final = 3_000
 """After so long without a word a host does not count as living, and another one may take its name."""
 QUIET_MS: Final = 2_500
@@ -77,7 +77,8 @@ class LeaseStore:
 
     def exchange(self, member: Membership, sequence: int, asks: Sequence[Ask]) -> Exchanged:
         """Tells what the host has, and gets what it may have. Raises StoreAway."""
-        keys = self._keys("meta", "live", "known", "reported", "ends", *(f"{ask.window}:{ask.id}" for ask in asks))
+        windows = (f"{ask.window}:{ask.id}" for ask in asks)
+        keys = self._keys("meta", "live", "known", "reported", "ends", "firsts", *windows)
         told = [argument for ask in asks for argument in _told(ask)]
         said = self._call(
             "exchange", keys, member.host, member.incarnation, sequence, member.epoch, self._now, LAPSE_MS, *told
@@ -89,11 +90,16 @@ class LeaseStore:
         grants = tuple(_grant(ask, answer) for ask, answer in zip(asks, said[3:], strict=True))
         return Exchanged(grants, bool(said[1]), int(said[2]))
 
-    def first_use(self, id_: str, proposed_ns: int) -> int:
-        """When a limit was first used on any host: ``proposed_ns`` where nobody said so before. Raises StoreAway."""
-        [key] = self._keys(f"first:{id_}")
-        self._command("SET", key, proposed_ns, "NX")
-        return int(self._command("GET", key) or proposed_ns)
+    def first_use(self, member: Membership, id_: str, proposed_ns: int) -> int | None:
+        """When a limit was first used on any host: ``proposed_ns`` where nobody said so before.
+
+        None: the store does not know yet whether anybody did. Raises StoreAway.
+        """
+        keys = self._keys("meta", "firsts")
+        said = self._call("first", keys, member.host, member.incarnation, member.epoch, id_, proposed_ns)
+        if said[0] == b"join":
+            raise Forgotten("it has forgotten this host")
+        return None if len(said) < 2 or said[1] is None else int(said[1])
 
     def peers(self) -> list[str]:
         """The hosts that live, or lived a while ago. Raises StoreAway."""
@@ -160,7 +166,10 @@ def _told(ask: Ask) -> tuple[object, ...]:
         -(-max(0, amount) // quantum) for amount in (ask.claim, ask.used, ask.want, ask.need, ask.seen)
     )
     begins, ends = ask.begins_ns // 1_000_000, -(-ask.ends_ns // 1_000_000)
-    return ask.limit // quantum, claim, used, ask.spent, want, need, ask.version, seen, begins, ends
+    return (
+        *(ask.limit // quantum, claim, used, ask.spent, want, need, ask.version, seen),
+        *(begins, ends, ask.id, ask.first_ns),
+    )
 
 
 def _grant(ask: Ask, answer: Sequence[bytes]) -> Grant:

@@ -1,0 +1,17 @@
+-- When a limit was first used on any host, from where all of them count its windows; false: nobody can say yet.
+--
+-- KEYS  meta, firsts
+-- ARGV  host, incarnation, epoch, id of the limit, what the host proposes in ns
+--
+-- A store that learns may have forgotten it, and a host that has not reported yet may count from it.
+
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'incarnation:' .. ARGV[1], 'learning')
+if state[1] ~= ARGV[3] or state[2] ~= ARGV[2] then
+    return {'join'}
+end
+local first = redis.call('HGET', KEYS[2], ARGV[4])
+if not first and not state[3] then
+    first = ARGV[5]
+    redis.call('HSET', KEYS[2], ARGV[4], first)
+end
+return {'first', first}
