@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import Parameter
@@ -13,6 +13,7 @@ from litestar.response import Stream
 from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
+from fastgate.control.arrivals import at_end
 from fastgate.control.cost_lines import cost_lines
 from fastgate.control.leasing import LeaseStatus
 from fastgate.control.live import Live
@@ -104,12 +105,18 @@ async def list_requests(
     dependencies={"conditions": Provide(asked)},
 )
 async def live_requests(
-    state: State, conditions: NamedDependency[list[str]], last_event_id: LastEventId = None
+    request: Request[Any, Any, Any],
+    state: State,
+    conditions: NamedDependency[list[str]],
+    last_event_id: LastEventId = None,
 ) -> Stream:
     """From now on, or behind the request whose id `Last-Event-ID` names; each event is an item of `GET requests`."""
     live: Live = state.live
-    seat, place = await live.start(last_event_id)
-    return Stream(live.read(which(None, None, conditions), seat, place), headers={"cache-control": "no-store"})
+    chosen = which(None, None, conditions)
+    live.enter()
+    at_end(request.scope, live.leave)
+    events = live.read(chosen, await live.start(last_event_id))
+    return Stream(events, headers={"cache-control": "no-store"})
 
 
 @get(

@@ -13,6 +13,8 @@ not read which keeps one open, since the kernel takes a single one as a whole.
 
 import asyncio
 import resource
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Final, cast
 
 from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
@@ -26,6 +28,7 @@ MOST_CONNECTIONS: Final = 8_192
 _OTHER_FILES: Final = 512
 """Descriptors that the stores need, whatever clients do."""
 _WELCOME: Final = "fastgate.welcome"
+_AT_END: Final = "fastgate.at_end"
 
 
 def most_connections() -> int:
@@ -39,6 +42,14 @@ def most_connections() -> int:
 def welcome(scope: Scope) -> None:
     """The client of this request has shown who it is."""
     cast("dict[str, Any]", scope)[_WELCOME] = True
+
+
+def at_end(scope: Scope, action: Callable[[], None]) -> None:
+    """Does this when the request is over, however it ends.
+
+    A stream's own ``finally`` is no such place: one that its client left may wait for the collector of cycles.
+    """
+    cast("dict[str, Any]", scope)[_AT_END].callback(action)
 
 
 class Arrivals:
@@ -75,4 +86,6 @@ class Arrivals:
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
             await send(message)
 
-        await self._app(scope, receive_in_time, send_last)
+        with ExitStack() as endings:
+            cast("dict[str, Any]", scope)[_AT_END] = endings
+            await self._app(scope, receive_in_time, send_last)

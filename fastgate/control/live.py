@@ -31,17 +31,6 @@ Page = tuple[bytes, int]
 """Events, and the place of the last one of them."""
 
 
-class Seat:
-    """A reader's leave to listen; given back when nothing refers to it any more, whether it was ever used or not."""
-
-    def __init__(self, live: "Live") -> None:
-        self._live = live
-        live.readers += 1
-
-    def __del__(self) -> None:
-        self._live.readers -= 1
-
-
 class Live:
     """Belongs to one event loop; ``ring`` alone may be called from any thread."""
 
@@ -49,7 +38,7 @@ class Live:
         self._queries = queries
         self._loop = asyncio.get_running_loop()
         self._news = asyncio.Event()
-        self.readers = 0
+        self._readers = 0
         self._ending = False
         self._pages: dict[tuple[Filter, int], asyncio.Task[Page]] = {}
 
@@ -62,25 +51,32 @@ class Live:
         self._ending = True
         self._wake()
 
-    async def start(self, last_seen: str | None) -> tuple[Seat, int]:
-        """A seat, and the place to read from: behind the request of that id, or behind all that are there now.
+    def enter(self) -> None:
+        """Takes one of the places for readers, until :meth:`leave`; raises Busy where all are taken."""
+        if self._readers >= MOST_READERS:
+            raise Busy(f"{self._readers} readers listen already: end one of them, or ask `GET requests` now and then")
+        self._readers += 1
 
-        Raises NotFound, BadQuery for what is not an id, Busy where too many read already.
+    def leave(self) -> None:
+        """Gives it back."""
+        self._readers -= 1
+
+    async def start(self, last_seen: str | None) -> int:
+        """The place to read from: behind the request of that id, or behind all that are there now.
+
+        Raises NotFound, BadQuery for what is not an id.
         """
-        if self.readers >= MOST_READERS:
-            raise Busy(f"{self.readers} readers listen already: end one of them, or ask `GET requests` now and then")
-        seat = Seat(self)
         if last_seen is None:
-            return seat, await self._queries.run(requests.last_place)
+            return await self._queries.run(requests.last_place)
         place = await self._queries.run(lambda db: requests.place_of(db, last_seen))
         if place is None:
             raise NotFound(
                 f"there is no request {last_seen} in the ledger: leave out Last-Event-ID to begin with the next"
             )
-        return seat, place
+        return place
 
-    async def read(self, which: Filter, _seat: Seat, place: int) -> AsyncIterator[bytes]:
-        """Events without end, from a place on, as long as the seat is held by this."""
+    async def read(self, which: Filter, place: int) -> AsyncIterator[bytes]:
+        """Events without end, from a place on."""
         yield _FIRST
         while not self._ending:
             news = self._news  # taken first: what comes while the ledger is asked must wake us again

@@ -4,13 +4,14 @@ import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import IO, Final
+from typing import IO, Any, Final
 
-from litestar import Router, post
+from litestar import Request, Router, post
 from litestar.datastructures import State
 from litestar.response import Stream
 
 from fastgate.control.access import bearer, known_parameters
+from fastgate.control.arrivals import at_end
 from fastgate.control.objects_api import ACTOR
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import Conflict
@@ -20,10 +21,11 @@ _BLOCK: Final = 1 << 20
 
 
 @post("/state/backup", summary="A backup of the state, as an archive", status_code=200, media_type=MEDIA_TYPE)
-async def back_up(state: State) -> Stream:
+async def back_up(request: Request[Any, Any, Any], state: State) -> Stream:
     """For `fastgate state restore`. It holds the ledger, what the API created, and keys to it: keep it as safe."""
     plane: ControlPlane = state.plane
     archive = await asyncio.to_thread(plane.backup.make)
+    at_end(request.scope, archive.close)
     name = f"fastgate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz"
     headers = {
         "content-length": str(os.fstat(archive.fileno()).st_size),
@@ -44,9 +46,8 @@ async def accept_loss(state: State) -> dict[str, bool]:
 
 
 def _blocks(archive: IO[bytes]) -> Iterator[bytes]:
-    with archive:
-        while block := archive.read(_BLOCK):
-            yield block
+    while block := archive.read(_BLOCK):
+        yield block
 
 
 router: Final = Router(
