@@ -21,6 +21,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
+from fastgate.budgets.leases.peers import Peers
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_client import redis_client
@@ -33,6 +34,8 @@ ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
 HOST_FILE: Final = "host"
 """In the state folder: what the host is called among others."""
+PEERS_FILE: Final = "peers-of-"
+"""There, too, before the cluster's name: the others that it knows."""
 _LEAST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _AT_ONCE: Final = 1000
@@ -72,7 +75,7 @@ class Leasing:
 
     def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
         self._arena = arena
-        self._socket, self._name = arena_dir / SOCKET, state_dir / HOST_FILE
+        self._socket, self._state_dir = arena_dir / SOCKET, state_dir
         self._running: _Running | None = None
         self._lock = threading.Lock()
         self.failures = 0
@@ -86,7 +89,11 @@ class Leasing:
                 running.doubt()
                 return
             self._end(running)
-            self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
+            if place is None:
+                self._running = None
+            else:
+                peers = Peers(self._state_dir / f"{PEERS_FILE}{place.cluster}")
+                self._running = _Running(self._arena, place, self._host(), peers, self._socket)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -112,18 +119,19 @@ class Leasing:
 
     def _host(self) -> str:
         """Made once, and kept with the state: the counters that this host reports are of that folder."""
+        path = self._state_dir / HOST_FILE
         with suppress(FileNotFoundError):
-            if name := self._name.read_text("ascii").strip():
+            if name := path.read_text("ascii").strip():
                 return name
         name = secrets.token_hex(8)
-        self._name.write_text(f"{name}\n", "ascii")
+        path.write_text(f"{name}\n", "ascii")
         return name
 
 
 class _Running:
     """The thread, as long as the store stays the same."""
 
-    def __init__(self, arena: Arena, place: _Place, host: str, path: Path) -> None:
+    def __init__(self, arena: Arena, place: _Place, host: str, peers: Peers, path: Path) -> None:
         self.place, self.host, self._path = place, host, path
         self.failures = 0
         self._error = ""
@@ -131,7 +139,7 @@ class _Running:
         self._store = LeaseStore(
             lambda: redis_client(place.address, place.ca_file, ANSWER_SECONDS, single=True), place.cluster
         )
-        self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
+        self._holder = Holder(self._owner, self._store, host, peers)
         self._doubts: list[float] = []
         self._ending = threading.Event()
         path.unlink(missing_ok=True)

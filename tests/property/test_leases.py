@@ -33,6 +33,7 @@ from fastgate._core.journal import Draft, Journal
 from fastgate._core.owner import CONTROL, WORKER, Owner
 from fastgate._core.price import Usage
 from fastgate.budgets.leases.holder import DRY_NS, Holder
+from fastgate.budgets.leases.peers import Peers
 from fastgate.budgets.leases.slips import Slip, Span
 from fastgate.budgets.leases.store import QUIET_MS, LeaseStore, StoreAway
 from fastgate.budgets.levels import levels_of, rules_of
@@ -133,12 +134,14 @@ class Host:
         self.journal = Journal(self.folder.name, self.worker.slot)
         self.levels = levels_of(self.arena, rules_of(self.arena, RECORDS, shared=True))
         self.draft = Draft(key="k")
+        self.peers = Peers()
+        self.arena.set_counted()
         self.restart()
 
     def restart(self) -> None:
         """The control process: what it knew is in the arena, or forgotten."""
         self.wire = Wire(self.world)
-        self.holder = Holder(self.control, self.wire, self.name, str(self.arena.created_ns), self.now)
+        self.holder = Holder(self.control, self.wire, self.name, self.peers, self.now)
 
     def now(self) -> int:
         return self.world.now_ns + self.skew_ns

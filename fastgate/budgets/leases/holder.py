@@ -13,6 +13,7 @@ from fastgate._core.levels import REQUESTS, USD
 from fastgate._core.owner import Owner
 from fastgate._core.windows import ends_of
 from fastgate.budgets.leases.messages import Ask, Grant
+from fastgate.budgets.leases.peers import Peers
 from fastgate.budgets.leases.sizing import LATEST_NS, SOONEST_NS
 from fastgate.budgets.leases.slips import Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
@@ -36,18 +37,19 @@ _PEERS_NS: Final = 10_000_000_000
 
 
 class Holder:
-    """``host``: its name among the hosts; ``nonce``: what tells it from others of that name. ``clock``: Unix ns."""
+    """``host``: its name among the hosts; its arena tells it from others of that name. ``clock``: Unix ns."""
 
     def __init__(
-        self, owner: Owner, store: LeaseStore, host: str, nonce: str, clock: Callable[[], int] = time_ns
+        self, owner: Owner, store: LeaseStore, host: str, peers: Peers, clock: Callable[[], int] = time_ns
     ) -> None:
         self._owner, self._arena, self._store = owner, owner.arena, store
-        self._host, self._nonce, self._clock = host, nonce, clock
+        self._host, self._nonce, self._clock = host, str(owner.arena.created_ns), clock
         self._member: Membership | None = None
         self._sequence = 0
         self._leases: dict[int, Lease] = {}
         self._slips: dict[tuple[int, int], Slip] = {}
-        self._peers: list[str] = []
+        self._peers = peers
+        self._has_reported = False
         self._peers_at_ns = self._heard_at_ns = 0
         self.hosts = 0
         """How many live, as the store said last."""
@@ -131,7 +133,9 @@ class Holder:
         """
         try:
             if self._member is None:
-                self._join(self._clock())
+                self._join()
+            if not self._has_reported and self._arena.counted:
+                self._report(self._clock())
             yield
         except StoreAway:
             self._member = None
@@ -182,15 +186,19 @@ class Holder:
         ahead.pace.per_second = slip.pace.per_second
         self._keep(ahead)
 
-    def _join(self, now_ns: int) -> None:
-        """And reports all that this host has, where the store may have forgotten it."""
-        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers), 0
-        self._remember(now_ns)
-        slips = list(self._slips.values())
-        for slip in slips:
+    def _join(self) -> None:
+        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.known), 0
+        self._has_reported = False
+        for slip in self._slips.values():
             slip.untold()
-        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in slips), now_ns)
+
+    def _report(self, now_ns: int) -> None:
+        """Tells all that this host has: the store may have forgotten it, and grants nothing before."""
+        assert self._member is not None
+        self._remember(now_ns)
+        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in list(self._slips.values())), now_ns)
         self._store.report(self._member)
+        self._has_reported = True
 
     def _remember(self, now_ns: int) -> None:
         """What this process has not leased itself, or has not looked at for long: it lies in the arena."""
@@ -237,8 +245,10 @@ class Holder:
                 slip.untold()
             raise
         self._heard_at_ns, self.learning = now_ns, said.learning
-        if said.hosts != self.hosts or now_ns - self._peers_at_ns >= _PEERS_NS:
-            self.hosts, self._peers, self._peers_at_ns = said.hosts, self._store.peers(), now_ns
+        changed = said.hosts != self.hosts or now_ns - self._peers_at_ns >= _PEERS_NS
+        if changed and not said.learning:  # a store that learns knows fewer than we do
+            self._peers.keep(self._store.peers())
+            self.hosts, self._peers_at_ns = said.hosts, now_ns
         for (slip, ask), granted in zip(asked, said.grants, strict=True):
             self._hear(slip, ask, granted, now_ns)
 

@@ -1,0 +1,40 @@
+"""Which other hosts this one knows, also after its process or its machine was started anew.
+
+A store that has forgotten everything waits for all that anybody knows; whoever comes first should know.
+"""
+
+import logging
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+log = logging.getLogger("fastgate.control")
+
+
+class Peers:
+    """``Peers(path)``: kept there, a name in each line; None: in memory."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self.known: tuple[str, ...] = ()
+        if path is not None:
+            with suppress(FileNotFoundError):
+                self.known = tuple(path.read_text("ascii").split())
+
+    def keep(self, names: Iterable[str]) -> None:
+        """From here on it is these."""
+        known = tuple(sorted(names))
+        if known == self.known:
+            return
+        self.known = known
+        if self._path is not None:
+            try:
+                _write(self._path, known)
+            except OSError as error:
+                log.warning("leases: %s cannot be written: %s", self._path, error)
+
+
+def _write(path: Path, names: Iterable[str]) -> None:
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_text("".join(f"{name}\n" for name in names), "ascii")
+    draft.replace(path)
