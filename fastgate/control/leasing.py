@@ -21,7 +21,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
-from fastgate.budgets.leases.peers import Peers
+from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_client import redis_client
@@ -34,8 +34,6 @@ ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
 HOST_FILE: Final = "host"
 """In the state folder: what the host is called among others."""
-PEERS_FILE: Final = "peers-of-"
-"""There, too, before the cluster's name: the others that it knows."""
 _LEAST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _AT_ONCE: Final = 1000
@@ -92,8 +90,8 @@ class Leasing:
             if place is None:
                 self._running = None
             else:
-                peers = Peers(self._state_dir / f"{PEERS_FILE}{place.cluster}")
-                self._running = _Running(self._arena, place, self._host(), peers, self._socket)
+                notes = Notes(self._state_dir, place.cluster)
+                self._running = _Running(self._arena, place, self._host(), notes, self._socket)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -131,7 +129,7 @@ class Leasing:
 class _Running:
     """The thread, as long as the store stays the same."""
 
-    def __init__(self, arena: Arena, place: _Place, host: str, peers: Peers, path: Path) -> None:
+    def __init__(self, arena: Arena, place: _Place, host: str, notes: Notes, path: Path) -> None:
         self.place, self.host, self._path = place, host, path
         self.failures = 0
         self._error = ""
@@ -139,7 +137,7 @@ class _Running:
         self._store = LeaseStore(
             lambda: redis_client(place.address, place.ca_file, ANSWER_SECONDS, single=True), place.cluster
         )
-        self._holder = Holder(self._owner, self._store, host, peers)
+        self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
         self._ending = threading.Event()
         path.unlink(missing_ok=True)

@@ -97,6 +97,8 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """An :class:`OnLimit`."""
     downgrade_to: tuple[tuple[str, str], ...] = ()
     """Providers' names and models of theirs, in order."""
+    grace: int = 0
+    """nano-USD of each window that a host may use beyond its slice while what hosts share cannot be asked for."""
 
 
 class LimitRecord(msgspec.Struct, array_like=True, frozen=True):

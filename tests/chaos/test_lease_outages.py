@@ -19,7 +19,7 @@ from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
 from tests.support.redis_server import RedisServer
-from tests.support.shared_hosts import TOKENS, billed, check, hosts, known, settings, spent_out
+from tests.support.shared_hosts import SPENDABLE, TOKENS, billed, check, hosts, known, settings, spent_out
 
 CLIENTS: Final = 600
 LIMIT: Final = Decimal("4.00")
@@ -95,3 +95,24 @@ def test_all_lose_their_power_and_redis_what_it_knew(tmp_path: Path, server: Red
             crowd.ports.append(second.port)
             total = spent_out(first)
         check(total, LIMIT, crowd)
+
+
+def test_with_a_grace_each_host_goes_on_for_so_much_and_once(tmp_path: Path, server: RedisServer) -> None:
+    grace = Decimal("0.20")
+    with hosts(tmp_path, [settings(server.url, "grace", {**BUDGET, "grace": str(grace)})] * 2) as houses:
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), 40) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
+            server.kill()
+            at_least = billed(houses[0]) + SPENDABLE * 2 * grace
+            alone = spent_out(houses[0])
+            assert at_least <= alone < LIMIT, "each has used its slice and its grace"
+            assert all(house.admin("status")["leases"]["error"] for house in houses)
+            server.start()
+            wait_for(lambda: billed(houses[0]) > alone, 30, "they go on")
+            server.kill()
+            spent_out(houses[0])
+            server.start()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        lent = [house.log.read_text().count(f"may go beyond its slice by {grace:.9f} USD") for house in houses]
+        assert lent == [1, 1], "there is no second grace"

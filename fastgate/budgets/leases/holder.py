@@ -12,8 +12,9 @@ from fastgate._core import leases
 from fastgate._core.levels import REQUESTS, USD
 from fastgate._core.owner import Owner
 from fastgate._core.windows import ends_of
+from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Grant
-from fastgate.budgets.leases.peers import Peers
+from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LATEST_NS, SOONEST_NS
 from fastgate.budgets.leases.slips import Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
@@ -40,7 +41,7 @@ class Holder:
     """``host``: its name among the hosts; its arena tells it from others of that name. ``clock``: Unix ns."""
 
     def __init__(
-        self, owner: Owner, store: LeaseStore, host: str, peers: Peers, clock: Callable[[], int] = time_ns
+        self, owner: Owner, store: LeaseStore, host: str, notes: Notes, clock: Callable[[], int] = time_ns
     ) -> None:
         self._owner, self._arena, self._store = owner, owner.arena, store
         self._host, self._nonce, self._clock = host, str(owner.arena.created_ns), clock
@@ -48,7 +49,8 @@ class Holder:
         self._sequence = 0
         self._leases: dict[int, Lease] = {}
         self._slips: dict[tuple[int, int], Slip] = {}
-        self._peers = peers
+        self._peers = notes.peers
+        self._lender = Lender(owner, notes.loans, clock)
         self._has_reported = False
         self._peers_at_ns = self._heard_at_ns = 0
         self.hosts = 0
@@ -85,6 +87,7 @@ class Holder:
                 slip = self._slips.get((want.cell, want.window)) or self._begin(lease, want.window, now_ns)
                 if slip is not None:
                     slip.lack(want.missing, now_ns)
+                    self._lend_while_learning(slip)
                 elif not lease.slips:
                     del self._leases[want.cell]
 
@@ -92,7 +95,11 @@ class Holder:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
         now_ns = self._clock()
         with self._joined():
-            due = [slip for slip in self._slips.values() if slip.look_at_ns <= now_ns]
+            if not self.learning:
+                self._call_back()
+            due = [
+                slip for slip in self._slips.values() if slip.look_at_ns <= now_ns and not self._is_lent(slip, now_ns)
+            ]
             crowded = len(self._slips) > MOST_IDLE
             self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
             if now_ns - self._heard_at_ns >= BEAT_NS:
@@ -108,17 +115,22 @@ class Holder:
         return min(soonest, self._heard_at_ns + BEAT_NS)
 
     def away(self, wants: Iterable[Want], until_ns: int) -> None:
-        """The store does not answer, and is not asked until then: whoever waits need not."""
+        """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
         self._was_away = True
+        for want in wants:
+            self._note_grace(want)
         self._tell_dry({*self._leases, *(want.cell for want in wants)}, until_ns)
         for slip in self._slips.values():
             slip.missing = 0
+            if slip.lease.grace:
+                self._lend(slip)
 
     def leave(self) -> None:
         """Gives back all that is not used, and is no host any more. Raises StoreAway."""
         if self._member is None:
             return
         now_ns = self._clock()
+        self._call_back()
         self._exchange(((slip, slip.give_up(self._owner, now_ns)) for slip in self._slips.values()), now_ns)
         self._store.leave(self._member)
         self._member = None
@@ -151,8 +163,43 @@ class Holder:
             if period_of(record).calendar is None and not self._agree(record.id, cell, now_ns):
                 return None
             lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
-        lease.levels, lease.known = levels, True
+        lease.levels, lease.known, lease.grace = levels, True, grace_of(record)
         return lease
+
+    def _note_grace(self, want: Want) -> None:
+        """What a request lacks that nobody can be asked for may be a window that this process has not leased yet."""
+        lease = self._leases.get(want.cell) or Lease(want.record.id, want.cell, USD)
+        lease.grace = grace_of(want.record)
+        if not lease.grace or (want.cell, want.window) in self._slips:
+            return
+        levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
+        present, begins_ns, ends_ns, _ = levels.windows(0, self._clock())
+        if present == want.window:
+            self._leases[want.cell] = lease
+            self._keep(Slip(self._arena, lease, Span(present, begins_ns, ends_ns), self._clock()))
+
+    def _lend_while_learning(self, slip: Slip) -> None:
+        """A store that learns grants nothing, for as long as a host is missing."""
+        if self.learning and self._has_reported:
+            self._lend(slip)
+
+    def _lend(self, slip: Slip) -> None:
+        """Where that is used up, too, another window may begin, of which a request has to say."""
+        has_room = self._lender.lend(slip)
+        leases.tell_dry(self._arena, slip.lease.cell, 0 if has_room else self._clock() + DRY_NS)
+
+    def _is_lent(self, slip: Slip, now_ns: int) -> bool:
+        """Whether more of it may be used than the store knows, of which it is told nothing."""
+        if not (self._lender and self._lender.has_lent(slip)):
+            return False
+        slip.look_at_ns = now_ns + LATEST_NS
+        return True
+
+    def _call_back(self) -> None:
+        """The store grants again: no more may be used than that."""
+        if self._lender:
+            for slip in self._slips.values():
+                self._lender.call_back(slip)
 
     def _agree(self, id_: str, cell: int, now_ns: int) -> bool:
         """Count its windows from when all hosts do; false: nobody can tell yet."""
@@ -196,6 +243,7 @@ class Holder:
         """Tells all that this host has: the store may have forgotten it, and grants nothing before."""
         assert self._member is not None
         self._remember(now_ns)
+        self._call_back()
         self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in list(self._slips.values())), now_ns)
         self._store.report(self._member)
         self._has_reported = True
@@ -221,7 +269,10 @@ class Holder:
             del self._leases[lease.cell]
 
     def _keep(self, slip: Slip) -> None:
-        self._slips[slip.lease.cell, slip.span.number] = slip
+        """From here on the arena knows it, so that a grant which nobody lives to hear of is found, and returns."""
+        cell, window = slip.lease.cell, slip.span.number
+        leases.grant(self._arena, cell, window, leases.granted(self._arena, cell, window))
+        self._slips[cell, window] = slip
         slip.lease.slips += 1
 
     def _tell_dry(self, cells: Iterable[int], until_ns: int) -> None:

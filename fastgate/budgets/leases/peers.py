@@ -5,8 +5,9 @@ A store that has forgotten everything waits for all that anybody knows; whoever 
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
+
+from fastgate.budgets.leases.files import read, replace
 
 log = logging.getLogger("fastgate.control")
 
@@ -18,8 +19,7 @@ class Peers:
         self._path = path
         self.known: tuple[str, ...] = ()
         if path is not None:
-            with suppress(FileNotFoundError):
-                self.known = tuple(path.read_text("ascii").split())
+            self.known = read(path, lambda content: tuple(content.decode("ascii").split())) or ()
 
     def keep(self, names: Iterable[str]) -> None:
         """From here on it is these."""
@@ -29,12 +29,6 @@ class Peers:
         self.known = known
         if self._path is not None:
             try:
-                _write(self._path, known)
+                replace(self._path, "".join(f"{name}\n" for name in known).encode())
             except OSError as error:
                 log.warning("leases: %s cannot be written: %s", self._path, error)
-
-
-def _write(path: Path, names: Iterable[str]) -> None:
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_text("".join(f"{name}\n" for name in names), "ascii")
-    draft.replace(path)

@@ -24,12 +24,14 @@ _Now = tuple[int, int, int]
 class Lease:
     """What is the same for all windows of a limit: its counter, and what is written of it."""
 
-    __slots__ = ("cell", "id", "known", "levels", "slips", "unit")
+    __slots__ = ("cell", "grace", "id", "known", "levels", "slips", "unit")
 
     def __init__(self, id_: str, cell: int, unit: int) -> None:
         self.id, self.cell, self.unit = id_, cell, unit
         self.levels: Levels | None = None
         """Of this limit alone, as it is written, not as it is shared. None: nobody has said yet."""
+        self.grace = 0
+        """What may be used beyond the slice of each window while the store grants nothing."""
         self.slips = 0
         """How many of its windows are leased."""
         self.known = False
