@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastgate.config.owners import Key, Team
+from fastgate.config.redis_urls import parse_redis_url
 from fastgate.config.root import Config
 from fastgate.config.settings import CacheWish, ExactCache, SemanticCache
-from fastgate.config.stores import parse_redis_url
 from fastgate.config.upstreams import PublicModel
 from fastgate.wire.caching import SHARED_OWNER, CacheRecord, SemanticRecord, SharedRecord
 

@@ -17,6 +17,7 @@ import pytest
 from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
+from tests.support.redis_groups import KINDS, ClusterGroup, lease_server
 from tests.support.redis_server import RedisServer
 from tests.support.shared_hosts import TOKENS, billed, check, hosts, known, settings, spent_out
 
@@ -24,6 +25,7 @@ CLIENTS: Final = 600
 LIMIT: Final = Decimal("4.00")
 BUDGET: Final = {"limit_usd": str(LIMIT), "window": "lifetime"}
 PAUSE_SECONDS: Final = float(os.environ.get("FASTGATE_PAUSE_SECONDS", "3"))
+CLUSTER: Final = "chaos"
 FAULTS: Final[tuple[Mode, ...]] = ("delay", "hole", "cut")
 
 pytestmark = pytest.mark.alone
@@ -31,13 +33,16 @@ pytestmark = pytest.mark.alone
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    (tmp_path / "redis").mkdir()
-    with RedisServer(tmp_path / "redis") as server:
+    with RedisServer(tmp_path) as server:
         yield server
 
 
-def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, server: RedisServer) -> None:
-    with hosts(tmp_path, [settings(server.url, "killed", BUDGET)] * 3) as houses:
+@pytest.mark.parametrize("kind", KINDS)
+def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, kind: str) -> None:
+    with (
+        lease_server(kind, tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
         ports = [house.port for house in houses]
         with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
             wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
@@ -48,6 +53,42 @@ def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, server: 
             server.hang()
             time.sleep(PAUSE_SECONDS)
             server.go_on()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_path: Path, kind: str) -> None:
+    with (
+        lease_server(kind, tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
+        assert not isinstance(server, RedisServer)
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
+            server.cut_replication()
+            wait_for(lambda: billed(houses[0]) > LIMIT / 3, 30, "they go on, and nobody else hears of it")
+            dead = server.kill_owner()
+            wait_for(lambda: any(house.admin("status")["leases"]["error"] for house in houses), 30, "they notice")
+            server.mend_replication()
+            wait_for(lambda: server.owner is not dead, 30, "another server has taken over")
+            dead.start()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+
+
+@pytest.mark.skipif("cluster" not in KINDS, reason="make chaos runs it")
+def test_the_slot_moves_to_other_nodes_of_a_cluster(tmp_path: Path) -> None:
+    with (
+        ClusterGroup(tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            for part in (8, 4, 2):
+                wait_for(lambda part=part: billed(houses[0]) > LIMIT / part, 30, "they spend")
+                server.move_slot()
             total = spent_out(houses[0])
         check(total, LIMIT, crowd)
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")

@@ -8,7 +8,7 @@ from xxhash import xxh3_128_digest
 from fastgate._core.slab import Slab, create_slab
 from fastgate.cache.question import STREAM, UNSTATED, WHOLE, packed, unpacked
 from fastgate.cache.shared import Kept, Unusable, read, written
-from fastgate.config.stores import parse_redis_url
+from fastgate.config.redis_urls import parse_redis_url
 from tests.fuzz.harness import TARGETS, Broken, main, run, target
 
 ASKED = b"10:fastgate 1,16:tttttttttttttttt,2:{},"

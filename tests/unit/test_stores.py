@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from fastgate.config.documents import read_document
+from fastgate.config.redis_urls import parse_redis_url
 from fastgate.config.root import Config
-from fastgate.config.stores import parse_redis_url
 from fastgate.config.variables import Variables
 from fastgate.control.check import warnings
 from fastgate.control.compile import compile_snapshot
