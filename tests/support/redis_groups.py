@@ -5,7 +5,7 @@ Both do what a RedisServer does, all of it at once; what one server alone can do
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from itertools import pairwise
 from pathlib import Path
@@ -130,6 +130,21 @@ class _Group:
                     client.config_set("masterauth", PASSWORD)
 
 
+def sentinel(folder: Path, port: int, master: int, said: Iterable[str] = ()) -> "subprocess.Popen[bytes]":
+    """One that watches the server at the port ``master``, and wants a password."""
+    path = folder / f"sentinel-{port}.conf"
+    first = [f"port {port}", "bind 127.0.0.1", f"dir {folder}", f"requirepass {SENTINELS_PASSWORD}"]
+    path.write_text("\n".join([*first, f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2", *said, ""]))
+    with (folder / "sentinels.log").open("ab") as log:
+        return subprocess.Popen([redis_program(), str(path), "--sentinel"], stdout=log, stderr=log)
+
+
+def ended(process: "subprocess.Popen[bytes]") -> None:
+    """At once."""
+    process.kill()
+    process.wait()
+
+
 class SentinelGroup(_Group):
     """A master, its replica, and three sentinels, who have a password of their own."""
 
@@ -141,29 +156,21 @@ class SentinelGroup(_Group):
         wait_for(lambda: _replicates(replica), _SETTLED_SECONDS, "the replica is there")
         self.ports = [free_port() for _ in range(3)]
         for port in self.ports:
-            stack.callback(_end, self._sentinel(port, master.port))
+            stack.callback(ended, self._sentinel(port, master.port))
         wait_for(lambda: all(map(self._knows_all, self.ports)), _SETTLED_SECONDS, "the sentinels know each other")
 
     def _sentinel(self, port: int, master: int) -> "subprocess.Popen[bytes]":
-        path = self.folder / f"sentinel-{port}.conf"
         said = [
-            f"port {0 if self.tls else port}",
-            "bind 127.0.0.1",
-            f"dir {self.folder}",
-            f"requirepass {SENTINELS_PASSWORD}",
             f"sentinel sentinel-pass {SENTINELS_PASSWORD}",
-            f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2",
             f"sentinel auth-pass {SERVICE} {PASSWORD}",
             f"sentinel down-after-milliseconds {SERVICE} {DOWN_MS}",
             f"sentinel failover-timeout {SERVICE} 3000",
         ]
         if self.tls is not None:
-            said += [f"tls-port {port}", f"tls-cert-file {self.tls.cert}", f"tls-key-file {self.tls.key}"]
-            said += ["tls-auth-clients no", "tls-replication yes"]
+            said += ["port 0", f"tls-port {port}", "tls-auth-clients no", "tls-replication yes"]
+            said += [f"tls-cert-file {self.tls.cert}", f"tls-key-file {self.tls.key}"]
             said += [f"tls-ca-cert-file {self.tls.cert.parent / 'ca.pem'}"]
-        path.write_text("\n".join(said) + "\n")
-        with (self.folder / "sentinels.log").open("ab") as log:
-            return subprocess.Popen([redis_program(), str(path), "--sentinel"], stdout=log, stderr=log)
+        return sentinel(self.folder, port, master, said)
 
     def _knows_all(self, port: int) -> bool:
         with suppress(redis.RedisError):
@@ -176,7 +183,7 @@ class SentinelGroup(_Group):
         more: dict[str, Any] = {}
         if self.tls is not None:
             more = {"ssl": True, "ssl_ca_certs": str(self.tls.cert.parent / "ca.pem")}
-        with redis.Redis(port=port, password=SENTINELS_PASSWORD, protocol=2, **more) as client:
+        with redis.Redis("127.0.0.1", port, password=SENTINELS_PASSWORD, protocol=2, **more) as client:
             return client.sentinel_master(SERVICE)
 
     @property
@@ -277,8 +284,3 @@ def _replicates(server: RedisServer) -> bool:
     with suppress(redis.RedisError), server.client() as client:
         return bool(client.info("replication").get("master_link_status") == "up")
     return False
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.kill()
-    process.wait()
