@@ -23,15 +23,18 @@ class Finder:
     """For one thread. ``cluster_id``: it names the slot; ``seconds``: for each answer of each member."""
 
     def __init__(self, store: RedisStore, ca_file: str | None, cluster_id: str, seconds: float) -> None:
-        self._store, self._ca_file, self._cluster_id, self._seconds = store, ca_file, cluster_id, seconds
+        self.store = store
+        self._ca_file, self._cluster_id, self._seconds = ca_file, cluster_id, seconds
         self._epoch = 0
+        self._server: RedisAddress | None = None
         self.silent: dict[str, str] = {}
         """Members that did not say it the last time, and why."""
 
     @property
-    def members(self) -> int:
-        """Who is asked; 0: there is one server, which everybody knows."""
-        return 0 if isinstance(self._store, RedisAddress) else len(self._store.members)
+    def where(self) -> str:
+        """What messages call it. From any thread."""
+        now = "" if self._server is None else f", now {self._server.where}"
+        return f"{self.store.where}{now}"
 
     def find(self) -> RedisAddress:
         """Asks all members at once, and believes who has heard of the latest change.
@@ -39,7 +42,7 @@ class Finder:
         What is older than what was heard before is believed only where no member is silent who may know better.
         Raises RedisError, OSError.
         """
-        store = self._store
+        store = self.store
         if isinstance(store, RedisAddress):
             return store
         with ThreadPoolExecutor(len(store.members)) as pool:
@@ -55,8 +58,8 @@ class Finder:
         latest = max(said, key=lambda each: each.epoch)
         if latest.epoch < self._epoch and self.silent:
             raise ConnectionError(f"who answers knows less than others did: {_listed(self.silent)}")
-        self._epoch = latest.epoch
-        return store.server(latest.host, latest.port)
+        self._epoch, self._server = latest.epoch, store.server(latest.host, latest.port)
+        return self._server
 
     def _ask(self, group: RedisGroup, host: str, port: int) -> _Said | Exception:
         from redis.exceptions import RedisError

@@ -7,6 +7,7 @@ from fastgate.config.certificates import ca_findings
 from fastgate.config.problems import Finding
 from fastgate.config.redis_urls import RedisGroup, parse_store_url
 from fastgate.config.root import Config
+from fastgate.config.settings import Redis
 
 
 def store_findings(config: Config, folder: FilePath) -> Iterator[Finding]:
@@ -31,6 +32,11 @@ def store_findings(config: Config, folder: FilePath) -> Iterator[Finding]:
         told = "keeps answers in one server, and redis.url names several: Sentinel and Cluster are for leases alone"
         hint = "write shared: none, with which each host keeps its own answers, or the URL of one server"
         yield Finding(("cache", "exact", "shared"), told, hint)
+
+
+def ca_file_of(redis: Redis, folder: FilePath) -> str | None:
+    """Where the authorities are that it is trusted by. ``folder``: of the configuration's file."""
+    return str((folder / redis.ca_file).resolve()) if redis.ca_file else None
 
 
 def unused_store(config: Config) -> Iterator[str]:

@@ -27,6 +27,7 @@ from fastgate.config.redis_client import redis_client
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisStore, parse_store_url
 from fastgate.config.root import Config
+from fastgate.config.stores import ca_file_of
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
 
@@ -166,7 +167,7 @@ class _Running:
         """As of the last turn."""
         slips = list(self._holder.slips)
         return LeaseStatus(
-            where=self.place.store.where,
+            where=self._finder.where,
             host=self.host,
             error=self._error,
             learning=self._holder.learning,
@@ -200,7 +201,7 @@ class _Running:
                 )
                 wait = LAPSE_MS / 1000
             except StoreAway as error:
-                self._said(f"Redis at {self.place.store.where} cannot be asked: {shown(str(error))}")
+                self._said(f"Redis at {self._finder.where} cannot be asked: {shown(str(error))}")
                 wait, pause = pause, min(_LONGEST_PAUSE, 2 * pause)
                 self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
             except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
@@ -224,7 +225,7 @@ class _Running:
         """Each state is told once, however long it lasts."""
         self.failures += bool(error)
         if bool(error) != bool(self._error):
-            log.warning("leases: %s", error or f"Redis at {self.place.store.where} answers again")
+            log.warning("leases: %s", error or f"Redis at {self._finder.where} answers again")
         self._error = error
 
 
@@ -232,5 +233,4 @@ def _place(config: Config, folder: Path) -> _Place | None:
     redis = config.redis
     if redis is None or not redis.leases:
         return None
-    ca_file = str((folder / redis.ca_file).resolve()) if redis.ca_file else None
-    return _Place(parse_store_url(redis.url.reveal()), ca_file, redis.cluster_id)
+    return _Place(parse_store_url(redis.url.reveal()), ca_file_of(redis, folder), redis.cluster_id)

@@ -1,14 +1,15 @@
 """The Redis that hosts share: whether it lets fastgate in, how soon it answers, and whether it keeps leases."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final, NamedTuple
 
 from fastgate.config.redis_client import evicting, redis_client
 from fastgate.config.redis_finder import Finder
-from fastgate.config.redis_urls import RedisAddress, RedisGroup, RedisStore, parse_store_url
+from fastgate.config.redis_urls import RedisGroup, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.settings import Redis
+from fastgate.config.stores import ca_file_of
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
 from fastgate.doctor.installation import Installation
 from fastgate.wire.failure import shown
@@ -19,7 +20,6 @@ PROBE_SECONDS: Final = 3.0
 class _Found(NamedTuple):
     """What it says of itself. ``seconds``: that an answer takes on a connection that is there."""
 
-    server: RedisAddress
     seconds: float
     evicting: str
     fenced: bool
@@ -32,41 +32,43 @@ def redis(installation: Installation) -> Iterator[Finding]:
     store = config.redis
     if store is None or not (store.leases or config.cache.exact.shared == "redis"):
         return
-    where = parse_store_url(store.url.reveal())
-    finder = Finder(where, store.ca_file, store.cluster_id, PROBE_SECONDS)
-    yield _reach(where, finder, store, config)
-    for member, why in finder.silent.items():
-        if len(finder.silent) < finder.members:
-            yield warning("redis", f"{member}: {shown(why)}", "check it: the others alone say now which server it is")
+    ca_file = ca_file_of(store, installation.config_dir)
+    finder = Finder(parse_store_url(store.url.reveal()), ca_file, store.cluster_id, PROBE_SECONDS)
+    found = yield from _reach(finder, ca_file, store)
+    if found is not None:
+        yield _judged(finder, found, store, config)
+        for member, why in finder.silent.items():
+            yield warning("redis", f"{member}: {shown(why)}", "check it: others alone say now which server it is")
 
 
-def _reach(where: RedisStore, finder: Finder, store: Redis, config: Config) -> Finding:
+def _reach(finder: Finder, ca_file: str | None, store: Redis) -> Generator[Finding, None, _Found | None]:
     from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
     try:
-        found = _ask(finder, store)
+        return _ask(finder, ca_file, store)
     except (AuthenticationError, ResponseError) as error:
-        what = "user, password and database" if isinstance(where, RedisAddress) else "users, passwords and names"
-        return failed("redis", f"{where.where} refuses: {shown(str(error))}", f"check {what}")
+        remedy = "check user, password and database"
+        if isinstance(finder.store, RedisGroup):
+            remedy = "check users and passwords, and what redis.url names"
+        yield failed("redis", f"{finder.where} refuses: {shown(str(error))}", remedy)
     except (RedisError, OSError) as error:
         remedy = "check redis.url and firewalls; without it each host has its own answers, and what it has leased"
-        return unreachable("redis", f"{where.where}: {shown(str(error))}", remedy)
-    return _judged(where, found, store, config)
+        yield unreachable("redis", f"{finder.where}: {shown(str(error))}", remedy)
+    return None
 
 
-def _judged(where: RedisStore, found: _Found, store: Redis, config: Config) -> Finding:
+def _judged(finder: Finder, found: _Found, store: Redis, config: Config) -> Finding:
     if found.evicting:
         remedy = "set its maxmemory-policy to volatile-lru or noeviction"
-        return failed("redis", f"{found.server.where}: {found.evicting}", remedy)
+        return failed("redis", f"{finder.where}: {found.evicting}", remedy)
     took_ms, (setting, deadline_ms) = found.seconds * 1000, _deadline(store, config)
     if took_ms > deadline_ms:
-        told = f"{found.server.where} takes {took_ms:.1f} ms to answer, and requests give it {deadline_ms}"
+        told = f"{finder.where} takes {took_ms:.1f} ms to answer, and requests give it {deadline_ms}"
         return warning("redis", told, f"raise {setting}, or use a Redis that is nearer")
-    if isinstance(where, RedisGroup) and where.service and not found.fenced:
-        told = f"{found.server.where} would go on where it is cut off from its replicas and the sentinels"
+    if isinstance(finder.store, RedisGroup) and finder.store.service and not found.fenced:
+        told = f"{finder.where} would go on where it is cut off from its replicas and the sentinels"
         return warning("redis", told, "set its min-replicas-to-write to 1, see docs/scaling.md")
-    now = "" if isinstance(where, RedisAddress) else f", now {found.server.where},"
-    return ok("redis", f"{where.where}{now} answers within {took_ms:.1f} ms")
+    return ok("redis", f"{finder.where} answers within {took_ms:.1f} ms")
 
 
 def _deadline(store: Redis, config: Config) -> tuple[str, int]:
@@ -77,13 +79,12 @@ def _deadline(store: Redis, config: Config) -> tuple[str, int]:
     return min(told.items(), key=lambda item: item[1])
 
 
-def _ask(finder: Finder, store: Redis) -> _Found:
+def _ask(finder: Finder, ca_file: str | None, store: Redis) -> _Found:
     """Raises RedisError, OSError."""
-    server = finder.find()
-    with redis_client(server, store.ca_file, PROBE_SECONDS) as client:
+    with redis_client(finder.find(), ca_file, PROBE_SECONDS) as client:
         client.ping()
         began = time.perf_counter()
         client.ping()
         seconds = time.perf_counter() - began
         said = client.info() if store.leases else {}
-        return _Found(server, seconds, evicting(said), "min_slaves_good_slaves" in said)
+        return _Found(seconds, evicting(said), "min_slaves_good_slaves" in said)
