@@ -36,6 +36,10 @@ class Finder:
         now = "" if self._server is None else f", now {self._server.where}"
         return f"{self.store.where}{now}"
 
+    def client(self, *, single: bool = False) -> "Redis":
+        """A connection to whoever has it now, see :func:`redis_client`. Raises RedisError, OSError."""
+        return redis_client(self.find(), self._ca_file, self._seconds, single=single)
+
     def find(self) -> RedisAddress:
         """Asks all members at once, and believes who has heard of the latest change.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -23,16 +23,12 @@ from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
-from fastgate.config.redis_client import redis_client
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisStore, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
-
-if TYPE_CHECKING:
-    from redis import Redis
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
@@ -134,7 +130,7 @@ class _Running:
         self._error = ""
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
-        self._store = LeaseStore(self._connected, place.cluster)
+        self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
         self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
         self._doubts: list[float] = []
         self._ending = threading.Event()
@@ -176,10 +172,6 @@ class _Running:
             outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
             failures=failures + self.failures,
         )
-
-    def _connected(self) -> "Redis":
-        """To whoever has it now."""
-        return redis_client(self._finder.find(), self.place.ca_file, ANSWER_SECONDS, single=True)
 
     def _run(self) -> None:
         pause = _LEAST_PAUSE

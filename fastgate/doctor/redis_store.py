@@ -4,7 +4,7 @@ import time
 from collections.abc import Generator, Iterator
 from typing import Final, NamedTuple
 
-from fastgate.config.redis_client import evicting, redis_client
+from fastgate.config.redis_client import evicting
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisGroup, parse_store_url
 from fastgate.config.root import Config
@@ -32,20 +32,20 @@ def redis(installation: Installation) -> Iterator[Finding]:
     store = config.redis
     if store is None or not (store.leases or config.cache.exact.shared == "redis"):
         return
-    ca_file = ca_file_of(store, installation.config_dir)
-    finder = Finder(parse_store_url(store.url.reveal()), ca_file, store.cluster_id, PROBE_SECONDS)
-    found = yield from _reach(finder, ca_file, store)
+    where, ca_file = parse_store_url(store.url.reveal()), ca_file_of(store, installation.config_dir)
+    finder = Finder(where, ca_file, store.cluster_id, PROBE_SECONDS)
+    found = yield from _reach(finder, store)
     if found is not None:
         yield _judged(finder, found, store, config)
         for member, why in finder.silent.items():
             yield warning("redis", f"{member}: {shown(why)}", "check it: others alone say now which server it is")
 
 
-def _reach(finder: Finder, ca_file: str | None, store: Redis) -> Generator[Finding, None, _Found | None]:
+def _reach(finder: Finder, store: Redis) -> Generator[Finding, None, _Found | None]:
     from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
     try:
-        return _ask(finder, ca_file, store)
+        return _ask(finder, store)
     except (AuthenticationError, ResponseError) as error:
         remedy = "check user, password and database"
         if isinstance(finder.store, RedisGroup):
@@ -79,9 +79,9 @@ def _deadline(store: Redis, config: Config) -> tuple[str, int]:
     return min(told.items(), key=lambda item: item[1])
 
 
-def _ask(finder: Finder, ca_file: str | None, store: Redis) -> _Found:
+def _ask(finder: Finder, store: Redis) -> _Found:
     """Raises RedisError, OSError."""
-    with redis_client(finder.find(), ca_file, PROBE_SECONDS) as client:
+    with finder.client() as client:
         client.ping()
         began = time.perf_counter()
         client.ping()

@@ -8,7 +8,6 @@ import pytest
 from redis.exceptions import ResponseError
 
 from fastgate.budgets.leases.store import LeaseStore, StoreAway
-from fastgate.config.redis_client import redis_client
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import parse_store_url
 from tests.support.certificates import Authority
@@ -39,15 +38,15 @@ def finder(url: str, authority: Authority | None = None) -> Finder:
     return Finder(parse_store_url(url), None if authority is None else str(authority.ca), CLUSTER, 2.0)
 
 
-def store(found: Finder, authority: Authority) -> LeaseStore:
-    return LeaseStore(lambda: redis_client(found.find(), str(authority.ca), 2.0, single=True), CLUSTER)
+def store(found: Finder) -> LeaseStore:
+    return LeaseStore(lambda: found.client(single=True), CLUSTER)
 
 
 def test_sentinels_say_which_server_it_is(sentinels: SentinelGroup, authority: Authority) -> None:
     found = finder(sentinels.url, authority)
     assert found.find().port == sentinels.owner.port
     assert not found.silent
-    assert store(found, authority).join("here", "nonce").incarnation == 1
+    assert store(found).join("here", "nonce").incarnation == 1
 
 
 def test_a_sentinel_that_is_away_is_not_missed(sentinels: SentinelGroup, authority: Authority) -> None:
@@ -70,7 +69,7 @@ def test_nobody_who_knows(sentinels: SentinelGroup, authority: Authority) -> Non
 
 def test_a_server_that_refuses_the_password(sentinels: SentinelGroup, authority: Authority) -> None:
     with pytest.raises(StoreAway, match="invalid username-password"):
-        store(finder(sentinels.url.replace(PASSWORD, "hidden"), authority), authority).join("here", "nonce")
+        store(finder(sentinels.url.replace(PASSWORD, "hidden"), authority)).join("here", "nonce")
 
 
 def test_an_authority_that_is_not_trusted(sentinels: SentinelGroup, nodes: ClusterGroup) -> None:
@@ -108,7 +107,7 @@ def _finds(found: Finder) -> bool:
 
 def test_a_slot_that_moves_is_followed(nodes: ClusterGroup, authority: Authority) -> None:
     found = finder(nodes.url, authority)
-    lines = store(found, authority)
+    lines = store(found)
     before, member = found.find(), lines.join("here", "nonce")
     nodes.move_slot()
     with pytest.raises(StoreAway, match=f"another node of a cluster, 127.0.0.1:{nodes.owner.port}"):
