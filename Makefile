@@ -133,7 +133,7 @@ fuzz-api: setup $(VENV)/.schemathesis ## The admin API against its own descripti
 
 chaos: setup ## kill -9 and renewal of everything under load, the long runs
 	@.ci/packages tests
-	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 FASTGATE_STORM_REQUESTS=200000 FASTGATE_STORM_KILLS=50 FASTGATE_OUTAGE_ROUNDS=10 FASTGATE_PAUSE_SECONDS=30 FASTGATE_LEASE_SCHEDULES=5000 $(PY) -m pytest tests/chaos tests/property/test_leases.py --timeout 1800 $(ARGS)
+	@FASTGATE_CHAOS_ROUNDS=50 FASTGATE_RENEWAL_SECONDS=60 FASTGATE_STORM_REQUESTS=200000 FASTGATE_STORM_KILLS=50 FASTGATE_OUTAGE_ROUNDS=10 FASTGATE_PAUSE_SECONDS=30 FASTGATE_LEASE_SCHEDULES=5000 FASTGATE_LEASE_STORES="single sentinel cluster" $(PY) -m pytest tests/chaos tests/integration/test_shared_budgets.py tests/property/test_leases.py --timeout 1800 $(ARGS)
 
 clean: ## Remove what was built; the virtual environment too
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastgate.config.stores import RedisAddress
+from fastgate.config.redis_urls import RedisAddress
 
 if TYPE_CHECKING:
     from redis import Redis

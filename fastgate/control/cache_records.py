@@ -4,9 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fastgate.config.owners import Key, Team
+from fastgate.config.redis_urls import parse_redis_url
 from fastgate.config.root import Config
 from fastgate.config.settings import CacheWish, ExactCache, SemanticCache
-from fastgate.config.stores import parse_redis_url
+from fastgate.config.stores import ca_file_of
 from fastgate.config.upstreams import PublicModel
 from fastgate.wire.caching import SHARED_OWNER, CacheRecord, SemanticRecord, SharedRecord
 
@@ -60,7 +61,7 @@ def shared_record(config: Config, folder: Path, seal: Callable[[str, str], bytes
         path=address.path,
         database=address.database,
         tls=address.tls,
-        ca_file=str((folder / redis.ca_file).resolve()) if redis.ca_file else "",
+        ca_file=ca_file_of(redis, folder) or "",
         credentials=seal(address.credentials, SHARED_OWNER),
     )
 

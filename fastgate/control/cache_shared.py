@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from fastgate.cache.shared import HEAD, Unusable, about_of, key_of, outlined, prefix_of
 from fastgate.config.redis_client import redis_client
-from fastgate.config.stores import RedisAddress, parse_redis_url
+from fastgate.config.redis_urls import RedisAddress, parse_redis_url
 from fastgate.control.configuration import Published
 from fastgate.control.problems import SharedUnavailable
 from fastgate.wire.caching import SharedRecord

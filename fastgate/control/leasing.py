@@ -24,9 +24,10 @@ from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
-from fastgate.config.redis_client import redis_client
+from fastgate.config.redis_finder import Finder
+from fastgate.config.redis_urls import RedisStore, parse_store_url
 from fastgate.config.root import Config
-from fastgate.config.stores import RedisAddress, parse_redis_url
+from fastgate.config.stores import ca_file_of
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
 
@@ -63,7 +64,7 @@ class LeaseStatus:
 class _Place:
     """Where the store is, and among whom."""
 
-    address: RedisAddress
+    store: RedisStore
     ca_file: str | None
     cluster: str
 
@@ -134,9 +135,8 @@ class _Running:
         self.failures = 0
         self._error = ""
         self._owner = Owner(arena, CONTROL, os.getpid())
-        self._store = LeaseStore(
-            lambda: redis_client(place.address, place.ca_file, ANSWER_SECONDS, single=True), place.cluster
-        )
+        self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
+        self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
         self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
         self._ending = threading.Event()
@@ -169,7 +169,7 @@ class _Running:
         """As of the last turn."""
         slips = list(self._holder.slips)
         return LeaseStatus(
-            where=self.place.address.where,
+            where=self._finder.where,
             host=self.host,
             error=self._error,
             learning=self._holder.learning,
@@ -199,7 +199,7 @@ class _Running:
                 )
                 wait = LAPSE_MS / 1000
             except StoreAway as error:
-                self._said(f"Redis at {self.place.address.where} cannot be asked: {shown(str(error))}")
+                self._said(f"Redis at {self._finder.where} cannot be asked: {shown(str(error))}")
                 wait, pause = pause, min(_LONGEST_PAUSE, 2 * pause)
                 self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
             except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
@@ -223,7 +223,7 @@ class _Running:
         """Each state is told once, however long it lasts."""
         self.failures += bool(error)
         if bool(error) != bool(self._error):
-            log.warning("leases: %s", error or f"Redis at {self.place.address.where} answers again")
+            log.warning("leases: %s", error or f"Redis at {self._finder.where} answers again")
         self._error = error
 
 
@@ -231,5 +231,4 @@ def _place(config: Config, folder: Path) -> _Place | None:
     redis = config.redis
     if redis is None or not redis.leases:
         return None
-    ca_file = str((folder / redis.ca_file).resolve()) if redis.ca_file else None
-    return _Place(parse_redis_url(redis.url.reveal()), ca_file, redis.cluster_id)
+    return _Place(parse_store_url(redis.url.reveal()), ca_file_of(redis, folder), redis.cluster_id)

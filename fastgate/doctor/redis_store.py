@@ -1,13 +1,15 @@
 """The Redis that hosts share: whether it lets fastgate in, how soon it answers, and whether it keeps leases."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Final, NamedTuple
 
-from fastgate.config.redis_client import evicting, redis_client
+from fastgate.config.redis_client import evicting
+from fastgate.config.redis_finder import Finder
+from fastgate.config.redis_urls import RedisGroup, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.settings import Redis
-from fastgate.config.stores import RedisAddress, parse_redis_url
+from fastgate.config.stores import ca_file_of
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
 from fastgate.doctor.installation import Installation
 from fastgate.wire.failure import shown
@@ -20,6 +22,8 @@ class _Found(NamedTuple):
 
     seconds: float
     evicting: str
+    fenced: bool
+    """Whether it takes no writes once its replicas are gone."""
 
 
 def redis(installation: Installation) -> Iterator[Finding]:
@@ -28,27 +32,43 @@ def redis(installation: Installation) -> Iterator[Finding]:
     store = config.redis
     if store is None or not (store.leases or config.cache.exact.shared == "redis"):
         return
-    yield _reach(parse_redis_url(store.url.reveal()), store, config)
+    where, ca_file = parse_store_url(store.url.reveal()), ca_file_of(store, installation.config_dir)
+    finder = Finder(where, ca_file, store.cluster_id, PROBE_SECONDS)
+    found = yield from _reach(finder, store)
+    if found is not None:
+        yield _judged(finder, found, store, config)
+        for member, why in finder.silent.items():
+            yield warning("redis", f"{member}: {shown(why)}", "check it: others alone say now which server it is")
 
 
-def _reach(address: RedisAddress, store: Redis, config: Config) -> Finding:
+def _reach(finder: Finder, store: Redis) -> Generator[Finding, None, _Found | None]:
     from redis.exceptions import AuthenticationError, RedisError, ResponseError
 
     try:
-        found = _ask(address, store)
+        return _ask(finder, store)
     except (AuthenticationError, ResponseError) as error:
-        return failed("redis", f"{address.where} refuses: {shown(str(error))}", "check user, password and database")
+        remedy = "check user, password and database"
+        if isinstance(finder.store, RedisGroup):
+            remedy = "check users and passwords, and what redis.url names"
+        yield failed("redis", f"{finder.where} refuses: {shown(str(error))}", remedy)
     except (RedisError, OSError) as error:
         remedy = "check redis.url and firewalls; without it each host has its own answers, and what it has leased"
-        return unreachable("redis", f"{address.where}: {shown(str(error))}", remedy)
+        yield unreachable("redis", f"{finder.where}: {shown(str(error))}", remedy)
+    return None
+
+
+def _judged(finder: Finder, found: _Found, store: Redis, config: Config) -> Finding:
     if found.evicting:
         remedy = "set its maxmemory-policy to volatile-lru or noeviction"
-        return failed("redis", f"{address.where}: {found.evicting}", remedy)
+        return failed("redis", f"{finder.where}: {found.evicting}", remedy)
     took_ms, (setting, deadline_ms) = found.seconds * 1000, _deadline(store, config)
     if took_ms > deadline_ms:
-        told = f"{address.where} takes {took_ms:.1f} ms to answer, and requests give it {deadline_ms}"
+        told = f"{finder.where} takes {took_ms:.1f} ms to answer, and requests give it {deadline_ms}"
         return warning("redis", told, f"raise {setting}, or use a Redis that is nearer")
-    return ok("redis", f"{address.where} answers within {took_ms:.1f} ms")
+    if isinstance(finder.store, RedisGroup) and finder.store.service and not found.fenced:
+        told = f"{finder.where} would go on where it is cut off from its replicas and the sentinels"
+        return warning("redis", told, "set its min-replicas-to-write to 1, see docs/scaling.md")
+    return ok("redis", f"{finder.where} answers within {took_ms:.1f} ms")
 
 
 def _deadline(store: Redis, config: Config) -> tuple[str, int]:
@@ -59,11 +79,12 @@ def _deadline(store: Redis, config: Config) -> tuple[str, int]:
     return min(told.items(), key=lambda item: item[1])
 
 
-def _ask(address: RedisAddress, store: Redis) -> _Found:
+def _ask(finder: Finder, store: Redis) -> _Found:
     """Raises RedisError, OSError."""
-    with redis_client(address, store.ca_file, PROBE_SECONDS) as client:
+    with finder.client() as client:
         client.ping()
         began = time.perf_counter()
         client.ping()
         seconds = time.perf_counter() - began
-        return _Found(seconds, evicting(client.info()) if store.leases else "")
+        said = client.info() if store.leases else {}
+        return _Found(seconds, evicting(said), "min_slaves_good_slaves" in said)

@@ -5,6 +5,7 @@ Never overspent, and all is well again by itself.
 
 import os
 import random
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,13 +19,15 @@ from fastgate.budgets.leases.store import QUIET_MS
 from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
+from tests.support.redis_groups import KINDS, ClusterGroup, lease_server
 from tests.support.redis_server import RedisServer
-from tests.support.shared_hosts import SPENDABLE, TOKENS, billed, check, hosts, known, settings, spent_out
+from tests.support.shared_hosts import SPENDABLE, TOKENS, billed, check, hosts, known, learning, settings, spent_out
 
 CLIENTS: Final = 600
 LIMIT: Final = Decimal("4.00")
 BUDGET: Final = {"limit_usd": str(LIMIT), "window": "lifetime"}
 PAUSE_SECONDS: Final = float(os.environ.get("FASTGATE_PAUSE_SECONDS", "3"))
+CLUSTER: Final = "chaos"
 FAULTS: Final[tuple[Mode, ...]] = ("delay", "hole", "cut")
 
 pytestmark = pytest.mark.alone
@@ -32,13 +35,16 @@ pytestmark = pytest.mark.alone
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:
-    (tmp_path / "redis").mkdir()
-    with RedisServer(tmp_path / "redis") as server:
+    with RedisServer(tmp_path) as server:
         yield server
 
 
-def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, server: RedisServer) -> None:
-    with hosts(tmp_path, [settings(server.url, "killed", BUDGET)] * 3) as houses:
+@pytest.mark.parametrize("kind", KINDS)
+def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, kind: str) -> None:
+    with (
+        lease_server(kind, tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
         ports = [house.port for house in houses]
         with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
             wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
@@ -49,6 +55,49 @@ def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, server: 
             server.hang()
             time.sleep(PAUSE_SECONDS)
             server.go_on()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_path: Path, kind: str) -> None:
+    limit = LIMIT / 2
+    said = {"limit_usd": str(limit), "window": "lifetime"}
+    with (
+        lease_server(kind, tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, said)] * 2, workers=1) as houses,
+    ):
+        assert not isinstance(server, RedisServer)
+        with Crowd(
+            [house.port for house in houses], spending(secret("one"), TOKENS, latency_ms=200), CLIENTS // 6
+        ) as crowd:
+            wait_for(lambda: billed(houses[0]) > limit / 8, 30, "they spend")
+            server.cut_replication()
+            wait_for(lambda: billed(houses[0]) > limit * 3 / 4, 30, "they go on, and nobody else hears of it")
+            [control] = set(houses[1].pids("control"))
+            os.kill(control, signal.SIGSTOP)
+            dead = server.kill_owner()
+            server.mend_replication()
+            wait_for(lambda: server.owner is not dead, 30, "another server takes over")
+            wait_for(lambda: learning(houses[0]), 15, "it waits for what the other host has")
+            os.kill(control, signal.SIGCONT)
+            dead.start()
+            total = spent_out(houses[0])
+        check(total, limit, crowd)
+        wait_for(lambda: all(known(house) == 2 for house in houses), 15, "all is well again")
+
+
+@pytest.mark.skipif("cluster" not in KINDS, reason="make chaos runs it")
+def test_the_slot_moves_to_other_nodes_of_a_cluster(tmp_path: Path) -> None:
+    with (
+        ClusterGroup(tmp_path / "redis", CLUSTER) as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), CLIENTS) as crowd:
+            for part in (8, 4, 2):
+                wait_for(lambda part=part: billed(houses[0]) > LIMIT / part, 30, "they spend")
+                server.move_slot()
             total = spent_out(houses[0])
         check(total, LIMIT, crowd)
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")

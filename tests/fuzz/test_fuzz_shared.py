@@ -8,7 +8,7 @@ from xxhash import xxh3_128_digest
 from fastgate._core.slab import Slab, create_slab
 from fastgate.cache.question import STREAM, UNSTATED, WHOLE, packed, unpacked
 from fastgate.cache.shared import Kept, Unusable, read, written
-from fastgate.config.stores import parse_redis_url
+from fastgate.config.redis_urls import RedisAddress, parse_store_url
 from tests.fuzz.harness import TARGETS, Broken, main, run, target
 
 ASKED = b"10:fastgate 1,16:tttttttttttttttt,2:{},"
@@ -21,7 +21,10 @@ URLS = [
     b"redis://me:hidden@redis.test:6379/0",
     b"rediss://:hidden@[2001:db8::1]:6380/15",
     b"unix://me:hidden@/run/redis/redis.sock?db=3",
+    b"redis+sentinel://me:hidden@one.test:26379,two.test/blue/0?sentinel_username=me&sentinel_password=hidden",
+    b"rediss+cluster://:hidden@[::1]:7000,two.test",
 ]
+TOKENS = [b"redis://", b"unix:///", b"+sentinel", b"+cluster", b"%00", b"@", b":", b"[", b"]", b",", b"?db=", b"&"]
 _HEAD, _CONTENT = 34, 50
 
 
@@ -47,20 +50,23 @@ def check_shared(data: bytes) -> None:
             read(value, ASKED + b"!")
 
 
-@target("redis-url", seeds=URLS, tokens=[b"redis://", b"unix:///", b"%00", b"@", b":", b"[", b"]", b"?db="])
+@target("redis-url", seeds=URLS, tokens=TOKENS)
 def check_url(data: bytes) -> None:
     """An address, or a reason that quotes nothing."""
     text = data.decode("latin-1")
     try:
-        address = parse_redis_url(text)
+        store = parse_store_url(text)
     except ValueError as error:
         if "hidden" in str(error):
             raise Broken(str(error)) from None
         return
-    assert bool(address.host) != bool(address.path)
-    assert 0 <= address.database < 100_000
-    assert ":" not in address.user
-    assert address.where.isprintable()
+    assert 0 <= store.database < 100_000
+    assert ":" not in store.user
+    assert store.where.isprintable()
+    if isinstance(store, RedisAddress):
+        assert bool(store.host) != bool(store.path)
+    else:
+        assert all(host and 0 < port < 65_536 for host, port in store.members)
 
 
 def test_for_a_short_while() -> None:

@@ -33,6 +33,7 @@ from tests.integration.test_arena_lost import ask
 from tests.support import by_api
 from tests.support.by_api import created
 from tests.support.house import House, free_port, key
+from tests.support.redis_groups import PASSWORD, SentinelGroup
 from tests.support.redis_server import RedisServer
 
 CHECKS = {
@@ -362,6 +363,29 @@ def test_the_redis_that_hosts_share(stopped: House, tmp_path: Path) -> None:
         server.hang()
         doctor(stopped).only("redis", f"127.0.0.1:{server.port}: ", code=4)
         server.go_on()
+    doctor(stopped).only("redis", "Connection refused", code=4)
+
+
+def test_several_servers_of_which_one_is_shared(stopped: House, tmp_path: Path) -> None:
+    def share(url: str) -> None:
+        stopped.write_config({**SETTINGS, "redis": {"url": url}})
+
+    with SentinelGroup(tmp_path / "sentinels") as group:
+        share(group.url)
+        report = doctor(stopped)
+        assert (report.code, "min-replicas-to-write" in report.said) == (0, True), report.said
+        with group.owner.client() as client:
+            client.config_set("min-replicas-to-write", 1)
+        report = doctor(stopped)
+        assert (report.code, report.checks) == (0, {*CHECKS, "redis"}), report.said
+        assert f", now 127.0.0.1:{group.owner.port} answers within" in report.said or "requests give it" in report.said
+        assert PASSWORD not in report.said
+        away = free_port()
+        share(group.url.replace("@", f"@127.0.0.1:{away},"))
+        report = doctor(stopped)
+        assert (report.code, f"127.0.0.1:{away}: " in report.said) == (0, True), report.said
+        share(group.url.replace("/blue.leases/", "/green/"))
+        doctor(stopped).only("redis", "No such master with that name")
     doctor(stopped).only("redis", "Connection refused", code=4)
 
 

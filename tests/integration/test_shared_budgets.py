@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.crowd import Crowd, spending
 from tests.support.house import House, compact, secret, wait_for
-from tests.support.redis_server import RedisServer
+from tests.support.redis_groups import KINDS, lease_server
 from tests.support.shared_hosts import (
     BUDGET,
     SPENDABLE,
@@ -32,19 +32,14 @@ from tests.support.wire import parallel
 
 CLIENTS: Final = 600
 LIMIT: Final = Decimal("3.00")
-PASSWORD: Final = "password-of-the-redis-91e0"
 
 pytestmark = pytest.mark.alone
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("redis"), password=PASSWORD) as server:
-        yield server
-
-
-def url_of(server: RedisServer) -> str:
-    return f"redis://:{PASSWORD}@127.0.0.1:{server.port}/0"
+@pytest.fixture(scope="module", params=KINDS)
+def url(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[str]:
+    with lease_server(request.param, tmp_path_factory.mktemp("redis")) as server:
+        yield server.url
 
 
 def shown(house: House) -> Decimal:
@@ -52,8 +47,8 @@ def shown(house: House) -> Decimal:
 
 
 @pytest.mark.parametrize("shape", ["steady", "hot"])
-def test_three_hosts_spend_one_budget(tmp_path: Path, server: RedisServer, shape: str) -> None:
-    said = settings(url_of(server), shape, {"limit_usd": str(LIMIT), "window": "lifetime"})
+def test_three_hosts_spend_one_budget(tmp_path: Path, url: str, shape: str) -> None:
+    said = settings(url, shape, {"limit_usd": str(LIMIT), "window": "lifetime"})
     with hosts(tmp_path, [said] * 3) as houses:
         ports = [house.port for house in houses]
         busy = ports if shape == "steady" else [*[ports[0]] * 20, *ports[1:]]
@@ -64,8 +59,8 @@ def test_three_hosts_spend_one_budget(tmp_path: Path, server: RedisServer, shape
         wait_for(lambda: {shown(house) for house in houses} == {total}, 15, "every host shows the whole")
 
 
-def test_hosts_that_come_and_go_spend_one_budget(tmp_path: Path, server: RedisServer) -> None:
-    said = settings(url_of(server), "coming", {"limit_usd": str(LIMIT), "window": "lifetime"})
+def test_hosts_that_come_and_go_spend_one_budget(tmp_path: Path, url: str) -> None:
+    said = settings(url, "coming", {"limit_usd": str(LIMIT), "window": "lifetime"})
     with hosts(tmp_path, [said] * 2) as houses:
         ports = [house.port for house in houses]
         with Crowd(ports, spending(secret("one"), TOKENS), CLIENTS) as crowd:
@@ -83,10 +78,10 @@ def test_hosts_that_come_and_go_spend_one_budget(tmp_path: Path, server: RedisSe
         check(total, LIMIT, crowd)
 
 
-def test_a_window_that_turns_is_a_whole_budget_again(tmp_path: Path, server: RedisServer) -> None:
+def test_a_window_that_turns_is_a_whole_budget_again(tmp_path: Path, url: str) -> None:
     limit, seconds = Decimal("0.60"), 6
     budget = {"limit_usd": str(limit), "window": {"every": seconds, "unit": "second"}, "calendar": True}
-    with hosts(tmp_path, [settings(url_of(server), "turning", budget)] * 3) as houses:
+    with hosts(tmp_path, [settings(url, "turning", budget)] * 3) as houses:
         with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), CLIENTS) as crowd:
             time.sleep(4 * seconds)
         for house in houses:
@@ -103,9 +98,9 @@ def test_a_window_that_turns_is_a_whole_budget_again(tmp_path: Path, server: Red
     assert crowd.statuses.keys() == {200, 402}
 
 
-def test_a_limit_on_requests_is_one_over_all_hosts(tmp_path: Path, server: RedisServer) -> None:
+def test_a_limit_on_requests_is_one_over_all_hosts(tmp_path: Path, url: str) -> None:
     most = 500
-    said = settings(url_of(server), "limit", {"limit_usd": "1000", "window": "lifetime"})
+    said = settings(url, "limit", {"limit_usd": "1000", "window": "lifetime"})
     said["teams"][0]["limits"] = [{"requests": most, "window": "day"}]
     with hosts(tmp_path, [said] * 3) as houses:
         with Crowd([house.port for house in houses], spending(secret("one"), 1), 60) as crowd:
@@ -115,9 +110,9 @@ def test_a_limit_on_requests_is_one_over_all_hosts(tmp_path: Path, server: Redis
         assert houses[0].bill()["total"]["requests"] == crowd.statuses[200]
 
 
-def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, server: RedisServer) -> None:
+def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, url: str) -> None:
     streams, tokens = 30, 3000
-    said = settings(url_of(server), "streams", {"limit_usd": "20", "window": "lifetime"})
+    said = settings(url, "streams", {"limit_usd": "20", "window": "lifetime"})
     script = {"tokens": tokens, "chunks": 60, "chunk_ms": 20}
     body = {
         "model": "sim/sim-large",
@@ -140,8 +135,8 @@ def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, server
         wait_for(lambda: {shown(house) for house in houses} == {spent}, 15, "every host shows the whole")
 
 
-def test_a_copied_state_folder_leases_nothing(tmp_path: Path, server: RedisServer) -> None:
-    said = settings(url_of(server), "copied", {"limit_usd": "1", "window": "lifetime"})
+def test_a_copied_state_folder_leases_nothing(tmp_path: Path, url: str) -> None:
+    said = settings(url, "copied", {"limit_usd": "1", "window": "lifetime"})
     with hosts(tmp_path, [said]) as houses:
         (tmp_path / "copy" / "state").mkdir(parents=True)
         shutil.copy(houses[0].state_dir / "host", tmp_path / "copy" / "state" / "host")

@@ -10,7 +10,7 @@ import pytest
 from fastgate.cache.about import About, said
 from fastgate.cache.question import WHOLE, packed
 from fastgate.cache.shared import Kept, key_of, written
-from fastgate.config.stores import parse_redis_url
+from fastgate.config.redis_urls import parse_redis_url
 from fastgate.control import cache_shared
 from fastgate.control.cache_shared import SharedEntries
 from fastgate.control.problems import SharedUnavailable

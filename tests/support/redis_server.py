@@ -1,10 +1,12 @@
 """A real Redis of a test's own, which can be stopped, made to hang, emptied and started again."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +20,18 @@ from tests.support.certificates import Pair
 from tests.support.house import free_port, wait_for
 
 
+def redis_program() -> str:
+    """Which can be a sentinel, too."""
+    program = shutil.which("redis-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    assert program is not None, "redis-server is not installed: .ci/packages tests"
+    return program
+
+
 class RedisServer:
     """``with RedisServer(folder) as server``: on a port of the loopback interface and on a Unix socket, without a disk.
 
-    ``tls``: its certificate; then there is no port without TLS. ``password``: of the user ``default``.
+    ``tls``: its certificate; then there is no port without TLS. ``password``: of the user ``default``. ``more``:
+    settings. It may rewrite all of them itself, and finds them again when it is started again.
     """
 
     def __init__(
@@ -30,6 +40,7 @@ class RedisServer:
         *,
         tls: Pair | None = None,
         password: str = "",
+        more: Mapping[str, str] | None = None,
     ) -> None:
         self.port = free_port()
         self._place = tempfile.TemporaryDirectory(prefix="fg-redis-")  # a socket's path has to be short
@@ -49,7 +60,9 @@ class RedisServer:
             said |= {"tls-auth-clients": "no"}
         if password:
             said["requirepass"] = password
-        self._settings = [each for name, value in said.items() for each in (f"--{name}", value)]
+        said |= more or {}
+        self._settings = Path(self._place.name) / "conf"
+        self._settings.write_text("".join(f"{name} {value or json.dumps(value)}\n" for name, value in said.items()))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -59,21 +72,25 @@ class RedisServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None:
+        if self.runs:
             self.kill()
         self._place.cleanup()
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
+
+    @property
     def url(self) -> str:
         """What a configuration calls it."""
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://:{self._password}@127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
         """Run; returns when it answers."""
-        program = shutil.which("redis-server", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
-        assert program is not None, "redis-server is not installed: .ci/packages tests"
+        program = redis_program()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen([program, *self._settings], stdout=log, stderr=log)
+            self._process = subprocess.Popen([program, str(self._settings)], stdout=log, stderr=log)
         wait_for(self._answers, 20, "Redis answers")
 
     def _answers(self) -> bool:

@@ -50,6 +50,12 @@ def known(house: House) -> int:
     return 0 if leases["learning"] or leases["error"] else int(leases["hosts"])
 
 
+def learning(house: House) -> bool:
+    """Whether the store answers it, and waits until it knows what all hosts have."""
+    leases = house.admin("status")["leases"]
+    return bool(leases["learning"] and not leases["error"])
+
+
 def billed(house: House) -> Decimal:
     """USD on the provider's bill."""
     return Decimal(house.bill()["total"]["usd"])

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from fastgate.config.documents import read_document
+from fastgate.config.problems import ConfigErrors
+from fastgate.config.redis_urls import RedisGroup, parse_redis_url, parse_store_url
 from fastgate.config.root import Config
-from fastgate.config.stores import parse_redis_url
 from fastgate.config.variables import Variables
 from fastgate.control.check import warnings
 from fastgate.control.compile import compile_snapshot
@@ -49,8 +50,6 @@ def test_the_parts_of_an_address(text: str, parts: tuple[object, ...], where: st
         ("", "has to begin with"),
         ("redis.test:6379", "has to begin with"),
         ("http://redis.test", "has to begin with"),
-        ("redis+sentinel://a,b/prod", "has to begin with"),
-        ("redis+cluster://redis.test", "has to begin with"),
         ("redis://", "no valid host"),
         ("redis:///0", "no valid host"),
         ("redis://a,b", "no valid host"),
@@ -77,6 +76,87 @@ def test_the_parts_of_an_address(text: str, parts: tuple[object, ...], where: st
 def test_what_is_no_address_is_refused_and_not_quoted(text: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong) as refused:
         parse_redis_url(text)
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts", "where"),
+    [
+        (
+            "redis+sentinel://one.test,two.test:7000/blue",
+            ("blue", (("one.test", 26379), ("two.test", 7000)), False, 0, "", "", "", ""),
+            "blue of the sentinels one.test:26379, two.test:7000",
+        ),
+        (
+            "rediss+sentinel://me:hid%40den@[::1]:7000/blue/3?sentinel_username=s&sentinel_password=hidd%26en+",
+            ("blue", (("::1", 7000),), True, 3, "me", "hid@den", "s", "hidd&en+"),
+            "blue of the sentinels [::1]:7000",
+        ),
+        (
+            "REDIS+CLUSTER://:hidden@One.Test,two.test:7001",
+            ("", (("one.test", 6379), ("two.test", 7001)), False, 0, "", "hidden", "", ""),
+            "the cluster of one.test:6379, two.test:7001",
+        ),
+    ],
+)
+def test_the_parts_of_several_servers(text: str, parts: tuple[object, ...], where: str) -> None:
+    group = parse_store_url(text)
+    assert isinstance(group, RedisGroup)
+    assert tuple(group) == parts
+    assert group.where == where
+    assert "hid" not in f"{group!r} {group.where}"
+
+
+def test_sentinels_have_a_login_of_their_own_and_nodes_have_not() -> None:
+    group = parse_store_url("redis+sentinel://me:mine@one.test/blue/2?sentinel_password=theirs")
+    assert isinstance(group, RedisGroup)
+    assert group.member("one.test", 1)[4:] == (0, "", "theirs")
+    assert group.server("two.test", 1)[4:] == (2, "me", "mine")
+    nodes = parse_store_url("redis+cluster://me:mine@one.test")
+    assert isinstance(nodes, RedisGroup)
+    assert nodes.member("one.test", 1) == nodes.server("one.test", 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("redis+other://one.test", "has to begin with"),
+        ("redis+sentinel:one.test", "has to begin with"),
+        ("redis+sentinel://one.test", "has to name the service"),
+        ("redis+sentinel://one.test//0", "has to name the service"),
+        ("redis+sentinel://one.test/b%20l", "has to name the service"),
+        ("redis+sentinel://one.test/blue/x", "number of a database"),
+        ("redis+sentinel://one.test/blue/0/1", "number of a database"),
+        ("redis+sentinel:///blue", "no valid hosts and ports"),
+        ("redis+sentinel://one.test,/blue", "no valid hosts and ports"),
+        ("redis+sentinel://one.test:0/blue", "no valid hosts and ports"),
+        ("redis+sentinel://one.test;two.test/blue", "no valid hosts and ports"),
+        ("redis+sentinel://one.test,one.test:26379/blue", "names a server twice"),
+        (f"redis+cluster://{','.join(f'n{number}' for number in range(17))}", "more than 16 servers"),
+        ("redis+sentinel://me@one.test/blue", "user without a password"),
+        ("redis+sentinel://one.test/blue?sentinel_username=me", "user without a password"),
+        ("redis+sentinel://one.test/blue?password=hidden", "and nothing else"),
+        ("redis+sentinel://one.test/blue?", "and nothing else"),
+        ("redis+sentinel://one.test/blue?sentinel_password=hidden&sentinel_password=hidden", "and nothing else"),
+        ("redis+sentinel://one.test/blue#hidden", "has to begin with"),
+        ("redis+sentinel://me:hid den@one.test/blue", "visible ASCII"),
+        ("redis+cluster://one.test/0", "a cluster has one database"),
+        ("redis+cluster://one.test?db=0", "a cluster has one database"),
+    ],
+)
+def test_what_is_no_list_of_servers_is_refused_and_not_quoted(text: str, wrong: str) -> None:
+    with pytest.raises(ValueError, match=wrong) as refused:
+        parse_store_url(text)
+    assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize("url", ["redis+sentinel://:hidden@one.test/blue", "redis+cluster://:hidden@one.test"])
+def test_answers_are_shared_by_one_server_alone(url: str) -> None:
+    store = f"redis: {{url: '{url}'}}\n"
+    assert config_of(store).redis is not None
+    with pytest.raises(ConfigErrors, match="keeps answers in one server") as refused:
+        config_of(f"{store}cache: {{exact: {{enabled: true, shared: redis}}}}")
+    assert "write shared: none" in str(refused.value)
     assert "hidden" not in str(refused.value)
 
 

@@ -119,12 +119,13 @@ class LeaseStore:
         return [f"{self._prefix}{name}" for name in names]
 
     def _run_id(self) -> str:
-        """Tells a server from any other, and from itself before it was started anew."""
+        """Tells a server from any other, and from itself before it was started anew, or followed another one."""
         said = self._command("INFO")
         if why := evicting(said):
             raise StoreAway(why)
-        run: str = said["run_id"]
-        return run
+        if said["role"] != "master":
+            raise StoreAway("it is a replica, which grants nothing")
+        return f"{said['run_id']}:{said['master_replid']}"
 
     def _begin(self) -> None:
         """A connection of its own for whoever joins: it has to know whom it speaks to."""
@@ -147,10 +148,12 @@ class LeaseStore:
 
 @contextmanager
 def _away() -> Iterator[None]:
-    from redis.exceptions import RedisError
+    from redis.exceptions import AskError, RedisError
 
     try:
         yield
+    except AskError as error:  # MovedError, too
+        raise StoreAway(f"what hosts share lies at another node of a cluster, {error.host}:{error.port}") from error
     except (RedisError, OSError) as error:
         raise StoreAway(str(error)) from error
 
