@@ -62,7 +62,7 @@ def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, kind: st
 
 @pytest.mark.parametrize("kind", ["sentinel", "cluster"])
 def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_path: Path, kind: str) -> None:
-    limit = LIMIT / 2
+    limit = LIMIT / 4
     said = {"limit_usd": str(limit), "window": "lifetime"}
     with (
         lease_server(kind, tmp_path / "redis", CLUSTER) as server,

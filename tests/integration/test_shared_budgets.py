@@ -102,6 +102,7 @@ def test_a_limit_on_requests_is_one_over_all_hosts(tmp_path: Path, url: str) -> 
     most = 500
     said = settings(url, "limit", {"limit_usd": "1000", "window": "lifetime"})
     said["teams"][0]["limits"] = [{"requests": most, "window": "day"}]
+    said["redis"]["lease_wait_ms"] = 1000  # for the first lease of the budget, on a busy machine
     with hosts(tmp_path, [said] * 3) as houses:
         with Crowd([house.port for house in houses], spending(secret("one"), 1), 60) as crowd:
             spent_out(houses[0])
