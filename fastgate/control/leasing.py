@@ -33,6 +33,8 @@ ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
 HOST_FILE: Final = "host"
 """In the state folder: what the host is called among others."""
+FIRST_SECONDS: Final = 2.0
+"""Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
 _LEAST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _AT_ONCE: Final = 1000
@@ -78,7 +80,7 @@ class Leasing:
         self.failures = 0
 
     def follow(self, config: Config, folder: Path) -> None:
-        """``folder``: of the configuration's file."""
+        """``folder``: of the configuration's file. A store that is new has been asked when this returns, or is away."""
         place = _place(config, folder)
         with self._lock:
             running = self._running
@@ -87,6 +89,8 @@ class Leasing:
                 return
             self._end(running)
             self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
+            if self._running is not None:
+                self._running.asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -134,6 +138,8 @@ class _Running:
         self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
         self._doubts: list[float] = []
         self._ending = threading.Event()
+        self.asked = threading.Event()
+        """The store has said something, or nothing for too long."""
         path.unlink(missing_ok=True)
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with short(path) as name:
@@ -200,6 +206,7 @@ class _Running:
                 log.exception("leases")
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = _LONGEST_PAUSE
+            self.asked.set()
 
     def _heard(self, seconds: float) -> Iterator[Want]:
         """What workers said, after at most so long."""
