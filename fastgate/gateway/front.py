@@ -105,6 +105,8 @@ class Front:
 
     def part(self, idle_seconds: float, quiet_seconds: float) -> bool:
         """Whether a request may still come after so long without one: nobody tells which connections are idle."""
+        if quiet_seconds == 0:  # one is being served: who is connected need not be counted
+            return True
         return quiet_seconds < max(idle_seconds, FIRST_SECONDS) and self.connections() > 0
 
     def connections(self) -> int:
