@@ -80,7 +80,7 @@ class Leasing:
         self.failures = 0
 
     def follow(self, config: Config, folder: Path) -> None:
-        """``folder``: of the configuration's file. A store that is new has been asked when this returns, or is away."""
+        """``folder``: of the configuration's file."""
         place = _place(config, folder)
         with self._lock:
             running = self._running
@@ -89,8 +89,6 @@ class Leasing:
                 return
             self._end(running)
             self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
-            if self._running is not None:
-                self._running.asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -125,7 +123,7 @@ class Leasing:
 
 
 class _Running:
-    """The thread, as long as the store stays the same."""
+    """The thread, as long as the store stays the same. When this is made the store has been asked, or is away."""
 
     def __init__(self, arena: Arena, place: _Place, host: str, path: Path) -> None:
         self.place, self.host, self._path = place, host, path
@@ -138,14 +136,14 @@ class _Running:
         self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
         self._doubts: list[float] = []
         self._ending = threading.Event()
-        self.asked = threading.Event()
-        """The store has said something, or nothing for too long."""
+        self._asked = threading.Event()
         path.unlink(missing_ok=True)
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with short(path) as name:
             self._line.bind(name)
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
         self._thread.start()
+        self._asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
         """Something else may be written of limits, which workers know before long."""
@@ -206,7 +204,7 @@ class _Running:
                 log.exception("leases")
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = _LONGEST_PAUSE
-            self.asked.set()
+            self._asked.set()
 
     def _heard(self, seconds: float) -> Iterator[Want]:
         """What workers said, after at most so long."""
