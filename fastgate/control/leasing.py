@@ -35,6 +35,8 @@ ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
 HOST_FILE: Final = "host"
 """In the state folder: what the host is called among others."""
+FIRST_SECONDS: Final = 2.0
+"""Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
 _LEAST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _AT_ONCE: Final = 1000
@@ -128,7 +130,7 @@ class Leasing:
 
 
 class _Running:
-    """The thread, as long as the store stays the same."""
+    """The thread, as long as the store stays the same. When this is made the store has been asked, or is away."""
 
     def __init__(self, arena: Arena, place: _Place, host: str, notes: Notes, path: Path) -> None:
         self.place, self.host, self._path = place, host, path
@@ -140,12 +142,14 @@ class _Running:
         self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
         self._ending = threading.Event()
+        self._asked = threading.Event()
         path.unlink(missing_ok=True)
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with short(path) as name:
             self._line.bind(name)
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
         self._thread.start()
+        self._asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
         """Something else may be written of limits, which workers know before long."""
@@ -206,6 +210,7 @@ class _Running:
                 log.exception("leases")
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = _LONGEST_PAUSE
+            self._asked.set()
 
     def _heard(self, seconds: float) -> Iterator[Want]:
         """What workers said, after at most so long."""

@@ -374,6 +374,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """None: meanings cannot be found."""
     leases: LeasesRecord | None = None
     """None: this host has every limit to itself."""
+    drain_delay_ms: int = 0
+    """When the host ends: connections that have been idle for less may yet bear a request."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:
