@@ -27,16 +27,17 @@ BELOW: dict[str, set[str]] = {
     "gateway": {"cache", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
+    "postgres": {"config", "wire", "_core"},
     "backup": {"ledger", "state", "config", "wire", "_core"},
     "telemetry": {"pricing", "config", "wire", "_core"},
     "control": {
-        "backup", "ledger", "state", "telemetry", "cache", "routing", "dialects", "providers", "budgets", "pricing",
-        "config", "wire", "_core",
+        "backup", "ledger", "state", "postgres", "telemetry", "cache", "routing", "dialects", "providers", "budgets",
+        "pricing", "config", "wire", "_core",
     },
     "supervisor": {"control", "gateway", "backup", "cache", "wire", "_core"},
     "simulator": set(),
     "bills": set(),
-    "doctor": {"supervisor", "cache", "backup", "ledger", "state", "config", "wire", "_core"},
+    "doctor": {"supervisor", "cache", "backup", "ledger", "state", "postgres", "config", "wire", "_core"},
     "cli": {"doctor", "supervisor", "semantic", "control", "backup", "bills", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
