@@ -5,7 +5,6 @@ It alone speaks to Redis; workers find what it got in the arena. While it cannot
 
 import logging
 import os
-import secrets
 import socket
 import threading
 import time
@@ -26,13 +25,12 @@ from fastgate.cache.unix_path import short
 from fastgate.config.redis_client import redis_client
 from fastgate.config.root import Config
 from fastgate.config.stores import RedisAddress, parse_redis_url
+from fastgate.control.host_name import HOST_FILE, host_id
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
-HOST_FILE: Final = "host"
-"""In the state folder: what the host is called among others."""
 _LEAST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 _AT_ONCE: Final = 1000
@@ -72,7 +70,7 @@ class Leasing:
 
     def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
         self._arena = arena
-        self._socket, self._name = arena_dir / SOCKET, state_dir / HOST_FILE
+        self._socket, self._state_dir = arena_dir / SOCKET, state_dir
         self._running: _Running | None = None
         self._lock = threading.Lock()
         self.failures = 0
@@ -86,7 +84,9 @@ class Leasing:
                 running.doubt()
                 return
             self._end(running)
-            self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
+            self._running = (
+                None if place is None else _Running(self._arena, place, host_id(self._state_dir), self._socket)
+            )
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -109,15 +109,6 @@ class Leasing:
         if running is not None:
             running.stop()
             self.failures += running.failures
-
-    def _host(self) -> str:
-        """Made once, and kept with the state: the counters that this host reports are of that folder."""
-        with suppress(FileNotFoundError):
-            if name := self._name.read_text("ascii").strip():
-                return name
-        name = secrets.token_hex(8)
-        self._name.write_text(f"{name}\n", "ascii")
-        return name
 
 
 class _Running:

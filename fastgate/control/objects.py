@@ -7,12 +7,12 @@ What is committed is told to the workers in the order of commits; they serve by 
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -23,13 +23,22 @@ from fastgate.config.owners_check import digest_of, secret_finding
 from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.control import object_checks
 from fastgate.control.cache_records import wants_cache
-from fastgate.control.collections import IN_HEAD, TYPES, Collection, Edit, derived, document, stored_additions
+from fastgate.control.collections import (
+    IN_HEAD,
+    TYPES,
+    Collection,
+    Edit,
+    derived,
+    document,
+    stored_additions,
+    taken_over,
+)
 from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
 from fastgate.control.publisher import Publisher
 from fastgate.state import audit, objects
-from fastgate.state.objects import SecretRow, Stored
+from fastgate.state.objects import Derived, SecretRow, Stored
 from fastgate.state.store import Store
 from fastgate.wire.changes import Change
 
@@ -149,6 +158,52 @@ class Objects:
 
     # ---- in the store's thread
 
+    def take_over(self, db: Connection, stored: Stored, rows: Sequence[SecretRow], sealed: bytes) -> Done:
+        """Keeps an object as another host created or changed it, where it was checked against all others.
+
+        Raises ConfigErrors where a later version wrote it, SealError without the key to its secrets.
+        """
+        thing, kept = taken_over(stored, rows, sealed, self.store.sealer)
+        objects.forget_secrets(db, (row.digest for row in rows))  # of whoever had them before
+        return self._shown(self._keep(db, thing, stored, rows, kept))
+
+    def forget(self, db: Connection, collection: Collection, id_: str) -> Done | None:
+        """Another host has deleted it; None: it is not here anyway."""
+        before = objects.find(db, collection, id_)
+        if before is None:
+            return None
+        gone = objects.digests(db, collection, id_)
+        objects.drop(db, collection, id_)
+        changes = tuple((digest, _NO_RECORD) for digest in gone)
+        return self._shown(Done(before, changes, needs_snapshot=collection in IN_HEAD))
+
+    def forget_secrets(self, db: Connection, stored: Stored, kept: Set[bytes]) -> Done:
+        """All of a key but those: so much can be taken over of what a later version wrote."""
+        gone = objects.digests(db, stored.collection, stored.id) - kept
+        objects.forget_secrets(db, gone)
+        return self._shown(Done(stored, tuple((digest, _NO_RECORD) for digest in gone)))
+
+    @property
+    def are_told(self) -> bool:
+        """Whether workers hear of changes: not before the first configuration is published, which has them all."""
+        return self._configuration.latest is not None
+
+    def tell(self, found: Sequence[Done]) -> None:
+        """Workers hear what was taken over. Raises OSError; then they hear it with the next changes."""
+        if not found:
+            return
+        changes = tuple(change for done in found for change in done.changes)
+        try:
+            self._tell(replace(found[-1], changes=changes, needs_snapshot=any(each.needs_snapshot for each in found)))
+        except NotPublished:
+            self._publisher.change(changes)  # what needs no snapshot does not wait for it
+
+    def _shown(self, done: Done) -> Done:
+        """Without what the file's own hide."""
+        if self._names.in_file(cast(Collection, done.stored.collection), done.stored.id):
+            return replace(done, changes=())
+        return replace(done, changes=tuple(each for each in done.changes if not self._names.file_digest(each[0])))
+
     def _write(self, do: Callable[[Connection], Done]) -> Future[Done]:
         return self.store.write(do, self._tell)
 
@@ -219,16 +274,18 @@ class Objects:
 
     def _put(self, db: Connection, wish: Wish, thing: Thing, stored: Stored, rows: Sequence[SecretRow]) -> Done:
         before = objects.find(db, wish.collection, wish.id)
-        gone = objects.digests(db, wish.collection, wish.id)
-        kept = derived(thing, stored, rows, self.store.sealer)
-        objects.put(db, stored, kept)
+        done = self._keep(db, thing, stored, rows, derived(thing, stored, rows, self.store.sealer))
         _note(db, wish, before.document if before else "", stored.document)
+        if wish.collection in IN_HEAD:
+            self._configuration.rehearse(stored_additions(db, self.store.sealer))
+        return done
+
+    def _keep(self, db: Connection, thing: Thing, stored: Stored, rows: Sequence[SecretRow], kept: Derived) -> Done:
+        gone = objects.digests(db, stored.collection, stored.id)
+        objects.put(db, stored, kept)
         changes = {digest: record for digest, _, _, record in kept.records}
         changes.update(dict.fromkeys(gone.difference(changes), _NO_RECORD))
-        in_head = wish.collection in IN_HEAD
-        if in_head:
-            self._configuration.rehearse(stored_additions(db, self.store.sealer))
-        needs_snapshot = in_head or (isinstance(thing, Key | Team) and self._needs_more(thing))
+        needs_snapshot = stored.collection in IN_HEAD or (isinstance(thing, Key | Team) and self._needs_more(thing))
         return Done(stored, tuple(changes.items()), secrets=tuple(rows), needs_snapshot=needs_snapshot)
 
     def _found(self, db: Connection, wish: Wish) -> Stored:

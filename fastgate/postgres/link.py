@@ -83,14 +83,22 @@ class Link:
                 connection.close()
 
     def _connected(self) -> "Connection[tuple[Any, ...]]":
-        if self._connection is not None and not self._connection.closed:
+        if self._connection is not None and self._lives(self._connection):
             return self._connection
-        if self._connection is None and time.monotonic() < self._due:
+        if time.monotonic() < self._due:
             raise PostgresAway(self.health.error)
         self.close()
         self._connection = self.place.connect(self._purpose, self._answer_seconds)
         migrate(self._connection)
         return self._connection
+
+    @staticmethod
+    def _lives(connection: "Connection[tuple[Any, ...]]") -> bool:
+        """What was idle may have ended, and that must not cost whoever comes next."""
+        with suppress(Exception):
+            connection.execute("")
+            return not connection.closed
+        return False
 
     def _failed(self, told: str) -> None:
         self.close()

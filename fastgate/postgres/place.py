@@ -15,6 +15,8 @@ CONNECT_SECONDS: Final = 3
 ANSWER_SECONDS: Final = 10.0
 """After so long without an answer to one statement, it counts as away."""
 _LOCK_SECONDS: Final = 5
+_IDLE_SECONDS: Final = 15
+"""After so long a transaction whose host says no more ends: others wait for it."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Place:
             connect_timeout=CONNECT_SECONDS,
             application_name=f"fastgate {purpose}",
             target_session_attrs="read-write",
-            options=f"-c search_path=fastgate -c timezone=UTC -c lock_timeout={_LOCK_SECONDS}s",
+            options=f"-c search_path=fastgate -c timezone=UTC -c lock_timeout={_LOCK_SECONDS}s"
+            f" -c idle_in_transaction_session_timeout={_IDLE_SECONDS}s",
             keepalives_idle=10,
             keepalives_interval=3,
             keepalives_count=3,

@@ -21,7 +21,6 @@ _WRITTEN: Final = "hidden%2Fby%3Agate"
 _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "shared_buffers": "16MB",
     "max_connections": "50",

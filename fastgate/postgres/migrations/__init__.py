@@ -52,11 +52,11 @@ def migrate(connection: "Connection[tuple[Any, ...]]", wanted: Sequence[Migratio
     Raises NewerSchema where a later version changed them so that this one must not use them; psycopg.Error.
     """
     wanted = known() if wanted is None else wanted
-    if _missing(connection, wanted):
+    if missing(connection, wanted):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute("SET LOCAL search_path TO fastgate")
-            for migration in _missing(connection, wanted):
+            for migration in missing(connection, wanted):
                 if migration.number == 1:
                     _begin(connection)
                 connection.execute(migration.sql.encode())
@@ -76,7 +76,9 @@ def _begin(connection: "Connection[tuple[Any, ...]]") -> None:
     )
 
 
-def _missing(connection: "Connection[tuple[Any, ...]]", wanted: Sequence[Migration]) -> list[Migration]:
+def missing(connection: "Connection[tuple[Any, ...]]", wanted: Sequence[Migration] | None = None) -> list[Migration]:
+    """What the tables have not had yet. Raises NewerSchema, psycopg.Error."""
+    wanted = known() if wanted is None else wanted
     # By rows: what looks a name up may still remember that there was none, after it has waited for whoever made it.
     table = "SELECT FROM pg_tables WHERE schemaname = 'fastgate' AND tablename = 'migrations'"
     if not connection.execute(table).rowcount:
