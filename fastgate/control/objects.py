@@ -183,20 +183,24 @@ class Objects:
         objects.forget_secrets(db, gone)
         return self._shown(Done(stored, tuple((digest, _NO_RECORD) for digest in gone)))
 
-    @property
-    def are_told(self) -> bool:
-        """Whether workers hear of changes: not before the first configuration is published, which has them all."""
-        return self._configuration.latest is not None
-
     def tell(self, found: Sequence[Done]) -> None:
         """Workers hear what was taken over. Raises OSError; then they hear it with the next changes."""
         if not found:
             return
         changes = tuple(change for done in found for change in done.changes)
+        needs_snapshot = any(each.needs_snapshot for each in found)
+        if self._configuration.latest is None:  # the first one is on its way, and may have been read before
+            self._changed(compact=needs_snapshot)
+            self._publisher.change(changes)
+            return
         try:
-            self._tell(replace(found[-1], changes=changes, needs_snapshot=any(each.needs_snapshot for each in found)))
+            self._tell(replace(found[-1], changes=changes, needs_snapshot=needs_snapshot))
         except NotPublished:
             self._publisher.change(changes)  # what needs no snapshot does not wait for it
+
+    def tell_all(self) -> None:
+        """Workers get a new snapshot, soon: so much was taken over that it cannot be told by changes."""
+        self._changed(compact=True)
 
     def _shown(self, done: Done) -> Done:
         """Without what the file's own hide."""

@@ -43,6 +43,8 @@ class Turns:
     def __init__(self, link: Link, objects_: Objects, host: str) -> None:
         self.mark: Mark | None = None
         """Of the state that the copy has; None: this host has not asked yet."""
+        self.untold = False
+        """Whether the copy has what no snapshot has and workers are not told of: what it began with."""
         self.unread: tuple[str, ...] = ()
         """Objects whose newest state a later version wrote."""
         self.refusal = ""
@@ -111,7 +113,7 @@ class Turns:
     def _take(self, db: Connection, rows: Iterator[Row], news: list[Done]) -> None:
         for row in rows:
             done = self._taken(db, row)
-            if done is not None and self._objects.are_told:
+            if done is not None and self.mark is not None:
                 news.append(done)
 
     def _taken(self, db: Connection, row: Row) -> Done | None:
@@ -227,6 +229,7 @@ class Turns:
 
     def _committed(self, mark: Mark, news: list[Done]) -> None:
         """The file has it, too."""
+        self.untold = self.untold or self.mark is None
         self.mark = mark
         try:
             self._objects.tell(news)

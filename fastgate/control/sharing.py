@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from fastgate.config.root import Config
+from fastgate.control.collections import COLLECTIONS
 from fastgate.control.host_name import host_name
 from fastgate.control.objects import Objects
 from fastgate.control.shared_turns import Turns
@@ -21,6 +22,7 @@ from fastgate.postgres import configuration as shared
 from fastgate.postgres.errors import PostgresAway
 from fastgate.postgres.link import Link
 from fastgate.postgres.place import Place
+from fastgate.state import objects as stored
 from fastgate.state import replica
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
@@ -96,7 +98,7 @@ class _Following:
     """The thread, and the two connections: one listens, one is for the store's turns."""
 
     def __init__(self, store: Store, objects: Objects, place: Place, host: str) -> None:
-        self._store, self._host = store, host
+        self._store, self._objects, self._host = store, objects, host
         self._changing = Link(place, _PURPOSE, _ANSWER_SECONDS)
         self._listening = Link(place, f"{_PURPOSE}, news", _ANSWER_SECONDS)
         self._turns = Turns(self._changing, objects, host)
@@ -109,7 +111,10 @@ class _Following:
         self._ending = False
         self._wake, self._waker = os.pipe()
         store.share(self._turns)
-        self._caught_up(_JOIN_SECONDS)
+        if self._caught_up(_JOIN_SECONDS):
+            self._turns.untold = False  # the snapshot that comes will have it all
+        elif self._began is None and not _has_own(store):
+            raise StateError(f"this host has no copy yet of what hosts share, and cannot get it: {self._error}")
         self._thread = threading.Thread(target=self._run, name="sharing", daemon=True)
         self._thread.start()
 
@@ -161,16 +166,20 @@ class _Following:
         self._latest, _ = mark
         if mark != self._turns.mark:
             self._caught_up(_JOIN_SECONDS)
+        if self._turns.untold:
+            self._turns.untold = False
+            self._objects.tell_all()
 
-    def _caught_up(self, seconds: float) -> None:
+    def _caught_up(self, seconds: float) -> bool:
         try:
             self._store.catch_up().result(seconds)
         except (StateError, NotInTime) as error:
             if str(error) != self._error:
                 log.warning("%s", error)
             self._error = str(error) or "it takes long to take over what hosts share"
-        else:
-            self._error = ""
+            return False
+        self._error = ""
+        return True
 
     def _wait(self, seconds: float) -> None:
         """Until there is something to hear, the database is gone, or the time is over."""
@@ -179,3 +188,9 @@ class _Following:
             if self._heard is not None and not self._heard.closed:
                 wanted.append(self._heard.fileno())
         select.select(wanted, [], [], seconds)
+
+
+def _has_own(store: Store) -> bool:
+    """Whether a host that takes no part has something to serve beside its file."""
+    with store.read() as db:
+        return any(stored.count(db, collection) for collection in COLLECTIONS)

@@ -59,21 +59,18 @@ class Link:
 
         try:
             connection = self._connected()
-            yield connection
         except PostgresAway as error:
             self._failed(str(error))
             raise
         except (Error, OSError) as error:
-            broken = (
-                self._connection is None or self._connection.closed or isinstance(error, OperationalError | OSError)
-            )
-            if not broken:
-                raise
-            told = f"PostgreSQL at {self.place.address.where} cannot be asked: {shown(' '.join(str(error).split()))}"
-            self._failed(told)
-            raise PostgresAway(told) from None
-        else:
-            self._worked()
+            raise self._broken(error) from None
+        try:
+            yield connection
+        except (Error, OSError) as error:
+            if isinstance(error, OperationalError | OSError) or connection.closed:
+                raise self._broken(error) from None
+            raise
+        self._worked()
 
     def close(self) -> None:
         """Ends the connection; harmless where there is none."""
@@ -91,6 +88,11 @@ class Link:
         self._connection = self.place.connect(self._purpose, self._answer_seconds)
         migrate(self._connection)
         return self._connection
+
+    def _broken(self, error: Exception) -> PostgresAway:
+        told = f"PostgreSQL at {self.place.address.where} cannot be asked: {shown(' '.join(str(error).split()))}"
+        self._failed(told)
+        return PostgresAway(told)
 
     @staticmethod
     def _lives(connection: "Connection[tuple[Any, ...]]") -> bool:

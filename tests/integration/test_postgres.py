@@ -120,6 +120,15 @@ def test_a_wrong_password_is_told_without_it(postgres: PostgresServer, database:
     assert "wrong-and-secret" not in f"{refused.value} {link.place!r} {link.health}"
 
 
+def test_who_may_make_no_tables_is_told(postgres: PostgresServer, database: str) -> None:
+    with postgres.client(database) as client:
+        client.execute("CREATE ROLE guest LOGIN PASSWORD 'of-the-guest'")
+    link = Link(place(f"postgresql://guest:of-the-guest@127.0.0.1:{postgres.port}/{database}"), "test")
+    with pytest.raises(PostgresAway, match="permission denied for database"), link.asked():
+        pass
+    assert "permission denied" in link.health.error
+
+
 @pytest.mark.parametrize(
     ("text", "wrong"),
     [

@@ -1,5 +1,7 @@
 """What operators create on one host is the same on all, by a PostgreSQL: control processes alone, without workers."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -185,7 +187,7 @@ def test_what_a_host_had_before_goes_into_an_empty_database_and_else_stays_its_o
     assert has(three, "teams/red")
     assert [row["host"] for row in three.get("audit")["items"]] == [None]
     assert has(two, "teams/red") is None
-    assert has(two, "teams/blue")  # it is served on
+    assert has(two, "teams/blue")  # it is served on, and nothing of it is lost
     told = standing(two)["error"]
     assert "teams/blue" in told
     refused = create(two, "teams", id="green")
@@ -216,12 +218,24 @@ def test_a_host_that_had_nothing_of_its_own_comes_and_goes_and_comes_back(hosts:
     assert "teams/own" in standing(two)["error"]
 
 
-def test_hosts_need_one_key_to_secrets(hosts: Hosts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_without_a_copy_does_not_start_where_it_gets_none(
+    hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> str:
+        (config := tmp_path / "fastgate.yaml").write_text(hosts.shared)
+        options = ["--config", config, "--state-dir", tmp_path, "--arena-dir", tmp_path, "--admin-port", "0"]
+        command = [sys.executable, "-m", "fastgate.control.process", *map(str, options)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stderr is not None
+            said = process.stderr.read().decode()
+            assert process.wait(20) == 1, said
+        return said
+
+    with hosts.postgres.away():
+        assert "no copy yet of what hosts share, and cannot get it" in told()
     hosts.host()
     monkeypatch.setenv("FASTGATE_STATE_KEY", OTHER_KEY)
-    other = hosts.host()
-    assert "FASTGATE_STATE_KEY" in standing(other)["error"]
-    assert create(other, "teams", id="red").status_code == 503
+    assert "give the FASTGATE_STATE_KEY of the others" in told()
 
 
 def test_a_database_that_lost_changes_is_followed(hosts: Hosts) -> None:
