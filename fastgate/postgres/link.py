@@ -5,18 +5,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastgate.postgres.errors import PostgresAway
-from fastgate.postgres.migrations import migrate
+from fastgate.postgres.migrations import migrate, missing
 from fastgate.postgres.place import ANSWER_SECONDS, Place
 from fastgate.wire.failure import shown
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from fastgate.postgres.patient import Patient
 
 _LEAST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 2.0
+_MIGRATION_SECONDS: Final = 600.0
+"""For a step that changes large tables, or for the host that carries it out."""
+_SIGN_SECONDS: Final = 2.0
+"""For a sign of life of a connection that was idle."""
 
 log = logging.getLogger("fastgate.control")
 
@@ -44,12 +48,12 @@ class Link:
         self.health = Health(place.address.where)
         self._purpose = purpose
         self._answer_seconds = answer_seconds
-        self._connection: Connection[tuple[Any, ...]] | None = None
+        self._connection: Patient | None = None
         self._pause = _LEAST_PAUSE
         self._due = 0.0
 
     @contextmanager
-    def asked(self) -> "Iterator[Connection[tuple[Any, ...]]]":
+    def asked(self) -> "Iterator[Patient]":
         """A connection to a database whose tables are up to date. Raises PostgresAway.
 
         A problem with the connection that comes out of the block ends it and becomes PostgresAway, too; what the
@@ -79,15 +83,18 @@ class Link:
             with suppress(Exception):
                 connection.close()
 
-    def _connected(self) -> "Connection[tuple[Any, ...]]":
+    def _connected(self) -> "Patient":
         if self._connection is not None and self._lives(self._connection):
             return self._connection
         if time.monotonic() < self._due:
             raise PostgresAway(self.health.error)
         self.close()
-        self._connection = self.place.connect(self._purpose, self._answer_seconds)
-        migrate(self._connection)
-        return self._connection
+        self._connection = connection = self.place.connect(self._purpose, self._answer_seconds)
+        if missing(connection):
+            connection.answer_seconds = _MIGRATION_SECONDS
+            migrate(connection)
+            connection.answer_seconds = self._answer_seconds
+        return connection
 
     def _broken(self, error: Exception) -> PostgresAway:
         told = f"PostgreSQL at {self.place.address.where} cannot be asked: {shown(' '.join(str(error).split()))}"
@@ -95,10 +102,12 @@ class Link:
         return PostgresAway(told)
 
     @staticmethod
-    def _lives(connection: "Connection[tuple[Any, ...]]") -> bool:
+    def _lives(connection: "Patient") -> bool:
         """What was idle may have ended, and that must not cost whoever comes next."""
+        patience, connection.answer_seconds = connection.answer_seconds, _SIGN_SECONDS
         with suppress(Exception):
             connection.execute("")
+            connection.answer_seconds = patience
             return not connection.closed
         return False
 

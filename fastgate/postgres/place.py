@@ -3,18 +3,18 @@
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from fastgate.config.postgres import PostgresAddress, parse_postgres_url
 from fastgate.config.settings import Postgres
 
 if TYPE_CHECKING:
-    from psycopg import Connection
+    from fastgate.postgres.patient import Patient
 
 CONNECT_SECONDS: Final = 3
 ANSWER_SECONDS: Final = 10.0
 """After so long without an answer to one statement, it counts as away."""
-_LOCK_SECONDS: Final = 5
+_LOCK_SECONDS: Final = 4
 _IDLE_SECONDS: Final = 15
 """After so long a transaction whose host says no more ends: others wait for it."""
 
@@ -32,7 +32,7 @@ class Place:
         ca_file = str((folder / settings.ca_file).resolve()) if settings.ca_file else None
         return cls(parse_postgres_url(settings.url.reveal()), ca_file)
 
-    def connect(self, purpose: str, answer_seconds: float = ANSWER_SECONDS) -> "Connection[tuple[Any, ...]]":
+    def connect(self, purpose: str, answer_seconds: float = ANSWER_SECONDS) -> "Patient":
         """A connection without a transaction, which gives up a statement that is not answered in time.
 
         Raises psycopg.Error, also where the server is a standby, which takes no writes.

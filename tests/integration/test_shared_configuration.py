@@ -1,16 +1,20 @@
 """What operators create on one host is the same on all, by a PostgreSQL: control processes alone, without workers."""
 
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from fastgate.state import audit
+from fastgate.state.copies import opened
 from tests.support.control_host import CONFIG, ControlHost, until
 from tests.support.postgres import PASSWORD, PostgresServer
 
@@ -252,6 +256,51 @@ def test_a_database_that_lost_changes_is_followed(hosts: Hosts) -> None:
         until(lambda h=host: has(h, "teams/green"))
         assert (bool(has(host, "teams/red")), has(host, "teams/blue")) == (True, None)
     assert "has lost changes" in two.log.read_text()
+
+
+def test_what_was_confirmed_stays_whatever_is_killed(hosts: Hosts) -> None:
+    both = hosts.pair()
+    confirmed: list[str] = []
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        count = 0
+        while not over.is_set():
+            count += 1
+            id_ = f"h{number}-{count}"
+            with suppress(httpx.HTTPError, RuntimeError):  # its host is being killed
+                answer = create(both[number], "keys", id=id_)
+                assert answer.status_code in {201, 503}, answer.text
+                if answer.status_code == 201:
+                    confirmed.append(id_)
+
+    def more(count: int = 15) -> None:
+        wanted = len(confirmed) + count
+        until(lambda: len(confirmed) >= wanted)
+
+    with ThreadPoolExecutor(2) as pool:
+        workers = [pool.submit(work, number) for number in range(2)]
+        try:
+            for host in both:
+                more()
+                hosts.postgres.kill()
+                hosts.postgres.start()
+                more()
+                host.end(signal.SIGKILL)
+                host.start()
+            more()
+        finally:
+            over.set()
+        for worker in workers:
+            worker.result()
+    until(lambda: not any(standing(host)["error"] or standing(host)["behind"] for host in both))
+    stored = [host.get("keys", ("limit", "1000"))["items"] for host in both]
+    until(lambda: both[0].get("audit", ("limit", "1000")) == both[1].get("audit", ("limit", "1000")))
+    assert stored[0] == stored[1]
+    assert {each["id"] for each in stored[0]} >= set(confirmed)
+    for host in both:
+        with opened(host.state_dir / "state.db") as db:
+            assert not list(audit.broken_links(db))
 
 
 def test_what_a_later_version_wrote_stays_as_it_was_but_for_secrets_that_end(hosts: Hosts) -> None:

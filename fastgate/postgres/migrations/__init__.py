@@ -54,6 +54,7 @@ def migrate(connection: "Connection[tuple[Any, ...]]", wanted: Sequence[Migratio
     wanted = known() if wanted is None else wanted
     if missing(connection, wanted):
         with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout TO 0")
             connection.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             connection.execute("SET LOCAL search_path TO fastgate")
             for migration in missing(connection, wanted):
