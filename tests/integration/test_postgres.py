@@ -14,6 +14,7 @@ from fastgate.postgres.errors import NewerSchema, PostgresAway
 from fastgate.postgres.link import Link
 from fastgate.postgres.migrations import Migration, known, migrate
 from fastgate.postgres.place import Place
+from tests.support.certificates import Authority
 from tests.support.house import wait_for
 from tests.support.postgres import PASSWORD, PostgresServer
 
@@ -118,6 +119,30 @@ def test_a_wrong_password_is_told_without_it(postgres: PostgresServer, database:
     with pytest.raises(PostgresAway, match="password authentication failed") as refused, link.asked():
         pass
     assert "wrong-and-secret" not in f"{refused.value} {link.place!r} {link.health}"
+
+
+def test_a_certificate_is_verified_where_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    authority, other = Authority(tmp_path), Authority(tmp_path / "other")
+
+    def told(url: str, ca_file: Path | None) -> str:
+        link = Link(Place.of(Postgres(url=Secret(url), ca_file=ca_file and str(ca_file)), tmp_path), "test")
+        try:
+            with link.asked() as connection:
+                return "encrypted" if connection.pgconn.ssl_in_use else "plain"
+        except PostgresAway as error:
+            return str(error)
+        finally:
+            link.close()
+
+    with PostgresServer(authority.issue("db.test", "server")) as server:
+        url = server.url("postgres")
+        assert told(url, authority.ca) == "encrypted"
+        assert told(f"{url}?sslmode=disable", None) == "plain"
+        assert "SSL error" in told(url, other.ca)
+        assert "SSL error" in told(f"{url}?sslmode=verify-full", None)
+        by_name = url.replace("127.0.0.1", "localhost")
+        assert 'does not match host name "localhost"' in told(by_name, authority.ca)
 
 
 def test_who_may_make_no_tables_is_told(postgres: PostgresServer, database: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import psycopg
 
+from tests.support.certificates import Pair
 from tests.support.house import free_port, wait_for
 
 PASSWORD: Final = "hidden/by:gate"
@@ -31,10 +32,11 @@ _SETTINGS: Final = {
 class PostgresServer:
     """``with PostgresServer() as server``: on a port of the loopback interface and on a Unix socket.
 
-    Its user ``gate`` needs a password by TCP. Where this process is root it runs as ``postgres``.
+    ``tls``: its certificate, for clients that want one. Its user ``gate`` needs a password by TCP. Where this process
+    is root it runs as ``postgres``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Pair | None = None) -> None:
         self.port = free_port()
         self._place = tempfile.TemporaryDirectory(prefix="fg-postgres-")
         self.socket = self._place.name
@@ -43,6 +45,7 @@ class PostgresServer:
         self._user = "postgres" if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
+        self._tls = tls
 
     def __enter__(self) -> Self:
         if self._user is not None:
@@ -52,6 +55,8 @@ class PostgresServer:
         secret.chmod(0o644)  # in a folder of its user alone
         self._run("initdb", "-D", self._data, "-U", "gate", "-A", "scram-sha-256", "--auth-local", "trust",
                   "--pwfile", secret, "--no-sync", "-E", "UTF8", "--locale", "C").wait()  # fmt: skip
+        if self._tls is not None:
+            self._keep_pair(self._tls)
         self.start()
         return self
 
@@ -106,6 +111,17 @@ class PostgresServer:
         assert process is not None
         process.send_signal(how)
         process.wait(20)
+
+    def _keep_pair(self, tls: Pair) -> None:
+        """The key has to be its user's alone."""
+        for source, name in ((tls.cert, "server.crt"), (tls.key, "server.key")):
+            target = self._data / name
+            target.write_bytes(source.read_bytes())
+            target.chmod(0o600)
+            if self._user is not None:
+                shutil.chown(target, self._user)
+        with (self._data / "postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
 
     def _answers(self) -> bool:
         assert self._process is not None
