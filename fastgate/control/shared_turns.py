@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, astuple, replace
+from itertools import islice
 from sqlite3 import Connection
 from typing import TYPE_CHECKING, Final
 
@@ -164,9 +165,9 @@ class Turns:
         self._check_key(database, head)
         if head.change == 0:
             return self._import(db, database)
-        own = list(_own(db, database))
+        own = list(islice(_own(db, database), _NAMED + 1))
         if own:
-            named = ", ".join(own[:_NAMED]) + (f" and {len(own) - _NAMED} more" if len(own) > _NAMED else "")
+            named = ", ".join(own[:_NAMED]) + (" and more" if len(own) > _NAMED else "")
             raise self._refused(
                 f"this host has objects of its own that hosts do not share, or have otherwise: {named}. It serves them,"
                 " and changes nothing: create them on a host that shares, or do without them; then stop this host, move"
