@@ -37,7 +37,7 @@ from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
 from fastgate.control.publisher import Publisher
-from fastgate.state import audit, objects
+from fastgate.state import audit, objects, replica
 from fastgate.state.objects import Derived, SecretRow, Stored
 from fastgate.state.store import Store
 from fastgate.wire.changes import Change
@@ -222,6 +222,7 @@ class Objects:
         self._changed(compact=self._publisher.is_long)
 
     def _create(self, db: Connection, wish: Wish, thing: Thing) -> Done:
+        _check_read(db, wish)
         if self._names.in_file(wish.collection, thing.id) or objects.find(db, wish.collection, thing.id):
             raise Conflict(f"there is a {wish.kind} {thing.id} already")
         object_checks.check_room(db, wish.collection)
@@ -296,6 +297,7 @@ class Objects:
         found = objects.find(db, wish.collection, wish.id)
         if self._names.in_file(wish.collection, wish.id) and (found is None or wish.action != "delete"):
             raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
+        _check_read(db, wish)
         if found is None:
             raise NotFound(f"there is no {wish.kind} {wish.id[:80]}")
         check_version(wish.version, found)
@@ -323,6 +325,15 @@ def check_version(asked: int | None, found: Stored | None) -> None:
         raise PreconditionFailed(f"it has no version, so not {asked}: only what the API created has one")
     if asked is not None and found is not None and asked != found.version:
         raise PreconditionFailed(f"it has changed: its version is {found.version}, not {asked}")
+
+
+def _check_read(db: Connection, wish: Wish) -> None:
+    """Raises Conflict where what is here is older than what hosts share: a change of it would undo that."""
+    if replica.is_unread(db, wish.collection, wish.id):
+        raise Conflict(
+            f"the {wish.kind} {wish.id} was last changed by a later version of fastgate: change it on a host that runs"
+            " that one, or update this one"
+        )
 
 
 def _sha256(secret: str) -> bytes:

@@ -5,10 +5,9 @@ PostgreSQL tells who listens; what was not heard is found by asking. While it is
 
 import logging
 import os
-import select
+import selectors
 import threading
 from concurrent.futures import TimeoutError as NotInTime
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
 ASK_SECONDS: Final = 2.0
 """So often it is asked whether there is news: a notification may be lost."""
 _ANSWER_SECONDS: Final = 5.0
-_JOIN_SECONDS: Final = 60.0
+_JOIN_SECONDS: Final = 600.0
+"""For a million objects at once; where PostgreSQL does not answer it takes a few seconds."""
+_FOLLOW_SECONDS: Final = 60.0
 _LEAST_PAUSE: Final = 0.2
 _PURPOSE: Final = "shared configuration"
 
@@ -165,7 +166,9 @@ class _Following:
             mark = shared.mark(connection)
         self._latest, _ = mark
         if mark != self._turns.mark:
-            self._caught_up(_JOIN_SECONDS)
+            self._caught_up(_FOLLOW_SECONDS)
+        else:
+            self._error = ""
         if self._turns.untold:
             self._turns.untold = False
             self._objects.tell_all()
@@ -183,11 +186,11 @@ class _Following:
 
     def _wait(self, seconds: float) -> None:
         """Until there is something to hear, the database is gone, or the time is over."""
-        wanted = [self._wake]
-        with suppress(Exception):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._wake, selectors.EVENT_READ)
             if self._heard is not None and not self._heard.closed:
-                wanted.append(self._heard.fileno())
-        select.select(wanted, [], [], seconds)
+                selector.register(self._heard.fileno(), selectors.EVENT_READ)
+            selector.select(seconds)
 
 
 def _has_own(store: Store) -> bool:

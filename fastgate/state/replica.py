@@ -60,6 +60,12 @@ def mark_unread(db: sqlite3.Connection, collection: str, id_: str, *, unread: bo
         db.execute("DELETE FROM unread WHERE collection = ? AND id = ?", (collection, id_))
 
 
+def is_unread(db: sqlite3.Connection, collection: str, id_: str) -> bool:
+    """Whether that is so of one object."""
+    sql = "SELECT 1 FROM unread WHERE collection = ? AND id = ?"
+    return db.execute(sql, (collection, id_)).fetchone() is not None
+
+
 def unread(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """Objects of which a later version wrote the newest state."""
     return list(db.execute("SELECT collection, id FROM unread ORDER BY collection, id"))

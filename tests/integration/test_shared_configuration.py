@@ -330,6 +330,8 @@ def test_what_a_later_version_wrote_stays_as_it_was_but_for_secrets_that_end(hos
     until(lambda: standing(two)["unread"] == ["keys/laptop", "later/x"])
     assert has(two, "keys/laptop")["version"] == 1
     assert has(two, "keys/laptop")["secrets"] == []
+    for refused in (create(two, "keys", id="laptop"), two.client.patch("/api/v1/keys/laptop", json={"team": None})):
+        assert (refused.status_code, "later version" in refused.text) == (409, True), refused.text
     assert create(two, "teams", id="red").status_code == 201
     two.end()
     two.start()
