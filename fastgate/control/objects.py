@@ -4,8 +4,6 @@ An object of the file cannot be changed here, and none may have the id of one: s
 What is committed is told to the workers in the order of commits; they serve by it at their next beat.
 """
 
-import hashlib
-import secrets
 import time
 from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
@@ -19,7 +17,7 @@ import msgspec
 from fastgate.budgets.hierarchy import owner_name
 from fastgate.config.objects import Thing, encode_document, merged, object_document, problem, problems_of, read_object
 from fastgate.config.owners import Key, Team
-from fastgate.config.owners_check import digest_of, secret_finding
+from fastgate.config.owners_check import secret_finding
 from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.control import object_checks
 from fastgate.control.cache_records import wants_cache
@@ -35,6 +33,7 @@ from fastgate.control.collections import (
 )
 from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
+from fastgate.control.issued import digest_of_secret, first_secret, issued_secret
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
 from fastgate.control.publisher import Publisher
 from fastgate.state import audit, objects, replica
@@ -42,9 +41,6 @@ from fastgate.state.objects import Derived, SecretRow, Stored
 from fastgate.state.store import Store
 from fastgate.wire.changes import Change
 
-PREFIX: Final = "sk-fg-"
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_LENGTH: Final = 43
 MOST_OVERLAP_SECONDS: Final = 90 * 86_400
 _NO_RECORD: Final = b""
 
@@ -75,15 +71,6 @@ class Wish:
     def kind(self) -> str:
         """``key`` of ``keys``."""
         return self.collection.removesuffix("s")
-
-
-def issued_secret() -> str:
-    """``sk-fg-`` and 43 characters of base 62: 256 bits."""
-    number, text = secrets.randbelow(62**_SECRET_LENGTH), PREFIX
-    for _ in range(_SECRET_LENGTH):
-        number, digit = divmod(number, 62)
-        text += _ALPHABET[digit]
-    return text
 
 
 class Objects:
@@ -231,7 +218,7 @@ class Objects:
         now = time.time_ns() // 1000
         secret, rows = None, []
         if isinstance(thing, Key):
-            secret, digest = _first_secret(thing)
+            secret, digest = first_secret(thing)
             if self._names.file_digest(digest) or objects.owner_of_digest(db, digest):
                 raise Conflict("the secret belongs to another key already")
             rows = [SecretRow(digest, now, 0)]
@@ -260,7 +247,7 @@ class Objects:
             if overlap
         ]
         if secret is not None:
-            rows.insert(0, SecretRow(_sha256(secret), now // 1000, 0))
+            rows.insert(0, SecretRow(digest_of_secret(secret), now // 1000, 0))
         after = replace(before, version=before.version + 1, updated_us=now // 1000)
         return replace(self._put(db, wish, thing, after, rows), secret=secret)
 
@@ -334,18 +321,6 @@ def _check_read(db: Connection, wish: Wish) -> None:
             f"the {wish.kind} {wish.id} was last changed by a later version of fastgate: change it on a host that runs"
             " that one, or update this one"
         )
-
-
-def _sha256(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _first_secret(key: Key) -> tuple[str | None, bytes]:
-    """The secret to say once, None where its creator knows it, and its digest."""
-    if key.secret is not None or key.secret_sha256 is not None:
-        return None, digest_of(key)
-    secret = issued_secret()
-    return secret, _sha256(secret)
 
 
 def _note(db: Connection, wish: Wish, before: str, after: str) -> None:
