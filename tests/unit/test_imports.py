@@ -206,6 +206,12 @@ def test_the_graph_sees_cimports_and_late_imports() -> None:
     assert "uvloop" not in reached_from("fastgate.version")
 
 
+def test_nothing_loads_the_client_of_postgresql_which_is_an_extra_unless_it_shares() -> None:
+    program = "import sys, fastgate.control.process, fastgate.doctor.examination; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+    assert "psycopg" in graph()["fastgate.postgres.patient"]
+
+
 def test_a_worker_loads_no_client_of_redis_unless_it_shares() -> None:
     program = "import sys, fastgate.gateway.process; sys.exit('redis' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
