@@ -7,9 +7,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from fastgate.config import ConfigErrors
+from fastgate.config.documents import read_document
 from fastgate.config.postgres import parse_postgres_url
 from fastgate.config.scalars import Secret
 from fastgate.config.settings import Postgres
+from fastgate.config.variables import Variables
 from fastgate.postgres.errors import NewerSchema, PostgresAway
 from fastgate.postgres.link import Link
 from fastgate.postgres.migrations import Migration, known, migrate
@@ -176,6 +179,17 @@ def test_what_no_address_says(text: str, wrong: str) -> None:
     with pytest.raises(ValueError, match=wrong) as refused:
         parse_postgres_url(text)
     assert "hid" not in str(refused.value)
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastgate.config.postgres.find_spec", lambda name: None)
+    text = "providers: {sim: {type: sim, base_url: 'http://127.0.0.1:9'}}\npostgres: {url: 'postgresql://me@db/gate'}\n"
+    with pytest.raises(ConfigErrors) as refused:
+        read_document(text, "fastgate.yaml", Variables({}, Path()))
+    told = (
+        "fastgate.yaml:2:11: postgres: needs the package psycopg, which is missing (pip install 'fastgate[postgres]')"
+    )
+    assert [str(problem) for problem in refused.value.problems] == [told]
 
 
 def test_the_parts_of_an_address() -> None:
