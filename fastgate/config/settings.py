@@ -67,6 +67,15 @@ class Redis(Section, frozen=True, kw_only=True):
     lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 50
 
 
+class Postgres(Section, frozen=True, kw_only=True):
+    """The database that several hosts share: what operators create, and what became of requests."""
+
+    url: Secret
+    ca_file: Line | None = None
+    configuration: bool = True
+    ledger: bool = True
+
+
 class ExactCache(Section, frozen=True, kw_only=True):
     """Answers kept by the bytes of their request: for everybody, and what holds where one opts in."""
 

@@ -5,7 +5,6 @@ It alone speaks to Redis; workers find what it got in the arena. While it cannot
 
 import logging
 import os
-import secrets
 import socket
 import threading
 import time
@@ -28,13 +27,12 @@ from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisStore, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
+from fastgate.control.host_name import HOST_FILE, host_id
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
-HOST_FILE: Final = "host"
-"""In the state folder: what the host is called among others."""
 FIRST_SECONDS: Final = 2.0
 """Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
 _LEAST_PAUSE: Final = 0.05
@@ -94,7 +92,7 @@ class Leasing:
                 self._running = None
             else:
                 notes = Notes(self._state_dir, place.cluster)
-                self._running = _Running(self._arena, place, self._host(), notes, self._socket)
+                self._running = _Running(self._arena, place, host_id(self._state_dir), notes, self._socket)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -117,16 +115,6 @@ class Leasing:
         if running is not None:
             running.stop()
             self.failures += running.failures
-
-    def _host(self) -> str:
-        """Made once, and kept with the state: the counters that this host reports are of that folder."""
-        path = self._state_dir / HOST_FILE
-        with suppress(FileNotFoundError):
-            if name := path.read_text("ascii").strip():
-                return name
-        name = secrets.token_hex(8)
-        path.write_text(f"{name}\n", "ascii")
-        return name
 
 
 class _Running:
