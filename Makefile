@@ -17,11 +17,12 @@ ARGS ?=
 PROFILE ?= smoke
 PAIRS ?=
 FUZZ_SECONDS ?= 60
+HOSTS ?= 10 100 1000
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-leased bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-leased bench-leases bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +83,10 @@ bench-hits: setup $(VENV)/.generator ## Answers from the exact cache: rate and C
 bench-leased: setup $(VENV)/.generator ## Budgets leased from a Redis beside a host's own: rate, CPU, p99; prints the table
 	@.ci/packages tests
 	@$(PY) -m loadtest.leased $(ARGS)
+
+bench-leases: setup ## Hosts that share budgets, simulated: HOSTS="10 100 1000"; Redis' load, wrong refusals; prints the table
+	@.ci/packages tests
+	@$(PY) -m benchmarks.leases --hosts $(HOSTS) $(ARGS)
 
 bench-duress: setup $(VENV)/.generator ## p99.9 beside spend queries, reloads and a slow disk, against quiet; prints the table
 	@.ci/packages system

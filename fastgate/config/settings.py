@@ -64,7 +64,7 @@ class Redis(Section, frozen=True, kw_only=True):
     cluster_id: Name = "prod"
     ca_file: Line | None = None
     leases: bool = True
-    lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 50
+    lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 500
 
 
 class Postgres(Section, frozen=True, kw_only=True):

@@ -5,6 +5,7 @@ It alone speaks to Redis; workers find what it got in the arena. While it cannot
 
 import logging
 import os
+import random
 import socket
 import threading
 import time
@@ -21,6 +22,7 @@ from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.notes import Notes
+from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_finder import Finder
@@ -35,8 +37,8 @@ ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
 FIRST_SECONDS: Final = 2.0
 """Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
-_LEAST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
+LEAST_PAUSE_NS: Final = 50_000_000
+"""Before it is asked again; the next ones are longer."""
 _AT_ONCE: Final = 1000
 _FOLLOWS_SECONDS: Final = 1.0
 """Within so long workers know what has changed."""
@@ -172,7 +174,7 @@ class _Running:
         )
 
     def _run(self) -> None:
-        pause = _LEAST_PAUSE
+        pause_ns = LEAST_PAUSE_NS
         wait = 0.0
         while not self._ending.is_set():
             wants = list(self._heard(wait))
@@ -183,7 +185,7 @@ class _Running:
                 self._holder.want(wants)
                 wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
                 self._said("")
-                pause = _LEAST_PAUSE
+                pause_ns = LEAST_PAUSE_NS
             except NameTaken:
                 self._said(
                     f"another host goes by the name {self.host}: was the state folder copied? Then delete {HOST_FILE}"
@@ -192,12 +194,13 @@ class _Running:
                 wait = LAPSE_MS / 1000
             except StoreAway as error:
                 self._said(f"Redis at {self._finder.where} cannot be asked: {shown(str(error))}")
-                wait, pause = pause, min(_LONGEST_PAUSE, 2 * pause)
+                wait_ns, pause_ns = pauses(self._holder.hosts, pause_ns, random.random())
+                wait = wait_ns / 1e9
                 self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
             except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
                 log.exception("leases")
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
-                wait = _LONGEST_PAUSE
+                wait = LONGEST_PAUSE_NS / 1e9
             self._asked.set()
 
     def _heard(self, seconds: float) -> Iterator[Want]:

@@ -15,8 +15,8 @@ from fastgate._core.windows import ends_of
 from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Grant
 from fastgate.budgets.leases.notes import Notes
-from fastgate.budgets.leases.sizing import LATEST_NS, SOONEST_NS
-from fastgate.budgets.leases.slips import Lease, Slip, Span
+from fastgate.budgets.leases.sizing import LATEST_NS, beat, peers_again
+from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
 from fastgate.budgets.levels import level_at, levels_of
 from fastgate.budgets.limits import is_limit
@@ -26,15 +26,12 @@ from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 MOST_AT_ONCE: Final = 200
 """Windows in one message: longer ones would keep others waiting."""
-DRY_NS: Final = 200_000_000
-"""For so long nobody waits for more where there was none."""
-BEAT_NS: Final = 500_000_000
-"""A host is heard of so often, whether it leases or not."""
 _AHEAD_NS: Final = 1_000_000_000
 """So long before a window ends the next one is leased, where it is used."""
+_TOGETHER_NS: Final = 100_000_000
+"""What is due within so long goes along with what is due."""
 MOST_IDLE: Final = 10_000
 """Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
-_PEERS_NS: Final = 10_000_000_000
 
 
 class Holder:
@@ -97,12 +94,10 @@ class Holder:
         with self._joined():
             if not self.learning:
                 self._call_back()
-            due = [
-                slip for slip in self._slips.values() if slip.look_at_ns <= now_ns and not self._is_lent(slip, now_ns)
-            ]
+            due = self._due(now_ns)
             crowded = len(self._slips) > MOST_IDLE
             self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
-            if now_ns - self._heard_at_ns >= BEAT_NS:
+            if now_ns - self._heard_at_ns >= beat(self.hosts):
                 self._tell([], now_ns)
         for slip in due:
             self._look_ahead(slip, now_ns)
@@ -112,7 +107,7 @@ class Holder:
             self._was_away = False
             self._tell_dry(self._leases, 0)
         soonest = min((slip.look_at_ns for slip in self._slips.values()), default=now_ns + LATEST_NS)
-        return min(soonest, self._heard_at_ns + BEAT_NS)
+        return min(soonest, self._heard_at_ns + beat(self.hosts))
 
     def away(self, wants: Iterable[Want], until_ns: int) -> None:
         """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
@@ -121,7 +116,7 @@ class Holder:
             self._note_grace(want)
         self._tell_dry({*self._leases, *(want.cell for want in wants)}, until_ns)
         for slip in self._slips.values():
-            slip.missing = 0
+            slip.wait_no_more()
             if slip.lease.grace:
                 self._lend(slip)
 
@@ -209,6 +204,12 @@ class Holder:
             leases.set_anchor(self._arena, cell, first)
         return first is not None
 
+    def _due(self, now_ns: int) -> list[Slip]:
+        """With what is due soon, where anything is now: a message with many windows costs less than many messages."""
+        soon_ns = now_ns + _TOGETHER_NS
+        soon = [slip for slip in self._slips.values() if slip.look_at_ns <= soon_ns and not self._is_lent(slip, now_ns)]
+        return soon if any(slip.look_at_ns <= now_ns for slip in soon) else []
+
     def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
         """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""
         assert lease.levels is not None
@@ -234,7 +235,7 @@ class Holder:
         self._keep(ahead)
 
     def _join(self) -> None:
-        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.known), 0
+        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.after(self._host)), 0
         self._has_reported = False
         for slip in self._slips.values():
             slip.untold()
@@ -296,8 +297,8 @@ class Holder:
                 slip.untold()
             raise
         self._heard_at_ns, self.learning = now_ns, said.learning
-        changed = said.hosts != self.hosts or now_ns - self._peers_at_ns >= _PEERS_NS
-        if changed and not said.learning:  # a store that learns knows fewer than we do
+        wait_ns = peers_again(said.hosts, changed=said.hosts != self.hosts)
+        if now_ns - self._peers_at_ns >= wait_ns and not said.learning:  # a store that learns knows fewer than we do
             self._peers.keep(self._store.peers())
             self.hosts, self._peers_at_ns = said.hosts, now_ns
         for (slip, ask), granted in zip(asked, said.grants, strict=True):
@@ -309,16 +310,6 @@ class Holder:
         if granted.claim > may:
             leases.grant(self._arena, cell, slip.span.number, granted.claim)
         leases.tell_others(self._arena, cell, slip.span.number, granted.used_elsewhere, granted.spent_elsewhere)
-        if got:
-            slip.missing = 0
-            leases.tell_dry(self._arena, cell, 0)
-        else:
-            self._leave_dry(slip, now_ns)
-        slip.hear(granted)
-
-    def _leave_dry(self, slip: Slip, now_ns: int) -> None:
-        """Where a request waits for more, it need not."""
-        if slip.missing:
-            leases.tell_dry(self._arena, slip.lease.cell, now_ns + DRY_NS)
-            slip.missing = 0
-            slip.look_at_ns = max(slip.look_at_ns, now_ns + SOONEST_NS)
+        if got or (ask.want and slip.missing):  # else nobody waits
+            leases.tell_dry(self._arena, cell, 0 if got else now_ns + DRY_NS)
+        slip.hear(granted, ask, now_ns)

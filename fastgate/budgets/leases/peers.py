@@ -4,10 +4,15 @@ A store that has forgotten everything waits for all that anybody knows; whoever 
 """
 
 import logging
+from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from fastgate.budgets.leases.files import read, replace
+
+MOST_NAMED: Final = 64
+"""Hosts that one names: up to so many all are named by each."""
 
 log = logging.getLogger("fastgate.control")
 
@@ -20,6 +25,15 @@ class Peers:
         self.known: tuple[str, ...] = ()
         if path is not None:
             self.known = read(path, lambda content: tuple(content.decode("ascii").split())) or ()
+
+    def after(self, host: str) -> tuple[str, ...]:
+        """Those whom the store is told by ``host``: so many as follow it in the order of names, around.
+
+        Whoever is named is waited for, and names those who follow it when it comes: so all are named, and no host has
+        to name thousands.
+        """
+        at = bisect_right(self.known, host)
+        return (*self.known[at:], *self.known[:at])[:MOST_NAMED]
 
     def keep(self, names: Iterable[str]) -> None:
         """From here on it is these."""
