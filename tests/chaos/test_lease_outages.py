@@ -85,6 +85,8 @@ def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_pat
             total = spent_out(houses[0])
         check(total, limit, crowd)
         wait_for(lambda: all(known(house) == 2 for house in houses), 15, "all is well again")
+        store = houses[0].admin("status")["leases"]["store"]
+        assert store.endswith(f", now 127.0.0.1:{server.owner.port}"), store
 
 
 @pytest.mark.skipif("cluster" not in KINDS, reason="make chaos runs it")
