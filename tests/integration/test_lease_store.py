@@ -181,7 +181,9 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
 
 def test_a_server_that_followed_another_one_meanwhile_may_have_forgotten(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
-    with RedisServer(tmp_path) as one, RedisServer(tmp_path / "other") as two, ExitStack() as stack:
+    at_once = {"repl-diskless-sync-delay": "0"}
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(RedisServer(each, more=at_once)) for each in (tmp_path, tmp_path / "other"))
         first, second = (stack.enter_context(server.client()) for server in (one, two))
         line = Line(first, "followers", "here")
         follow(second, one.port)
