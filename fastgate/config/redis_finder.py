@@ -20,12 +20,19 @@ class _Said(NamedTuple):
 
 
 class Finder:
-    """For one thread. ``cluster_id``: it names the slot; ``seconds``: for each answer of each member."""
+    """For one thread. ``cluster_id``: it names the slot; ``seconds``: for each answer of each member.
 
-    def __init__(self, store: RedisStore, ca_file: str | None, cluster_id: str, seconds: float) -> None:
+    ``often``: it asks so often that connections to members are kept, until ``close``.
+    """
+
+    def __init__(
+        self, store: RedisStore, ca_file: str | None, cluster_id: str, seconds: float, *, often: bool = False
+    ) -> None:
         self.store = store
         self._ca_file, self._cluster_id, self._seconds = ca_file, cluster_id, seconds
-        self._epoch = 0
+        self._kept: dict[tuple[str, int], Redis] | None = {} if often else None
+        self.epoch = 0
+        """Of what was believed last: it grows with each change."""
         self._server: RedisAddress | None = None
         self.silent: dict[str, str] = {}
         """Members that did not say it the last time, and why."""
@@ -60,19 +67,31 @@ class Finder:
         if not said:
             raise _nobody(answers, self.silent)
         latest = max(said, key=lambda each: each.epoch)
-        if latest.epoch < self._epoch and self.silent:
+        if latest.epoch < self.epoch and self.silent:
             raise ConnectionError(f"who answers knows less than others did: {_listed(self.silent)}")
-        self._epoch, self._server = latest.epoch, store.server(latest.host, latest.port)
+        self.epoch, self._server = latest.epoch, store.server(latest.host, latest.port)
         return self._server
+
+    def close(self) -> None:
+        """Ends what was kept."""
+        for client in (self._kept or {}).values():
+            client.close()
 
     def _ask(self, group: RedisGroup, host: str, port: int) -> _Said | Exception:
         from redis.exceptions import RedisError
 
         try:
-            with redis_client(group.member(host, port), self._ca_file, self._seconds) as client:
-                return _master(client, group.service) if group.service else _owner(client, host, self._cluster_id)
+            if self._kept is None:
+                with redis_client(group.member(host, port), self._ca_file, self._seconds) as client:
+                    return self._said(client, group, host)
+            if (host, port) not in self._kept:
+                self._kept[host, port] = redis_client(group.member(host, port), self._ca_file, self._seconds)
+            return self._said(self._kept[host, port], group, host)
         except (RedisError, OSError) as error:
             return error
+
+    def _said(self, client: "Redis", group: RedisGroup, host: str) -> _Said:
+        return _master(client, group.service) if group.service else _owner(client, host, self._cluster_id)
 
 
 def _master(client: "Redis", service: str) -> _Said:

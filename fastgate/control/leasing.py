@@ -26,7 +26,7 @@ from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_finder import Finder
-from fastgate.config.redis_urls import RedisStore, parse_store_url
+from fastgate.config.redis_urls import RedisGroup, RedisStore, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
 from fastgate.control.host_name import HOST_FILE, host_id
@@ -40,6 +40,8 @@ FIRST_SECONDS: Final = 2.0
 LEAST_PAUSE_NS: Final = 50_000_000
 """Before it is asked again; the next ones are longer."""
 _AT_ONCE: Final = 1000
+_WATCH_SECONDS: Final = 2.0
+"""Sentinels are asked so often: well within what the store takes for the difference of clocks, see ``exchange.lua``."""
 _FOLLOWS_SECONDS: Final = 1.0
 """Within so long workers know what has changed."""
 
@@ -128,6 +130,7 @@ class _Running:
         self._error = ""
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
+        self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
         self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
         self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
@@ -139,6 +142,9 @@ class _Running:
             self._line.bind(name)
         self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
         self._thread.start()
+        self._watch = threading.Thread(target=self._look_for_another, name="leases-watch", daemon=True)
+        if isinstance(place.store, RedisGroup) and place.store.service:  # nodes of a cluster know by themselves
+            self._watch.start()
         self._asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
@@ -152,6 +158,8 @@ class _Running:
         with suppress(OSError), short(self._path) as name:
             self._line.sendto(b"", name)
         self._thread.join()
+        if self._watch.is_alive():
+            self._watch.join()
         with suppress(StoreAway):
             self._holder.leave()
         self._store.close()
@@ -181,6 +189,8 @@ class _Running:
             if self._doubts and self._doubts[0] <= time.monotonic():
                 self._doubts = self._doubts[1:]
                 self._holder.doubt()
+            if self._watching.epoch > self._finder.epoch:
+                self._store.close()
             try:
                 self._holder.want(wants)
                 wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
@@ -202,6 +212,15 @@ class _Running:
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = LONGEST_PAUSE_NS / 1e9
             self._asked.set()
+
+    def _look_for_another(self) -> None:
+        """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""
+        from redis.exceptions import RedisError
+
+        while not self._ending.wait(_WATCH_SECONDS):
+            with suppress(RedisError, OSError):
+                self._watching.find()
+        self._watching.close()
 
     def _heard(self, seconds: float) -> Iterator[Want]:
         """What workers said, after at most so long."""

@@ -19,9 +19,20 @@ from fastgate.budgets.leases.store import QUIET_MS
 from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
-from tests.support.redis_groups import KINDS, ClusterGroup, lease_server
+from tests.support.redis_groups import KINDS, ClusterGroup, SentinelGroup, is_master, lease_server
 from tests.support.redis_server import RedisServer
-from tests.support.shared_hosts import SPENDABLE, TOKENS, billed, check, hosts, known, learning, settings, spent_out
+from tests.support.shared_hosts import (
+    SPENDABLE,
+    TOKENS,
+    billed,
+    check,
+    hosts,
+    known,
+    learning,
+    settings,
+    speaks_to,
+    spent_out,
+)
 
 CLIENTS: Final = 600
 LIMIT: Final = Decimal("4.00")
@@ -86,6 +97,25 @@ def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_pat
             total = spent_out(houses[0])
         check(total, limit, crowd)
         wait_for(lambda: all(known(house) == 2 for house in houses), 15, "all is well again")
+        assert speaks_to(houses[0], server.owner.port)
+
+
+@pytest.mark.skipif("sentinel" not in KINDS, reason="make chaos runs it")
+def test_a_master_that_was_replaced_and_does_not_know_is_left(tmp_path: Path) -> None:
+    with (
+        SentinelGroup(tmp_path / "redis") as server,
+        hosts(tmp_path, [settings(server.url, CLUSTER, BUDGET)] * 3) as houses,
+    ):
+        ports, slowly = [house.port for house in houses], spending(secret("one"), TOKENS, latency_ms=200)
+        with Crowd(ports, slowly, CLIENTS // 6) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 4, 30, "they spend")
+            old = server.replace_master()
+            now = server.owner.port
+            wait_for(lambda: all(speaks_to(house, now) for house in houses), 7, "all have left the old one")
+            print("the old one still thinks that it is the master:", is_master(old))
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
 
 
 @pytest.mark.skipif("cluster" not in KINDS, reason="make chaos runs it")

@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -10,6 +12,7 @@ from redis import Redis
 from fastgate._core.levels import REQUESTS, USD
 from fastgate.budgets.leases.messages import Ask, Exchanged
 from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, LeaseStore, Membership, NameTaken, StoreAway
+from tests.support.house import wait_for
 from tests.support.redis_server import RedisServer
 
 START_MS: Final = 1_900_000_000_000
@@ -174,6 +177,30 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
     here.store.report(here.member)
     here.later(QUIET_MS)
     assert here.claim(version=seen.version, seen=seen.seen, want=LIMIT, need=1) == 30
+
+
+def test_a_server_that_followed_another_one_meanwhile_may_have_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    at_once = {"repl-diskless-sync-delay": "0"}
+    with ExitStack() as stack:
+        one, two = (stack.enter_context(RedisServer(each, more=at_once)) for each in (tmp_path, tmp_path / "other"))
+        first, second = (stack.enter_context(server.client()) for server in (one, two))
+        line = Line(first, "followers", "here")
+        follow(second, one.port)
+        second.replicaof("no", "one")
+        follow(first, two.port)
+        with pytest.raises(StoreAway, match="it is a replica"):
+            line.store.join("here", "nonce of here")
+        first.replicaof("no", "one")
+        before = line.member.epoch
+        assert first.exists("fastgate:{followers}:lease:meta"), "what it had before"
+        assert line.store.join("here", "nonce of here").epoch != before
+
+
+def follow(client: "Redis", port: int) -> None:
+    """Until it has all that the other one has."""
+    client.replicaof("127.0.0.1", port)
+    wait_for(lambda: client.info("replication").get("master_link_status") == "up", 20, "it follows")
 
 
 def forget(client: "Redis", cluster: str, *lines: Line) -> None:

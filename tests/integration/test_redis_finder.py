@@ -72,6 +72,17 @@ def test_a_server_that_refuses_the_password(sentinels: SentinelGroup, authority:
         store(finder(sentinels.url.replace(PASSWORD, "hidden"), authority)).join("here", "nonce")
 
 
+def test_a_master_without_the_replicas_that_it_wants_grants_nothing(
+    sentinels: SentinelGroup, authority: Authority
+) -> None:
+    with sentinels.owner.client() as client:
+        client.config_set("min-replicas-to-write", 2)
+        with pytest.raises(StoreAway, match="good replicas"):
+            store(finder(sentinels.url, authority)).join("fenced", "nonce")
+        client.config_set("min-replicas-to-write", 1)
+        assert store(finder(sentinels.url, authority)).join("fenced", "nonce").incarnation == 1
+
+
 def test_an_authority_that_is_not_trusted(sentinels: SentinelGroup, nodes: ClusterGroup) -> None:
     for group in (sentinels, nodes):
         with pytest.raises(OSError, match="certificate verify failed"):

@@ -179,13 +179,24 @@ class SentinelGroup(_Group):
             return bool(said["num-other-sentinels"] == 2 and said["num-slaves"] == 1)
         return False
 
+    def replace_master(self) -> RedisServer:
+        """On purpose; the old one, which learns of it after a while, and goes on until then."""
+        owner = self.owner
+        with self._asked(self.ports[0]) as client:
+            client.execute_command("SENTINEL FAILOVER", SERVICE)
+        wait_for(lambda: self.owner is not owner, _SETTLED_SECONDS, "the replica is the master")
+        return owner
+
     def said_by(self, port: int) -> Any:
         """What that sentinel knows of the master."""
+        with self._asked(port) as client:
+            return client.sentinel_master(SERVICE)
+
+    def _asked(self, port: int) -> "redis.Redis":
         more: dict[str, Any] = {}
         if self.tls is not None:
             more = {"ssl": True, "ssl_ca_certs": str(self.tls.cert.parent / "ca.pem")}
-        with redis.Redis("127.0.0.1", port, password=SENTINELS_PASSWORD, protocol=2, **more) as client:
-            return client.sentinel_master(SERVICE)
+        return redis.Redis("127.0.0.1", port, password=SENTINELS_PASSWORD, protocol=2, **more)
 
     @property
     def owner(self) -> RedisServer:
@@ -260,7 +271,7 @@ class ClusterGroup(_Group):
     def move_slot(self) -> None:
         """To another node, key by key, while it is used."""
         source = self.owner
-        target = next(server for server in self.servers if server is not source and _is_master(server))
+        target = next(server for server in self.servers if server is not source and is_master(server))
         with source.client() as giver, target.client() as taker:
             taker.execute_command("CLUSTER SETSLOT", self.slot, "IMPORTING", _id(source))
             giver.execute_command("CLUSTER SETSLOT", self.slot, "MIGRATING", _id(target))
@@ -276,7 +287,8 @@ def _id(server: RedisServer) -> str:
         return str(client.execute_command("CLUSTER MYID").decode())
 
 
-def _is_master(server: RedisServer) -> bool:
+def is_master(server: RedisServer) -> bool:
+    """By its own word."""
     with server.client() as client:
         return bool(client.info("replication")["role"] == "master")
 

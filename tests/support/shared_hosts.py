@@ -56,6 +56,11 @@ def learning(house: House) -> bool:
     return bool(leases["learning"] and not leases["error"])
 
 
+def speaks_to(house: House, port: int) -> bool:
+    """Whether it is the server there, of several, that the host leases from."""
+    return str(house.admin("status")["leases"]["store"]).endswith(f", now 127.0.0.1:{port}")
+
+
 def billed(house: House) -> Decimal:
     """USD on the provider's bill."""
     return Decimal(house.bill()["total"]["usd"])

@@ -57,7 +57,7 @@ class LeaseStore:
         """Ends the connection; harmless where there is none."""
         if self._client is not None:
             self._client.close()
-        self._client = None
+        self._client, self._scripts = None, {}
 
     def join(self, host: str, nonce: str, peers: Iterable[str] = ()) -> Membership:
         """``nonce`` tells a host from another one of its name. Raises NameTaken, StoreAway."""
@@ -123,9 +123,9 @@ class LeaseStore:
         said = self._command("INFO")
         if why := evicting(said):
             raise StoreAway(why)
-        if said["role"] != "master":
+        if said.get("role") == "slave":
             raise StoreAway("it is a replica, which grants nothing")
-        return f"{said['run_id']}:{said['master_replid']}"
+        return f"{said['run_id']}:{said.get('master_replid')}"
 
     def _begin(self) -> None:
         """A connection of its own for whoever joins: it has to know whom it speaks to."""
@@ -136,6 +136,8 @@ class LeaseStore:
         self._scripts = {name: client.register_script(_source(f"{name}.lua")) for name in _SCRIPTS}
 
     def _call(self, script: str, keys: list[str], *arguments: object) -> Any:
+        if self._client is None:
+            raise StoreAway("there is no connection")
         with _away():
             return self._scripts[script](keys=keys, args=arguments)
 
