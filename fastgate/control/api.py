@@ -230,6 +230,7 @@ def _leases(found: LeaseStatus | None) -> dict[str, Any] | None:
         "learning": found.learning,
         "windows": found.windows,
         "outstanding_usd": usd(found.outstanding),
+        "clock_ahead_ms": found.ahead_ms,
         "failures": found.failures,
         "error": found.error or None,
     }

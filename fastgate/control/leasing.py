@@ -39,6 +39,7 @@ FIRST_SECONDS: Final = 2.0
 """Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
 LEAST_PAUSE_NS: Final = 50_000_000
 """Before it is asked again; the next ones are longer."""
+_CLOCKS_SECONDS: Final = 10.0
 _AT_ONCE: Final = 1000
 _WATCH_SECONDS: Final = 2.0
 """Sentinels are asked so often: well within what the store takes for the difference of clocks, see ``exchange.lua``."""
@@ -58,6 +59,8 @@ class LeaseStatus:
     error: str
     """Why Redis cannot be asked; empty: it can."""
     learning: bool
+    ahead_ms: int
+    """By how much this host's clock is ahead of the store's."""
     hosts: int
     windows: int
     outstanding: int
@@ -128,6 +131,7 @@ class _Running:
         self.place, self.host, self._path = place, host, path
         self.failures = 0
         self._error = ""
+        self._ahead_ms, self._clocks_due = 0, 0.0
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
         self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
@@ -175,6 +179,7 @@ class _Running:
             host=self.host,
             error=self._error,
             learning=self._holder.learning,
+            ahead_ms=self._ahead_ms,
             hosts=self._holder.hosts,
             windows=len(slips),
             outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
@@ -194,6 +199,7 @@ class _Running:
             try:
                 self._holder.want(wants)
                 wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
+                self._compare_clocks()
                 self._said("")
                 pause_ns = LEAST_PAUSE_NS
             except NameTaken:
@@ -212,6 +218,12 @@ class _Running:
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = LONGEST_PAUSE_NS / 1e9
             self._asked.set()
+
+    def _compare_clocks(self) -> None:
+        """Now and then. Hosts' clocks say to which window a request belongs."""
+        if time.monotonic() >= self._clocks_due:
+            self._clocks_due = time.monotonic() + _CLOCKS_SECONDS
+            self._ahead_ms = self._store.ahead_ms()
 
     def _look_for_another(self) -> None:
         """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""

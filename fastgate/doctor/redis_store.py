@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fastgate.config.redis_client import evicting
 from fastgate.config.redis_finder import Finder
@@ -15,6 +15,8 @@ from fastgate.doctor.installation import Installation
 from fastgate.wire.failure import shown
 
 PROBE_SECONDS: Final = 3.0
+CLOCKS_SECONDS: Final = 2.0
+"""By which clocks may differ before it is worth a word."""
 
 
 class _Found(NamedTuple):
@@ -24,6 +26,8 @@ class _Found(NamedTuple):
     evicting: str
     fenced: bool
     """Whether it takes no writes once its replicas are gone."""
+    ahead: float
+    """Seconds by which this host's clock is ahead of its."""
 
 
 def redis(installation: Installation) -> Iterator[Finding]:
@@ -65,6 +69,9 @@ def _judged(finder: Finder, found: _Found, store: Redis, config: Config) -> Find
     if took_ms > deadline_ms:
         told = f"{finder.where} takes {took_ms:.1f} ms to answer, and requests give it {deadline_ms}"
         return warning("redis", told, f"raise {setting}, or use a Redis that is nearer")
+    if abs(found.ahead) > CLOCKS_SECONDS:
+        told = f"{finder.where} has another time: this host is {found.ahead:+,.1f} s ahead of it"
+        return warning("redis", told, "set the clocks: each host's own says to which window a request belongs")
     if isinstance(finder.store, RedisGroup) and finder.store.service and not found.fenced:
         told = f"{finder.where} would go on where it is cut off from its replicas and the sentinels"
         return warning("redis", told, "set its min-replicas-to-write to 1, see docs/scaling.md")
@@ -79,6 +86,12 @@ def _deadline(store: Redis, config: Config) -> tuple[str, int]:
     return min(told.items(), key=lambda item: item[1])
 
 
+def _ahead(client: Any) -> float:
+    began = time.time()
+    seconds, micros = client.time()
+    return (began + time.time()) / 2 - float(seconds + micros / 1e6)
+
+
 def _ask(finder: Finder, store: Redis) -> _Found:
     """Raises RedisError, OSError."""
     with finder.client() as client:
@@ -87,4 +100,5 @@ def _ask(finder: Finder, store: Redis) -> _Found:
         client.ping()
         seconds = time.perf_counter() - began
         said = client.info() if store.leases else {}
-        return _Found(seconds, evicting(said), "min_slaves_good_slaves" in said)
+        ahead = _ahead(client) if store.leases else 0.0
+        return _Found(seconds, evicting(said), "min_slaves_good_slaves" in said, ahead)

@@ -50,7 +50,7 @@ def settings(folder: Path, port: int) -> dict[str, Any]:
     for name in names:
         text = text.replace(f"${{file:{folder}/{name}}}", (folder / name).read_text().strip())
     found: dict[str, Any] = yaml.safe_load(text.replace("@redis:6379", f"@127.0.0.1:{port}"))
-    del found["providers"]  # the simulator is
+    del found["providers"], found["postgres"]  # the simulator is, PostgreSQL is not
     found["server"]["drain_delay_seconds"] = 0
     return found
 

@@ -33,7 +33,7 @@ from fastgate.postgres.migrations import known, migrate
 from tests.integration.test_arena_lost import ask
 from tests.support import by_api
 from tests.support.by_api import created
-from tests.support.house import House, free_port, key
+from tests.support.house import House, free_port, key, wait_for
 from tests.support.postgres import PASSWORD, PostgresServer
 from tests.support.redis_groups import PASSWORD as SERVERS_PASSWORD
 from tests.support.redis_groups import SentinelGroup
@@ -367,6 +367,17 @@ def test_the_redis_that_hosts_share(stopped: House, tmp_path: Path) -> None:
         doctor(stopped).only("redis", f"127.0.0.1:{server.port}: ", code=4)
         server.go_on()
     doctor(stopped).only("redis", "Connection refused", code=4)
+
+
+def test_clocks_that_differ_are_told(tmp_path: Path) -> None:
+    [library] = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+    ahead = {"LD_PRELOAD": str(library), "FAKETIME": "+7s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+    with RedisServer(tmp_path) as server:
+        said = {**SETTINGS, "redis": {"url": server.url}}
+        with House(tmp_path, said, workers=1, simulator={}, environment=ahead) as house:
+            assert "this host is +7.0 s ahead of it" in doctor(house).said
+            found = wait_for(lambda: house.admin("status")["leases"]["clock_ahead_ms"], 15, "status tells it")
+            assert 6900 < found < 7100
 
 
 def test_several_servers_of_which_one_is_shared(stopped: House, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from fastgate.cli.main import cli
 from fastgate.config.settings import Server
 from fastgate.supervisor.patience import MARGIN
 from fastgate.supervisor.serve import CONTROL_SECONDS, PROGRAM_SECONDS
+from fastgate.wire.sealing import VARIABLE
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGING: Final = ROOT / "packaging"
@@ -23,10 +24,10 @@ def judged(program: str, *arguments: str | Path) -> subprocess.CompletedProcess[
 
 
 def variables() -> set[str]:
-    """Of the environment, that ``serve`` knows."""
+    """Of the environment, that ``serve`` and what it starts know."""
     command = cli.get_command(click.Context(cli), "serve")
     assert command is not None
-    return {str(option.envvar) for option in command.params if isinstance(option, click.Option)}
+    return {VARIABLE, *(str(option.envvar) for option in command.params if isinstance(option, click.Option))}
 
 
 def longest_end(settings: dict[str, Any]) -> float:

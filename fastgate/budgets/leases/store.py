@@ -1,5 +1,6 @@
 """Redis as the store of leases: four scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,6 +106,12 @@ class LeaseStore:
         """The hosts that live, or lived a while ago. Raises StoreAway."""
         [live] = self._keys("live")
         return [host.decode() for host in self._command("ZRANGE", live, 0, -1)]
+
+    def ahead_ms(self) -> int:
+        """By how much this host's clock is ahead of the store's, to some milliseconds. Raises StoreAway."""
+        asked_at = time.time_ns()
+        seconds, micros = self._command("TIME")
+        return ((asked_at + time.time_ns()) // 2 - int(seconds) * 10**9 - int(micros) * 1000) // 10**6
 
     def leave(self, member: Membership) -> None:
         """The host is not counted any more. Raises StoreAway."""
