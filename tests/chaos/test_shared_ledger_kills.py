@@ -20,7 +20,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.shared_hosts import TOKENS, billed
 
 CLIENTS: Final = 24
-ROUNDS: Final = int(os.environ.get("FASTGATE_OUTAGE_ROUNDS", "2"))
+ROUNDS: Final = int(os.environ.get("FASTGATE_OUTAGE_ROUNDS", "1"))
 MORE: Final = Decimal("0.05")
 """USD that are spent between two kills, at least."""
 REQUEST: Final = spending(secret("one"), TOKENS)

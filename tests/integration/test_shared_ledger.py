@@ -31,7 +31,7 @@ from tests.support.ledger_rows import START_US, columns
 from tests.support.postgres import PostgresServer
 from tests.support.shared_ledger import Shipper, in_postgres, place
 
-ROUNDS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("FASTGATE_CHAOS_ROUNDS", "4"))
 ROWS = 4_000
 
 context = multiprocessing.get_context("forkserver")
@@ -57,6 +57,8 @@ def ship_until_killed(path: Path, where: Place, batch: int, began: Any) -> None:
 def test_each_row_arrives_once_whatever_is_killed(postgres: PostgresServer, database: str, tmp_path: Path) -> None:
     path, where, dice = tmp_path / "ledger.duckdb", place(postgres, database), random.Random(7)
     events = columns(ROWS, seed=3)
+    with postgres.client("postgres") as client:
+        client.execute(f"ALTER DATABASE {database} SET synchronous_commit TO off".encode())
     with Shipper(path, where) as shipper:
         shipper.book(events)
         shipper.shipment.drop_before(0)  # makes the tables

@@ -69,7 +69,7 @@ def both(stores: Stores, question: Callable[[RequestStore], Any]) -> Any:
     return found
 
 
-quick = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @quick

@@ -27,16 +27,17 @@ _SETTINGS: Final = {
     "max_connections": "50",
     "timezone": "Asia/Kolkata",  # of the server: nothing may depend on it
 }
+_DURABLE: Final = {"fsync": "on", "full_page_writes": "on", "shared_buffers": "128MB"}
 
 
 class PostgresServer:
     """``with PostgresServer() as server``: on a port of the loopback interface and on a Unix socket.
 
-    ``tls``: its certificate, for clients that want one. Its user ``gate`` needs a password by TCP. Where this process
-    is root it runs as ``postgres``.
+    ``tls``: its certificate, for clients that want one; ``durable``: it writes as one that is relied upon. Its user
+    ``gate`` needs a password by TCP. Where this process is root it runs as ``postgres``.
     """
 
-    def __init__(self, tls: Pair | None = None) -> None:
+    def __init__(self, tls: Pair | None = None, *, durable: bool = False) -> None:
         self.port = free_port()
         self._place = tempfile.TemporaryDirectory(prefix="fg-postgres-")
         self.socket = self._place.name
@@ -45,7 +46,7 @@ class PostgresServer:
         self._user = "postgres" if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         self._databases = 0
-        self._tls = tls
+        self._tls, self._durable = tls, durable
 
     def __enter__(self) -> Self:
         if self._user is not None:
@@ -85,7 +86,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Run; returns when it answers."""
-        said = [each for name, value in _SETTINGS.items() for each in ("-c", f"{name}={value}")]
+        settings = _SETTINGS | (_DURABLE if self._durable else {})
+        said = [each for name, value in settings.items() for each in ("-c", f"{name}={value}")]
         self._process = self._run("postgres", "-D", self._data, "-p", self.port, "-k", self.socket, *said)
         wait_for(self._answers, 20, "PostgreSQL answers")
 
