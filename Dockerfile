@@ -7,7 +7,7 @@ WORKDIR /src
 COPY pyproject.toml setup.py MANIFEST.in README.md CHANGELOG.md LICENSE ./
 COPY fastgate fastgate
 RUN /opt/fastgate/bin/python -m pip wheel --disable-pip-version-check --no-cache-dir --no-deps --wheel-dir /wheels .
-RUN /opt/fastgate/bin/python -m pip install --disable-pip-version-check --no-cache-dir /wheels/*.whl
+RUN /opt/fastgate/bin/python -m pip install --disable-pip-version-check --no-cache-dir "$(echo /wheels/*.whl)[postgres]"
 
 # The same, and what the semantic cache needs.
 FROM build AS build-semantic

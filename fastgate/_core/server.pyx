@@ -60,13 +60,30 @@ cdef class Server(Host):
             listener.close()
         self.listeners.clear()
 
+    def announce(self):
+        """No connection outlives its next answer, and each answer says so, as far as its head has not gone out."""
+        cdef Client client
+        self.leaving = True
+        for client in self.clients:
+            client.announce()
+
+    def part(self, double idle_seconds, double first_seconds):
+        """Close the connections that have been idle for so long; whether any is left on which a request may come.
+
+        ``first_seconds``: how long it may take who has not asked yet.
+        """
+        cdef Client client
+        cdef int64_t now = monotonic_ns(), idle = <int64_t>(idle_seconds * 1e9), first = <int64_t>(first_seconds * 1e9)
+        cdef bint some = False
+        for client in list(self.clients):
+            some = client.part(now, idle, first) or some
+        return some
+
     async def close(self, double seconds):
         """Accept no more; idle connections end now, others with their answers, after ``seconds`` at the latest."""
         cdef Client client
-        self.turn_away()
         self.leaving = True
-        for _ in range(LAST_LOOKS):
-            await sleep(0)
+        await self.last_looks()
         for client in list(self.clients):
             client.dismiss()
         if self.clients:
@@ -74,6 +91,12 @@ cdef class Server(Host):
             end = self.loop.call_later(seconds, self.abort)
             await self.emptied
             end.cancel()
+
+    async def last_looks(self):
+        """Accept no more, and read what has come already."""
+        self.turn_away()
+        for _ in range(LAST_LOOKS):
+            await sleep(0)
 
     def abort(self):
         """The callback of ``close``: whoever is still connected has had the time."""
@@ -93,7 +116,7 @@ cdef class Server(Host):
 
     cdef int came(self, Client client) except -1:
         self.clients.add(client)
-        if len(self.clients) > self.most or self.leaving:
+        if len(self.clients) > self.most:
             client.transport.abort()
         elif self.timer is None:
             self.timer = self.loop.call_later(LOOK_SECONDS, self.sweep)

@@ -62,6 +62,7 @@ def budget_record(owner: str, budget: Budget, increases: Iterable[Increase] = ()
         increases=tuple((increase.until, increase.add_usd) for increase in increases),
         on_limit=OnLimit[budget.on_limit.upper()],
         downgrade_to=tuple((target.provider, target.model) for target in budget.downgrade_to),
+        grace=budget.grace or 0,
     )
 
 

@@ -39,8 +39,8 @@ def command(
     """Examine what `serve` with the same options stands on: a line for each finding, and what to do.
 
     It looks at versions, processor, limits, clock, folders, stores with the chain of changes, ports, providers, the
-    Redis that hosts share, the embedder and the endpoints of the semantic cache, and changes nothing. Exit code 0
-    where nothing failed, 1 where something did, 4 where only a service does not answer.
+    Redis and the PostgreSQL that hosts share, the embedder and the endpoints of the semantic cache, and changes
+    nothing. Exit code 0 where nothing failed, 1 where something did, 4 where only a service does not answer.
 
     \b
     fastgate doctor --config fastgate.yaml

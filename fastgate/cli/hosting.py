@@ -141,6 +141,7 @@ def _options(asked: Asked, state_dir: Path, plan: Plan, config: "Config") -> Ser
         admin_port=asked.admin_port if asked.admin_port is not None else server.admin_port,
         workers=asked.workers if asked.workers is not None else server.workers,
         drain_seconds=server.drain_seconds,
+        drain_delay_seconds=server.drain_delay_seconds,
         tls=tls_files(plan.config.resolve().parent, server.tls) if server.tls else None,
         has_admin_token=bool(config.admin.token),
         programs=plan.programs,

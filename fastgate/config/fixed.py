@@ -27,6 +27,7 @@ _HOST: Final[Mapping[str, Callable[[Config], object]]] = {
 _PROCESSES: Final[Mapping[str, Callable[[Config], object]]] = {
     "server.cors_origins": lambda config: config.server.cors_origins,
     "admin.token": lambda config: config.admin.token,
+    "postgres": lambda config: config.postgres,
 }
 
 

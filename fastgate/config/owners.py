@@ -65,6 +65,7 @@ class Budget(Section, frozen=True, kw_only=True):
     downgrade_to: tuple[Downgrade, ...] = ()
     alerts_percent: tuple[Annotated[int, Meta(ge=1, le=100)], ...] = ()
     rollover: bool = False
+    grace: Usd | None = None
 
     @property
     def period(self) -> tuple[str, int]:

@@ -135,6 +135,9 @@ def _budgets(path: Path, budgets: tuple[Budget, ...], known: Known) -> Iterator[
             hint = "leave it out, or write redis: {leases: false}, with which each host has a budget of its own"
             message = "not supported yet where hosts share budgets"
             yield Finding((*path, "budgets", index, "rollover"), message, hint, alone=True)
+        if budget.mode == "soft" and budget.grace is not None:
+            message = "a soft budget refuses nothing that it could let pass"
+            yield Finding((*path, "budgets", index, "grace"), message, "leave it out, or write mode: hard", alone=True)
         yield from _on_limit((*path, "budgets", index), budget, known)
         if len(set(budget.alerts_percent)) < len(budget.alerts_percent):
             at = (*path, "budgets", index, "alerts_percent")

@@ -8,6 +8,7 @@ from fastgate.config.addresses import parse_base_url
 from fastgate.config.cache_check import meaning_findings
 from fastgate.config.certificates import ca_findings, tls_findings
 from fastgate.config.owners_check import Known, owner_findings, secret_finding
+from fastgate.config.postgres import postgres_findings
 from fastgate.config.problems import Finding, Lost, Path, did_you_mean
 from fastgate.config.proxies import parse_proxy
 from fastgate.config.root import Config
@@ -30,6 +31,7 @@ def findings(config: Config, folder: FilePath, lost: Lost) -> Iterator[Finding]:
         ),
         owner_findings(config, known),
         store_findings(config, folder),
+        postgres_findings(config, folder),
         semantic_findings(config),
     )
 

@@ -36,6 +36,7 @@ class Server(Section, frozen=True, kw_only=True):
     admin_port: Port = 8081
     workers: Annotated[int, Meta(ge=0, le=256)] = 0
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 30.0
+    drain_delay_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 0.0
     max_body_mb: Annotated[int, Meta(ge=1, le=1_024)] = 64
     trusted_proxies: tuple[Network, ...] = ()
     tls: Tls | None = None
@@ -63,7 +64,16 @@ class Redis(Section, frozen=True, kw_only=True):
     cluster_id: Name = "prod"
     ca_file: Line | None = None
     leases: bool = True
-    lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 50
+    lease_wait_ms: Annotated[int, Meta(ge=0, le=1_000)] = 500
+
+
+class Postgres(Section, frozen=True, kw_only=True):
+    """The database that several hosts share: what operators create, and what became of requests."""
+
+    url: Secret
+    ca_file: Line | None = None
+    configuration: bool = True
+    ledger: bool = True
 
 
 class ExactCache(Section, frozen=True, kw_only=True):

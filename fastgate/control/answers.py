@@ -113,7 +113,10 @@ class LimitList(msgspec.Struct):
 
 
 class AuditRow(msgspec.Struct):
-    """A change. ``before`` and ``after``: the document, null where there is none; ``hash`` covers the row before."""
+    """A change. ``before`` and ``after``: the document, null where there is none; ``hash`` covers the row before.
+
+    ``host``: where hosts share what they create, on which of them; else null.
+    """
 
     seq: int
     at: str
@@ -124,6 +127,7 @@ class AuditRow(msgspec.Struct):
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     hash: str
+    host: str | None
 
 
 class AuditList(msgspec.Struct):

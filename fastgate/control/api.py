@@ -22,6 +22,7 @@ from fastgate.control.parameters import Where, asked, bounded, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
 from fastgate.control.queries import Queries
+from fastgate.control.sharing import SharingStatus
 from fastgate.ledger import requests, spend
 from fastgate.ledger.attributes import attributes
 from fastgate.version import __version__
@@ -187,6 +188,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
         "ledger": ledger,
         "arena": found["arena"],
         "leases": _leases(found["leases"]),
+        "shared_configuration": _shared(found["sharing"]),
         "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
     }
 
@@ -218,6 +220,22 @@ def _leases(found: LeaseStatus | None) -> dict[str, Any] | None:
         "learning": found.learning,
         "windows": found.windows,
         "outstanding_usd": usd(found.outstanding),
+        "failures": found.failures,
+        "error": found.error or None,
+    }
+
+
+def _shared(found: SharingStatus | None) -> dict[str, Any] | None:
+    """Of what operators create, where hosts share it; None: this host does not."""
+    if found is None:
+        return None
+    return {
+        "store": found.where,
+        "host": found.host,
+        "reachable": found.reachable,
+        "change": found.change,
+        "behind": found.behind,
+        "unread": list(found.unread),
         "failures": found.failures,
         "error": found.error or None,
     }

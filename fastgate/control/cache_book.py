@@ -80,6 +80,7 @@ class CacheBook:
 
         Raises NotFound, StateError; and SharedUnavailable where Redis was not told: then nothing is deleted.
         """
+        self._store.check()
         self._await_workers()
         slab, shared = self._open(), self._shared()
         asked = None if slab is None or shared is None else fingerprint_of(slab, id_)
@@ -100,6 +101,7 @@ class CacheBook:
         Raises StateError where they are gone and the chain of changes could not be told; SharedUnavailable where they
         are gone from this host, and may come back from Redis.
         """
+        self._store.check()
         self._await_workers()
         self._open()
         done, failure = CacheDeletion(0), None

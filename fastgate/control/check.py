@@ -10,6 +10,7 @@ from fastgate.config.cache_check import cache_notes, narrower_scopes
 from fastgate.config.cache_idle import idle_cache_settings
 from fastgate.config.certificates import date_warning
 from fastgate.config.owners import Customer, Key, Team
+from fastgate.config.postgres import unused_database
 from fastgate.config.proxies import proxy_of
 from fastgate.config.semantic import judge_notes, local_embedder
 from fastgate.config.stores import unused_store
@@ -46,6 +47,7 @@ def warnings(path: Path, env: Mapping[str, str]) -> Iterator[str]:
     yield from narrower_scopes(config)
     yield from idle_cache_settings(config)
     yield from unused_store(config)
+    yield from unused_database(config)
     yield from embedder_warnings(config, path.parent)
 
 

@@ -1,6 +1,7 @@
 """The admin API's collections: what each holds, and what the state store keeps of one object of it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from sqlite3 import Connection
 from typing import Any, Final, Literal, TypeVar, get_args
 
@@ -69,8 +70,20 @@ def document(db: Connection, sealer: Sealer, stored: Stored, edit: Edit = lambda
 
     Keys of a provider may come out of ``edit`` without the value that they have.
     """
+    return _opened(stored, objects.sealed(db, stored.collection, stored.id), sealer, edit)
+
+
+def taken_over(stored: Stored, rows: Sequence[SecretRow], sealed: bytes, sealer: Sealer) -> tuple[Thing, Derived]:
+    """An object that another host created, and what is kept of it here.
+
+    Raises ConfigErrors where a later version wrote it, SealError without the key to its secrets.
+    """
+    thing = read_object(TYPES[stored.collection], _opened(stored, sealed, sealer, lambda document: document))
+    return thing, replace(derived(thing, stored, rows, sealer), sealed=sealed)
+
+
+def _opened(stored: Stored, sealed: bytes, sealer: Sealer, edit: Edit) -> Document:
     found = msgspec.json.decode(stored.document)
-    sealed = objects.sealed(db, stored.collection, stored.id)
     if not sealed:
         return edit(found)
     known = msgspec.json.decode(sealer.open(sealed, _owner(stored)))

@@ -166,6 +166,7 @@ def compile_snapshot(
         shared=shared_record(config, folder, seal) if cached else None,
         semantic=semantic_record(config.cache.semantic),
         leases=LeasesRecord(config.redis.lease_wait_ms) if config.redis is not None and config.redis.leases else None,
+        drain_delay_ms=_milliseconds(config.server.drain_delay_seconds),
     )
     return CompiledSnapshot(config, head, build_table(index.models))
 

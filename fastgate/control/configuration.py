@@ -132,6 +132,8 @@ class Configuration:
         self.failed_at: float | None = None
         self.names = Names()
         self.latest: Published | None = None
+        self.before_compiling: Callable[[Config], None] = lambda config: None
+        """Called with what the file says, before it is looked at beside what the store has."""
         self._arena = arena
         self._store = store
         self._publisher = publisher
@@ -169,6 +171,7 @@ class Configuration:
             try:
                 text = read()
                 config = self._read(text)
+                self.before_compiling(config)
                 self.names.coming = FileNames(config)  # from here on, new objects have to fit in both
                 misfits = self._acceptable_misfits(self.names.coming, config)
                 published = Published(

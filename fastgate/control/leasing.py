@@ -5,7 +5,7 @@ It alone speaks to Redis; workers find what it got in the arena. While it cannot
 
 import logging
 import os
-import secrets
+import random
 import socket
 import threading
 import time
@@ -21,21 +21,24 @@ from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
+from fastgate.budgets.leases.notes import Notes
+from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisGroup, RedisStore, parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
+from fastgate.control.host_name import HOST_FILE, host_id
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
-HOST_FILE: Final = "host"
-"""In the state folder: what the host is called among others."""
-_LEAST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 1.0
+FIRST_SECONDS: Final = 2.0
+"""Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
+LEAST_PAUSE_NS: Final = 50_000_000
+"""Before it is asked again; the next ones are longer."""
 _AT_ONCE: Final = 1000
 _WATCH_SECONDS: Final = 2.0
 """Sentinels are asked so often: well within what the store takes for the difference of clocks, see ``exchange.lua``."""
@@ -75,7 +78,7 @@ class Leasing:
 
     def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
         self._arena = arena
-        self._socket, self._name = arena_dir / SOCKET, state_dir / HOST_FILE
+        self._socket, self._state_dir = arena_dir / SOCKET, state_dir
         self._running: _Running | None = None
         self._lock = threading.Lock()
         self.failures = 0
@@ -89,7 +92,11 @@ class Leasing:
                 running.doubt()
                 return
             self._end(running)
-            self._running = None if place is None else _Running(self._arena, place, self._host(), self._socket)
+            if place is None:
+                self._running = None
+            else:
+                notes = Notes(self._state_dir, place.cluster)
+                self._running = _Running(self._arena, place, host_id(self._state_dir), notes, self._socket)
 
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
@@ -113,20 +120,11 @@ class Leasing:
             running.stop()
             self.failures += running.failures
 
-    def _host(self) -> str:
-        """Made once, and kept with the state: the counters that this host reports are of that folder."""
-        with suppress(FileNotFoundError):
-            if name := self._name.read_text("ascii").strip():
-                return name
-        name = secrets.token_hex(8)
-        self._name.write_text(f"{name}\n", "ascii")
-        return name
-
 
 class _Running:
-    """The thread, as long as the store stays the same."""
+    """The thread, as long as the store stays the same. When this is made the store has been asked, or is away."""
 
-    def __init__(self, arena: Arena, place: _Place, host: str, path: Path) -> None:
+    def __init__(self, arena: Arena, place: _Place, host: str, notes: Notes, path: Path) -> None:
         self.place, self.host, self._path = place, host, path
         self.failures = 0
         self._error = ""
@@ -134,9 +132,10 @@ class _Running:
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
         self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
         self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
-        self._holder = Holder(self._owner, self._store, host, str(arena.created_ns))
+        self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
         self._ending = threading.Event()
+        self._asked = threading.Event()
         path.unlink(missing_ok=True)
         self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         with short(path) as name:
@@ -146,6 +145,7 @@ class _Running:
         self._watch = threading.Thread(target=self._look_for_another, name="leases-watch", daemon=True)
         if isinstance(place.store, RedisGroup) and place.store.service:  # nodes of a cluster know by themselves
             self._watch.start()
+        self._asked.wait(FIRST_SECONDS)
 
     def doubt(self) -> None:
         """Something else may be written of limits, which workers know before long."""
@@ -182,7 +182,7 @@ class _Running:
         )
 
     def _run(self) -> None:
-        pause = _LEAST_PAUSE
+        pause_ns = LEAST_PAUSE_NS
         wait = 0.0
         while not self._ending.is_set():
             wants = list(self._heard(wait))
@@ -195,7 +195,7 @@ class _Running:
                 self._holder.want(wants)
                 wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
                 self._said("")
-                pause = _LEAST_PAUSE
+                pause_ns = LEAST_PAUSE_NS
             except NameTaken:
                 self._said(
                     f"another host goes by the name {self.host}: was the state folder copied? Then delete {HOST_FILE}"
@@ -204,12 +204,14 @@ class _Running:
                 wait = LAPSE_MS / 1000
             except StoreAway as error:
                 self._said(f"Redis at {self._finder.where} cannot be asked: {shown(str(error))}")
-                wait, pause = pause, min(_LONGEST_PAUSE, 2 * pause)
+                wait_ns, pause_ns = pauses(self._holder.hosts, pause_ns, random.random())
+                wait = wait_ns / 1e9
                 self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
             except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
                 log.exception("leases")
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
-                wait = _LONGEST_PAUSE
+                wait = LONGEST_PAUSE_NS / 1e9
+            self._asked.set()
 
     def _look_for_another(self) -> None:
         """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""

@@ -4,38 +4,43 @@ An object of the file cannot be changed here, and none may have the id of one: s
 What is committed is told to the workers in the order of commits; they serve by it at their next beat.
 """
 
-import hashlib
-import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
 from fastgate.budgets.hierarchy import owner_name
 from fastgate.config.objects import Thing, encode_document, merged, object_document, problem, problems_of, read_object
 from fastgate.config.owners import Key, Team
-from fastgate.config.owners_check import digest_of, secret_finding
+from fastgate.config.owners_check import secret_finding
 from fastgate.config.reading_scalars import MAX_PROBLEMS
 from fastgate.control import object_checks
 from fastgate.control.cache_records import wants_cache
-from fastgate.control.collections import IN_HEAD, TYPES, Collection, Edit, derived, document, stored_additions
+from fastgate.control.collections import (
+    IN_HEAD,
+    TYPES,
+    Collection,
+    Edit,
+    derived,
+    document,
+    stored_additions,
+    taken_over,
+)
 from fastgate.control.compile import ceiling_of
 from fastgate.control.configuration import Configuration, NotPublished
+from fastgate.control.issued import digest_of_secret, first_secret, issued_secret
 from fastgate.control.problems import Conflict, NotFound, PreconditionFailed
 from fastgate.control.publisher import Publisher
-from fastgate.state import audit, objects
-from fastgate.state.objects import SecretRow, Stored
+from fastgate.state import audit, objects, replica
+from fastgate.state.objects import Derived, SecretRow, Stored
 from fastgate.state.store import Store
 from fastgate.wire.changes import Change
 
-PREFIX: Final = "sk-fg-"
-_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_SECRET_LENGTH: Final = 43
 MOST_OVERLAP_SECONDS: Final = 90 * 86_400
 _NO_RECORD: Final = b""
 
@@ -66,15 +71,6 @@ class Wish:
     def kind(self) -> str:
         """``key`` of ``keys``."""
         return self.collection.removesuffix("s")
-
-
-def issued_secret() -> str:
-    """``sk-fg-`` and 43 characters of base 62: 256 bits."""
-    number, text = secrets.randbelow(62**_SECRET_LENGTH), PREFIX
-    for _ in range(_SECRET_LENGTH):
-        number, digit = divmod(number, 62)
-        text += _ALPHABET[digit]
-    return text
 
 
 class Objects:
@@ -149,6 +145,56 @@ class Objects:
 
     # ---- in the store's thread
 
+    def take_over(self, db: Connection, stored: Stored, rows: Sequence[SecretRow], sealed: bytes) -> Done:
+        """Keeps an object as another host created or changed it, where it was checked against all others.
+
+        Raises ConfigErrors where a later version wrote it, SealError without the key to its secrets.
+        """
+        thing, kept = taken_over(stored, rows, sealed, self.store.sealer)
+        objects.forget_secrets(db, (row.digest for row in rows))  # of whoever had them before
+        return self._shown(self._keep(db, thing, stored, rows, kept))
+
+    def forget(self, db: Connection, collection: Collection, id_: str) -> Done | None:
+        """Another host has deleted it; None: it is not here anyway."""
+        before = objects.find(db, collection, id_)
+        if before is None:
+            return None
+        gone = objects.digests(db, collection, id_)
+        objects.drop(db, collection, id_)
+        changes = tuple((digest, _NO_RECORD) for digest in gone)
+        return self._shown(Done(before, changes, needs_snapshot=collection in IN_HEAD))
+
+    def forget_secrets(self, db: Connection, stored: Stored, kept: Set[bytes]) -> Done:
+        """All of a key but those: so much can be taken over of what a later version wrote."""
+        gone = objects.digests(db, stored.collection, stored.id) - kept
+        objects.forget_secrets(db, gone)
+        return self._shown(Done(stored, tuple((digest, _NO_RECORD) for digest in gone)))
+
+    def tell(self, found: Sequence[Done]) -> None:
+        """Workers hear what was taken over. Raises OSError; then they hear it with the next changes."""
+        if not found:
+            return
+        changes = tuple(change for done in found for change in done.changes)
+        needs_snapshot = any(each.needs_snapshot for each in found)
+        if self._configuration.latest is None:  # the first one is on its way, and may have been read before
+            self._changed(compact=needs_snapshot)
+            self._publisher.change(changes)
+            return
+        try:
+            self._tell(replace(found[-1], changes=changes, needs_snapshot=needs_snapshot))
+        except NotPublished:
+            self._publisher.change(changes)  # what needs no snapshot does not wait for it
+
+    def tell_all(self) -> None:
+        """Workers get a new snapshot, soon: so much was taken over that it cannot be told by changes."""
+        self._changed(compact=True)
+
+    def _shown(self, done: Done) -> Done:
+        """Without what the file's own hide."""
+        if self._names.in_file(cast(Collection, done.stored.collection), done.stored.id):
+            return replace(done, changes=())
+        return replace(done, changes=tuple(each for each in done.changes if not self._names.file_digest(each[0])))
+
     def _write(self, do: Callable[[Connection], Done]) -> Future[Done]:
         return self.store.write(do, self._tell)
 
@@ -163,6 +209,7 @@ class Objects:
         self._changed(compact=self._publisher.is_long)
 
     def _create(self, db: Connection, wish: Wish, thing: Thing) -> Done:
+        _check_read(db, wish)
         if self._names.in_file(wish.collection, thing.id) or objects.find(db, wish.collection, thing.id):
             raise Conflict(f"there is a {wish.kind} {thing.id} already")
         object_checks.check_room(db, wish.collection)
@@ -171,7 +218,7 @@ class Objects:
         now = time.time_ns() // 1000
         secret, rows = None, []
         if isinstance(thing, Key):
-            secret, digest = _first_secret(thing)
+            secret, digest = first_secret(thing)
             if self._names.file_digest(digest) or objects.owner_of_digest(db, digest):
                 raise Conflict("the secret belongs to another key already")
             rows = [SecretRow(digest, now, 0)]
@@ -200,7 +247,7 @@ class Objects:
             if overlap
         ]
         if secret is not None:
-            rows.insert(0, SecretRow(_sha256(secret), now // 1000, 0))
+            rows.insert(0, SecretRow(digest_of_secret(secret), now // 1000, 0))
         after = replace(before, version=before.version + 1, updated_us=now // 1000)
         return replace(self._put(db, wish, thing, after, rows), secret=secret)
 
@@ -219,22 +266,25 @@ class Objects:
 
     def _put(self, db: Connection, wish: Wish, thing: Thing, stored: Stored, rows: Sequence[SecretRow]) -> Done:
         before = objects.find(db, wish.collection, wish.id)
-        gone = objects.digests(db, wish.collection, wish.id)
-        kept = derived(thing, stored, rows, self.store.sealer)
-        objects.put(db, stored, kept)
+        done = self._keep(db, thing, stored, rows, derived(thing, stored, rows, self.store.sealer))
         _note(db, wish, before.document if before else "", stored.document)
+        if wish.collection in IN_HEAD:
+            self._configuration.rehearse(stored_additions(db, self.store.sealer))
+        return done
+
+    def _keep(self, db: Connection, thing: Thing, stored: Stored, rows: Sequence[SecretRow], kept: Derived) -> Done:
+        gone = objects.digests(db, stored.collection, stored.id)
+        objects.put(db, stored, kept)
         changes = {digest: record for digest, _, _, record in kept.records}
         changes.update(dict.fromkeys(gone.difference(changes), _NO_RECORD))
-        in_head = wish.collection in IN_HEAD
-        if in_head:
-            self._configuration.rehearse(stored_additions(db, self.store.sealer))
-        needs_snapshot = in_head or (isinstance(thing, Key | Team) and self._needs_more(thing))
+        needs_snapshot = stored.collection in IN_HEAD or (isinstance(thing, Key | Team) and self._needs_more(thing))
         return Done(stored, tuple(changes.items()), secrets=tuple(rows), needs_snapshot=needs_snapshot)
 
     def _found(self, db: Connection, wish: Wish) -> Stored:
         found = objects.find(db, wish.collection, wish.id)
         if self._names.in_file(wish.collection, wish.id) and (found is None or wish.action != "delete"):
             raise Conflict(f"the {wish.kind} {wish.id} is defined in the configuration file: change it there")
+        _check_read(db, wish)
         if found is None:
             raise NotFound(f"there is no {wish.kind} {wish.id[:80]}")
         check_version(wish.version, found)
@@ -264,16 +314,13 @@ def check_version(asked: int | None, found: Stored | None) -> None:
         raise PreconditionFailed(f"it has changed: its version is {found.version}, not {asked}")
 
 
-def _sha256(secret: str) -> bytes:
-    return hashlib.sha256(secret.encode()).digest()
-
-
-def _first_secret(key: Key) -> tuple[str | None, bytes]:
-    """The secret to say once, None where its creator knows it, and its digest."""
-    if key.secret is not None or key.secret_sha256 is not None:
-        return None, digest_of(key)
-    secret = issued_secret()
-    return secret, _sha256(secret)
+def _check_read(db: Connection, wish: Wish) -> None:
+    """Raises Conflict where what is here is older than what hosts share: a change of it would undo that."""
+    if replica.is_unread(db, wish.collection, wish.id):
+        raise Conflict(
+            f"the {wish.kind} {wish.id} was last changed by a later version of fastgate: change it on a host that runs"
+            " that one, or update this one"
+        )
 
 
 def _note(db: Connection, wish: Wish, before: str, after: str) -> None:

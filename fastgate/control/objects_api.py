@@ -185,6 +185,7 @@ def _entry(entry: audit.Entry) -> AuditRow:
         before=msgspec.json.decode(entry.before) if entry.before else None,
         after=msgspec.json.decode(entry.after) if entry.after else None,
         hash=entry.hash.hex(),
+        host=entry.host or None,
     )
 
 

@@ -95,6 +95,9 @@ def _alarms(status: Mapping[str, Any], ledger_error: str | None) -> Iterable[str
         yield f"Budgets that hosts share: {leases['error']}"
     if leases and leases["learning"]:
         yield "Budgets that hosts share: nothing more is granted of them until all hosts have told what they have"
+    sharing = status["shared_configuration"]
+    if sharing and sharing["error"]:
+        yield f"What hosts share of the configuration: {sharing['error']}"
     for path, reason in journals["damaged"].items():
         yield f"Damaged journal {path}: {reason}"
 

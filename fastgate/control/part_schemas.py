@@ -46,6 +46,7 @@ _MODES: Final[tuple[Document, ...]] = (
         "bound": {"enum": ["learned"]},
         "on_limit": {"enum": ["reject"]},
         "downgrade_to": _NOTHING,
+        "grace": _NOTHING,
     },
     {"mode": {"enum": ["hard"]}, "on_limit": {"enum": ["downgrade"]}},
 )

@@ -31,6 +31,7 @@ from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
 from fastgate.control.semantic_book import SemanticBook
 from fastgate.control.semantic_report import metrics_of
+from fastgate.control.sharing import Sharing
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
@@ -76,6 +77,8 @@ class ControlPlane:
         self.all_budgets = ValuePages(self.arena, self.budgets, BUDGETS)
         self.all_limits = ValuePages(self.arena, LimitBook(self.store, lambda: self.configuration.current), LIMITS)
         self.objects = Objects(self.store, self.publisher, self.configuration, self._changed)
+        self.sharing = Sharing(self.store, self.objects, options.state_dir)
+        self.configuration.before_compiling = lambda config: self.sharing.join(config, options.config.parent)
         self.caches = CacheTiers(
             CacheBook(
                 self.arena,
@@ -138,7 +141,9 @@ class ControlPlane:
         self._ending.set()
         self.drain.stop(seconds)
         self.leasing.stop()
+        self.sharing.stop()
         self.store.close()
+        self.sharing.close()
         self.resets.close()
         self.owner.release()
 
@@ -191,6 +196,7 @@ class ControlPlane:
                 "not_compared": self.recount.not_compared,
             },
             "leases": self.leasing.status(),
+            "sharing": self.sharing.status(),
         }
 
     # ---- called by the parts
@@ -306,6 +312,7 @@ class ControlPlane:
             counted=self.arena.counted,
             semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
+            sharing=None if (sharing := self.sharing.status()) is None else (not sharing.error, sharing.behind),
             leases=None if (leases := self.leasing.status()) is None else (leases.outstanding, leases.failures),
         )
 

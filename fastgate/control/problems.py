@@ -34,7 +34,7 @@ from fastgate.backup.errors import BackupError
 from fastgate.config.problems import ConfigErrors
 from fastgate.control.configuration import NotPublished, ReloadFailed
 from fastgate.ledger.errors import BadQuery, LedgerUnavailable, QueryTimeout
-from fastgate.state.errors import StateError
+from fastgate.state.errors import SharedAway, StateError
 from fastgate.wire.sealing import SealError
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -248,6 +248,10 @@ def _no_backup(_: Request[Any, Any, Any], error: BackupError) -> Response[bytes]
     return _answer(503, "no_backup", str(error), {"retry-after": "60"})
 
 
+def _shared(_: Request[Any, Any, Any], error: SharedAway) -> Response[bytes]:
+    return _answer(503, "shared_configuration_unavailable", str(error), {"retry-after": "2"})
+
+
 def _state(_: Request[Any, Any, Any], error: StateError | SealError) -> Response[bytes]:
     return _answer(503, "state_unavailable", str(error), {"retry-after": "1"})
 
@@ -261,6 +265,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     ConfigErrors: _bad_object,
     NotPublished: _not_published,
     BackupError: _no_backup,
+    SharedAway: _shared,
     StateError: _state,
     SealError: _state,
     HTTPException: _http,

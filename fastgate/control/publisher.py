@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fastgate._core.arena import Arena
+from fastgate.config.settings import Server
 from fastgate.control import slab_file
 from fastgate.control.compile import CompiledSnapshot, Record
 from fastgate.wire.changes import Change, ChangeLog, log_path
@@ -53,7 +54,7 @@ class Publisher:
             old, self._logs = self._logs[:-1], (fresh,)
         self._retire(old, fresh)
         slab_file.discard_others(self._folder, compiled.head.cache_mb)
-        self._tell_supervisor(compiled.head.drain_ms)
+        self._tell_supervisor(compiled.config.server)
         return count
 
     def change(self, changes: Iterable[Change]) -> None:
@@ -74,14 +75,16 @@ class Publisher:
         """Whether so much changed that a new snapshot is due."""
         return bool(self._logs) and self._logs[-1].size > COMPACT_BYTES
 
-    def _tell_supervisor(self, drain_ms: int) -> None:
-        path = self._folder / "drain-seconds"
-        draft = path.with_suffix(".tmp")
-        try:
-            draft.write_text(f"{drain_ms / 1000}", encoding="ascii")
-            draft.replace(path)
-        except OSError as error:
-            log.warning("the supervisor is not told of server.drain_seconds: %s", error)
+    def _tell_supervisor(self, server: Server) -> None:
+        told = {"drain-seconds": server.drain_seconds, "drain-delay-seconds": server.drain_delay_seconds}
+        for name, seconds in told.items():
+            path = self._folder / name
+            draft = path.with_suffix(".tmp")
+            try:
+                draft.write_text(f"{seconds}", encoding="ascii")
+                draft.replace(path)
+            except OSError as error:
+                log.warning("the supervisor is not told of server.%s: %s", name.replace("-", "_"), error)
 
     def _retire(self, old: Iterable[ChangeLog], fresh: ChangeLog) -> None:
         """Ends old logs. The last one stays, since a worker may be about to open it; those before it go."""

@@ -82,6 +82,7 @@ class SemanticBook:
 
     def delete(self, id_: str, actor: str) -> None:
         """It is served no more when this returns; the chain of changes says so. Raises NotFound, StateError."""
+        self._store.check()
         shown = msgspec.to_builtins(semantic_entry(self._inspect(id_).entry))
         done = self._ask(Delete(next(self._numbers), (int(id_, 16),)), Done, DELETE_SECONDS)
         if not done.count:
@@ -98,6 +99,7 @@ class SemanticBook:
         """
         if not self.is_wanted:
             return 0
+        self._store.check()
         asked = Delete(next(self._numbers), wanted=_asked(wanted), everything=wanted.is_everything)
         gone = self._ask(asked, Done, DELETE_SECONDS).count
         try:

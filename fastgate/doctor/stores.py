@@ -43,7 +43,6 @@ def state_store(installation: Installation) -> Iterator[Finding]:
                 yield failed("objects", f"{path} is damaged: {fault}", _RESTORE)
             if version == len(STATE_SCHEMAS):
                 yield from _seal(installation, db)
-            if version:
                 yield _chain(list(islice(audit.broken_links(db), MOST_LINKS)), *audit.head(db))
     except StateError as error:
         yield failed("objects", str(error), _RESTORE)

@@ -52,29 +52,34 @@ _LATER: Final = (
 class Gateway:
     """Serves one worker's requests.
 
-    ``leaving``: another worker has taken this one's place, and clients are asked to connect anew. ``draining``:
-    everything ends, and what comes is refused.
+    ``leaving``: clients are asked to connect anew, since another worker has taken this one's place or the host ends.
+    ``ending``: the host does, as ``/readyz`` says. ``draining``: who could go on asking on one connection is refused.
     """
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
         self.leaving = False
+        self.ending = False
         self.draining = False
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """One request. Nothing is raised: what goes wrong is answered, logged and counted here."""
-        if self.leaving and scope.http_version.startswith("1"):  # HTTP/2 has a word of its own for it
-            protocol = Marked(protocol, [CLOSE])
+        refused = False
+        if self.leaving:
+            if scope.http_version.startswith("1"):  # HTTP/2 has a word of its own for it
+                protocol = Marked(protocol, [CLOSE])
+            else:
+                refused = self.draining
         route = ROUTES.get(scope.path)
         dialect = route[0] if route is not None else dialect_of(scope)
         worker = self.worker
         call = Call.arriving(worker, dialect, scope, protocol)
         worker.open += 1
         try:
-            if route is not None and scope.method == "POST" and not self.draining:
+            if route is not None and scope.method == "POST" and not refused:
                 await serve(call, route[1], route[2])
             else:
-                await self._other(call)
+                await self._other(call, refused)
         except Failure as failure:
             await self._refuse(call, failure)
         except GONE:
@@ -113,11 +118,11 @@ class Gateway:
             what = "request %s: its failure (%s) could not be told or journaled"
             log.exception(what, call.request_id, failure.code, extra=_about(call))
 
-    async def _other(self, call: Call) -> None:
+    async def _other(self, call: Call, refused: bool) -> None:
         path, method = call.scope.path, call.scope.method
         if path in _HEALTH:
             self._health(call)
-        elif self.draining:
+        elif refused:
             raise Failure(FailureCode.DRAINING, "This gateway is shutting down.", retry_after=1)
         elif "websocket" in call.headers.get("upgrade", "").lower():
             raise Failure(
@@ -139,7 +144,7 @@ class Gateway:
             )
 
     def _health(self, call: Call) -> None:
-        ready = call.scope.path == "/healthz" or not self.draining
+        ready = call.scope.path == "/healthz" or not self.ending
         body = b'{"status":"ok"}' if ready else b'{"status":"draining"}'
         call.protocol.response_bytes(200 if ready else 503, [("content-type", "application/json")], body)
 

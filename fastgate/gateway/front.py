@@ -11,7 +11,7 @@ from granian.constants import SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.server.embed import Server
 
-from fastgate.gateway.leaving import Doorway, silence
+from fastgate.gateway.leaving import FIRST_SECONDS, Doorway, silence
 from fastgate.wire.snapshot import certificate_digest
 
 BACKLOG: Final = 16_384
@@ -95,6 +95,19 @@ class Front:
     def leave(self) -> None:
         """Accept no more, but serve on who is connected."""
         self._doorway.leave()
+
+    def announce(self) -> None:
+        """Answers say by themselves that they are the last of their connections."""
+
+    async def drain(self) -> None:
+        """As :meth:`leave`: the server closes idle connections when it stops."""
+        self.leave()
+
+    def part(self, idle_seconds: float, quiet_seconds: float) -> bool:
+        """Whether a request may still come after so long without one: nobody tells which connections are idle."""
+        if quiet_seconds == 0:  # one is being served: who is connected need not be counted
+            return True
+        return quiet_seconds < max(idle_seconds, FIRST_SECONDS) and self.connections() > 0
 
     def connections(self) -> int:
         """How many clients are connected."""

@@ -14,6 +14,8 @@ from fastgate.gateway.window import borrowed
 
 CLOSE: Final = ("connection", "close")
 """Said on the last answer of a connection, in HTTP/1."""
+FIRST_SECONDS: Final = 1.0
+"""For the first request of who has just connected, when nobody else may."""
 
 
 class Doorway:

@@ -7,6 +7,7 @@ from typing import Final
 from fastgate._core.runner import Runner
 from fastgate._core.server import Server
 from fastgate.gateway.front import BACKLOG, Application
+from fastgate.gateway.leaving import FIRST_SECONDS
 from fastgate.gateway.prior_knowledge import PriorKnowledge
 
 _FLUSH_SECONDS: Final = 1.0
@@ -27,7 +28,7 @@ class PlainFront:
         """Until :meth:`stop`, and what is open then has ended."""
         await self._server.listen(self._listener, BACKLOG)
         await self._stopped.wait()
-        await asyncio.gather(self._server.close(_FLUSH_SECONDS), self._prior.close())
+        await asyncio.gather(self._server.close(_FLUSH_SECONDS), self._prior.close(_FLUSH_SECONDS))
 
     def stop(self) -> None:
         """Accept no more."""
@@ -39,6 +40,18 @@ class PlainFront:
     def leave(self) -> None:
         """Accept no more, but serve on who is connected. What waits in the queue is for whoever else has the socket."""
         self._server.turn_away()
+
+    def announce(self) -> None:
+        """Each connection ends with its next answer, and the answers say so."""
+        self._server.announce()
+
+    async def drain(self) -> None:
+        """Accept no more, and read what has come already."""
+        await self._server.last_looks()
+
+    def part(self, idle_seconds: float, quiet_seconds: float) -> bool:
+        """Close connections that have been idle for so long; whether any is left on which a request may come."""
+        return self._server.part(idle_seconds, max(idle_seconds, FIRST_SECONDS))
 
     def connections(self) -> int:
         """How many clients are connected."""

@@ -94,12 +94,12 @@ class PriorKnowledge:
         self._spawn(self._pass_on(end, address, data))
         return end
 
-    async def close(self) -> None:
-        """Ask the clients to go (GOAWAY), and return when their requests are answered."""
+    async def close(self, seconds: float) -> None:
+        """Ask the clients to go (GOAWAY), and return when they have, after ``seconds`` at the latest."""
         if self._server is not None:
             self._server.signal_handler_interrupt()  # type: ignore[no-untyped-call]
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=seconds)
 
     async def _pass_on(self, outer: End, address: str, data: bytes) -> None:
         """Join the two ends; until both are gone the client's address is known."""

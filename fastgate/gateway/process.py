@@ -25,6 +25,7 @@ from fastgate.wire.sealing import Sealer, SealError
 
 SNAPSHOT_POLL: Final = 0.005
 LEAVING_POLL: Final = 0.05
+DRAINING_POLL: Final = 0.02
 CUT_SECONDS: Final = 1.0
 """For what was cut to be told and settled; the supervisor waits a little longer."""
 
@@ -32,7 +33,7 @@ log = logging.getLogger("fastgate.gateway")
 
 
 class Process:
-    """The life of a worker: ready, serving, draining (or leaving, where another takes its place), gone."""
+    """The life of a worker: ready, serving, ending and draining (or leaving, where another takes its place), gone."""
 
     def __init__(self, arena_dir: Path, sealer: Sealer, descriptor: int, pair: Pair | None, patience: Patience) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,6 +49,7 @@ class Process:
         """Serve until told to stop."""
         serving = asyncio.create_task(self._front.serve())
         beating = asyncio.create_task(self._beat())
+        self._loop.add_signal_handler(signal.SIGUSR1, self._announce)
         self._loop.add_signal_handler(signal.SIGTERM, lambda: self._loop.create_task(self._drain()))
         self._loop.add_signal_handler(signal.SIGUSR2, lambda: self._loop.create_task(self._leave()))
         self._loop.add_signal_handler(signal.SIGINT, lambda: None)  # the terminal's: the supervisor decides
@@ -66,12 +68,24 @@ class Process:
             self._front.follow(self._worker.state.head.certificate)
             await asyncio.sleep(BEAT_SECONDS)
 
+    def _announce(self) -> None:
+        """The host ends soon: say so to who asks whether it is ready, and serve on."""
+        self._gateway.leaving = self._gateway.ending = True
+        self._front.announce()
+
     async def _drain(self) -> None:
-        """Everything ends: refuse what comes, finish what is open."""
-        self._gateway.leaving = self._gateway.draining = True
+        """The host ends: accept no more, finish what is open, and what may be on its way on the connections."""
+        self._announce()
+        self._gateway.draining = True
         deadline = self._deadline()
-        while self._worker.open and self._loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        idle = self._worker.state.head.drain_delay_ms / 1000
+        await self._front.drain()
+        quiet_since = self._loop.time()
+        while (now := self._loop.time()) < deadline:
+            quiet_since = now if self._worker.open else quiet_since
+            if not self._front.part(idle, now - quiet_since) and not self._worker.open:
+                break
+            await asyncio.sleep(DRAINING_POLL)
         await self._cut()
         self._front.stop()
 

@@ -2,14 +2,14 @@
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass, replace
 from typing import Final
 
 import msgspec
 
 START: Final = bytes(32)
-_COLUMNS: Final = "seq, at_us, actor, action, collection, id, before, after, hash"
+_COLUMNS: Final = "seq, at_us, actor, action, collection, id, before, after, hash, host"
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,14 @@ class Entry:
     before: str
     after: str
     hash: bytes = b""
+    host: str = ""
+    """Where hosts share what they create: on which of them."""
 
     def chained(self, previous: bytes) -> bytes:
         """What its hash has to be after the row with the hash ``previous``."""
         said = [self.seq, self.at_us, self.actor, self.action, self.collection, self.id, self.before, self.after]
+        if self.host:
+            said.append(self.host)
         return hashlib.sha256(previous + msgspec.json.encode(said)).digest()
 
 
@@ -37,9 +41,29 @@ def add(db: sqlite3.Connection, entry: Entry) -> None:
     """Adds a row, in the transaction of the change itself; it gets its number and its hash here."""
     last = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
     seq, previous = (last[0] + 1, last[1]) if last else (1, START)
-    entry = replace(entry, seq=seq)
-    entry = replace(entry, hash=entry.chained(previous))
-    db.execute(f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(entry))
+    shared = db.execute("SELECT host FROM shared").fetchone()
+    entry = replace(entry, seq=seq, host=shared[0] if shared else "")
+    keep(db, [replace(entry, hash=entry.chained(previous))])
+
+
+def keep(db: sqlite3.Connection, entries: Iterable[Entry]) -> None:
+    """Adds rows that have their numbers and hashes."""
+    db.executemany(
+        f"INSERT INTO audit ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (astuple(entry) for entry in entries)
+    )
+
+
+def after(db: sqlite3.Connection, seq: int) -> Iterator[Entry]:
+    """Rows behind ``seq``, oldest first."""
+    rows = db.execute(f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq", (seq,))
+    return (Entry(*row) for row in rows)
+
+
+def forget(db: sqlite3.Connection, *, aside: bool) -> None:
+    """Takes all rows out, to make room for those that hosts share; ``aside``: they are kept elsewhere in the file."""
+    if aside:
+        db.execute(f"INSERT INTO audit_alone ({_COLUMNS}) SELECT {_COLUMNS} FROM audit")
+    db.execute("DELETE FROM audit")
 
 
 def page(

@@ -3,7 +3,9 @@
 ``objects`` holds documents as operators wrote them; everything else is made from them when they are written:
 ``records`` is what workers read, under the digest that they look for; ``budgets`` and ``limits`` list what is in them;
 ``refs`` says which object names which other one (``team:platform``, ``provider:openai``, ``ceiling:50/200``).
-``sealed`` holds what documents must not: secrets that are sent on to providers, encrypted.
+``sealed`` holds what documents must not: secrets that are sent on to providers, encrypted. ``shared`` has a row where
+all this is a copy of what hosts share, and says up to which change; ``unread`` are objects there that a later version
+wrote; ``audit_alone`` is the audit of a host from before it shared.
 """
 
 import sqlite3
@@ -80,6 +82,32 @@ MIGRATIONS: Final = (
     ) WITHOUT ROWID, STRICT;
     CREATE INDEX limits_owner ON limits (owner);
     CREATE INDEX limits_source ON limits (collection, source);
+    """,
+    """
+    ALTER TABLE audit ADD COLUMN host TEXT NOT NULL DEFAULT '';
+    CREATE TABLE shared (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        lineage TEXT NOT NULL,
+        change INTEGER NOT NULL,
+        host TEXT NOT NULL
+    ) STRICT;
+    CREATE TABLE unread (
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        PRIMARY KEY (collection, id)
+    ) WITHOUT ROWID, STRICT;
+    CREATE TABLE audit_alone (
+        seq INTEGER NOT NULL,
+        at_us INTEGER NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        collection TEXT NOT NULL,
+        id TEXT NOT NULL,
+        before TEXT NOT NULL,
+        after TEXT NOT NULL,
+        hash BLOB NOT NULL,
+        host TEXT NOT NULL
+    ) STRICT;
     """,
 )
 """One per version; a file's ``user_version`` says how many it has had. Never change one that was released."""

@@ -1,16 +1,19 @@
 """The SQLite file: one thread writes, in groups that share a commit; any thread reads."""
 
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
+from fastgate.state import replica
 from fastgate.state.errors import StateError
 from fastgate.state.schema import check_version, migrate
 from fastgate.wire.sealing import Sealer
@@ -21,6 +24,7 @@ BUSY_MS: Final = 5000
 _KEPT: Final = 4
 
 T = TypeVar("T")
+log = logging.getLogger("fastgate.control")
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class Work:
     done: Future[Any]
     tell: Callable[[Any], None]
     """Called with its result once it is committed, in the order of commits."""
+    writes: bool = True
+    """False: it only wants the newest of what hosts share."""
+
+
+class Elsewhere(Protocol):
+    """Where the truth is that the file is a copy of."""
+
+    def turn(self, db: sqlite3.Connection, *, writes: bool) -> AbstractContextManager[Callable[[], None]]:
+        """Around changes of the file's: it begins with the newest of the truth, and when it ends the truth has them.
+
+        It gives what is to be called when the file is committed, too. Raises StateError, then nothing is changed.
+        """
 
 
 class Store:
@@ -42,6 +58,7 @@ class Store:
         """Of the secrets in it."""
         self._readers: queue.SimpleQueue[sqlite3.Connection] = queue.SimpleQueue()
         self._work: queue.Queue[Work | None] = queue.Queue(MOST_WAITING)
+        self._elsewhere: Elsewhere = _Nowhere()
         try:
             self._writer = self._connect()
             check_version(self._writer, str(path))  # before anything that writes
@@ -59,12 +76,31 @@ class Store:
         The future is done when the disk has it and ``tell`` has returned. Raises :class:`StateError` where too many
         wait already.
         """
-        done: Future[T] = Future()
+        return self._ask(Work(do, Future(), tell))
+
+    def share(self, elsewhere: Elsewhere) -> None:
+        """From now on the file is a copy of what is there."""
+
+        def begin(db: sqlite3.Connection) -> None:
+            replica.watch(db)
+            self._elsewhere = elsewhere
+
+        self._ask(Work(begin, Future(), lambda _: None, writes=False)).result()
+
+    def catch_up(self) -> Future[None]:
+        """Done when the file has the newest of what hosts share. Fails with StateError."""
+        return self._ask(Work(lambda _: None, Future(), lambda _: None, writes=False))
+
+    def check(self) -> None:
+        """Raises StateError where nothing can be written now: for what is done elsewhere, and then noted here."""
+        self.catch_up().result()
+
+    def _ask(self, work: Work) -> Future[Any]:
         try:
-            self._work.put_nowait(Work(do, done, tell))
+            self._work.put_nowait(work)
         except queue.Full:
             raise StateError("too many changes wait already: try again in a moment") from None
-        return done
+        return work.done
 
     @contextlib.contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -115,18 +151,22 @@ class Store:
         results: list[tuple[Work, Any]] = []
         try:
             self._writer.execute("BEGIN IMMEDIATE")
-            for work in group:
-                with contextlib.suppress(_Undone):
-                    results.append((work, self._do(work)))
+            with self._elsewhere.turn(self._writer, writes=any(work.writes for work in group)) as tell:
+                for work in group:
+                    with contextlib.suppress(_Undone):
+                        results.append((work, self._do(work)))
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
-            with contextlib.suppress(sqlite3.Error):
-                self._writer.rollback()
-            failure = StateError(f"{self.path} cannot be written: {error}")
-            for work in group:
-                if not work.done.done():
-                    work.done.set_exception(failure)
+            self._fail(group, StateError(f"{self.path} cannot be written: {error}"))
             return
+        except StateError as failure:
+            self._fail(group, failure)
+            return
+        except Exception as error:  # whatever it is, it must not end the thread
+            log.exception("%s", self.path)
+            self._fail(group, StateError(f"{self.path} cannot be written: {type(error).__name__}"))
+            return
+        tell()
         for work, result in results:
             try:
                 work.tell(result)
@@ -134,6 +174,13 @@ class Store:
                 work.done.set_exception(error)
             else:
                 work.done.set_result(result)
+
+    def _fail(self, group: list[Work], failure: StateError) -> None:
+        with contextlib.suppress(sqlite3.Error):
+            self._writer.rollback()
+        for work in group:
+            if not work.done.done():
+                work.done.set_exception(failure)
 
     def _do(self, work: Work) -> Any:
         self._writer.execute("SAVEPOINT work")
@@ -148,6 +195,16 @@ class Store:
             raise _Undone from error
         self._writer.execute("RELEASE work")
         return result
+
+
+class _Nowhere:
+    """The file itself is the truth."""
+
+    @contextlib.contextmanager
+    def turn(self, db: sqlite3.Connection, *, writes: bool) -> Iterator[Callable[[], None]]:
+        if writes:
+            replica.part(db)
+        yield lambda: None
 
 
 class _Undone(Exception):

@@ -42,6 +42,8 @@ class ServeOptions:
     admin_port: int = 8081
     workers: int = 0
     drain_seconds: float = 30.0
+    drain_delay_seconds: float = 0.0
+    """How long the host serves on after it was told to end, and says that it is not ready."""
     tls: tuple[Path, Path] | None = None
     """Certificate and key of the data plane; None: plain HTTP."""
     has_admin_token: bool = False

@@ -1,10 +1,12 @@
 """The life of a whole host: folders, lock, sockets, arena, then the children in order, until a signal ends it.
 
 Start: arena recovered, essential programs, control (writes the snapshot that workers need), workers and the semantic
-process, further programs. End: the same backwards, so that what the workers settle last still reaches the ledger.
+process, further programs. End: first the host says that it is not ready, and serves on for a while; then the same
+backwards, so that what the workers settle last still reaches the ledger.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -25,6 +27,7 @@ from fastgate.supervisor.pinger import Pinger
 from fastgate.supervisor.recovery import Recovery
 from fastgate.supervisor.renewal import Renewal
 from fastgate.supervisor.restored import take_up
+from fastgate.supervisor.turning_away import turn_away
 from fastgate.supervisor.watch import Watch
 from fastgate.wire.liveness import PING, SOCKET
 
@@ -121,6 +124,7 @@ class Host:
         self._pingers = [Pinger(keeper, arena_dir / SOCKET, PING) for keeper in self._semantic]
         self._watch = Watch(self._beats(recovery), lambda: [*self._renewal.keepers, *self._semantic])
         self._ending = asyncio.Event()
+        self._at_once = asyncio.Event()
 
     async def run(self, announce: Callable[[ServeOptions], None]) -> int:
         """Starts everything, waits for a signal, ends everything."""
@@ -139,6 +143,7 @@ class Host:
                 runs = [self._watch.run(), *(pinger.run() for pinger in self._pingers)]
                 watching = [asyncio.create_task(run) for run in runs]
                 await ending
+                await self._serve_on()
                 for task in watching:
                     task.cancel()
         finally:
@@ -164,10 +169,21 @@ class Host:
             # All of a group together; when one fails the rest are ended by `run`.
             await asyncio.gather(*(keeper.start() for keeper in keepers))
 
+    async def _serve_on(self) -> None:
+        """For as long as load balancers take to notice that they should not come again; then turn away who does."""
+        self._enter_draining()
+        await self._renewal.stop()
+        if delay := self._drain_delay_seconds():
+            for keeper in self._renewal.keepers:
+                keeper.tell(signal.SIGUSR1)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._at_once.wait(), delay)
+        if not self._at_once.is_set():
+            await turn_away(self._listeners)
+
     async def _end(self, starting: "asyncio.Task[None]") -> None:
         starting.cancel()
-        self._health.enter("draining")
-        notify.tell("STOPPING", "draining")
+        self._enter_draining()
         # The workers hold the same sockets: once all have closed theirs, new connections are refused at once.
         sockets.close(self._listeners)
         await self._renewal.stop()
@@ -177,6 +193,11 @@ class Host:
         await _stop([self._control], CONTROL_SECONDS)
         await _stop(self._essential, PROGRAM_SECONDS)
         self._health.enter("stopped")
+
+    def _enter_draining(self) -> None:
+        if self._health.phase != "draining":
+            self._health.enter("draining")
+            notify.tell("STOPPING", "draining")
 
     def _install_signals(self) -> None:
         loop = asyncio.get_running_loop()
@@ -193,15 +214,20 @@ class Host:
 
     def _on_end(self) -> None:
         if not self._ending.is_set():
-            log.info("draining: waiting up to %g s for open requests", self._drain_seconds())
+            on = f"serving on for {delay:g} s, then " if (delay := self._drain_delay_seconds()) else ""
+            log.info("draining: %swaiting up to %g s for open requests", on, self._drain_seconds())
             self._ending.set()
             return
         log.warning("second signal: ending at once")
+        self._at_once.set()
         for keeper in (*self._further, *self._renewal.keepers, *self._semantic, self._control, *self._essential):
             keeper.kill()
 
     def _drain_seconds(self) -> float:
         return patience.drain_seconds(self._arena_dir, self._options.drain_seconds)
+
+    def _drain_delay_seconds(self) -> float:
+        return patience.drain_delay_seconds(self._arena_dir, self._options.drain_delay_seconds)
 
     def _leave_seconds(self) -> float:
         return self._drain_seconds() + patience.MARGIN

@@ -67,6 +67,8 @@ class Gauges:
     workers: int = 0
     leases: tuple[int, int] | None = None
     """nano-USD that were leased and are neither spent nor held, and failed exchanges; None: nothing is shared."""
+    sharing: tuple[bool, int] | None = None
+    """Whether what operators create can be changed, and changes that are not taken over yet; None: it is not shared."""
 
 
 class Exposition(Collector):
@@ -210,6 +212,12 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
             outstanding / _NANO,
         )
         yield _counter("fastgate_sync_failures", "Exchanges with the store of leases that failed", failures)
+    if gauges.sharing is not None:
+        up, behind = gauges.sharing
+        text = "Whether PostgreSQL answers, and what hosts share there is followed"
+        yield _gauge("fastgate_shared_configuration_up", text, int(up))
+        text = "Changes that other hosts made, and that are not taken over yet"
+        yield _gauge("fastgate_shared_configuration_behind_changes", text, behind)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -97,6 +97,8 @@ class BudgetRecord(msgspec.Struct, array_like=True, frozen=True):
     """An :class:`OnLimit`."""
     downgrade_to: tuple[tuple[str, str], ...] = ()
     """Providers' names and models of theirs, in order."""
+    grace: int = 0
+    """nano-USD of each window that a host may use beyond its slice while what hosts share cannot be asked for."""
 
 
 class LimitRecord(msgspec.Struct, array_like=True, frozen=True):
@@ -372,6 +374,8 @@ class SnapshotHead(msgspec.Struct, array_like=True, frozen=True):
     """None: meanings cannot be found."""
     leases: LeasesRecord | None = None
     """None: this host has every limit to itself."""
+    drain_delay_ms: int = 0
+    """When the host ends: connections that have been idle for less may yet bear a request."""
 
 
 def matches(patterns: tuple[str, ...], name: str) -> bool:

@@ -15,12 +15,24 @@ from typing import Final
 
 import pytest
 
+from fastgate.budgets.leases.store import QUIET_MS
 from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
 from tests.support.redis_groups import KINDS, ClusterGroup, SentinelGroup, is_master, lease_server
 from tests.support.redis_server import RedisServer
-from tests.support.shared_hosts import TOKENS, billed, check, hosts, known, learning, settings, speaks_to, spent_out
+from tests.support.shared_hosts import (
+    SPENDABLE,
+    TOKENS,
+    billed,
+    check,
+    hosts,
+    known,
+    learning,
+    settings,
+    speaks_to,
+    spent_out,
+)
 
 CLIENTS: Final = 600
 LIMIT: Final = Decimal("4.00")
@@ -137,3 +149,49 @@ def test_hosts_are_cut_off_from_redis(tmp_path: Path, server: RedisServer) -> No
             total = spent_out(houses[0])
         check(total, LIMIT, crowd)
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+
+
+def test_all_lose_their_power_and_redis_what_it_knew(tmp_path: Path, server: RedisServer) -> None:
+    """The first to be back remembers whom there was, and waits for it; each knows from its ledger what it had spent."""
+    with hosts(tmp_path, [settings(server.url, "dark", BUDGET)] * 2) as houses:
+        request = spending(secret("one"), TOKENS)
+        with Crowd([house.port for house in houses], request, 40):
+            wait_for(lambda: billed(houses[0]) > LIMIT / 4, 30, "they spend")
+        for house in houses:
+            house.settled()
+            house.kill_everything()
+            (house.arena_dir / "arena.bin").unlink()
+        server.kill()
+        server.start()
+        before = billed(houses[0])
+        first, second = random.sample(houses, 2)
+        first.start()
+        with Crowd([first.port], request, 40) as crowd:
+            wait_for(lambda: crowd.statuses[402] > 0, 30, "it asks for what Redis cannot know")
+            time.sleep(1.5 * QUIET_MS / 1000)
+            assert billed(first) == before
+            second.start()
+            crowd.ports.append(second.port)
+            total = spent_out(first)
+        check(total, LIMIT, crowd)
+
+
+def test_with_a_grace_each_host_goes_on_for_so_much_and_once(tmp_path: Path, server: RedisServer) -> None:
+    grace = Decimal("0.20")
+    with hosts(tmp_path, [settings(server.url, "grace", {**BUDGET, "grace": str(grace)})] * 2) as houses:
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), 40) as crowd:
+            wait_for(lambda: billed(houses[0]) > LIMIT / 8, 30, "they spend")
+            server.kill()
+            at_least = billed(houses[0]) + SPENDABLE * 2 * grace
+            alone = spent_out(houses[0])
+            assert at_least <= alone < LIMIT, "each has used its slice and its grace"
+            assert all(house.admin("status")["leases"]["error"] for house in houses)
+            server.start()
+            wait_for(lambda: billed(houses[0]) > alone, 30, "they go on")
+            server.kill()
+            spent_out(houses[0])
+            server.start()
+            total = spent_out(houses[0])
+        check(total, LIMIT, crowd)
+        lent = [house.log.read_text().count(f"may go beyond its slice by {grace:.9f} USD") for house in houses]
+        assert lent == [1, 1], "there is no second grace"

@@ -1,14 +1,8 @@
 """Every process is renewed, and the configuration read again, under load: no request fails and no stream is cut."""
 
-import asyncio
-import json
 import os
 import signal
-import threading
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,8 +12,8 @@ from fastgate.simulator.process import Simulator
 from loadtest import nginx, wrk
 from loadtest.house import CONSTANT, INPUT_USD, OUTPUT_USD, price
 from loadtest.programs import Programs
-from tests.support.house import House, compact, key, secret, wait_for
-from tests.support.wire import Line
+from tests.support.house import House, key, secret, wait_for
+from tests.support.visitors import Visitors
 
 SECONDS = int(os.environ.get("FASTGATE_RENEWAL_SECONDS", "10"))
 EVERY_SECONDS = 5
@@ -29,70 +23,6 @@ WRK_CONNECTIONS = 128
 WRK_PAUSE_MS = 40
 """With so many connections 2,000 requests/s and more, where the machine has the cores for it."""
 PLENTY = [{"limit_usd": "1000000", "window": "month"}]
-
-
-@dataclass
-class Clients:
-    """Streams, and requests on connections old and new, from a thread of its own; what failed is noted."""
-
-    port: int
-    answers: int = 0
-    streams: int = 0
-    failures: list[str] = field(default_factory=list)
-    _ending: bool = False
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Load until the block ends; then every request in the air is waited for."""
-        thread = threading.Thread(target=lambda: asyncio.run(self._run()))
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ending = True
-            thread.join(60)
-        assert not thread.is_alive(), "a request was never answered"
-
-    async def _run(self) -> None:
-        callers = [self._caller(pause, keep=pause % 2 == 0) for pause in range(CALLERS)]
-        await asyncio.gather(*(self._streamer(keep=number % 2 == 0) for number in range(STREAMS)), *callers)
-
-    async def _streamer(self, *, keep: bool) -> None:
-        """Streams of three seconds, one after another."""
-        script = {"tokens": 30, "chunks": 30, "chunk_ms": 100}
-        async with Line(self.port) as line:
-            while not self._ending:
-                body = await self._ask(line, script, stream=True, keep=keep)
-                self.streams += body.endswith(b"data: [DONE]\n\n")
-
-    async def _caller(self, pause: int, *, keep: bool) -> None:
-        """Requests with pauses between them, so that connections are idle when their worker leaves."""
-        async with Line(self.port) as line:
-            while not self._ending:
-                await self._ask(line, {"tokens": 5}, stream=False, keep=keep)
-                self.answers += 1
-                await asyncio.sleep(pause * 0.02)
-
-    async def _ask(self, line: Line, script: dict[str, int], *, stream: bool, keep: bool) -> bytes:
-        body = {
-            "model": "sim/sim-small",
-            "max_tokens": 100,
-            "stream": stream,
-            "messages": [{"role": "user", "content": f"sim: {json.dumps(script)}"}],
-        }
-        headers = {"authorization": f"Bearer {secret('one')}", "content-type": "application/json"}
-        try:
-            answer = await line.ask("/v1/chat/completions", headers, compact(body))
-        except OSError as error:
-            self.failures.append(f"{'stream' if stream else 'request'}: {error}")
-            await line.open()
-            return b""
-        if answer.status != 200 or (stream and not answer.body.endswith(b"data: [DONE]\n\n")):
-            self.failures.append(f"{answer.status}: {answer.body[-300:]!r}")
-        if not keep:
-            line.close()
-            await line.open()
-        return answer.body
 
 
 def settings(simulator: Simulator, upstream: nginx.Nginx) -> dict[str, object]:
@@ -135,7 +65,9 @@ def test_no_request_fails_and_no_stream_is_cut(tmp_path: Path, capsys: pytest.Ca
     with Simulator() as simulator, Programs(tmp_path) as programs, ThreadPoolExecutor(1) as pool:
         upstream = nginx.upstream(programs, max(os.sched_getaffinity(0)))
         with House(tmp_path, settings(simulator, upstream), workers=2, simulator=simulator) as house:
-            clients = Clients(house.port)
+            clients = Visitors(
+                house.port, secret("one"), STREAMS, CALLERS, {"tokens": 30, "chunks": 30, "chunk_ms": 100}
+            )
             with clients.running():
                 load = pool.submit(
                     wrk.load, house.port, prompt_bytes=1024, model=f"{CONSTANT}/{nginx.MODEL}", key=secret("one"),

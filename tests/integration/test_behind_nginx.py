@@ -1,18 +1,15 @@
-"""The load balancer of docs/operations.md, word for word but for ports and files, in front of a gateway."""
+"""The load balancer of packaging/nginx, word for word but for ports and files, in front of a gateway."""
 
-import re
 import ssl
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.certificates import Authority
 from tests.support.house import House, compact, free_port, key, secret
-from tests.support.nginx import Nginx
+from tests.support.nginx import Nginx, packaged
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 CLIENT, STRANGER = "127.1.0.1", "127.2.0.1"
 ASK = {"model": "sim/sim-small", "max_tokens": 9}
 
@@ -35,15 +32,6 @@ def clients(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
     authority = Authority(folder)
     pair = authority.issue("gateway.test", "gateway")
-    [example] = re.findall(r"```nginx\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for written, here in (
-        ("127.0.0.1:8080", f"127.0.0.1:{house.port}"),
-        ("listen 443 ssl", f"listen 127.0.0.1:{port} ssl"),
-        ("/etc/ssl/gateway.pem", str(pair.cert)),
-        ("/etc/ssl/gateway.key", str(pair.key)),
-    ):
-        assert written in example
-        example = example.replace(written, here)
     context = ssl.create_default_context(cafile=str(authority.ca))
 
     def client(address: str) -> httpx.Client:
@@ -53,7 +41,7 @@ def clients(house: House, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             headers={"authorization": f"Bearer {secret('bound')}"},
         )
 
-    with Nginx(folder / "run", example, port):
+    with Nginx(folder / "run", packaged(port, [house.port], pair), port):
         yield client
 
 

@@ -29,11 +29,14 @@ from cryptography.x509.oid import NameOID
 from fastgate.backup.contents import RESTORING
 from fastgate.doctor.folders import file_system
 from fastgate.doctor.machine import lacks_cmpxchg16b
+from fastgate.postgres.migrations import known, migrate
 from tests.integration.test_arena_lost import ask
 from tests.support import by_api
 from tests.support.by_api import created
 from tests.support.house import House, free_port, key
-from tests.support.redis_groups import PASSWORD, SentinelGroup
+from tests.support.postgres import PASSWORD, PostgresServer
+from tests.support.redis_groups import PASSWORD as SERVERS_PASSWORD
+from tests.support.redis_groups import SentinelGroup
 from tests.support.redis_server import RedisServer
 
 CHECKS = {
@@ -382,8 +385,33 @@ def test_several_servers_of_which_one_is_shared(stopped: House, tmp_path: Path) 
         share(group.url)
         report = doctor(stopped)
         assert f", now 127.0.0.1:{group.owner.port} answers within" in report.said or "requests give it" in report.said
-        assert PASSWORD not in report.said
+        assert SERVERS_PASSWORD not in report.said
     doctor(stopped).only("redis", "Connection refused", code=4)
+
+
+def test_the_database_that_hosts_share(stopped: House, postgres: PostgresServer) -> None:
+    database = postgres.fresh()
+
+    def share(url: str) -> None:
+        stopped.write_config({**SETTINGS, "postgres": {"url": url}})
+
+    share(postgres.url(database))
+    report = doctor(stopped)
+    assert (report.code, report.checks) == (0, {*CHECKS, "postgres"}), report.said
+    assert f"127.0.0.1:{postgres.port}/{database} answers within" in report.said
+    assert "its tables are made at the next start" in report.said
+    with postgres.client(database) as client:
+        migrate(client)
+        assert "this host has no copy" in doctor(stopped).said
+        client.execute("INSERT INTO fastgate.migrations VALUES (%s, %s)", (len(known()) + 1, len(known()) + 1))
+    doctor(stopped).only("postgres", "later version")
+    assert PASSWORD not in report.said
+    share(postgres.url(database).replace("hidden", "other"))
+    doctor(stopped).only("postgres", "refuses: ")
+    share(postgres.url("nowhere"))
+    doctor(stopped).only("postgres", "refuses: ")
+    with postgres.away():
+        doctor(stopped).only("postgres", "onnection refused", code=4)
 
 
 @pytest.fixture

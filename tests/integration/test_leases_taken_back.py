@@ -4,6 +4,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,7 +50,10 @@ def test_workers_use_no_more_than_was_left_to_them(tmp_path: Path) -> None:
     window, *_ = Levels(arena, [Level(cell, 0, Period(0), shared=True)]).windows(0, 1_800_000_000_000_000_000)
     highest = less = 0
     with workers(tmp_path, cell):
-        for _ in range(ROUNDS):
+        rounds = 0
+        deadline = time.monotonic() + 30  # on a machine that has much else to do they are seldom at it together
+        while rounds < ROUNDS or (highest <= HOLD and time.monotonic() < deadline):
+            rounds += 1
             leases.grant(arena, cell, window, WORKERS * HOLD)
             for _ in range(random.randrange(LOOKS)):
                 highest = max(highest, (leases.used(arena, cell, window) or (0, 0))[0])
@@ -61,4 +65,4 @@ def test_workers_use_no_more_than_was_left_to_them(tmp_path: Path) -> None:
                 assert used <= left, f"{used} of {left} are used"
             less += left < WORKERS * HOLD
     assert highest > HOLD, "they did not use it at once"
-    assert less > ROUNDS // 10, "they never let go of it"
+    assert less > rounds // 10, "they never let go of it"

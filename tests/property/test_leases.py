@@ -1,382 +1,35 @@
-"""Hosts that share limits: real arenas, holds and scripts on a real Redis; clocks and wires are the test's.
+"""Whatever is lost, comes late, twice or out of order, whoever is restarted, whatever Redis forgets: what hosts may use
+of a limit is never more than the limit, and when all is well again all of it can be used.
 
-Whatever is lost, comes late, twice or out of order, whoever is restarted, whatever Redis forgets: what hosts may use of
-a limit is never more than the limit, and when all is well again all of it can be used.
+With a grace each host may use so much more of a window while it cannot ask, and never more than that.
 """
 
 import os
-import tempfile
-import uuid
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Final
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import run_state_machine_as_test
 from redis import Redis
 
-from fastgate._core import leases
-from fastgate._core.arena import Arena
-from fastgate._core.budget import CONTENDED, OUTCOME_OK, SETTLED_EXACT, Hold, hold
-from fastgate._core.journal import Draft, Journal
-from fastgate._core.owner import CONTROL, WORKER, Owner
-from fastgate._core.price import Usage
-from fastgate.budgets.leases.holder import DRY_NS, Holder
-from fastgate.budgets.leases.slips import Slip, Span
-from fastgate.budgets.leases.store import QUIET_MS, LeaseStore, StoreAway
-from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.leasing import Want
-from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
+from tests.support.lease_cluster import FOR_GOOD, MINUTES, QUANTUM, REQUESTS, Cluster
 from tests.support.redis_server import RedisServer
 
-NANO: Final = 1_000_000_000
-MILLI: Final = 1_000_000
-START: Final = 1_900_000_000 * NANO
-"""Later than any clock of a machine that tests run on: Redis forgets windows that are over by its own."""
-QUANTUM: Final = 1024
-FOR_GOOD: Final = BudgetRecord(1000 * QUANTUM, Window.LIFETIME, 1, "team", "team:t", "team:t/lifetime/b")
-MINUTES: Final = BudgetRecord(400 * QUANTUM, Window.MINUTE, 1, "key", "key:k", "key:k/minute/b")
-REQUESTS: Final = LimitRecord(40, Counted.REQUESTS, Window.SECOND, 20, "key", "key:k", "key:k/limit/requests/20-second")
-RECORDS: Final = (REQUESTS, MINUTES, FOR_GOOD)
-HOSTS: Final = 3
 SCHEDULES: Final = int(os.environ.get("FASTGATE_LEASE_SCHEDULES", "120"))
-Place = tuple[int, int]
-"""A record's number, and a window's."""
 
 
-class World:
-    """What time it is at the store, which server it is, and what is still on its way there."""
+class Graceful(Cluster):
+    """Their budgets have a grace."""
 
-    def __init__(self, client: "Redis[bytes]") -> None:
-        self.client = client
-        self.cluster = uuid.uuid4().hex
-        self.now_ns = START
-        self.run = "first"
-        self.late: list[tuple[Wire, str, list[str], tuple[object, ...]]] = []
-
-
-class Wire(LeaseStore):
-    """A host's line to the store. ``fault``: what becomes of the next messages."""
-
-    def __init__(self, world: World) -> None:
-        super().__init__(lambda: world.client, world.cluster)
-        self.world = world
-        self.fault = ""
-        self.speaks_to = ""
-
-    @property
-    def _now(self) -> int | str:
-        return self.world.now_ns // MILLI
-
-    def _run_id(self) -> str:
-        self.speaks_to = self.world.run
-        return self.world.run
-
-    def close(self) -> None:
-        """The connection is everybody's."""
-
-    def _call(self, script: str, keys: list[str], *arguments: object) -> Any:
-        if self.speaks_to != self.world.run:
-            raise StoreAway("the connection has ended with the server")
-        if self.fault in {"late", "echo"}:
-            self.world.late.append((self, script, keys, arguments))
-        if self.fault in {"lost", "late"}:
-            raise StoreAway(self.fault)
-        said = super()._call(script, keys, *arguments)
-        if self.fault == "twice":
-            super()._call(script, keys, *arguments)
-        if self.fault == "unheard":
-            raise StoreAway(self.fault)
-        return said
-
-    def _command(self, *words: object) -> Any:
-        if self.fault not in {"", "echo"}:
-            raise StoreAway(self.fault)
-        return super()._command(*words)
-
-
-@dataclass(eq=False)
-class Entry:
-    """A request that passed on a host: where it counts, and what it takes."""
-
-    host: "Host"
-    handle: Hold
-    places: list[Place]
-    amount: int
-
-
-@dataclass(eq=False)
-class Host:
-    """One host: its arena, a worker and a control process."""
-
-    world: World
-    name: str
-    folder: "tempfile.TemporaryDirectory[str]" = field(default_factory=tempfile.TemporaryDirectory)
-    skew_ns: int = 0
-    gone: bool = False
-
-    def __post_init__(self) -> None:
-        self.arena = Arena(f"{self.folder.name}/arena.bin", create=True)
-        self.worker = Owner(self.arena, WORKER, os.getpid())
-        self.control = Owner(self.arena, CONTROL, os.getpid())
-        self.journal = Journal(self.folder.name, self.worker.slot)
-        self.levels = levels_of(self.arena, rules_of(self.arena, RECORDS, shared=True))
-        self.draft = Draft(key="k")
-        self.restart()
-
-    def restart(self) -> None:
-        """The control process: what it knew is in the arena, or forgotten."""
-        self.wire = Wire(self.world)
-        self.holder = Holder(self.control, self.wire, self.name, str(self.arena.created_ns), self.now)
-
-    def now(self) -> int:
-        return self.world.now_ns + self.skew_ns
-
-    def turn(self) -> bool:
-        """One turn of its control process; false: the store was away."""
-        try:
-            self.holder.turn()
-        except StoreAway:
-            self.holder.away([], self.now() + DRY_NS)
-            return False
-        return True
-
-    def take(self, amount: int) -> Hold | int:
-        taken: Hold | int = hold(
-            self.worker, self.journal, self.levels, self.draft, amount, self.now(), os.urandom(16), True
-        )
-        return taken
-
-    def ask(self, amount: int) -> Hold | int:
-        """As a request does: what is missing is wanted, level by level."""
-        taken = self.take(amount)
-        for _ in range(2 * len(RECORDS)):
-            if isinstance(taken, Hold) or taken == CONTENDED:
-                break
-            record = RECORDS[taken]
-            window, _, _, _ = self.levels.windows(taken, self.now())
-            missing = 1 if isinstance(record, LimitRecord) else amount
-            kind = "limit" if isinstance(record, LimitRecord) else "budget"
-            try:
-                self.holder.want([Want(self.levels.rules[taken].cell, window, missing, **{kind: record})])
-                self.holder.turn()
-            except StoreAway:
-                self.holder.away([], self.now() + DRY_NS)
-                break
-            taken = self.take(amount)
-        return taken
-
-
-def of(record: BudgetRecord | LimitRecord, amount: int) -> int:
-    return amount if isinstance(record, BudgetRecord) else 1
-
-
-class Cluster(RuleBasedStateMachine):
-    client: ClassVar["Redis[bytes]"]
-
-    @initialize(skews=st.lists(st.integers(-2000, 2000), min_size=HOSTS, max_size=HOSTS))
-    def start(self, skews: list[int]) -> None:
-        self.world = World(self.client)
-        self.hosts = [Host(self.world, f"h{number}", skew_ns=skew * MILLI) for number, skew in enumerate(skews)]
-        self.entries: list[Entry] = []
-        self.paper: dict[Place, int] = {}
-        self.kept: dict[bytes, bytes] = {}
-        self.some_are_gone = False
-        for _ in range(2):  # the store has learned all there is, so that what comes is not waited for
-            for host in self.hosts:
-                host.turn()
-            self.world.now_ns += QUIET_MS * MILLI
-
-    def _book(self, places: list[Place], amount: int) -> None:
-        for record, window in places:
-            taken = self.paper.get((record, window), 0) + (amount if record else 0)
-            self.paper[record, window] = taken
-
-    def _enter(self, host: Host, amount: int) -> bool:
-        taken = host.ask(amount)
-        if not isinstance(taken, Hold):
-            return False
-        places = [(number, taken.window(number)) for number in range(len(RECORDS))]
-        self._book(places, amount)
-        self.paper[places[0]] += 1
-        self.entries.append(Entry(host, taken, places, amount))
-        return True
-
-    # ---- what hosts do
-
-    @rule(number=st.integers(0, HOSTS - 1), amount=st.integers(1, 60_000))
-    def request(self, number: int, amount: int) -> None:
-        if not self.hosts[number].gone:
-            self._enter(self.hosts[number], amount)
-
-    @rule(number=st.integers(0, HOSTS - 1), amount=st.integers(1, 3_000), times=st.integers(2, 12))
-    def burst(self, number: int, amount: int, times: int) -> None:
-        for _ in range(0 if self.hosts[number].gone else times):
-            self._enter(self.hosts[number], amount)
-
-    @precondition(lambda self: self.entries)
-    @rule(which=st.integers(0, 1 << 16), share=st.integers(0, 100))
-    def settle(self, which: int, share: int) -> None:
-        entry = self.entries.pop(which % len(self.entries))
-        actual = entry.amount * share // 100
-        entry.handle.settle(actual, Usage(), SETTLED_EXACT, OUTCOME_OK, 200)
-        self._book(entry.places, actual - entry.amount)
-
-    @precondition(lambda self: self.entries)
-    @rule(which=st.integers(0, 1 << 16))
-    def void(self, which: int) -> None:
-        entry = self.entries.pop(which % len(self.entries))
-        entry.handle.void()
-        self._book(entry.places, -entry.amount)
-        self.paper[entry.places[0]] -= 1
-
-    @precondition(lambda self: self.entries)
-    @rule(which=st.integers(0, 1 << 16), amount=st.integers(1, 20_000))
-    def grow(self, which: int, amount: int) -> None:
-        entry = self.entries[which % len(self.entries)]
-        if entry.handle.grow(amount, 0) is None:
-            self._book(entry.places, amount)
-            entry.amount += amount
-
-    @rule(number=st.integers(0, HOSTS - 1))
-    def turn(self, number: int) -> None:
-        if not self.hosts[number].gone:
-            self.hosts[number].turn()
-
-    @rule(number=st.integers(0, HOSTS - 1))
-    def restart_control(self, number: int) -> None:
-        if not self.hosts[number].gone:
-            self.hosts[number].restart()
-
-    @precondition(lambda self: sum(host.gone for host in self.hosts) < HOSTS - 1)
-    @rule(number=st.integers(0, HOSTS - 1), says_so=st.booleans())
-    def depart(self, number: int, says_so: bool) -> None:
-        host = self.hosts[number]
-        if host.gone or any(entry.host is host for entry in self.entries):
-            return
-        host.gone = self.some_are_gone = True
-        if says_so:
-            with suppress(StoreAway):
-                host.holder.leave()
-
-    # ---- what befalls them
-
-    @rule(passed=st.one_of(st.integers(1, 200), st.integers(200, 5_000), st.integers(5_000, 70_000)))
-    def pass_time(self, passed: int) -> None:
-        self.world.now_ns += passed * MILLI
-
-    @rule(number=st.integers(0, HOSTS - 1), fault=st.sampled_from(["", "", "lost", "unheard", "late", "twice", "echo"]))
-    def disturb(self, number: int, fault: str) -> None:
-        self.hosts[number].wire.fault = fault
-
-    @precondition(lambda self: self.world.late)
-    @rule(which=st.integers(0, 1 << 16), times=st.integers(1, 2))
-    def arrive_late(self, which: int, times: int) -> None:
-        wire, script, keys, arguments = self.world.late.pop(which % len(self.world.late))
-        for _ in range(times):
-            LeaseStore._call(wire, script, keys, *arguments)
-
-    # ---- what befalls the store
-
-    def _keys(self) -> list[bytes]:
-        return list(self.client.scan_iter(match=f"fastgate:{{{self.world.cluster}}}:*", count=1000))
-
-    @rule()
-    def copy_store(self) -> None:
-        self.kept = {key: self.client.dump(key) or b"" for key in self._keys()}
-
-    @precondition(lambda self: not self.some_are_gone)
-    @rule()
-    def start_store_empty(self) -> None:
-        self._replace_store({})
-
-    @precondition(lambda self: not self.some_are_gone and self.kept)
-    @rule()
-    def fail_over(self) -> None:
-        """Another server takes over, which had not heard of the last writes."""
-        self._replace_store(self.kept)
-
-    def _replace_store(self, kept: dict[bytes, bytes]) -> None:
-        gone = self._keys()
-        if gone:
-            self.client.delete(*gone)
-        for key, value in kept.items():
-            self.client.restore(key, 0, value)
-        self.world.run = uuid.uuid4().hex
-
-    # ---- what must hold
-
-    @invariant()
-    def no_more_than_the_limit(self) -> None:
-        for (number, window), taken in getattr(self, "paper", {}).items():
-            assert taken <= RECORDS[number].limit, (RECORDS[number].id, window, taken)
-
-    @invariant()
-    def no_more_may_be_used(self) -> None:
-        hosts = getattr(self, "hosts", [])
-        for number, record in enumerate(RECORDS):
-            windows = {window for host in hosts for window in self._granted(host, number)}
-            for window in windows:
-                total = sum(self._granted(host, number).get(window, 0) for host in hosts)
-                assert total <= record.limit, (record.id, window, [self._granted(host, number) for host in hosts])
-
-    @invariant()
-    def all_cut_time_alike(self) -> None:
-        """Hosts that counted a limit's windows from first uses of their own would have it once each."""
-        for number, record in enumerate(RECORDS):
-            hosts = [host for host in getattr(self, "hosts", []) if self._granted(host, number)]
-            firsts = {host.arena.anchor(host.levels.rules[number].cell) for host in hosts}
-            assert len(firsts) <= 1, (record.id, firsts)
-
-    def _granted(self, host: Host, number: int) -> dict[int, int]:
-        cell = host.levels.rules[number].cell
-        return {window: amount for at, window, amount in leases.grants(host.arena) if at == cell}
-
-    def teardown(self) -> None:
-        if not hasattr(self, "hosts"):
-            return
-        for entry in self.entries:
-            entry.handle.settle(0, Usage(), SETTLED_EXACT, OUTCOME_OK, 200)
-            self._book(entry.places, -entry.amount)
-        self.entries.clear()
-        if not self.some_are_gone:
-            self._heal()
-        for host in self.hosts:
-            host.folder.cleanup()
-
-    def _heal(self) -> None:
-        """All is well: each host gives back what it does not use, and one of them can use all that is left."""
-        for host in self.hosts:
-            host.wire.fault = ""
-        for _ in range(80):
-            self.world.now_ns += 100 * MILLI
-            for host in self.hosts:
-                host.turn()
-        self.world.now_ns += 60 * NANO  # windows turn
-        window, _, _, _ = self.hosts[0].levels.windows(2, self.hosts[0].now())
-        left = min(FOR_GOOD.limit - self.paper.get((2, window), 0) - HOSTS * QUANTUM, MINUTES.limit)
-        if left > 0:
-            assert self._enter(self.hosts[0], left), (
-                left,
-                self.paper,
-                [list(map(shown, h.holder.slips)) for h in self.hosts],
-            )
-        self.no_more_than_the_limit()
-
-
-def shown(slip: Slip) -> tuple[Span, int, int]:
-    return slip.span, slip.at_hand, slip.seen
+    records = (
+        REQUESTS,
+        msgspec.structs.replace(MINUTES, grace=30 * QUANTUM),
+        msgspec.structs.replace(FOR_GOOD, grace=50 * QUANTUM),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -386,11 +39,25 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Redis[bytes]"]
         yield found
 
 
-def test_hosts_never_use_more_than_there_is(client: "Redis[bytes]") -> None:
+def test_what_was_granted_to_a_process_that_died_before_it_heard_returns(client: "Redis[bytes]") -> None:
+    Cluster.client = client
+    cluster = Cluster()
+    cluster.start([0, 0, 0])
+    host = cluster.hosts[1]
+    window, _, _, _ = host.levels.windows(2, host.now())
+    host.holder.want([Want(host.levels.rules[2].cell, window, FOR_GOOD.limit // 2, FOR_GOOD)])
+    host.wire.fault = "unheard"
+    assert not host.turn()
+    host.restart()
+    cluster.teardown()  # all is well: another host can use all of it
+
+
+@pytest.mark.parametrize(("kind", "schedules"), [(Cluster, SCHEDULES), (Graceful, SCHEDULES // 3)])
+def test_hosts_never_use_more_than_there_is(client: "Redis[bytes]", kind: type[Cluster], schedules: int) -> None:
     Cluster.client = client
     run_state_machine_as_test(
-        Cluster,
+        kind,
         settings=settings(
-            max_examples=SCHEDULES, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=schedules, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

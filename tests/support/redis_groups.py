@@ -33,6 +33,7 @@ KINDS: Final = os.environ.get("FASTGATE_LEASE_STORES", "single").split()
 
 def lease_server(kind: str, folder: Path, cluster_id: str = "prod") -> "RedisServer | SentinelGroup | ClusterGroup":
     """One of that kind, which wants a password. In a cluster the node with ``cluster_id``'s slot has a replica."""
+    folder.mkdir(exist_ok=True)
     if kind == "sentinel":
         return SentinelGroup(folder)
     return ClusterGroup(folder, cluster_id) if kind == "cluster" else RedisServer(folder, password=PASSWORD)

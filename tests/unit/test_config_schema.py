@@ -14,7 +14,8 @@ from fastgate.config import Config, load, schema
 from fastgate.config.marks import PLANNED
 from fastgate.config.rendering import plain
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "configuration.md"
+DOCS = Path(__file__).parents[2] / "docs"
+REFERENCE = ("configuration.md", "postgres.md")
 TOP = "Top level"
 
 
@@ -22,7 +23,7 @@ def described() -> dict[str, dict[str, str]]:
     """Section of the reference to its settings and what it says of their defaults."""
     sections: dict[str, dict[str, str]] = {}
     title = ""
-    for line in REFERENCE.read_text(encoding="utf-8").splitlines():
+    for line in "\n".join((DOCS / name).read_text(encoding="utf-8") for name in REFERENCE).splitlines():
         if line.startswith("## "):
             title = line.removeprefix("## ")
         row = re.match(r"\| `(\w+)` \| *(.*?) *\| (.+) \|$", line)
@@ -59,7 +60,7 @@ def test_the_reference_has_the_defaults_of_the_schema() -> None:
 
 
 def test_the_example_of_the_reference_is_valid(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```yaml\n(.*?)```", REFERENCE.read_text(encoding="utf-8"), re.DOTALL)
+    (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS / REFERENCE[0]).read_text(encoding="utf-8"), re.DOTALL)
     (tmp_path / "fastgate.yaml").write_text(example)
     assert load(tmp_path / "fastgate.yaml", {"OPENAI_API_KEY": "sk-x", "IDE_KEY": "sk-fg-12345678"}).keys[0].id == "ide"
 

@@ -26,7 +26,7 @@ BUDGET = {
     "_grow_level", "_grow", "record", "count_actuals", "_earliest",
 }  # fmt: skip
 LEVELS = {"used_in", "spent_in", "granted_in", "rolled_limit"}
-LEASES = {"_place_of", "_put", "_settle_readers"}
+LEASES = {"_is_known", "_place_of", "_put", "_settle_readers"}
 STEPS = {
     "_whole",
     "_grow_sum",

@@ -27,16 +27,17 @@ BELOW: dict[str, set[str]] = {
     "gateway": {"cache", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
     "ledger": {"pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
+    "postgres": {"config", "wire", "_core"},
     "backup": {"ledger", "state", "config", "wire", "_core"},
     "telemetry": {"pricing", "config", "wire", "_core"},
     "control": {
-        "backup", "ledger", "state", "telemetry", "cache", "routing", "dialects", "providers", "budgets", "pricing",
-        "config", "wire", "_core",
+        "backup", "ledger", "state", "postgres", "telemetry", "cache", "routing", "dialects", "providers", "budgets",
+        "pricing", "config", "wire", "_core",
     },
     "supervisor": {"control", "gateway", "backup", "cache", "wire", "_core"},
     "simulator": set(),
     "bills": set(),
-    "doctor": {"supervisor", "cache", "backup", "ledger", "state", "config", "wire", "_core"},
+    "doctor": {"supervisor", "cache", "backup", "ledger", "state", "postgres", "config", "wire", "_core"},
     "cli": {"doctor", "supervisor", "semantic", "control", "backup", "bills", "simulator", "config", "wire"},
 }  # fmt: skip
 """What each folder may import beside itself and ``fastgate.version``."""
@@ -203,6 +204,12 @@ def test_the_graph_sees_cimports_and_late_imports() -> None:
     assert "fastgate._core.arena" in graph()["fastgate._core.recovery"]
     assert "fastgate._core.owner" in graph()["fastgate.supervisor.recovery"]
     assert "uvloop" not in reached_from("fastgate.version")
+
+
+def test_nothing_loads_the_client_of_postgresql_which_is_an_extra_unless_it_shares() -> None:
+    program = "import sys, fastgate.control.process, fastgate.doctor.examination; sys.exit('psycopg' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False).returncode == 0
+    assert "psycopg" in graph()["fastgate.postgres.patient"]
 
 
 def test_a_worker_loads_no_client_of_redis_unless_it_shares() -> None:

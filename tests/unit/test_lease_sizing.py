@@ -1,21 +1,30 @@
 """How much of a shared limit a host keeps at hand."""
 
+from random import Random
 from typing import Final
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fastgate.budgets.leases.peers import MOST_NAMED, Peers
 from fastgate.budgets.leases.sizing import (
+    BEAT_NS,
     HORIZON_NS,
     IDLE_NS,
     LATEST_NS,
+    LONGEST_PAUSE_NS,
+    PEERS_NS,
     REQUESTS_AT_HAND,
     SOONEST_NS,
     Pace,
+    beat,
     next_look,
+    pauses,
+    peers_again,
     surplus,
     wanted,
 )
+from fastgate.budgets.leases.store import LAPSE_MS
 
 STEP: Final = HORIZON_NS // 10
 AMOUNTS: Final = st.integers(0, 1 << 62)
@@ -76,3 +85,39 @@ def test_no_more_goes_back_than_is_at_hand(at_hand: int, target: int, recalled: 
 @given(AMOUNTS, AMOUNTS)
 def test_looks_are_neither_too_many_nor_too_few(at_hand: int, target: int) -> None:
     assert SOONEST_NS <= next_look(at_hand, target) <= LATEST_NS
+
+
+def test_few_hosts_are_heard_of_as_soon_as_there_are_any() -> None:
+    assert beat(1) == beat(2000) == BEAT_NS
+    assert peers_again(2, changed=True) <= 10_000_000
+    assert peers_again(2, changed=False) == PEERS_NS
+    _, longest = pauses(3, LONGEST_PAUSE_NS, 0.5)
+    assert longest == LONGEST_PAUSE_NS
+
+
+@given(st.integers(0, 20_000))
+def test_a_store_is_asked_no_more_by_more_hosts(hosts: int) -> None:
+    assert beat(hosts) * 3 <= LAPSE_MS * 1_000_000, "a host that lives counts as living"
+    assert hosts * 1_000_000_000 <= 250 * peers_again(hosts, changed=True), "lists a second"
+    wait, longest = pauses(hosts, 1 << 50, 1)
+    assert wait == 1 << 50
+    assert hosts * 1_000_000_000 <= 1000 * longest, "tries a second"
+
+
+def test_pauses_grow_and_are_not_alike() -> None:
+    assert pauses(3, 50_000_000, 0) == (25_000_000, 100_000_000)
+    assert pauses(3, 50_000_000, 1) == (50_000_000, 100_000_000)
+
+
+@given(st.integers(1, 300), st.randoms())
+def test_hosts_that_name_those_who_follow_name_all(hosts: int, chance: Random) -> None:
+    names = [f"{chance.randrange(1 << 64):016x}" for _ in range(hosts)]
+    peers = Peers()
+    peers.keep(names)
+    named, known = set(names[:1]), names[:1]
+    while known:
+        after = peers.after(known.pop())
+        assert len(after) <= MOST_NAMED
+        known += set(after) - named
+        named |= set(after)
+    assert named == set(names)

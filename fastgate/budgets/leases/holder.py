@@ -12,9 +12,11 @@ from fastgate._core import leases
 from fastgate._core.levels import REQUESTS, USD
 from fastgate._core.owner import Owner
 from fastgate._core.windows import ends_of
+from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Grant
-from fastgate.budgets.leases.sizing import LATEST_NS, SOONEST_NS
-from fastgate.budgets.leases.slips import Lease, Slip, Span
+from fastgate.budgets.leases.notes import Notes
+from fastgate.budgets.leases.sizing import LATEST_NS, beat, peers_again
+from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
 from fastgate.budgets.levels import level_at, levels_of
 from fastgate.budgets.limits import is_limit
@@ -24,30 +26,29 @@ from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 MOST_AT_ONCE: Final = 200
 """Windows in one message: longer ones would keep others waiting."""
-DRY_NS: Final = 200_000_000
-"""For so long nobody waits for more where there was none."""
-BEAT_NS: Final = 500_000_000
-"""A host is heard of so often, whether it leases or not."""
 _AHEAD_NS: Final = 1_000_000_000
 """So long before a window ends the next one is leased, where it is used."""
+_TOGETHER_NS: Final = 100_000_000
+"""What is due within so long goes along with what is due."""
 MOST_IDLE: Final = 10_000
 """Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
-_PEERS_NS: Final = 10_000_000_000
 
 
 class Holder:
-    """``host``: its name among the hosts; ``nonce``: what tells it from others of that name. ``clock``: Unix ns."""
+    """``host``: its name among the hosts; its arena tells it from others of that name. ``clock``: Unix ns."""
 
     def __init__(
-        self, owner: Owner, store: LeaseStore, host: str, nonce: str, clock: Callable[[], int] = time_ns
+        self, owner: Owner, store: LeaseStore, host: str, notes: Notes, clock: Callable[[], int] = time_ns
     ) -> None:
         self._owner, self._arena, self._store = owner, owner.arena, store
-        self._host, self._nonce, self._clock = host, nonce, clock
+        self._host, self._nonce, self._clock = host, str(owner.arena.created_ns), clock
         self._member: Membership | None = None
         self._sequence = 0
         self._leases: dict[int, Lease] = {}
         self._slips: dict[tuple[int, int], Slip] = {}
-        self._peers: list[str] = []
+        self._peers = notes.peers
+        self._lender = Lender(owner, notes.loans, clock)
+        self._has_reported = False
         self._peers_at_ns = self._heard_at_ns = 0
         self.hosts = 0
         """How many live, as the store said last."""
@@ -83,6 +84,7 @@ class Holder:
                 slip = self._slips.get((want.cell, want.window)) or self._begin(lease, want.window, now_ns)
                 if slip is not None:
                     slip.lack(want.missing, now_ns)
+                    self._lend_while_learning(slip)
                 elif not lease.slips:
                     del self._leases[want.cell]
 
@@ -90,10 +92,12 @@ class Holder:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
         now_ns = self._clock()
         with self._joined():
-            due = [slip for slip in self._slips.values() if slip.look_at_ns <= now_ns]
+            if not self.learning:
+                self._call_back()
+            due = self._due(now_ns)
             crowded = len(self._slips) > MOST_IDLE
             self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
-            if now_ns - self._heard_at_ns >= BEAT_NS:
+            if now_ns - self._heard_at_ns >= beat(self.hosts):
                 self._tell([], now_ns)
         for slip in due:
             self._look_ahead(slip, now_ns)
@@ -103,20 +107,25 @@ class Holder:
             self._was_away = False
             self._tell_dry(self._leases, 0)
         soonest = min((slip.look_at_ns for slip in self._slips.values()), default=now_ns + LATEST_NS)
-        return min(soonest, self._heard_at_ns + BEAT_NS)
+        return min(soonest, self._heard_at_ns + beat(self.hosts))
 
     def away(self, wants: Iterable[Want], until_ns: int) -> None:
-        """The store does not answer, and is not asked until then: whoever waits need not."""
+        """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
         self._was_away = True
+        for want in wants:
+            self._note_grace(want)
         self._tell_dry({*self._leases, *(want.cell for want in wants)}, until_ns)
         for slip in self._slips.values():
-            slip.missing = 0
+            slip.wait_no_more()
+            if slip.lease.grace:
+                self._lend(slip)
 
     def leave(self) -> None:
         """Gives back all that is not used, and is no host any more. Raises StoreAway."""
         if self._member is None:
             return
         now_ns = self._clock()
+        self._call_back()
         self._exchange(((slip, slip.give_up(self._owner, now_ns)) for slip in self._slips.values()), now_ns)
         self._store.leave(self._member)
         self._member = None
@@ -131,7 +140,9 @@ class Holder:
         """
         try:
             if self._member is None:
-                self._join(self._clock())
+                self._join()
+            if not self._has_reported and self._arena.counted:
+                self._report(self._clock())
             yield
         except StoreAway:
             self._member = None
@@ -147,8 +158,43 @@ class Holder:
             if period_of(record).calendar is None and not self._agree(record.id, cell, now_ns):
                 return None
             lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
-        lease.levels, lease.known = levels, True
+        lease.levels, lease.known, lease.grace = levels, True, grace_of(record)
         return lease
+
+    def _note_grace(self, want: Want) -> None:
+        """What a request lacks that nobody can be asked for may be a window that this process has not leased yet."""
+        lease = self._leases.get(want.cell) or Lease(want.record.id, want.cell, USD)
+        lease.grace = grace_of(want.record)
+        if not lease.grace or (want.cell, want.window) in self._slips:
+            return
+        levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
+        present, begins_ns, ends_ns, _ = levels.windows(0, self._clock())
+        if present == want.window:
+            self._leases[want.cell] = lease
+            self._keep(Slip(self._arena, lease, Span(present, begins_ns, ends_ns), self._clock()))
+
+    def _lend_while_learning(self, slip: Slip) -> None:
+        """A store that learns grants nothing, for as long as a host is missing."""
+        if self.learning and self._has_reported:
+            self._lend(slip)
+
+    def _lend(self, slip: Slip) -> None:
+        """Where that is used up, too, another window may begin, of which a request has to say."""
+        has_room = self._lender.lend(slip)
+        leases.tell_dry(self._arena, slip.lease.cell, 0 if has_room else self._clock() + DRY_NS)
+
+    def _is_lent(self, slip: Slip, now_ns: int) -> bool:
+        """Whether more of it may be used than the store knows, of which it is told nothing."""
+        if not (self._lender and self._lender.has_lent(slip)):
+            return False
+        slip.look_at_ns = now_ns + LATEST_NS
+        return True
+
+    def _call_back(self) -> None:
+        """The store grants again: no more may be used than that."""
+        if self._lender:
+            for slip in self._slips.values():
+                self._lender.call_back(slip)
 
     def _agree(self, id_: str, cell: int, now_ns: int) -> bool:
         """Count its windows from when all hosts do; false: nobody can tell yet."""
@@ -157,6 +203,12 @@ class Holder:
         if first is not None:
             leases.set_anchor(self._arena, cell, first)
         return first is not None
+
+    def _due(self, now_ns: int) -> list[Slip]:
+        """With what is due soon, where anything is now: a message with many windows costs less than many messages."""
+        soon_ns = now_ns + _TOGETHER_NS
+        soon = [slip for slip in self._slips.values() if slip.look_at_ns <= soon_ns and not self._is_lent(slip, now_ns)]
+        return soon if any(slip.look_at_ns <= now_ns for slip in soon) else []
 
     def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
         """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""
@@ -182,15 +234,20 @@ class Holder:
         ahead.pace.per_second = slip.pace.per_second
         self._keep(ahead)
 
-    def _join(self, now_ns: int) -> None:
-        """And reports all that this host has, where the store may have forgotten it."""
-        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers), 0
-        self._remember(now_ns)
-        slips = list(self._slips.values())
-        for slip in slips:
+    def _join(self) -> None:
+        self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.after(self._host)), 0
+        self._has_reported = False
+        for slip in self._slips.values():
             slip.untold()
-        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in slips), now_ns)
+
+    def _report(self, now_ns: int) -> None:
+        """Tells all that this host has: the store may have forgotten it, and grants nothing before."""
+        assert self._member is not None
+        self._remember(now_ns)
+        self._call_back()
+        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in list(self._slips.values())), now_ns)
         self._store.report(self._member)
+        self._has_reported = True
 
     def _remember(self, now_ns: int) -> None:
         """What this process has not leased itself, or has not looked at for long: it lies in the arena."""
@@ -213,7 +270,10 @@ class Holder:
             del self._leases[lease.cell]
 
     def _keep(self, slip: Slip) -> None:
-        self._slips[slip.lease.cell, slip.span.number] = slip
+        """From here on the arena knows it, so that a grant which nobody lives to hear of is found, and returns."""
+        cell, window = slip.lease.cell, slip.span.number
+        leases.grant(self._arena, cell, window, leases.granted(self._arena, cell, window))
+        self._slips[cell, window] = slip
         slip.lease.slips += 1
 
     def _tell_dry(self, cells: Iterable[int], until_ns: int) -> None:
@@ -237,8 +297,10 @@ class Holder:
                 slip.untold()
             raise
         self._heard_at_ns, self.learning = now_ns, said.learning
-        if said.hosts != self.hosts or now_ns - self._peers_at_ns >= _PEERS_NS:
-            self.hosts, self._peers, self._peers_at_ns = said.hosts, self._store.peers(), now_ns
+        wait_ns = peers_again(said.hosts, changed=said.hosts != self.hosts)
+        if now_ns - self._peers_at_ns >= wait_ns and not said.learning:  # a store that learns knows fewer than we do
+            self._peers.keep(self._store.peers())
+            self.hosts, self._peers_at_ns = said.hosts, now_ns
         for (slip, ask), granted in zip(asked, said.grants, strict=True):
             self._hear(slip, ask, granted, now_ns)
 
@@ -248,16 +310,6 @@ class Holder:
         if granted.claim > may:
             leases.grant(self._arena, cell, slip.span.number, granted.claim)
         leases.tell_others(self._arena, cell, slip.span.number, granted.used_elsewhere, granted.spent_elsewhere)
-        if got:
-            slip.missing = 0
-            leases.tell_dry(self._arena, cell, 0)
-        else:
-            self._leave_dry(slip, now_ns)
-        slip.hear(granted)
-
-    def _leave_dry(self, slip: Slip, now_ns: int) -> None:
-        """Where a request waits for more, it need not."""
-        if slip.missing:
-            leases.tell_dry(self._arena, slip.lease.cell, now_ns + DRY_NS)
-            slip.missing = 0
-            slip.look_at_ns = max(slip.look_at_ns, now_ns + SOONEST_NS)
+        if got or (ask.want and slip.missing):  # else nobody waits
+            leases.tell_dry(self._arena, cell, 0 if got else now_ns + DRY_NS)
+        slip.hear(granted, ask, now_ns)

@@ -4,8 +4,8 @@
 -- ARGV  host, nonce, run id of the server, now in ms or '', lapse_ms, quiet_ms, hosts that it knows...
 --
 -- The epoch names what the store remembers. A server that was started anew, or took over from another one, may have forgotten
--- something: then a new epoch begins, in which nothing is granted of older windows until every host that anybody knows has
--- reported what it has, and until every host that lives has had the time to come.
+-- something: then a new epoch begins, in which nothing is granted of older windows until every host that anybody knows, the
+-- server itself among them, has reported what it has, and until every host that lives has had the time to come.
 
 local meta, live, known, reported = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local host, nonce, run = ARGV[1], ARGV[2], ARGV[3]
@@ -28,6 +28,9 @@ if not epoch or state[2] ~= run then
     redis.call('HSET', meta, 'epoch', epoch, 'run', run, 'learning', string.format('%.0f', now),
         'quiet_until', string.format('%.0f', now + quiet))
     redis.call('DEL', known, reported)
+    for _, other in ipairs(redis.call('ZRANGE', live, 0, -1)) do
+        redis.call('SADD', known, other)
+    end
 end
 if redis.call('HEXISTS', meta, 'learning') == 1 then
     redis.call('SADD', known, host)

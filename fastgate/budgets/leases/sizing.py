@@ -19,6 +19,20 @@ LATEST_NS: Final = 500_000_000
 """Bounds of the time between two looks at a limit that is used."""
 
 
+BEAT_NS: Final = 500_000_000
+"""A host is heard of so often, whether it leases or not; up to half as often where so many live that each may take
+``BEAT_OF_EACH_NS`` for itself."""
+BEAT_OF_EACH_NS: Final = 250_000
+PEERS_NS: Final = 10_000_000_000
+"""So often a host asks which others live, though their number stays the same."""
+PER_HOST_NS: Final = 4_000_000
+"""Where hosts are many they ask no sooner than so long for each of them: the answer is as long as they are many."""
+LONGEST_PAUSE_NS: Final = 1_000_000_000
+"""Between two tries to reach a store that does not answer."""
+TRY_NS: Final = 1_000_000
+"""Where hosts are many it is so long for each of them, lest all that come at once keep a store away that comes back."""
+
+
 class Pace:
     """How much of one window is taken per second, of late: a mean that forgets within about a horizon."""
 
@@ -68,3 +82,21 @@ def next_look(at_hand: int, target: int) -> int:
     if target <= 0:
         return LATEST_NS
     return min(LATEST_NS, max(SOONEST_NS, at_hand * HORIZON_NS // (4 * target)))
+
+
+def beat(hosts: int) -> int:
+    """After how many nanoseconds of silence a host says that it lives."""
+    return min(2 * BEAT_NS, max(BEAT_NS, hosts * BEAT_OF_EACH_NS))
+
+
+def peers_again(hosts: int, *, changed: bool) -> int:
+    """After how many nanoseconds to ask again which hosts live; ``changed``: they are more or fewer than before."""
+    return max(0 if changed else PEERS_NS, hosts * PER_HOST_NS)
+
+
+def pauses(hosts: int, pause_ns: int, chance: float) -> tuple[int, int]:
+    """How long to wait for a store that does not answer, and the next pause after one of ``pause_ns``.
+
+    ``chance``: from 0 to 1, so that hosts do not come together.
+    """
+    return int(pause_ns * (1 + chance) / 2), min(max(LONGEST_PAUSE_NS, hosts * TRY_NS), 2 * pause_ns)

@@ -13,6 +13,8 @@ _REPORT_NS: Final = 1_000_000_000
 """What changed is told within so long, where nothing is asked for anyhow; and what is at hand may be recalled."""
 _ASK_AGAIN_NS: Final = 10_000_000_000
 """What others do is asked for so often where nothing changes here."""
+DRY_NS: Final = 200_000_000
+"""For so long nobody waits for more where there was none, and none is asked for unless a request lacks it."""
 _LINGERS_NS: Final = 600_000_000_000
 """For so long after a window's end requests may be open that count in it."""
 _IDLES_NS: Final = 60_000_000_000
@@ -24,12 +26,14 @@ _Now = tuple[int, int, int]
 class Lease:
     """What is the same for all windows of a limit: its counter, and what is written of it."""
 
-    __slots__ = ("cell", "id", "known", "levels", "slips", "unit")
+    __slots__ = ("cell", "grace", "id", "known", "levels", "slips", "unit")
 
     def __init__(self, id_: str, cell: int, unit: int) -> None:
         self.id, self.cell, self.unit = id_, cell, unit
         self.levels: Levels | None = None
         """Of this limit alone, as it is written, not as it is shared. None: nobody has said yet."""
+        self.grace = 0
+        """What may be used beyond the slice of each window while the store grants nothing."""
         self.slips = 0
         """How many of its windows are leased."""
         self.known = False
@@ -68,7 +72,9 @@ class Slip:
         "_lacked_at_ns",
         "_told",
         "_told_at_ns",
+        "_waited_for",
         "at_hand",
+        "dry",
         "lease",
         "look_at_ns",
         "missing",
@@ -83,8 +89,10 @@ class Slip:
         self.lease, self.span = lease, span
         now_used, _ = used(arena, lease.cell, span.number) or _NOTHING
         self.pace = Pace(now_ns, now_used)
-        self.missing = 0
-        """What a request waits for."""
+        self.missing = self._waited_for = 0
+        """What a request waits for, and all that do since the last look."""
+        self.dry = False
+        """Whether there was no more when it was asked for last."""
         self.version = self.seen = 0
         """The sum of all hosts' claims, as it was told last, and which telling that was."""
         self.at_hand = 0
@@ -100,8 +108,13 @@ class Slip:
     def lack(self, missing: int, now_ns: int) -> None:
         """A request waits for so much."""
         self.missing = max(self.missing, missing)
+        self._waited_for += missing
         self._lacked = max(self.missing, self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0)
         self._lacked_at_ns = self.look_at_ns = now_ns
+
+    def wait_no_more(self) -> None:
+        """All who waited were refused."""
+        self.missing = self._waited_for = 0
 
     def look(self, owner: Owner, now_ns: int, *, crowded: bool = False) -> Ask | None:
         """Gives back what is not needed; returns what there is to tell and ask, None: nothing.
@@ -114,11 +127,11 @@ class Slip:
         self._note_high(now_ns, taken)
         target = self._target(now_ns, crowded=crowded)
         may = granted(owner.arena, cell, self.span.number)
-        spare = surplus(may - max(taken, self._high, self._high_before), target, recalled=self.recalled)
+        spare = self._spare(may, taken, target)
         if spare > 0 and not self._is_past(now_ns):  # of a window that is past nobody has a use for it
             may = take_back(owner, cell, self.span.number, may - spare)
         self.at_hand = max(0, may - taken)
-        want = wanted(may - taken, target, self.missing) if self.lease.known else 0
+        want = self._want(may - taken, target)
         self.look_at_ns = now_ns + next_look(may - taken, target)
         if not (want or self._is_due((may, taken, spent), now_ns)):
             return None
@@ -131,9 +144,14 @@ class Slip:
         taken, spent = used(owner.arena, self.lease.cell, self.span.number) or _NOTHING
         return self._tell(owner.arena, (may, taken, spent), now_ns)
 
-    def hear(self, grant: Grant) -> None:
-        """What came of what was asked."""
+    def hear(self, grant: Grant, ask: Ask, now_ns: int) -> None:
+        """What came of what was asked. Requests that wait and got nothing are refused, or say again that they wait."""
         self.version, self.seen, self.recalled = grant.version, grant.seen, grant.recalled
+        self.missing = 0
+        if ask.want:
+            self.dry = grant.claim <= ask.claim
+            if grant.claim < ask.claim + ask.want:
+                self.look_at_ns = max(self.look_at_ns, now_ns + DRY_NS)
 
     def untold(self) -> None:
         """Nobody knows whether the store heard of it: it is told again."""
@@ -158,6 +176,19 @@ class Slip:
             return self.missing
         fresh = now_ns - self._lacked_at_ns <= IDLE_NS
         return self.pace.target(now_ns, 0 if crowded or (self.recalled and not fresh) else self._lacked)
+
+    def _spare(self, may: int, taken: int, target: int) -> int:
+        """What to give back: too little for a request where there is no more may do, with what others have of that."""
+        if self.dry and self.missing > may - taken:
+            return may - taken
+        return surplus(may - max(taken, self._high, self._high_before), target, recalled=self.recalled)
+
+    def _want(self, at_hand: int, target: int) -> int:
+        """What to ask for."""
+        waited_for, self._waited_for = self._waited_for, 0
+        if self.missing <= at_hand:
+            self.missing = 0  # it has come meanwhile
+        return max(wanted(at_hand, target, self.missing), waited_for - at_hand, 0) if self.lease.known else 0
 
     def _tell(self, arena: Arena, now: _Now, now_ns: int, *, want: int = 0, need: int = 0) -> Ask:
         self._told, self._told_at_ns = now, now_ns

@@ -1,0 +1,27 @@
+"""What a host keeps in its state folder of what it knows and did: small files, each whole at any moment."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+log = logging.getLogger("fastgate.control")
+
+
+def read(path: Path, understand: Callable[[bytes], T]) -> T | None:
+    """What lies there; None: nothing, or what cannot be read, which is told. ``understand`` raises ValueError."""
+    try:
+        return understand(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        log.warning("leases: %s cannot be read, and is made anew: %s", path, error)
+        return None
+
+
+def replace(path: Path, content: bytes) -> None:
+    """A kill leaves what was there, or this. Raises OSError."""
+    draft = path.with_name(f"{path.name}.draft")
+    draft.write_bytes(content)
+    draft.replace(path)
