@@ -28,7 +28,7 @@ OUTPUT_USD: Final = Decimal("0.60")
 LEDGER_SECONDS: Final = 30.0
 _LOOK_SECONDS: Final = 0.1
 
-_BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month}]'
+_BUDGETS: Final = 'budgets: [{limit_usd: "1000000", window: month, grace: "10000"}]'
 _PROVIDER: Final = """\
   {name}:
     type: openai-compatible

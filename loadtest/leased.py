@@ -1,13 +1,15 @@
 """``python -m loadtest.leased``: what it takes to share budgets with other hosts, one worker; ``make bench-leased``.
 
 Two gateways of the same configuration take turns, one whose budgets are its own, one that leases them from a Redis.
-After each run the ledger has to have every request at its exact price.
+While that hangs, too, as their budgets have a grace. After each run the ledger has to have every request at its price.
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -26,6 +28,7 @@ from loadtest.runs import played
 
 OWN: Final = "budgets of its own"
 LEASED: Final = "budgets leased from Redis"
+HANGING: Final = "leased, Redis hangs"
 NEEDED: Final = ("nginx", "wrk", "taskset", "setpriv", "redis-server")
 
 
@@ -59,38 +62,53 @@ class Found:
     def of(self, name: str) -> list[Run]:
         return [run for run in self.runs if run.name == name]
 
-    def ratio(self, figure: str) -> float:
-        """Leased to own, in each round; the median."""
-        pairs = zip(self.of(LEASED), self.of(OWN), strict=True)
-        return median(getattr(leased, figure) / getattr(own, figure) for leased, own in pairs)
+    def ratio(self, figure: str, name: str, other: str) -> float:
+        """One to the other, in each round; the median."""
+        pairs = zip(self.of(name), self.of(other), strict=True)
+        return median(getattr(one, figure) / getattr(another, figure) for one, another in pairs)
 
     def bounds(self) -> Iterable[Bound]:
         """What is promised."""
-        yield Bound("requests/s with leases", self.ratio("rate"), "times those without", 0.95, at_least=True)
-        yield Bound("p99 with leases", self.ratio("p99"), "times that without", 1.05)
+        rate = self.ratio("rate", LEASED, OWN)
+        yield Bound("requests/s with leases", rate, "times those without", 0.95, at_least=True)
+        yield Bound("p99 with leases", self.ratio("p99", LEASED, OWN), "times that without", 1.05)
+        yield Bound("p99 while Redis hangs", self.ratio("p99", HANGING, LEASED), "times that with Redis", 1.05)
 
 
 class Turns:
-    """Two gateways in front of one upstream."""
+    """Two gateways in front of one upstream. ``redis``: the pid of the server that one of them leases from."""
 
-    def __init__(self, plan: Plan, upstream: nginx.Nginx, houses: Mapping[str, House]) -> None:
+    def __init__(self, plan: Plan, upstream: nginx.Nginx, houses: Mapping[str, House], redis: int) -> None:
         self._plan = plan
         self._upstream = upstream
         self._houses = houses
+        self._redis = redis
 
     def runs(self) -> Iterator[Run]:
         """Of all rounds, each in the other order than the one before; a first one does not count."""
         for number in range(-1, self._plan.rounds):
-            names = list(self._houses) if number % 2 else list(reversed(self._houses))
-            for name in names:
-                run = self._run(name)
+            for name in (OWN, LEASED, HANGING) if number % 2 else (HANGING, LEASED, OWN):
+                with self._hanging() if name == HANGING else nullcontext():
+                    run = self._run(name, self._houses[OWN if name == OWN else LEASED])
                 told = f"{run.rate:,.0f}/s, {run.cpu:.1f} µs of CPU each, p99 {run.p99 / 1000:.2f} ms"
                 print(f"round {number + 1}: {name}: {told}", file=sys.stderr)
                 if number >= 0:
                     yield run
 
-    def _run(self, name: str) -> Run:
-        house, plan = self._houses[name], self._plan
+    @contextmanager
+    def _hanging(self) -> Iterator[None]:
+        """Redis takes connections and answers nobody; what has to be noticed of that has been noticed."""
+        house = self._houses[LEASED]
+        os.kill(self._redis, signal.SIGSTOP)
+        try:
+            until(lambda: house.status()["leases"]["error"] is not None, "the gateway notices")
+            yield
+        finally:
+            os.kill(self._redis, signal.SIGCONT)
+        until(lambda: _grants(house), "Redis grants again")
+
+    def _run(self, name: str, house: House) -> Run:
+        plan = self._plan
         pids = house.worker, house.control
         booked, before, asked = house.booked(CONSTANT), [*map(cpu_seconds, pids)], self._upstream.requests()
         loaded = wrk.load(
@@ -128,7 +146,7 @@ def measure(plan: Plan, folder: Path) -> Found:
             "--dir",
             str(folder),
         ]
-        shared.start("redis", command, cores.load, port=redis)
+        server = shared.start("redis", command, cores.load, port=redis)
         houses = {}
         for name, settings in ((OWN, ""), (LEASED, f"redis: {{url: 'redis://127.0.0.1:{redis}/0'}}\n")):
             place = folder / name.replace(" ", "-")
@@ -139,7 +157,7 @@ def measure(plan: Plan, folder: Path) -> Found:
                 programs, cores, arena_dir, upstream_port=port, source_port=port, key_settings=settings
             )
         until(lambda: _grants(houses[LEASED]), "Redis grants")
-        return Found(list(Turns(plan, upstream, houses).runs()))
+        return Found(list(Turns(plan, upstream, houses, server).runs()))
 
 
 def _grants(house: House) -> bool:
@@ -150,7 +168,7 @@ def _grants(house: House) -> bool:
 def markdown(found: Found, plan: Plan) -> str:
     """The figures, and what is promised."""
     rows = []
-    for name in (OWN, LEASED):
+    for name in (OWN, LEASED, HANGING):
         runs = found.of(name)
         figures = [median(getattr(run, figure) for run in runs) for figure in ("rate", "cpu", "control", "p50", "p99")]
         rate, cpu, control, p50, p99 = figures
@@ -158,7 +176,7 @@ def markdown(found: Found, plan: Plan) -> str:
     lines = [
         "# Budgets that hosts share",
         "\n".join(f"* {name}: {text}" for name, text in describe().items()),
-        f"* method: {plan.rounds} rounds in which both take turns, {plan.seconds} s each; one worker on its core, all"
+        f"* method: {plan.rounds} rounds in which all take turns, {plan.seconds} s each; one worker on its core, all"
         f" else on the other, Redis among it; wrk (1 thread) with {plan.connections} connections, each of which asks"
         " anew when it is answered; unique prompts of 1 KB; a key and four budgets; after each run the ledger had its"
         " requests at their exact price\n"

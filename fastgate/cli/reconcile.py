@@ -10,6 +10,7 @@ import click
 from fastgate.cli.admin import AdminClient, admin_options
 from fastgate.cli.duration import parse_time
 from fastgate.cli.exits import Failed
+from fastgate.cli.of_hosts import tell
 from fastgate.cli.options import option
 from fastgate.cli.tables import as_csv, as_json, as_table
 
@@ -145,6 +146,7 @@ def booked(
     parameters["where"] = [*(f"provider={name}" for name in providers), *ASKED]
     parameters.update({name: str(day) for name, day in (("since", since), ("until", until)) if day})
     answer = client.get("spend", parameters)
+    tell(answer)
     if answer["truncated"]:
         raise Failed(f"more than {len(answer['groups'])} models and days: narrow it with --since and --until")
     if not answer["groups"]:

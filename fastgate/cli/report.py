@@ -8,6 +8,7 @@ import click
 from fastgate.cli.admin import AdminClient, admin_options
 from fastgate.cli.duration import parse_time
 from fastgate.cli.exits import Failed
+from fastgate.cli.of_hosts import tell
 from fastgate.cli.options import option
 from fastgate.cli.tables import as_csv, as_json, as_table
 
@@ -47,6 +48,10 @@ def condition(_: click.Context, parameter: click.Parameter, values: tuple[str, .
 @option("--until", callback=instant, default=None, help="Instant after the last.")
 @option("--where", multiple=True, callback=condition, metavar="KEY=VALUE", help="Only these requests; may be repeated.")
 @option(
+    "--hosts", type=click.Choice(["all", "own"]), default=None, show_default="all where they share a ledger",
+    help="Requests of all hosts, or its own of the one that is asked.",
+)  # fmt: skip
+@option(
     "--format", "form", type=click.Choice(["table", "csv", "json", "focus"]), default="table", help="Form of output."
 )
 @admin_options
@@ -56,6 +61,7 @@ def command(
     since: str | None,
     until: str | None,
     where: tuple[str, ...],
+    hosts: str | None,
     form: str,
     client: AdminClient,
 ) -> None:
@@ -73,7 +79,10 @@ def command(
         parameters["until"] = until
     if where:
         parameters["where"] = list(where)
+    if hosts is not None:
+        parameters["hosts"] = hosts
     answer = client.get("spend", parameters)
+    tell(answer)
     click.echo(render(answer, by.split(","), form))
 
 

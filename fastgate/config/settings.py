@@ -74,6 +74,7 @@ class Postgres(Section, frozen=True, kw_only=True):
     ca_file: Line | None = None
     configuration: bool = True
     ledger: bool = True
+    ledger_days: Annotated[int, Meta(ge=1, le=36_500)] | None = None
 
 
 class ExactCache(Section, frozen=True, kw_only=True):

@@ -36,10 +36,24 @@ def _closed(properties: Schema, optional: frozenset[str] = frozenset(), **more: 
     return {"type": "object", "properties": properties, "required": required, "additionalProperties": False, **more}
 
 
-def _page(component: str) -> Schema:
+def _page(component: str, **more: Schema) -> Schema:
     """``next`` is the ``cursor`` of the following page."""
     items = {"type": "array", "items": {"$ref": f"#/components/schemas/{component}"}}
-    return _closed({"items": items, "next": {"type": ["string", "null"]}})
+    return _closed({"items": items, "next": {"type": ["string", "null"]}, **more})
+
+
+_OF_HOSTS: Final[dict[str, Schema]] = {
+    "hosts": {"enum": ["all", "own"], "description": "of all hosts that share a ledger, or this one's own alone"},
+    "behind": {
+        "type": ["integer", "null"],
+        "minimum": 0,
+        "description": "how many requests of this host are not in it yet; null: not known",
+    },
+    "away": {
+        "type": ["string", "null"],
+        "description": "why it is not of all hosts, although they share a ledger and nobody asked for one of them",
+    },
+}
 
 
 _OWN: Final[Schema] = {
@@ -133,12 +147,13 @@ COMPONENTS: Final[dict[str, Schema]] = {
     **{list_of(collection): _page(answer_of(collection)) for collection in COLLECTIONS},
     "RequestAnswer": _closed(_request()),
     "RequestDetail": _closed({**_request(), "cost_lines": {"type": ["array", "null"], "items": _LINE}}),
-    "RequestList": _page("RequestAnswer"),
+    "RequestList": _page("RequestAnswer", **_OF_HOSTS),
     "SpendAnswer": _closed(
         {
             "groups": {"type": "array", "items": {**_closed(_SUMS), "additionalProperties": _LABEL}},
             "total": _closed(_SUMS),
             "truncated": {"type": "boolean"},
+            **_OF_HOSTS,
         }
     ),
     "ConfigAnswer": _masked(object_schema(Config)),

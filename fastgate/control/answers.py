@@ -20,18 +20,28 @@ SIMILAR: Final = frozenset({"explore", "audit", "shadow", "serve"})
 
 
 class SpendAnswer(msgspec.Struct):
-    """``groups``: each of ``by`` (and ``time``) with its sums. ``truncated``: there are more than were asked for."""
+    """``groups``: each of ``by`` (and ``time``) with its sums. ``truncated``: there are more than were asked for.
+
+    ``hosts``: of ``all`` that share a ledger, or this one's ``own`` alone; ``away``: why it is not of all, although
+    they share one. ``behind``: how many requests of this host are not in it yet; null: not known.
+    """
 
     groups: list[dict[str, Any]]
     total: dict[str, Any]
     truncated: bool
+    hosts: str
+    behind: int | None
+    away: str | None
 
 
 class RequestList(msgspec.Struct):
-    """A page; ``next`` is the ``cursor`` of the following one."""
+    """A page; ``next`` is the ``cursor`` of the following one. ``hosts``, ``behind``, ``away``: as of sums."""
 
     items: list[dict[str, Any]]
     next: str | None
+    hosts: str
+    behind: int | None
+    away: str | None
 
 
 class BudgetAnswer(msgspec.Struct):

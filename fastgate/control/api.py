@@ -13,6 +13,7 @@ from litestar.response import Stream
 from fastgate.config.rendering import plain
 from fastgate.control import answers
 from fastgate.control.access import bearer, known_parameters
+from fastgate.control.answering import Answering, Hosts
 from fastgate.control.arrivals import at_end
 from fastgate.control.cost_lines import cost_lines
 from fastgate.control.leasing import LeaseStatus
@@ -21,8 +22,8 @@ from fastgate.control.operations import described
 from fastgate.control.parameters import Where, asked, bounded, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
-from fastgate.control.queries import Queries
 from fastgate.control.sharing import SharingStatus
+from fastgate.control.shipping import ShippingStatus
 from fastgate.ledger import requests, spend
 from fastgate.ledger.attributes import attributes
 from fastgate.version import __version__
@@ -38,6 +39,10 @@ Since = Annotated[str | None, Parameter(description="first moment: RFC 3339, or 
 Until = Annotated[str | None, Parameter(description="moment after the last: RFC 3339, or a date in UTC")]
 Limit = Annotated[int | None, Parameter(description="how many at most", ge=1, le=1000)]
 Cursor = Annotated[str | None, Parameter(description="`next` of the page before", max_length=512)]
+OfHosts = Annotated[
+    Hosts | None,
+    Parameter(description="of `all` that share a ledger, or this one's `own` requests; all where they can be asked"),
+]
 LastEventId = Annotated[
     str | None, Parameter(header="last-event-id", description="id of the last event that was seen: go on behind it")
 ]
@@ -48,9 +53,9 @@ def _plane(state: State) -> ControlPlane:
     return plane
 
 
-def _queries(state: State) -> Queries:
-    queries: Queries = state.queries
-    return queries
+def _answering(state: State) -> Answering:
+    answering: Answering = state.answering
+    return answering
 
 
 @get("/spend", summary="Spend by any combination of attributes")
@@ -63,15 +68,17 @@ async def get_spend(
     until: Until = None,
     where: Where = None,
     limit: Limit = None,
+    hosts: OfHosts = None,
 ) -> answers.SpendAnswer:
     """Sums of requests, amounts and tokens. Token counts are disjoint, but for reasoning and audio: parts of output."""
     if by is not None and not by.strip():
         raise BadParameter("by", "it names no attribute: leave it out to have the total alone")
     grouping, chosen = attributes(by or ""), which(since, until, where or ())
     most = bounded(limit, spend.MOST_GROUPS, spend.MOST_GROUPS)
-    found = await _queries(state).run(lambda cursor: spend.spend(cursor, grouping, interval, chosen, most))
+    told = await _answering(state).ask(lambda store: store.spend(grouping, interval, chosen, most), hosts)
+    found = told.found
     groups = [{**group.labels, **answers.sums(group.sums)} for group in found.groups]
-    return answers.SpendAnswer(groups, answers.sums(found.total), found.truncated)
+    return answers.SpendAnswer(groups, answers.sums(found.total), found.truncated, *told.said)
 
 
 @get(
@@ -89,12 +96,14 @@ async def list_requests(
     until: Until = None,
     cursor: Cursor = None,
     limit: Limit = None,
+    hosts: OfHosts = None,
 ) -> answers.RequestList:
     """Filtered by any attribute, as `team=platform`, `tag:feature=search`, or in `where`."""
     chosen = which(since, until, conditions)
     most = bounded(limit, 100, requests.MOST_ROWS)
-    page = await _queries(state).run(lambda db: requests.page(db, chosen, cursor or None, most))
-    return answers.RequestList([answers.request(row) for row in page.rows], page.next)
+    told = await _answering(state).ask(lambda store: store.page(chosen, cursor or None, most), hosts)
+    page = told.found
+    return answers.RequestList([answers.request(row) for row in page.rows], page.next, *told.said)
 
 
 @get(
@@ -127,7 +136,7 @@ async def live_requests(
 )
 async def get_request(state: State, request_id: str) -> dict[str, Any]:
     """``cost_lines`` sum to ``cost_usd``; null where the prices in force do not give the amount that was booked."""
-    row = await _queries(state).run(lambda db: requests.find(db, request_id))
+    row = await _answering(state).find(request_id)
     if row is None:
         raise NotFound(f"there is no request {request_id}")
     return {**answers.request(row), "cost_lines": cost_lines(row, _plane(state).configuration.current)}
@@ -188,6 +197,7 @@ def status(plane: ControlPlane) -> dict[str, Any]:
         "ledger": ledger,
         "arena": found["arena"],
         "leases": _leases(found["leases"]),
+        "shared_ledger": _shipping(found["shipping"]),
         "shared_configuration": _shared(found["sharing"]),
         "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
     }
@@ -220,6 +230,23 @@ def _leases(found: LeaseStatus | None) -> dict[str, Any] | None:
         "learning": found.learning,
         "windows": found.windows,
         "outstanding_usd": usd(found.outstanding),
+        "failures": found.failures,
+        "error": found.error or None,
+    }
+
+
+def _shipping(found: ShippingStatus | None) -> dict[str, Any] | None:
+    """Of what became of requests, where hosts share it; None: this host does not."""
+    if found is None:
+        return None
+    return {
+        "store": found.where,
+        "host": found.host,
+        "behind": found.rows,
+        "behind_seconds": found.seconds,
+        "hosts": [{"host": host, "seen_at": _moment(at)} for host, at in sorted(found.hosts.items())],
+        "sent": found.sent,
+        "repeated": found.repeated,
         "failures": found.failures,
         "error": found.error or None,
     }

@@ -9,6 +9,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from fastgate.control import api, budgets_api, cache_api, limits_api, objects_api, site, state_api
 from fastgate.control.access import Access
+from fastgate.control.answering import Answering
 from fastgate.control.description import Description
 from fastgate.control.live import Live
 from fastgate.control.plane import ControlPlane
@@ -20,7 +21,9 @@ MOST_BODY: Final = 65_536
 """Bytes; no operation takes more."""
 
 
-def application(plane: ControlPlane, access: Access, queries: Queries, live: Live, walks: Threads) -> Litestar:
+def application(
+    plane: ControlPlane, access: Access, queries: Queries, *, answering: Answering, live: Live, walks: Threads
+) -> Litestar:
     """The application on these parts; ``walks``: threads for what goes through the cache's store."""
     return Litestar(
         route_handlers=[
@@ -32,7 +35,16 @@ def application(plane: ControlPlane, access: Access, queries: Queries, live: Liv
             state_api.router,
             *site.HANDLERS,
         ],
-        state=State({"plane": plane, "access": access, "queries": queries, "live": live, "walks": walks}),
+        state=State(
+            {
+                "plane": plane,
+                "access": access,
+                "queries": queries,
+                "answering": answering,
+                "live": live,
+                "walks": walks,
+            }
+        ),
         exception_handlers=HANDLERS,
         openapi_config=OpenAPIConfig(
             title="fastgate admin API",

@@ -32,6 +32,7 @@ from fastgate.control.resets import Resets
 from fastgate.control.semantic_book import SemanticBook
 from fastgate.control.semantic_report import metrics_of
 from fastgate.control.sharing import Sharing
+from fastgate.control.shipping import Shipping, ShippingStatus
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
@@ -42,12 +43,13 @@ from fastgate.ledger.store import Ledger
 from fastgate.state import audit
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
-from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
+from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges, ShippingGauges
 from fastgate.telemetry.tally import Origin, Tally
 from fastgate.wire.caching import SharedEvent
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 
 HOUSEKEEPING_SECONDS = 30.0
+_FLUSH_SECONDS = 2.0
 LEDGER_MARK = "ledger.born"
 LAST_GOOD = "last-good"
 """In the state folder: the configuration's text when it was last in force, sealed."""
@@ -92,6 +94,7 @@ class ControlPlane:
         self.leasing = Leasing(self.arena, options.arena_dir, options.state_dir)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
+        self.shipping = Shipping(self.ledger, options.state_dir)
         self.tally = Tally()
         self.exposition = Exposition(self.tally, self._look)
         self.drain = Drain(options.arena_dir, self.ledger, self._taken, self._slots, self._beat, coming=self._coming)
@@ -139,7 +142,11 @@ class ControlPlane:
     def stop(self, seconds: float | None = None) -> None:
         """Drains what is left and lets go of everything."""
         self._ending.set()
-        self.drain.stop(seconds)
+        began = time.monotonic()
+        if self.shipping.shared() is not None:
+            self.drain.flush(_FLUSH_SECONDS)  # so that all of it can go there
+        self.shipping.stop()
+        self.drain.stop(None if seconds is None else max(_FLUSH_SECONDS, seconds + began - time.monotonic()))
         self.leasing.stop()
         self.sharing.stop()
         self.store.close()
@@ -197,6 +204,7 @@ class ControlPlane:
             },
             "leases": self.leasing.status(),
             "sharing": self.sharing.status(),
+            "shipping": self.shipping.status(),
         }
 
     # ---- called by the parts
@@ -207,6 +215,7 @@ class ControlPlane:
         self.recount.before(BudgetBook(self.store, lambda: published))
         self._thresholds.forget()
         self.leasing.follow(published.config, self.options.config.parent)
+        self.shipping.follow(published.config, self.options.config.parent)
 
     def _changed(self, *, compact: bool) -> None:
         """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
@@ -312,6 +321,7 @@ class ControlPlane:
             counted=self.arena.counted,
             semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
+            shipping=None if (shipping := self.shipping.status()) is None else _told(shipping),
             sharing=None if (sharing := self.sharing.status()) is None else (not sharing.error, sharing.behind),
             leases=None if (leases := self.leasing.status()) is None else (leases.outstanding, leases.failures),
         )
@@ -332,3 +342,8 @@ class ControlPlane:
             return []
         children = document.get("children") if isinstance(document, dict) else None
         return children if isinstance(children, list) else []
+
+
+def _told(shipping: ShippingStatus) -> ShippingGauges:
+    rows, seconds = shipping.rows, shipping.seconds
+    return ShippingGauges(not shipping.error, rows, seconds, shipping.sent, shipping.failures)

@@ -15,6 +15,7 @@
         ├── CacheUnavailable  503
         ├── SemanticUnavailable  503
         ├── SharedUnavailable  503
+        ├── HostsUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -134,6 +135,14 @@ class SharedUnavailable(Problem):
 
     status = 503
     type = "shared_cache_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "5"}
+
+
+class HostsUnavailable(Problem):
+    """The ledger that hosts share cannot be asked now; this host's own can, by `hosts=own`."""
+
+    status = 503
+    type = "hosts_unavailable"
     headers: Mapping[str, str] = {"retry-after": "5"}
 
 

@@ -21,6 +21,7 @@ from litestar.types import ASGIApp
 from fastgate import logs
 from fastgate._core.arena import ArenaError
 from fastgate.control.access import Access, admin_token
+from fastgate.control.answering import Answering
 from fastgate.control.app import application
 from fastgate.control.arrivals import HEAD_SECONDS, Arrivals, most_connections
 from fastgate.control.configuration import ReloadFailed
@@ -75,7 +76,8 @@ async def live(options: Options, listener: socket.socket) -> None:
     streams, walks = Live(queries), Threads("cache")
     plane.news = streams.ring
     token = admin_token(options.state_dir, plane.configuration.current.config.admin.token.reveal())
-    app = application(plane, Access(options.state_dir, token), queries, streams, walks)
+    answering = Answering(queries, plane.shipping)
+    app = application(plane, Access(options.state_dir, token), queries, answering=answering, live=streams, walks=walks)
     server = AdminServer(Arrivals(app), listener)
     serving = asyncio.create_task(server.serve())
     loop.add_signal_handler(signal.SIGTERM, _end, server, serving, streams)
@@ -89,6 +91,7 @@ async def live(options: Options, listener: socket.socket) -> None:
         await serving
     plane.news = lambda: None
     queries.close()
+    answering.close()
     walks.close()
     await asyncio.to_thread(plane.stop, DRAIN_SECONDS)
 

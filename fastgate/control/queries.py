@@ -9,6 +9,7 @@ import duckdb
 
 from fastgate.control.problems import Busy
 from fastgate.ledger.store import Ledger
+from fastgate.ledger.stores import OwnRequests, RequestStore
 
 THREADS: Final = 2
 MOST_WAITING: Final = 96
@@ -39,15 +40,20 @@ class Threads:
 
 
 class Queries:
-    """Runs functions that take a cursor."""
+    """Runs functions that take a cursor of this host's own ledger, or it as a store of requests."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self._own = OwnRequests(ledger)
         self._threads = Threads("query")
 
     async def run(self, query: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """What ``query`` returns. Raises Busy where too many wait, and what the ledger raises."""
         return await self._threads.run(lambda: self._with_cursor(query))
+
+    async def ask(self, question: Callable[[RequestStore], T]) -> T:
+        """What this host's own ledger says. Raises likewise."""
+        return await self._threads.run(lambda: question(self._own))
 
     def close(self) -> None:
         """Waits for no one."""

@@ -17,9 +17,9 @@ from fastgate.control.api import status
 from fastgate.control.counters import standing
 from fastgate.control.page import HEADERS, sign_in_page, status_page
 from fastgate.control.plane import ControlPlane
-from fastgate.ledger import requests, spend
 from fastgate.ledger.attributes import Filter, attributes
 from fastgate.ledger.errors import LedgerError
+from fastgate.ledger.stores import RequestStore
 from fastgate.telemetry.exposition import CONTENT_TYPE
 
 _SHOWN: Final = {"Model": "model", "Key": "key", "Team": "team"}
@@ -91,7 +91,7 @@ async def _render(state: State) -> str:
     since = Filter(since_us=round(time.time() * 1_000_000) - _MONTH_US)
     error, groups, recent = None, None, []
     try:
-        groups, rows = await state.queries.run(lambda cursor: _figures(cursor, since))
+        groups, rows = (await state.answering.ask(lambda store: _figures(store, since))).found
         recent = [answers.request(row) for row in rows]
     except LedgerError as failure:
         error = str(failure)
@@ -102,12 +102,12 @@ async def _render(state: State) -> str:
     return status_page(status(plane), groups, budgets, recent, error)
 
 
-def _figures(cursor: Any, since: Filter) -> tuple[dict[str, list[dict[str, Any]]], Any]:
+def _figures(store: RequestStore, since: Filter) -> tuple[dict[str, list[dict[str, Any]]], Any]:
     groups = {}
     for heading, name in _SHOWN.items():
-        found = spend.spend(cursor, attributes(name), None, since, 20)
+        found = store.spend(attributes(name), None, since, 20)
         groups[heading] = [{**group.labels, **answers.sums(group.sums)} for group in found.groups]
-    return groups, requests.page(cursor, Filter(), None, 50).rows
+    return groups, store.page(Filter(), None, 50).rows
 
 
 def _html(text: str, status_code: int = 200) -> Response[str]:

@@ -24,6 +24,7 @@ from fastgate.wire.sealing import FILE as KEY_FILE
 from fastgate.wire.sealing import VARIABLE
 
 MOST_LINKS: Final = 3
+MOST_BEHIND_SECONDS: Final = 600
 _RESTORE: Final = "stop fastgate and restore a backup: fastgate state restore"
 _NEWER: Final = "use the version that wrote it"
 
@@ -100,6 +101,8 @@ def _by_status(installation: Installation) -> Iterator[Finding]:
     else:
         yield failed("ledger", f"it cannot be used: {found['error']}", "the journals keep what comes meanwhile")
     yield from _journals(journals)
+    if status["shared_ledger"]:
+        yield _shared_ledger(status["shared_ledger"])
     if not status["arena"]["counted"]:
         yield failed(
             "budgets",
@@ -119,6 +122,20 @@ def _journals(journals: dict[str, Any]) -> Iterator[Finding]:
         )
     else:
         yield ok("journals", f"{journals['lag_events']:,} events on their way to the ledger")
+
+
+def _shared_ledger(found: dict[str, Any]) -> Finding:
+    """How far the ledger that hosts share has what this one knows."""
+    rows, store = found["behind"], found["store"]
+    kept = "it keeps its rows and goes on by itself; spend and requests are meanwhile this host's own"
+    if found["error"]:
+        return unreachable("shared ledger", found["error"], kept)
+    if rows is None:
+        return warning("shared ledger", f"{store} has not been reached since the start", kept)
+    if found["behind_seconds"] > MOST_BEHIND_SECONDS:
+        late = f"{rows:,} requests are not at {store} yet, the oldest for {found['behind_seconds'] / 60:,.0f} minutes"
+        return warning("shared ledger", late, "look at the database's disk and load")
+    return ok("shared ledger", f"{rows:,} requests on their way to {store}")
 
 
 def _version(check: str, name: str, found: int, known: int) -> Finding:

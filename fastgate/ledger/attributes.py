@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from fastgate.ledger.dialects import DUCKDB, Dialect
 from fastgate.ledger.errors import BadQuery
 from fastgate.ledger.schema import ORIGIN_TEXTS
 from fastgate.wire.tags import TAG_NAME
@@ -67,7 +68,7 @@ class Filter:
     until_us: int | None = None
     where: Sequence[tuple[Attribute, Sequence[str]]] = field(default_factory=tuple)
 
-    def conditions(self) -> Conditions:
+    def conditions(self, dialect: Dialect = DUCKDB) -> Conditions:
         """The clause for it."""
         origins: list[str] = []
         origin_values: list[Any] = []
@@ -81,10 +82,8 @@ class Filter:
             event_values.append(self.until_us)
         for attribute, values in self.where:
             if attribute.tag is not None:
-                # `,a=1,b=2,` holds `,b=2,`: no value of another tag can look like it, since none has a comma.
-                events.append(f"({' OR '.join(['contains(concat(?, e.tags, ?), ?)'] * len(values))})")
-                for value in values:
-                    event_values += [",", ",", f",{attribute.tag}={value},"]
+                events.append(f"({' OR '.join([dialect.has_tag] * len(values))})")
+                event_values += [f",{attribute.tag}={value}," for value in values]
             elif attribute.name in ORIGIN_ATTRIBUTES:
                 origins.append(f"{ORIGIN_ATTRIBUTES[attribute.name]} IN ({_marks(values)})")
                 origin_values += _typed(attribute.name, values)

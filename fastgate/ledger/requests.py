@@ -12,6 +12,7 @@ from typing import Any, Final
 import duckdb
 
 from fastgate.ledger.attributes import Filter
+from fastgate.ledger.dialects import DUCKDB, Cursor, Dialect
 from fastgate.ledger.errors import BadQuery
 from fastgate.ledger.inserts import join_id, split_ids
 from fastgate.ledger.schema import EVENT_NUMBERS, EVENT_TEXTS, ORIGIN_NUMBERS, ORIGIN_TEXTS
@@ -20,11 +21,6 @@ MOST_ROWS: Final = 1000
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _CURSOR: Final = struct.Struct("<qq8s")
 _NAMES: Final = (*EVENT_NUMBERS, *EVENT_TEXTS, *ORIGIN_TEXTS, *ORIGIN_NUMBERS)
-_COLUMNS: Final = ", ".join(
-    ["e.id_high", "e.id_low"]
-    + [f'e."{name}"' for name in (*EVENT_NUMBERS, *EVENT_TEXTS)]
-    + [f'o."{name}"' for name in (*ORIGIN_TEXTS, *ORIGIN_NUMBERS)]
-)
 
 Row = Mapping[str, Any]
 """A request: ``id`` and every column under its name in the journal."""
@@ -38,34 +34,30 @@ class Page:
     next: str | None
 
 
-def page(cursor: duckdb.DuckDBPyConnection, which: Filter, after: str | None = None, limit: int = 100) -> Page:
+def page(
+    cursor: Cursor, which: Filter, after: str | None = None, limit: int = 100, *, dialect: Dialect = DUCKDB
+) -> Page:
     """Requests in descending order of their ids, which begin with their times.
 
     ``after`` is the ``next`` of the page before: the place in the order, not a count, so that requests which arrive
     meanwhile move nothing. Raises BadQuery for a cursor that is not one, or of another filter.
     """
-    conditions = which.conditions()
+    conditions = which.conditions(dialect)
     clause, values = conditions.clause, conditions.values
     if after is not None:
         clause = f"({clause}) AND (e.id_high < ? OR (e.id_high = ? AND e.id_low < ?))"
         high, low = _decode(after, which)
         values += [high, high, low]
-    # The page is chosen on two narrow columns; only its rows are then read whole.
-    statement = (
-        f"WITH chosen AS (SELECT e.rowid AS place FROM events e WHERE {clause} "
-        "ORDER BY e.id_high DESC, e.id_low DESC LIMIT ?) "
-        f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin "
-        "WHERE e.rowid IN (SELECT place FROM chosen) ORDER BY e.id_high DESC, e.id_low DESC"
-    )
-    found = cursor.execute(statement, [*values, limit + 1]).fetchall()
+    found = cursor.execute(dialect.newest(_columns(dialect), clause), [*values, limit + 1]).fetchall()
     rows = found[:limit]
     return Page([_row(each) for each in rows], _encode(rows[-1], which) if len(found) > limit else None)
 
 
-def find(cursor: duckdb.DuckDBPyConnection, request_id: str) -> Row | None:
+def find(cursor: Cursor, request_id: str, *, dialect: Dialect = DUCKDB) -> Row | None:
     """One request by its id (32 hexadecimal digits). Raises BadQuery for what is not an id."""
     statement = (
-        f"SELECT {_COLUMNS} FROM events e JOIN origins o ON o.id = e.origin WHERE e.id_high = ? AND e.id_low = ?"
+        f"SELECT {_columns(dialect)} FROM events e JOIN origins o ON o.id = e.origin "
+        "WHERE e.id_high = ? AND e.id_low = ?"
     )
     found = cursor.execute(statement, _halves(request_id)).fetchone()
     return None if found is None else _row(found)
@@ -75,6 +67,12 @@ def last_place(cursor: duckdb.DuckDBPyConnection) -> int:
     """Where the last request that is in the ledger stands, in the order in which they came there."""
     (place,) = cursor.execute("SELECT coalesce(max(rowid), -1) FROM events").fetchall()[0]
     return int(place)
+
+
+def began_at(cursor: duckdb.DuckDBPyConnection, place: int) -> int:
+    """When the request at that place began, in Unix microseconds. There has to be one."""
+    [(moment,)] = cursor.execute("SELECT started_us FROM events WHERE rowid = ?", [place]).fetchall()
+    return int(moment)
 
 
 def place_of(cursor: duckdb.DuckDBPyConnection, request_id: str) -> int | None:
@@ -90,11 +88,20 @@ def behind(cursor: duckdb.DuckDBPyConnection, which: Filter, place: int, limit: 
     """
     conditions = which.conditions()
     statement = (
-        f"SELECT {_COLUMNS}, e.rowid FROM events e JOIN origins o ON o.id = e.origin "
+        f"SELECT {_columns(DUCKDB)}, e.rowid FROM events e JOIN origins o ON o.id = e.origin "
         f"WHERE e.rowid > ? AND ({conditions.clause}) ORDER BY e.rowid LIMIT ?"
     )
     found = cursor.execute(statement, [place, *conditions.values, limit]).fetchall()
     return [_row(each[:-1]) for each in found], int(found[-1][-1]) if found else place
+
+
+def _columns(dialect: Dialect) -> str:
+    return ", ".join(
+        ["e.id_high", "e.id_low"]
+        + [dialect.number(name) for name in EVENT_NUMBERS]
+        + [f'e."{name}"' for name in EVENT_TEXTS]
+        + [f'o."{name}"' for name in (*ORIGIN_TEXTS, *ORIGIN_NUMBERS)]
+    )
 
 
 def _halves(request_id: str) -> list[int]:

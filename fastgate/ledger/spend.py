@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-import duckdb
-
 from fastgate.ledger.attributes import EVENT_ATTRIBUTES, ORIGIN_ATTRIBUTES, Attribute, Filter
+from fastgate.ledger.dialects import DUCKDB, Cursor, Dialect
 from fastgate.ledger.errors import BadQuery
 
 MOST_GROUPS: Final = 10_000
@@ -36,20 +35,17 @@ _FIXED: Final = {
 """Length and offset: 1970-01-01 was a Thursday, weeks begin on Mondays."""
 INTERVALS: Final = (*_FIXED, "month", "year")
 
-_INNER_SUMS: Final = ", ".join(
-    ["count(*) AS n", *(f"sum(e.{name}_nano) AS {name}" for name in ("cost", "saved", "overrun"))]
-    + [f"sum(e.{name}) AS {name}" for name in TOKENS]
-)
+_SUMMED: Final = {**{name: f"{name}_nano" for name in ("cost", "saved", "overrun")}, **{name: name for name in TOKENS}}
 _OUTER_SUMS: Final = ", ".join(
     [
         "sum(n)",
-        "sum(n) FILTER (settlement = 'estimated')",
-        "sum(n) FILTER (settlement = 'unsettled')",
+        "sum(n) FILTER (WHERE settlement = 'estimated')",
+        "sum(n) FILTER (WHERE settlement = 'unsettled')",
         "sum(cost) AS cost",
         "sum(saved) AS saved",
         "sum(overrun)",
-        "sum(cost) FILTER (settlement = 'estimated')",
-        "sum(cost) FILTER (settlement = 'unsettled')",
+        "sum(cost) FILTER (WHERE settlement = 'estimated')",
+        "sum(cost) FILTER (WHERE settlement = 'unsettled')",
     ]
     + [f"sum({name})" for name in TOKENS]
 )
@@ -74,17 +70,18 @@ class Spend:
 
 
 def spend(
-    cursor: duckdb.DuckDBPyConnection,
+    cursor: Cursor,
     by: Sequence[Attribute],
     interval: str | None = None,
     which: Filter | None = None,
     limit: int = MOST_GROUPS,
     *,
     order: Literal["cost", "saved"] = "cost",
+    dialect: Dialect = DUCKDB,
 ) -> Spend:
     """Groups by descending ``order``, or by time first where there is an ``interval`` (UTC). An absent tag is None."""
-    query = _Query(by, interval, order)
-    conditions = (which or Filter()).conditions()
+    query = _Query(by, interval, order, dialect)
+    conditions = (which or Filter()).conditions(dialect)
     values = [*conditions.values, *query.values, limit + 2]
     rows = cursor.execute(query.statement(conditions.clause), values).fetchall()
     keys = len(by) + (interval is not None)
@@ -96,23 +93,23 @@ def spend(
 class _Query:
     """The two steps of the statement: sums by origin and whatever else is needed, then by what was asked for."""
 
-    def __init__(self, by: Sequence[Attribute], interval: str | None, order: str) -> None:
-        self._order = order
+    def __init__(self, by: Sequence[Attribute], interval: str | None, order: str, dialect: Dialect) -> None:
+        self._order, self._dialect = order, dialect
         self.values: list[Any] = []
         self._inner: dict[str, str] = {"origin": "e.origin"}
         self._outer: list[str] = []
         if interval is not None:
-            self._inner["bucket"] = _bucket(interval)
+            self._inner["bucket"] = _bucket(interval, dialect)
             self._outer.append("g.bucket")
         for attribute in by:
             self._outer.append(self._label(attribute))
 
     def _label(self, attribute: Attribute) -> str:
         if attribute.tag is not None:
-            # Every text of tags is taken apart once, after the sums: the first entry that begins with `name=`.
+            # Every text of tags is taken apart once, after the sums.
             self._inner["tags"] = "e.tags"
-            self.values += [f"{attribute.tag}=", len(attribute.tag) + 2]
-            return "substr(list_filter(string_split(g.tags, ','), lambda t: starts_with(t, ?))[1], ?)"
+            self.values.append(f"{attribute.tag}=")
+            return self._dialect.tag_value(len(attribute.tag) + 2)
         if attribute.name in ORIGIN_ATTRIBUTES:
             return ORIGIN_ATTRIBUTES[attribute.name]
         self._inner[attribute.name] = EVENT_ATTRIBUTES[attribute.name]
@@ -121,27 +118,29 @@ class _Query:
     def statement(self, clause: str) -> str:
         """Rows of: whether it is the total, the labels, the sums."""
         inner = ", ".join(f'{expression} AS "{name}"' for name, expression in self._inner.items())
+        told = ", ".join(map(str, range(1, len(self._inner) + 1)))
+        sums = ", ".join(f"coalesce(sum(e.{column}), 0) AS {name}" for name, column in _SUMMED.items())
         labels = "".join(f", {label} AS k{i}" for i, label in enumerate(self._outer))
         keys = [f"k{i}" for i in range(len(self._outer))]
         listed = ", ".join(keys)
         sets, total = (f"(({listed}), ())", f"grouping({listed}) > 0") if keys else ("(())", "true")
         order = ["total DESC", *(["k0"] if "bucket" in self._inner else []), f"{self._order} DESC", *keys]
         return (
-            f"WITH sums AS (SELECT {inner}, {_INNER_SUMS} FROM events e WHERE {clause} GROUP BY ALL), "
+            f"WITH sums AS (SELECT {inner}, count(*) AS n, {sums} FROM events e WHERE {clause} GROUP BY {told}), "
             f"labelled AS (SELECT g.*, o.settlement{labels} FROM sums g JOIN origins o ON o.id = g.origin) "
             f"SELECT {', '.join([f'{total} AS total', *keys, _OUTER_SUMS])} FROM labelled "
             f"GROUP BY GROUPING SETS {sets} ORDER BY {', '.join(order)} LIMIT ?"
         )
 
 
-def _bucket(interval: str) -> str:
+def _bucket(interval: str, dialect: Dialect) -> str:
     """Start of the interval that a request falls into, in microseconds."""
     if interval in _FIXED:
         length, offset = _FIXED[interval]
         return f"e.started_us - (e.started_us + {offset}) % {length}"
     if interval not in INTERVALS:
         raise BadQuery("interval", f"unknown interval {interval[:80]!r}: known are {', '.join(INTERVALS)}")
-    return f"epoch_us(date_trunc('{interval}', make_timestamp(e.started_us)))"
+    return dialect.calendar(interval)
 
 
 def _group(row: Sequence[Any], by: Sequence[Attribute], interval: str | None) -> Group:

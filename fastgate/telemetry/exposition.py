@@ -43,6 +43,17 @@ class BudgetLine:
 
 
 @dataclass(frozen=True)
+class ShippingGauges:
+    """Of the ledger that hosts share; None: nobody knows, since it was not reached since the start."""
+
+    up: bool
+    rows: int | None
+    seconds: float | None
+    sent: int
+    failures: int
+
+
+@dataclass(frozen=True)
 class Gauges:
     """What stands in the arena and the journals at the moment of a scrape."""
 
@@ -67,6 +78,8 @@ class Gauges:
     workers: int = 0
     leases: tuple[int, int] | None = None
     """nano-USD that were leased and are neither spent nor held, and failed exchanges; None: nothing is shared."""
+    shipping: ShippingGauges | None = None
+    """None: hosts share no ledger."""
     sharing: tuple[bool, int] | None = None
     """Whether what operators create can be changed, and changes that are not taken over yet; None: it is not shared."""
 
@@ -212,12 +225,24 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
             outstanding / _NANO,
         )
         yield _counter("fastgate_sync_failures", "Exchanges with the store of leases that failed", failures)
+    if gauges.shipping is not None:
+        yield from _shipping(gauges.shipping)
     if gauges.sharing is not None:
         up, behind = gauges.sharing
         text = "Whether PostgreSQL answers, and what hosts share there is followed"
         yield _gauge("fastgate_shared_configuration_up", text, int(up))
         text = "Changes that other hosts made, and that are not taken over yet"
         yield _gauge("fastgate_shared_configuration_behind_changes", text, behind)
+
+
+def _shipping(told: ShippingGauges) -> Iterator[Metric]:
+    yield _gauge("fastgate_shared_ledger_up", "Whether rows get into the ledger that hosts share", int(told.up))
+    if told.rows is not None:
+        yield _gauge("fastgate_shared_ledger_behind_rows", "Rows of this host that are not there yet", told.rows)
+    if told.seconds is not None:
+        yield _gauge("fastgate_shared_ledger_behind_seconds", "Age of the oldest of them", told.seconds)
+    yield _counter("fastgate_shared_ledger_rows", "Rows that this process has sent there", told.sent)
+    yield _counter("fastgate_shared_ledger_failures", "Attempts to send rows there that failed", told.failures)
 
 
 def _counter(name: str, text: str, value: float) -> CounterMetricFamily:

@@ -19,7 +19,7 @@ from fastgate.budgets.leases.store import QUIET_MS
 from tests.support.crowd import Crowd, spending
 from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
-from tests.support.redis_groups import KINDS, ClusterGroup, SentinelGroup, is_master, lease_server
+from tests.support.redis_groups import KINDS, LONG, ClusterGroup, SentinelGroup, is_master, lease_server
 from tests.support.redis_server import RedisServer
 from tests.support.shared_hosts import (
     SPENDABLE,
@@ -71,7 +71,7 @@ def test_redis_is_killed_and_comes_back_empty_and_hangs(tmp_path: Path, kind: st
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
 
 
-@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+@pytest.mark.parametrize("kind", ["sentinel", pytest.param("cluster", marks=LONG)])
 def test_another_server_takes_over_that_has_not_heard_of_the_last_writes(tmp_path: Path, kind: str) -> None:
     limit = LIMIT / 4
     said = {"limit_usd": str(limit), "window": "lifetime"}
@@ -118,7 +118,7 @@ def test_a_master_that_was_replaced_and_does_not_know_is_left(tmp_path: Path) ->
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
 
 
-@pytest.mark.skipif("cluster" not in KINDS, reason="make chaos runs it")
+@LONG
 def test_the_slot_moves_to_other_nodes_of_a_cluster(tmp_path: Path) -> None:
     with (
         ClusterGroup(tmp_path / "redis", CLUSTER) as server,
@@ -133,6 +133,7 @@ def test_the_slot_moves_to_other_nodes_of_a_cluster(tmp_path: Path) -> None:
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
 
 
+@LONG
 def test_hosts_are_cut_off_from_redis(tmp_path: Path, server: RedisServer) -> None:
     with ExitStack() as stack:
         proxies = [stack.enter_context(FaultProxy(server.port)) for _ in range(3)]

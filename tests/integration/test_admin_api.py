@@ -211,9 +211,9 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
     assert body["schema"]["properties"]["team"]["anyOf"][0]["type"] == "string"
     assert "each" in body["schema"]["properties"]
     named = {each["name"] for each in paths["/api/v1/spend"]["get"]["parameters"]}
-    assert named == {"by", "interval", "since", "until", "where", "limit"}
+    assert named == {"by", "interval", "since", "until", "where", "limit", "hosts"}
     named = {each["name"] for each in paths["/api/v1/requests"]["get"]["parameters"]}
-    assert named == {*NAMES, "since", "until", "where", "cursor", "limit", "tags"}
+    assert named == {*NAMES, "since", "until", "where", "cursor", "limit", "hosts", "tags"}
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
         ("spend?nonsense=1", "nonsense"), ("spend?by=nonsense", "by"), ("spend?by=team&by=key", "by"),
         ("spend?where=team", "where"), ("spend?where=x=1", "where"), ("spend?interval=eon", "interval"),
         ("spend?since=yesterday", "since"), ("spend?since=2026-01-01T00:00:00", "since"),
-        ("spend?by=", "by"), ("spend?limit=0", "limit"), ("spend?limit=x", "limit"),
+        ("spend?hosts=all", "hosts"), ("spend?by=", "by"), ("spend?limit=0", "limit"), ("spend?limit=x", "limit"),
         ("requests?limit=1001", "limit"), ("requests?status=ok", "status"),
         ("requests?tag:=1", "where"), ("requests/nonsense", "id"), ("budgets?level=galaxy", "level"),
         ("audit?cursor=x", "cursor"), ("status?x=1", "x"), ("config?x=1", "x"),

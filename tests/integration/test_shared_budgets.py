@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.crowd import Crowd, spending
 from tests.support.house import House, compact, secret, wait_for
-from tests.support.redis_groups import KINDS, lease_server
+from tests.support.redis_groups import KINDS, LONG, lease_server
 from tests.support.shared_hosts import (
     BUDGET,
     SPENDABLE,
@@ -46,7 +46,7 @@ def shown(house: House) -> Decimal:
     return Decimal(house.budget(BUDGET)["spent_usd"])
 
 
-@pytest.mark.parametrize("shape", ["steady", "hot"])
+@pytest.mark.parametrize("shape", ["steady", pytest.param("hot", marks=LONG)])
 def test_three_hosts_spend_one_budget(tmp_path: Path, url: str, shape: str) -> None:
     said = settings(url, shape, {"limit_usd": str(LIMIT), "window": "lifetime"})
     with hosts(tmp_path, [said] * 3) as houses:
@@ -78,6 +78,7 @@ def test_hosts_that_come_and_go_spend_one_budget(tmp_path: Path, url: str) -> No
         check(total, LIMIT, crowd)
 
 
+@LONG
 def test_a_window_that_turns_is_a_whole_budget_again(tmp_path: Path, url: str) -> None:
     limit, seconds = Decimal("0.60"), 6
     budget = {"limit_usd": str(limit), "window": {"every": seconds, "unit": "second"}, "calendar": True}

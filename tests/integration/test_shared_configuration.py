@@ -307,8 +307,8 @@ def test_what_was_confirmed_stays_whatever_is_killed(hosts: Hosts) -> None:
         for worker in workers:
             worker.result()
     until(lambda: not any(standing(host)["error"] or standing(host)["behind"] for host in both))
-    stored = [host.get("keys", ("limit", "1000"))["items"] for host in both]
     until(lambda: both[0].get("audit", ("limit", "1000")) == both[1].get("audit", ("limit", "1000")))
+    stored = [host.get("keys", ("limit", "1000"))["items"] for host in both]
     assert stored[0] == stored[1]
     assert {each["id"] for each in stored[0]} >= set(confirmed)
     for host in both:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import pytest
 import redis
 from redis.crc import key_slot
 
@@ -29,6 +30,7 @@ _SETTLED_SECONDS: Final = 30
 
 KINDS: Final = os.environ.get("FASTGATE_LEASE_STORES", "single").split()
 """What the tests of leases run with each: ``single``, ``sentinel``, ``cluster``."""
+LONG: Final = pytest.mark.skipif("FASTGATE_LEASE_STORES" not in os.environ, reason="make chaos runs it")
 
 
 def lease_server(kind: str, folder: Path, cluster_id: str = "prod") -> "RedisServer | SentinelGroup | ClusterGroup":

@@ -25,7 +25,7 @@ BELOW: dict[str, set[str]] = {
     "cache": {"wire", "_core"},
     "semantic": {"cache", "wire", "_core"},
     "gateway": {"cache", "routing", "dialects", "providers", "budgets", "pricing", "config", "wire", "_core"},
-    "ledger": {"pricing", "config", "wire", "_core"},
+    "ledger": {"postgres", "pricing", "config", "wire", "_core"},
     "state": {"config", "wire", "_core"},
     "postgres": {"config", "wire", "_core"},
     "backup": {"ledger", "state", "config", "wire", "_core"},
