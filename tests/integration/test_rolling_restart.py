@@ -15,9 +15,11 @@ from tests.support.visitors import Visitors
 
 LIMIT: Final = Decimal("0.40")
 """It is spent out before the last host is back."""
-DELAY_SECONDS: Final = 0.6
+DELAY_SECONDS: Final = 2.5
 IDLE: Final = {"keepalive_timeout 5s;": "keepalive_timeout 300ms;"}
 """So that the delay can be short, too: what counts is that it is the longer one."""
+DOWN: Final = ("fail_timeout=5s", "fail_timeout=1s")
+"""Likewise: nginx asks the host before again while the next one still serves. It counts whole seconds."""
 STREAM: Final = {"tokens": 30, "chunks": 12, "chunk_ms": 60}
 
 pytestmark = pytest.mark.alone
@@ -49,7 +51,7 @@ def requests(house: House) -> int:
 def test_hosts_are_restarted_one_after_another_and_no_request_fails(tmp_path: Path) -> None:
     port = free_port()
     with RedisServer(tmp_path) as redis, hosts(tmp_path, [settings(redis.url)] * 3) as houses:
-        front = packaged(port, [house.port for house in houses], changed=IDLE)
+        front = packaged(port, [house.port for house in houses], changed=IDLE).replace(*DOWN)
         visitors = Visitors(port, secret("rich"), streamers=12, callers=8, script=STREAM, heavy=1)
         with Nginx(tmp_path / "nginx", front, port):
             poor = Crowd([port], spending(secret("poor"), TOKENS, latency_ms=100), 4)

@@ -42,7 +42,8 @@ def test_it_is_what_the_specification_takes(tmp_path: Path) -> None:
 
 
 def test_nginx_sends_to_each_gateway_and_is_the_one_they_trust() -> None:
-    hosts = re.findall(r"^server ([\d.]+):8080 ", (COMPOSE / "fastgate-hosts.conf").read_text(), re.MULTILINE)
+    listed = (COMPOSE / "fastgate-hosts.conf").read_text()
+    hosts = re.findall(r"^server ([\d.]+):8080 ", listed, re.MULTILINE)
     assert hosts == [address(gateway) for gateway in gateways()]
     assert settings()["server"]["trusted_proxies"] == [address(document()["services"]["nginx"])]
     nginx = (PACKAGING / "nginx" / "fastgate.conf").read_text()
@@ -50,7 +51,8 @@ def test_nginx_sends_to_each_gateway_and_is_the_one_they_trust() -> None:
     assert {"/etc/nginx/fastgate-hosts.conf", "/etc/ssl/gateway.pem", "/etc/ssl/gateway.key"} <= mounted
     assert all(path in nginx for path in mounted - {"/etc/nginx/conf.d/default.conf"})
     [idle] = re.findall(r"keepalive_timeout (\d+)s;", nginx)
-    assert settings()["server"]["drain_delay_seconds"] > int(idle)
+    left_out = re.findall(r"fail_timeout=(\d+)s;", listed)
+    assert settings()["server"]["drain_delay_seconds"] > 1 + max(int(idle), *map(int, left_out))
 
 
 def test_each_gateway_fits_the_image_and_has_the_time_to_drain() -> None:
