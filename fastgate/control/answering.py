@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from fastgate.control.problems import BadParameter, HostsUnavailable
+from fastgate.control.problems import Conflict, HostsUnavailable
 from fastgate.control.queries import Queries, Threads
 from fastgate.control.shipping import Shipping
 from fastgate.ledger.errors import LedgerUnavailable
@@ -48,11 +48,11 @@ class Answering:
     async def ask(self, question: Callable[[RequestStore], T], hosts: Hosts | None = None) -> Answered[T]:
         """What a store says; ``hosts``: that of all, or this one's own, and no other.
 
-        Raises HostsUnavailable, Busy, and what the store raises.
+        Raises Conflict where none is shared, HostsUnavailable, Busy, and what the store raises.
         """
         shared, away = self._shipping.shared(), None
         if shared is None and hosts == "all":
-            raise BadParameter("hosts", "hosts share no ledger: postgres.ledger of the configuration says so")
+            raise Conflict("hosts share no ledger, as the configuration's postgres says: leave out hosts=all")
         if shared is not None and hosts != "own":
             known = shared
             try:

@@ -55,6 +55,10 @@ def problem(answer: httpx.Response, status: int, kind: str) -> dict[str, Any]:
     return document
 
 
+def test_what_no_host_shares_is_not_answered_for_all(host: ControlHost) -> None:
+    assert "share no ledger" in problem(host.client.get("/api/v1/spend?hosts=all"), 409, "conflict")["detail"]
+
+
 def test_spend_is_what_was_booked(host: ControlHost) -> None:
     found = host.get("spend", ("by", "team,key"))
     assert nano(found["total"]["cost_usd"]) == host.cost  # type: ignore[attr-defined]
@@ -222,7 +226,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
         ("spend?nonsense=1", "nonsense"), ("spend?by=nonsense", "by"), ("spend?by=team&by=key", "by"),
         ("spend?where=team", "where"), ("spend?where=x=1", "where"), ("spend?interval=eon", "interval"),
         ("spend?since=yesterday", "since"), ("spend?since=2026-01-01T00:00:00", "since"),
-        ("spend?hosts=all", "hosts"), ("spend?by=", "by"), ("spend?limit=0", "limit"), ("spend?limit=x", "limit"),
+        ("spend?hosts=some", "hosts"), ("spend?by=", "by"), ("spend?limit=0", "limit"), ("spend?limit=x", "limit"),
         ("requests?limit=1001", "limit"), ("requests?status=ok", "status"),
         ("requests?tag:=1", "where"), ("requests/nonsense", "id"), ("budgets?level=galaxy", "level"),
         ("audit?cursor=x", "cursor"), ("status?x=1", "x"), ("config?x=1", "x"),
