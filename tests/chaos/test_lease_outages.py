@@ -178,6 +178,7 @@ def test_all_lose_their_power_and_redis_what_it_knew(tmp_path: Path, server: Red
         check(total, LIMIT, crowd)
 
 
+@LONG
 def test_with_a_grace_each_host_goes_on_for_so_much_and_once(tmp_path: Path, server: RedisServer) -> None:
     grace = Decimal("0.20")
     with hosts(tmp_path, [settings(server.url, "grace", {**BUDGET, "grace": str(grace)})] * 2) as houses:
@@ -195,8 +196,6 @@ def test_with_a_grace_each_host_goes_on_for_so_much_and_once(tmp_path: Path, ser
             server.start()
             wait_for(lambda: all(known(house) == 2 for house in houses), 30, "Redis grants again")
             total = spent_out(houses[0])
-        print(f"{total} of {LIMIT} USD on the bill, {alone} after the first outage; answers {dict(crowd.statuses)}")
-        assert alone < total <= LIMIT, "what was spent of the grace is part of the limit"
-        assert crowd.statuses.keys() <= {0, 200, 402}, (crowd.statuses, crowd.bodies)
+        check(total, LIMIT, crowd)
         lent = [house.log.read_text().count(f"may go beyond its slice by {grace:.9f} USD") for house in houses]
         assert lent == [1, 1], "there is no second grace"
