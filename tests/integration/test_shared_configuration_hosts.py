@@ -53,7 +53,7 @@ def test_a_key_works_on_the_other_host_within_a_second_and_ends_there_as_soon(pa
         for number in range(TURNS):
             value = created(api, "keys", id=f"k{number}")["secret"]
             made.append(soon(two, value, OK))
-            assert status(one, value) == OK
+            soon(one, value, OK)  # its own workers read the change, too, each when it comes to it
             assert other.post(f"/keys/k{number}/revoke").status_code == 200
             ended.append(soon(one, value, UNKNOWN))
     print(f"works after {max(made):.3f} s at most, refused after {max(ended):.3f} s at most")
