@@ -160,7 +160,7 @@ def plain_id(id_: str) -> str:
 def _plain(ask: Ask) -> Ask:
     return Ask(
         plain_id(ask.id), ask.unit, ask.window, ask.begins_ns, ask.ends_ns, ask.first_ns, ask.limit, ask.claim,
-        ask.used, ask.spent, ask.want, ask.need, ask.version, ask.seen,
+        ask.used, ask.spent, ask.want, ask.need, ask.told,
     )  # fmt: skip
 
 

@@ -4,14 +4,17 @@ A test has both decide the same and compares their answers. Not modelled is that
 their end, and hosts after a day: no simulation lasts so long.
 """
 
+import hashlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Final
 
 HUNGER_MS: Final = 1000
 SKEW_MS: Final = 5000
-ITEM: Final = 12
+ITEM: Final = 13
+MARKS: Final = 1 << 48
 
 Who = tuple[str, int, str]
 """A host, its incarnation, and the epoch that it speaks of."""
@@ -36,7 +39,10 @@ class Row:
     used: int = 0
     lost: int = 0
     version: int = 0
-    seen: int | None = None
+    seen: tuple[int, int] | None = None
+    holders: int = 0
+    back: int = 0
+    back_in: str = ""
     hungry: int = 0
     spent: int = 0
     hosts: dict[str, _Said] = field(default_factory=dict)
@@ -136,38 +142,50 @@ class Scripts:
     def _answers(self, windows: Iterable[str], host: str, now: int, told: Sequence[Any]) -> Iterator[Sequence[int]]:
         for number, key in enumerate(windows):
             item = told[number * ITEM : number * ITEM + ITEM]
-            if item[11]:
-                self._firsts.setdefault(item[10], item[11])
+            if item[12]:
+                self._firsts.setdefault(item[11], item[12])
             row = self.rows.get(key)
             if row is None:
                 row = self.rows[key] = Row()
             yield self._window(row, host, now, item)
 
     def _window(self, row: Row, host: str, now: int, item: Sequence[int]) -> Sequence[int]:
-        limit, claim, used, spent, want, need, version, seen, begins = item[:9]
+        limit, claim, used, spent, want, need, version, seen, holders, begins = item[:10]
+        if host not in row.hosts:
+            row.holders = (row.holders + mark(host)) % MARKS
         had, had_used, had_spent, had_epoch = row.hosts.get(host, (0, 0, 0, ""))
         row.claimed += claim - had
         row.used += used - had_used
         row.spent += spent - had_spent
         if had_epoch != self._epoch:
             row.lost = max(0, row.lost - max(0, claim - had))
+            row.back = ((row.back if row.back_in == self._epoch else 0) + mark(host)) % MARKS
+            row.back_in = self._epoch
         if self.learning is not None and version > row.version:
-            row.version, row.seen = version, seen
+            row.version, row.seen = version, (seen, holders)
         elif row.seen is not None and self.learning is None:
-            row.lost, row.seen = max(row.lost, row.seen - row.claimed), None
+            if row.seen[1] != row.back:
+                row.lost = max(row.lost, row.seen[0] - row.claimed)
+            row.seen = None
         if want > 0 and (self.learning is None or begins > self.learning + SKEW_MS):
             give = self._given(limit - row.claimed - row.lost, want, need)
             claim, row.claimed = claim + give, row.claimed + give
             row.hungry = row.hungry if give else now + HUNGER_MS
         if self.learning is None:
             row.version += 1
-            version, seen = row.version, row.claimed + row.lost
+            version, seen, holders = row.version, row.claimed + row.lost, 0 if row.lost else row.holders
         row.hosts[host] = claim, used, spent, self._epoch
         recalled = row.hungry > now and want == 0
-        return claim, version, seen, row.used - used, row.spent, int(recalled)
+        return claim, version, seen, holders, row.used - used, row.spent, int(recalled)
 
     def _given(self, left: int, want: int, need: int) -> int:
         hosts = len(self._live)
         share = math.floor(left / (2 * (hosts - 1))) if hosts > 1 else left
         give = min(want, max(share, need), left)
         return 0 if give < need else max(0, give)
+
+
+@cache
+def mark(host: str) -> int:
+    """What stands for it in a sum that stands for a set of hosts."""
+    return int(hashlib.sha1(host.encode(), usedforsecurity=False).hexdigest()[:12], 16)

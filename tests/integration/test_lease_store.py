@@ -170,13 +170,31 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
     there.ask(claim=70, used=70)
     there.store.leave(there.member)
     [seen] = here.ask().grants
-    assert seen.seen == 70
+    assert seen.told.seen == 70
     client.delete(*client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
     here.member, here.sequence = here.store.join("here", "nonce of here", ["here"]), 0
-    here.ask(version=seen.version, seen=seen.seen)
+    here.ask(told=seen.told)
     here.store.report(here.member)
     here.later(QUIET_MS)
-    assert here.claim(version=seen.version, seen=seen.seen, want=LIMIT, need=1) == 30
+    assert here.claim(told=seen.told, want=LIMIT, need=1) == 30
+
+
+def test_nothing_is_gone_where_all_who_claimed_are_back_though_they_claim_less_by_now(client: "Redis") -> None:
+    cluster = "back"
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask()
+    there.ask(claim=70)
+    [seen] = here.ask(claim=10, used=10).grants
+    assert seen.told.seen == 80
+    forget(client, cluster, here, there)
+    there.ask(claim=20, used=20)
+    here.ask(claim=10, used=10, told=seen.told)
+    for line in (here, there):
+        line.store.report(line.member)
+        line.later(QUIET_MS)
+    assert here.claim(claim=10, used=10, told=seen.told, want=LIMIT, need=70) == 80
 
 
 def test_a_server_that_followed_another_one_meanwhile_may_have_forgotten(tmp_path: Path) -> None:
@@ -224,8 +242,8 @@ def test_the_latest_that_any_of_them_saw_counts_whoever_reports_first(client: "R
     third.store.leave(third.member)
     forget(client, cluster, here, there)
     for _ in range(5):
-        here.ask(version=old.version, seen=old.seen)
-    there.ask(version=new.version, seen=new.seen)
+        here.ask(told=old.told)
+    there.ask(told=new.told)
     for line in (here, there):
         line.store.report(line.member)
         line.later(QUIET_MS)

@@ -16,7 +16,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from redis import Redis
 
 from fastgate.wire.leasing import Want
-from tests.support.lease_cluster import FOR_GOOD, MINUTES, QUANTUM, REQUESTS, Cluster
+from tests.support.lease_cluster import FOR_GOOD, MINUTES, NANO, QUANTUM, REQUESTS, Cluster
 from tests.support.redis_server import RedisServer
 
 SCHEDULES: Final = int(os.environ.get("FASTGATE_LEASE_SCHEDULES", "120"))
@@ -50,6 +50,25 @@ def test_what_was_granted_to_a_process_that_died_before_it_heard_returns(client:
     assert not host.turn()
     host.restart()
     cluster.teardown()  # all is well: another host can use all of it
+
+
+def test_what_was_granted_unheard_and_is_remembered_by_another_host_is_not_lost_with_redis(
+    client: "Redis[bytes]",
+) -> None:
+    Cluster.client = client
+    cluster = Cluster()
+    cluster.start([0, 0, 0])
+    _, one, other = cluster.hosts
+    for host in (one, other):
+        assert cluster._enter(host, QUANTUM)
+    one.wire.fault = "unheard"
+    one.ask(FOR_GOOD.limit // 4)
+    cluster.world.now_ns += 2 * NANO
+    assert other.turn()
+    seen = max(slip.told.seen for slip in other.holder.slips)
+    assert seen > FOR_GOOD.limit // 4, "the other host has heard of what was granted"
+    cluster.start_store_empty()
+    cluster.teardown()
 
 
 @pytest.mark.parametrize(("kind", "schedules"), [(Cluster, SCHEDULES), (Graceful, SCHEDULES // 3)])

@@ -1,9 +1,9 @@
 -- What a host has of some windows, and wants more of them; what it gets.
 --
 -- KEYS  meta, live, known, reported, ends, firsts, then a hash for each window
--- ARGV  host, incarnation, sequence, epoch, now in ms or '', lapse_ms, then twelve for each window:
---       limit, claim, used, spent, want, need, version and seen as it was told them last, begin and end in ms (0: never), the
---       limit's id, and its first use in ns (0: nobody asks for it)
+-- ARGV  host, incarnation, sequence, epoch, now in ms or '', lapse_ms, then thirteen for each window:
+--       limit, claim, used, spent, want, need, version, seen and holders as it was told them last, begin and end in ms (0: never),
+--       the limit's id, and its first use in ns (0: nobody asks for it)
 --
 -- Everything is said in absolute numbers. A host's claim on a window is what it may use at most, by its own word: what it was
 -- granted and has heard of, less what it gave back. So a lost answer returns by itself what it granted, and whatever comes
@@ -17,7 +17,7 @@
 local HUNGER_MS = 1000
 local KEPT_MS = 3600000
 local FORGOTTEN_AT_ONCE = 16
-local ITEM = 12
+local ITEM = 13
 local SKEW_MS = 5000 -- between clocks of hosts and of the store
 
 local meta, live, known, reported, endings, firsts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -50,17 +50,34 @@ local function whole(number)
     return string.format('%.0f', number)
 end
 
+-- A set of hosts as one number: the sum of what stands for each. Sets of the same number are the same.
+local MARKS = 2 ^ 48
+local function with_me(set)
+    return (set + tonumber(string.sub(redis.sha1hex(host), 1, 12), 16)) % MARKS
+end
+
 -- Fields of a window: claimed, used, spent: sums over hosts. version: counts the changes of `claimed` with `lost`, as hosts are told
--- it. seen: the latest that any host remembers of that, while the store learns; until it knows again, hosts are told what they
--- remember, and `version` is that of `seen`. lost: what of it was claimed by hosts that are gone. hungry: until when somebody lacks.
-local function exchange(key, limit, claim, used, spent, want, need, version, seen, begins, ends)
-    local row = redis.call('HMGET', key, 'claimed', 'used', 'lost', 'version', 'seen', 'hungry', 'host:' .. host)
+-- it. seen: the latest that any host remembers of that, while the store learns, and of whose claims it is the sum; until it knows
+-- again, hosts are told what they remember, and `version` is that of `seen`. lost: what of it was claimed by hosts that are gone:
+-- nothing, where all whose claims were seen have told theirs in this epoch. What they gave back since, or never heard of, is there
+-- for all. holders: the hosts that claim. back: the epoch, and those who have told in it. hungry: until when somebody lacks.
+local function exchange(key, limit, claim, used, spent, want, need, version, seen, seen_of, begins, ends)
+    local row = redis.call('HMGET', key, 'claimed', 'used', 'lost', 'version', 'seen', 'hungry', 'host:' .. host, 'holders', 'back')
     local claimed, total, lost = tonumber(row[1] or 0), tonumber(row[2] or 0), tonumber(row[3] or 0)
-    local hungry = tonumber(row[6] or 0)
+    local hungry, holders, back = tonumber(row[6] or 0), tonumber(row[8] or 0), 0
     local had, had_used, had_spent, had_epoch = 0, 0, '0', nil
     if row[7] then
         local a, b, c, d = string.match(row[7], '^(%d+) (%d+) (%-?%d+) (.*)$')
         had, had_used, had_spent, had_epoch = tonumber(a), tonumber(b), c, d
+    else
+        holders = with_me(holders)
+    end
+    if row[9] then
+        local of, set = string.match(row[9], '^(.*) (%d+)$')
+        back = of == epoch and tonumber(set) or 0
+    end
+    if had_epoch ~= epoch then
+        back = with_me(back)
     end
     local latest = tonumber(row[4] or 0)
     claimed, total = claimed - had + claim, total - had_used + used
@@ -68,10 +85,13 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         lost = math.max(0, lost - math.max(0, claim - had))
     end
     if learning and version > latest then
-        redis.call('HSET', key, 'seen', whole(seen))
+        redis.call('HSET', key, 'seen', whole(seen) .. ' ' .. seen_of)
         latest = version
     elseif row[5] and not learning then
-        lost = math.max(lost, tonumber(row[5]) - claimed)
+        local sum, set = string.match(row[5], '^(%d+) (%d+)$')
+        if tonumber(set) ~= back then
+            lost = math.max(lost, tonumber(sum) - claimed)
+        end
         redis.call('HDEL', key, 'seen')
     end
 
@@ -85,7 +105,7 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
     end
     claim, claimed = claim + give, claimed + give
     if not learning then
-        version, latest, seen = latest + 1, latest + 1, claimed + lost
+        version, latest, seen, seen_of = latest + 1, latest + 1, claimed + lost, lost > 0 and '0' or whole(holders)
     end
 
     if had_spent ~= spent then
@@ -95,12 +115,13 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         redis.call('HINCRBY', key, 'spent', spent)
     end
     redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
-        'hungry', whole(hungry), 'host:' .. host, whole(claim) .. ' ' .. whole(used) .. ' ' .. spent .. ' ' .. epoch)
+        'holders', whole(holders), 'back', epoch .. ' ' .. whole(back), 'hungry', whole(hungry),
+        'host:' .. host, whole(claim) .. ' ' .. whole(used) .. ' ' .. spent .. ' ' .. epoch)
     if ends > 0 and not row[1] then
         redis.call('ZADD', endings, whole(ends), key)
     end
     local recall = hungry > now and want == 0
-    return {whole(claim), whole(version), whole(seen), whole(total - used), redis.call('HGET', key, 'spent') or '0',
+    return {whole(claim), whole(version), whole(seen), seen_of, whole(total - used), redis.call('HGET', key, 'spent') or '0',
         recall and 1 or 0}
 end
 
@@ -112,11 +133,11 @@ end
 local answers = {'done', learning and 1 or 0, hosts}
 for i = 7, #KEYS do
     local at = 6 + (i - 7) * ITEM
-    if ARGV[at + 12] ~= '0' then
-        redis.call('HSETNX', firsts, ARGV[at + 11], ARGV[at + 12])
+    if ARGV[at + 13] ~= '0' then
+        redis.call('HSETNX', firsts, ARGV[at + 12], ARGV[at + 13])
     end
     answers[i - 3] = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
-        tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]),
-        tonumber(ARGV[at + 9]), tonumber(ARGV[at + 10]))
+        tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), ARGV[at + 9],
+        tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11]))
 end
 return answers

@@ -1,7 +1,7 @@
 """What a host and the store tell each other of one window of one limit."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from fastgate._core.levels import USD
 
@@ -12,6 +12,20 @@ _NANO_QUANTUM: Final = 1024
 def quantum_of(unit: int) -> int:
     """What amounts of a unit are leased in multiples of."""
     return _NANO_QUANTUM if unit == USD else 1
+
+
+class Told(NamedTuple):
+    """What the store last said of a window as a whole. A store that has forgotten it is told by those who remember."""
+
+    version: int
+    """Which telling that was: it counts up with each."""
+    seen: int
+    """The sum of all hosts' claims, with those of hosts that are gone."""
+    holders: int
+    """Stands for the set of hosts whose claims these are; 0: some are gone, and nobody knows which."""
+
+
+NOTHING_TOLD: Final = Told(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +54,8 @@ class Ask:
     """How much more it would like; 0: nothing."""
     need: int = 0
     """How much more it must get for that to be of use."""
-    version: int = 0
-    seen: int = 0
-    """As it was told last: the sum of all hosts' claims, and which telling that was."""
+    told: Told = NOTHING_TOLD
+    """As it was told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +64,7 @@ class Grant:
 
     claim: int
     """What this host may use of the window from here on."""
-    version: int
-    seen: int
-    """The sum of all hosts' claims; ``version`` counts up with its changes."""
+    told: Told
     used_elsewhere: int
     spent_elsewhere: int
     recalled: bool

@@ -6,7 +6,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.leases import granted, take_back, used
 from fastgate._core.levels import Levels
 from fastgate._core.owner import Owner
-from fastgate.budgets.leases.messages import Ask, Grant
+from fastgate.budgets.leases.messages import NOTHING_TOLD, Ask, Grant, Told
 from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, Pace, next_look, surplus, wanted
 
 _REPORT_NS: Final = 1_000_000_000
@@ -80,9 +80,8 @@ class Slip:
         "missing",
         "pace",
         "recalled",
-        "seen",
         "span",
-        "version",
+        "told",
     )
 
     def __init__(self, arena: Arena, lease: Lease, span: Span, now_ns: int) -> None:
@@ -93,8 +92,8 @@ class Slip:
         """What a request waits for, and all that do since the last look."""
         self.dry = False
         """Whether there was no more when it was asked for last."""
-        self.version = self.seen = 0
-        """The sum of all hosts' claims, as it was told last, and which telling that was."""
+        self.told: Told = NOTHING_TOLD
+        """What the store said of it last."""
         self.at_hand = 0
         """What was granted and neither spent nor held, at the last look."""
         self.recalled = False
@@ -146,7 +145,7 @@ class Slip:
 
     def hear(self, grant: Grant, ask: Ask, now_ns: int) -> None:
         """What came of what was asked. Requests that wait and got nothing are refused, or say again that they wait."""
-        self.version, self.seen, self.recalled = grant.version, grant.seen, grant.recalled
+        self.told, self.recalled = grant.told, grant.recalled
         self.missing = 0
         if ask.want:
             self.dry = grant.claim <= ask.claim
@@ -207,8 +206,7 @@ class Slip:
             spent=spent,
             want=want,
             need=need,
-            version=self.version,
-            seen=self.seen,
+            told=self.told,
         )
 
     def _is_due(self, now: _Now, now_ns: int) -> bool:

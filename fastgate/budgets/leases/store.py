@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from fastgate.budgets.leases.messages import Ask, Exchanged, Grant, quantum_of
+from fastgate.budgets.leases.messages import Ask, Exchanged, Grant, Told, quantum_of
 from fastgate.config.redis_client import evicting
 
 if TYPE_CHECKING:
@@ -175,16 +175,17 @@ def _told(ask: Ask) -> tuple[object, ...]:
     """As the script takes it: in quanta, what is there rounded down, what is taken rounded up."""
     quantum = quantum_of(ask.unit)
     claim, used, want, need, seen = (
-        -(-max(0, amount) // quantum) for amount in (ask.claim, ask.used, ask.want, ask.need, ask.seen)
+        -(-max(0, amount) // quantum) for amount in (ask.claim, ask.used, ask.want, ask.need, ask.told.seen)
     )
     begins, ends = ask.begins_ns // 1_000_000, -(-ask.ends_ns // 1_000_000)
     return (
-        *(ask.limit // quantum, claim, used, ask.spent, want, need, ask.version, seen),
+        *(ask.limit // quantum, claim, used, ask.spent, want, need, ask.told.version, seen, ask.told.holders),
         *(begins, ends, ask.id, ask.first_ns),
     )
 
 
 def _grant(ask: Ask, answer: Sequence[bytes]) -> Grant:
     quantum = quantum_of(ask.unit)
-    claim, version, seen, used, spent, recalled = map(int, answer)
-    return Grant(claim * quantum, version, seen * quantum, used * quantum, spent - ask.spent, bool(recalled))
+    claim, version, seen, holders, used, spent, recalled = map(int, answer)
+    told = Told(version, seen * quantum, holders)
+    return Grant(claim * quantum, told, used * quantum, spent - ask.spent, bool(recalled))
