@@ -36,7 +36,7 @@ NEEDED: Final = ("nginx", "wrk", "taskset", "setpriv", "redis-server")
 class Plan:
     """How long and how much."""
 
-    rounds: int = 5
+    rounds: int = 9
     seconds: int = 5
     connections: int = 64
 
