@@ -34,12 +34,12 @@ def command(**given: Any) -> None:
 def _prepare(state_dir: Path) -> "hosting.Plan":
     from fastgate.cli import hosting, quickstart
     from fastgate.config.demo import demo
-    from fastgate.supervisor.folders import write_private
     from fastgate.supervisor.options import Program
+    from fastgate.wire.whole_files import replace
 
     port = quickstart.free_port(SIMULATOR_PORT)
     path = state_dir / "demo.yaml"
-    write_private(path, demo(port))
+    replace(path, demo(port).encode(), private=True)
     return hosting.Plan(
         config=path,
         source="sample organisation",

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastgate.supervisor.folders import keep_secret, write_private
+from fastgate.supervisor.folders import keep_secret
+from fastgate.wire.whole_files import replace
 
 KEY_FILE = "quickstart-key"
 OLLAMA = ("127.0.0.1", 11434)
@@ -79,7 +80,7 @@ def write(state_dir: Path, found: list[Found], simulator_port: int | None) -> Pa
         f'  - {{id: quickstart, team: quickstart, secret: "${{file:{KEY_FILE}}}"}}',  # beside the file
     ]
     path = state_dir / "quickstart.yaml"
-    write_private(path, "\n".join(lines) + "\n")
+    replace(path, "".join(f"{line}\n" for line in lines).encode(), private=True)
     return path
 
 

@@ -11,7 +11,6 @@
 import hmac
 import ipaddress
 import logging
-import os
 import re
 import secrets
 import time
@@ -27,6 +26,7 @@ from litestar.typing import FieldDefinition
 
 from fastgate.control.arrivals import welcome
 from fastgate.control.problems import BadParameter, Forbidden, Unauthorized
+from fastgate.wire.whole_files import replace
 
 COOKIE: Final = "fastgate_session"
 SESSION_SECONDS: Final = 12 * 3600
@@ -59,11 +59,7 @@ def admin_token(state_dir: Path, configured: str) -> str:
 def _keep(path: Path) -> str:
     """A new secret in a 0600 file that appears as a whole."""
     secret = secrets.token_urlsafe(32)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret + "\n")
-    fresh.replace(path)
+    replace(path, f"{secret}\n".encode(), private=True)
     return secret
 
 

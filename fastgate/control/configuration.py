@@ -32,6 +32,7 @@ from fastgate.state.store import Store
 from fastgate.wire.sealing import SealError
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
 from fastgate.wire.usage import Tier
+from fastgate.wire.whole_files import replace
 
 log = logging.getLogger("fastgate.control")
 
@@ -281,11 +282,8 @@ class Configuration:
                     yield f"beside what the API created, model {name} {finding.message}: {finding.hint}"
 
     def _keep(self, text: str) -> None:
-        draft = self._kept.with_suffix(".draft")
         try:
-            draft.touch(0o600)
-            draft.write_bytes(self._store.sealer.seal(text, _KEPT_FOR))
-            draft.replace(self._kept)
+            replace(self._kept, self._store.sealer.seal(text, _KEPT_FOR), private=True)
         except (OSError, SealError) as error:
             log.warning("%s cannot be kept, in case that the configuration is broken: %s", self._kept, error)
 

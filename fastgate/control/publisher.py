@@ -11,6 +11,7 @@ from fastgate.config.settings import Server
 from fastgate.control import slab_file
 from fastgate.control.compile import CompiledSnapshot, Record
 from fastgate.wire.changes import Change, ChangeLog, log_path
+from fastgate.wire.whole_files import replace
 
 COMPACT_BYTES = 16 << 20
 """Of changes, after which a new snapshot is worth its work: workers hold in memory what changed."""
@@ -78,11 +79,8 @@ class Publisher:
     def _tell_supervisor(self, server: Server) -> None:
         told = {"drain-seconds": server.drain_seconds, "drain-delay-seconds": server.drain_delay_seconds}
         for name, seconds in told.items():
-            path = self._folder / name
-            draft = path.with_suffix(".tmp")
             try:
-                draft.write_text(f"{seconds}", encoding="ascii")
-                draft.replace(path)
+                replace(self._folder / name, f"{seconds}".encode())
             except OSError as error:
                 log.warning("the supervisor is not told of server.%s: %s", name.replace("-", "_"), error)
 

@@ -16,6 +16,7 @@ from fastgate.control.counters import lost, restore
 from fastgate.ledger.errors import LedgerError, LedgerUnavailable
 from fastgate.ledger.schema import birth_of
 from fastgate.ledger.store import Ledger
+from fastgate.wire.whole_files import replace
 
 REFUSED: Final = (
     "; nothing else knows what was spent, so that requests which a budget binds are refused until the ledger can be"
@@ -102,9 +103,7 @@ class Recount:
             raise LedgerUnavailable(
                 f"the ledger was begun at {born}, and the one that knows what was spent at {known}: that one is gone"
             )
-        draft = self._mark.with_suffix(".draft")
         try:
-            draft.write_text(f"{born}\n", encoding="utf-8")
-            draft.replace(self._mark)
+            replace(self._mark, f"{born}\n".encode())
         except OSError as error:
             log.warning("%s cannot be written, so that another ledger would not be noticed: %s", self._mark, error)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Self
 
 from fastgate.supervisor.errors import AlreadyRunning, StateUnusable
+from fastgate.wire.whole_files import replace
 
 SHARED_MEMORY = Path("/dev/shm")
 SHARED_MEMORY_NEEDED = 256 * 1024 * 1024
@@ -54,15 +55,6 @@ def choose_arena_dir(state_dir: Path, shared_memory: Path = SHARED_MEMORY, neede
     return in_memory if roomy and os.access(shared_memory, os.W_OK) else on_disk
 
 
-def write_private(path: Path, text: str) -> None:
-    """Writes a 0600 file through a rename, so that no reader sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)
-
-
 def keep_secret(path: Path, wanted: str = "", prefix: str = "") -> str:
     """The secret in a 0600 file: ``wanted`` when given, else what the file holds, else a new random one.
 
@@ -76,7 +68,7 @@ def keep_secret(path: Path, wanted: str = "", prefix: str = "") -> str:
         raise StateUnusable(f"cannot read {path}: {error}") from error
     secret = wanted or found or prefix + random_base62(43)
     if secret != found:
-        write_private(path, secret + "\n")
+        replace(path, f"{secret}\n".encode(), private=True)
     path.chmod(0o600)
     return secret
 

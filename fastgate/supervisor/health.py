@@ -16,9 +16,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from fastgate.supervisor.folders import write_private
 from fastgate.supervisor.options import ServeOptions
 from fastgate.version import __version__
+from fastgate.wire.whole_files import replace
 
 
 class State(StrEnum):
@@ -80,6 +80,6 @@ class HealthFile:
             "children": [asdict(child) for child in self.children],
         }
         try:
-            write_private(self.path, json.dumps(document) + "\n")
+            replace(self.path, f"{json.dumps(document)}\n".encode(), private=True)
         except OSError:
             return

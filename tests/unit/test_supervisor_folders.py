@@ -11,7 +11,8 @@ import pytest
 
 from fastgate.supervisor import sockets
 from fastgate.supervisor.errors import AlreadyRunning, PortInUse, StateUnusable
-from fastgate.supervisor.folders import KinLock, StateLock, choose_arena_dir, keep_secret, make_private, write_private
+from fastgate.supervisor.folders import KinLock, StateLock, choose_arena_dir, keep_secret, make_private
+from fastgate.wire.whole_files import replace
 
 
 def test_one_lock_per_state_folder_and_the_message_names_the_owner(tmp_path: Path) -> None:
@@ -62,9 +63,10 @@ def test_a_secret_is_made_once_kept_private_and_replaced_only_by_a_given_one(tmp
 
 def test_a_private_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    write_private(path, "long text")
-    write_private(path, "short")
+    replace(path, b"long text")
+    replace(path, b"short", private=True)
     assert path.read_text() == "short"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert os.listdir(tmp_path) == ["file"]
 
 

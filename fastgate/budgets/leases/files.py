@@ -1,4 +1,4 @@
-"""What a host keeps in its state folder of what it knows and did: small files, each whole at any moment."""
+"""What a host keeps in its state folder of what it knows and did."""
 
 import logging
 from collections.abc import Callable
@@ -18,10 +18,3 @@ def read(path: Path, understand: Callable[[bytes], T]) -> T | None:
     except (OSError, ValueError) as error:
         log.warning("leases: %s cannot be read, and is made anew: %s", path, error)
         return None
-
-
-def replace(path: Path, content: bytes) -> None:
-    """A kill leaves what was there, or this. Raises OSError."""
-    draft = path.with_name(f"{path.name}.draft")
-    draft.write_bytes(content)
-    draft.replace(path)

@@ -13,10 +13,11 @@ import msgspec
 
 from fastgate._core.leases import grant, granted, take_back, used
 from fastgate._core.owner import Owner
-from fastgate.budgets.leases.files import read, replace
+from fastgate.budgets.leases.files import read
 from fastgate.budgets.leases.slips import Slip
 from fastgate.wire.money import usd
 from fastgate.wire.snapshot import BudgetRecord, LimitRecord
+from fastgate.wire.whole_files import replace
 
 _KEPT_NS: Final = 60_000_000_000
 """For so long after its window's end a loan is known."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from fastgate.budgets.leases.files import read, replace
+from fastgate.budgets.leases.files import read
+from fastgate.wire.whole_files import replace
 
 MOST_NAMED: Final = 64
 """Hosts that one names: up to so many all are named by each."""
