@@ -85,6 +85,7 @@ def test_about_a_second_of_settlements_is_lost(tmp_path: Path) -> None:
     }
     with House(tmp_path, SETTINGS, workers=1, simulator={}, environment=environment) as house:
         answers: dict[str, Answer] = {}
+        lost: set[str] = set()
         for _ in range(2):
             client = traffic(house, answers)
             client_began = time.monotonic()
@@ -96,12 +97,12 @@ def test_about_a_second_of_settlements_is_lost(tmp_path: Path) -> None:
             rows = {row["id"]: Decimal(row["cost_usd"]) for row in house.requests()}
             assert rows.keys() <= answers.keys()
             assert all(answers[id_].cost == cost for id_, cost in rows.items())
-            lost = answers.keys() - rows.keys()
+            lost |= answers.keys() - rows.keys()
             assert rows, "what was settled a second ago is synced"
-            assert lost, "what was settled last cannot have been synced: is anything simulated?"
             assert lost_seconds(answers, set(rows), lost_at) < SECONDS + MARGIN
             status = house.admin("status")
             assert status["arena"]["counted"]
             now = house.budget(BUDGET)
             assert (Decimal(now["spent_usd"]), Decimal(now["held_usd"])) == (sum(rows.values()), 0)
             answers = {id_: answers[id_] for id_ in rows}
+    assert lost, "nothing was, though it may be that all had just been synced once: is anything simulated?"
