@@ -151,15 +151,16 @@ class Scripts:
 
     def _window(self, row: Row, host: str, now: int, item: Sequence[int]) -> Sequence[int]:
         limit, claim, used, spent, want, need, version, seen, holders, begins = item[:10]
+        me = mark(host, self._members[host].nonce)
         if host not in row.hosts:
-            row.holders = (row.holders + mark(host)) % MARKS
+            row.holders = (row.holders + me) % MARKS
         had, had_used, had_spent, had_epoch = row.hosts.get(host, (0, 0, 0, ""))
         row.claimed += claim - had
         row.used += used - had_used
         row.spent += spent - had_spent
         if had_epoch != self._epoch:
             row.lost = max(0, row.lost - max(0, claim - had))
-            row.back = ((row.back if row.back_in == self._epoch else 0) + mark(host)) % MARKS
+            row.back = ((row.back if row.back_in == self._epoch else 0) + me) % MARKS
             row.back_in = self._epoch
         if self.learning is not None and version > row.version:
             row.version, row.seen = version, (seen, holders)
@@ -186,6 +187,6 @@ class Scripts:
 
 
 @cache
-def mark(host: str) -> int:
+def mark(host: str, nonce: str) -> int:
     """What stands for it in a sum that stands for a set of hosts."""
-    return int(hashlib.sha1(host.encode(), usedforsecurity=False).hexdigest()[:12], 16)
+    return int(hashlib.sha1(f"{host} {nonce}".encode(), usedforsecurity=False).hexdigest()[:12], 16)

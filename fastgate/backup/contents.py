@@ -15,7 +15,7 @@ MEMBERS: Final = (STATE, LEDGER, *FILES)
 
 PASSING: Final = (
     "state.db-wal", "state.db-shm", "ledger.duckdb.wal", "ledger.tmp", "backup.tmp", "supervisor.json",
-    "dashboard-token", "arena", "last-good", "last-good.draft", "ledger.born", "ledger.draft",
+    "dashboard-token", "arena", "last-good", "ledger.born",
 )  # fmt: skip
 """Part of a member already, or made anew by every start: never in an archive, but replaced by a restore."""
 

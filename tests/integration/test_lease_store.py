@@ -179,8 +179,11 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
     assert here.claim(told=seen.told, want=LIMIT, need=1) == 30
 
 
-def test_nothing_is_gone_where_all_who_claimed_are_back_though_they_claim_less_by_now(client: "Redis") -> None:
-    cluster = "back"
+@pytest.mark.parametrize(("nonce", "left"), [("nonce of there", 70), ("another", 20)])
+def test_nothing_is_gone_where_all_who_claimed_are_back_unless_one_has_lost_its_counters(
+    client: "Redis", nonce: str, left: int
+) -> None:
+    cluster = f"back as {nonce}"
     here, there = (Line(client, cluster, name) for name in ("here", "there"))
     for line in (here, there):
         line.later(QUIET_MS)
@@ -188,13 +191,16 @@ def test_nothing_is_gone_where_all_who_claimed_are_back_though_they_claim_less_b
     there.ask(claim=70)
     [seen] = here.ask(claim=10, used=10).grants
     assert seen.told.seen == 80
-    forget(client, cluster, here, there)
+    there.later(LAPSE_MS)
+    forget(client, cluster, here)
+    there.member, there.sequence = there.store.join("there", nonce, ["here"]), 0
     there.ask(claim=20, used=20)
     here.ask(claim=10, used=10, told=seen.told)
     for line in (here, there):
         line.store.report(line.member)
         line.later(QUIET_MS)
-    assert here.claim(claim=10, used=10, told=seen.told, want=LIMIT, need=70) == 80
+    assert here.claim(claim=10, used=10, told=seen.told, want=LIMIT, need=left + 1) == 10
+    assert here.claim(claim=10, used=10, told=seen.told, want=LIMIT, need=left) == 10 + left
 
 
 def test_a_server_that_followed_another_one_meanwhile_may_have_forgotten(tmp_path: Path) -> None:

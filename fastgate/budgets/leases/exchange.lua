@@ -28,7 +28,8 @@ if not now then
     now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until')
+local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until',
+    'nonce:' .. host)
 if state[1] ~= epoch or state[2] ~= incarnation then
     return {'join'}
 end
@@ -50,10 +51,11 @@ local function whole(number)
     return string.format('%.0f', number)
 end
 
--- A set of hosts as one number: the sum of what stands for each. Sets of the same number are the same.
+-- A set of hosts as one number: the sum of what stands for each. Sets of the same number are the same. A host whose counters came
+-- back from its ledger is another one than before: it may have forgotten what it spent last.
 local MARKS = 2 ^ 48
 local function with_me(set)
-    return (set + tonumber(string.sub(redis.sha1hex(host), 1, 12), 16)) % MARKS
+    return (set + tonumber(string.sub(redis.sha1hex(host .. ' ' .. state[6]), 1, 12), 16)) % MARKS
 end
 
 -- Fields of a window: claimed, used, spent: sums over hosts. version: counts the changes of `claimed` with `lost`, as hosts are told

@@ -22,7 +22,7 @@ class Told(NamedTuple):
     seen: int
     """The sum of all hosts' claims, with those of hosts that are gone."""
     holders: int
-    """Stands for the set of hosts whose claims these are; 0: some are gone, and nobody knows which."""
+    """Stands for the set of hosts, each with its counters, whose claims these are; 0: some are gone."""
 
 
 NOTHING_TOLD: Final = Told(0, 0, 0)
