@@ -62,12 +62,17 @@ def used(Arena arena not None, uint32_t cell, uint32_t window) -> tuple[int, int
     cdef Cell *at = cell_at(arena, cell)
     cdef fg_word *word = word_of(at, window)
     cdef fg_word taken, settled
+    cdef int64_t spent = 0
     if word == NULL:
         return None
     taken, settled = fg_load_word(word), fg_load_word(&at.spent)
     if window_of(taken) != window:
         return None
-    return taken.amount, settled.amount if window_of(settled) == window else taken.amount
+    if window_of(settled) == window:
+        spent = settled.amount
+    elif window_of(settled) > window:
+        spent = taken.amount
+    return taken.amount, spent
 
 
 def grants(Arena arena not None) -> list[tuple[int, int, int]]:

@@ -36,7 +36,7 @@ def rewritten(levels: Levels, records: Iterable[BudgetRecord | LimitRecord | Non
 def level_at(cell: int, record: BudgetRecord | LimitRecord, *, shared: bool = False) -> Level:
     """The level of one of them, which is counted in that cell.
 
-    ``shared``: a request has room in what was granted to this host. What never refuses needs no grant.
+    ``shared``: a request has room in what was granted to this host. What never refuses needs no grant, but is told.
     """
     if isinstance(record, LimitRecord):
         return Level(cell, record.limit, period_of(record), record.counted, shared=shared)
@@ -47,7 +47,7 @@ def level_at(cell: int, record: BudgetRecord | LimitRecord, *, shared: bool = Fa
         soft=record.soft,
         rolls=record.rollover,
         increases=record.increases,
-        shared=shared and not record.soft,
+        shared=shared,
     )
 
 

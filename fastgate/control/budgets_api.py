@@ -175,7 +175,7 @@ async def reset_budget(
     """
     record = await _find(state, owner, provider, window, name)
     plane = _plane(state)
-    if plane.shares and not record.soft:
+    if plane.shares:
         raise Conflict("a budget that hosts share cannot be reset yet: raise its limit, or add an increase")
     await asyncio.wrap_future(budget_objects.reset(plane.store, plane.resets, record, ACTOR, version))
     return await _shown(state, record.id)

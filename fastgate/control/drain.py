@@ -43,9 +43,10 @@ class Drain:
     """Runs in a thread of its own, which is the only one that writes to the ledger.
 
     ``coming`` is called with every batch before it is committed, its requests and its resets, and tells which
-    thresholds these reach; ``taken`` is called after. ``slots`` is asked before files are deleted: it returns the slots
-    whose owners died and are not resolved yet (a recovery may append to their journals), and all that are in use.
-    ``each_pass`` hears whether all that was in the journals is in the ledger now.
+    thresholds these reach; where nothing has come, which others have reached. ``taken`` is called after.
+    ``slots`` is asked before files are deleted: it returns the slots whose owners died and are not resolved yet (a
+    recovery may append to their journals), and all that are in use. ``each_pass`` hears whether all that was in the
+    journals is in the ledger now.
     """
 
     def __init__(
@@ -199,9 +200,10 @@ class Drain:
                 columns = _joined(columns, found)
             if rows >= BATCH_ROWS:
                 break
-        if rows:
-            columns, resets = without_resets(columns)
-            batch = inserts.add(columns, moved, resets, self._coming(columns, resets))
+        columns, resets = without_resets(columns) if rows else (columns, [])
+        alerts = self._coming(columns, resets)
+        if rows or alerts:
+            batch = inserts.add(columns, moved, resets, alerts)
             self._positions.update(moved)
             self.rows += len(batch)
             self.last_commit = time.time()

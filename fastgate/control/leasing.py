@@ -9,7 +9,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from fastgate.config.stores import ca_file_of
 from fastgate.control.host_name import HOST_FILE, host_id
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
+from fastgate.wire.snapshot import BudgetRecord
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
@@ -101,6 +102,12 @@ class Leasing:
                 notes = Notes(self._state_dir, place.cluster)
                 self._running = _Running(self._arena, place, host_id(self._state_dir), notes, self._socket)
 
+    def count(self, records: Iterable[BudgetRecord]) -> None:
+        """These soft budgets were spent from: other hosts are told."""
+        with self._lock:
+            if self._running is not None:
+                self._running.count(records)
+
     def doubt(self) -> None:
         """Budgets or limits were changed by the API."""
         with self._lock:
@@ -138,6 +145,7 @@ class _Running:
         self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
         self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
+        self._soft: dict[str, BudgetRecord] = {}
         self._ending = threading.Event()
         self._asked = threading.Event()
         path.unlink(missing_ok=True)
@@ -155,6 +163,11 @@ class _Running:
         """Something else may be written of limits, which workers know before long."""
         now = time.monotonic()
         self._doubts = [now, now + _FOLLOWS_SECONDS]
+
+    def count(self, records: Iterable[BudgetRecord]) -> None:
+        """Soft budgets, for the next turn."""
+        for record in records:
+            self._soft[record.id] = record
 
     def stop(self) -> None:
         """Gives back what is not used, where Redis answers."""
@@ -198,6 +211,7 @@ class _Running:
                 self._store.close()
             try:
                 self._holder.want(wants)
+                self._holder.count(self._counted())
                 wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
                 self._compare_clocks()
                 self._said("")
@@ -218,6 +232,11 @@ class _Running:
                 self._said(f"{type(error).__name__}: {shown(str(error))}")
                 wait = LONGEST_PAUSE_NS / 1e9
             self._asked.set()
+
+    def _counted(self) -> Iterator[BudgetRecord]:
+        """The soft budgets that were spent from since the last turn; another thread may add some meanwhile."""
+        for id_ in list(self._soft):
+            yield self._soft.pop(id_)
 
     def _compare_clocks(self) -> None:
         """Now and then. Hosts' clocks say to which window a request belongs."""

@@ -6,7 +6,7 @@ import numpy as np
 
 from fastgate.budgets.templates import EACH
 from fastgate.control.counters import owners_of
-from fastgate.control.thresholds import OfOwner
+from fastgate.control.payments import OfOwner
 from fastgate.ledger.inserts import Columns
 
 UNBOUND: Final = ""

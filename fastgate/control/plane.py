@@ -26,6 +26,7 @@ from fastgate.control.limit_book import LimitBook
 from fastgate.control.objects import Objects
 from fastgate.control.options import Options
 from fastgate.control.overruns import Overruns
+from fastgate.control.payments import Payments
 from fastgate.control.publisher import Publisher
 from fastgate.control.recount import Recount
 from fastgate.control.resets import Resets
@@ -101,7 +102,8 @@ class ControlPlane:
         self.backup = Backup(options.state_dir, self.store, self.ledger, self.drain)
         self.recount = Recount(self.arena, self.ledger, self.drain.flush, options.state_dir / LEDGER_MARK)
         self._first_uses = FirstUses(self.arena, self.ledger)
-        self._thresholds = Thresholds(self.arena, self.ledger)
+        self._thresholds = Thresholds(self.arena, self.ledger, lambda: self.shares)
+        self._soft = Payments(lambda record: record.soft)
         self._overruns = Overruns()
         self._origins: dict[int, Origin] = {}
         self._due, self._ending = threading.Event(), threading.Event()
@@ -214,6 +216,7 @@ class ControlPlane:
         self._first_uses.forget_callers()
         self.recount.before(BudgetBook(self.store, lambda: published))
         self._thresholds.forget()
+        self._soft.forget()
         self.leasing.follow(published.config, self.options.config.parent)
         self.shipping.follow(published.config, self.options.config.parent)
 
@@ -221,6 +224,7 @@ class ControlPlane:
         """Objects changed; ``compact``: there are so many changes that a new snapshot is due, soon."""
         self._first_uses.forget_callers()
         self._thresholds.forget()
+        self._soft.forget()
         self.leasing.doubt()
         if compact:
             self._due.set()
@@ -244,7 +248,11 @@ class ControlPlane:
 
     def _coming(self, columns: Columns, resets: Sequence[Reset]) -> Sequence[Alert]:
         """A batch is about to go into the ledger; the thresholds that it reaches go with it."""
+        if not columns:
+            return self._thresholds.of_others()
         of_owner = self._of_owner
+        if self.shares:
+            self.leasing.count(self._soft.of_batch(columns, of_owner))
         self._first_uses.note_batch(columns, of_owner, arena_is_new=not self.arena.counted)
         return self._thresholds.of_batch(columns, resets, of_owner)
 

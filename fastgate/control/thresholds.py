@@ -2,47 +2,41 @@
 
 What was spent in a window is summed from the ledger when its first request comes, and kept up to date from then on.
 So it does not matter what the arena counts meanwhile, how late a batch is drained, or who was killed before.
+
+Where hosts share budgets, what the others have spent is added, as they told it last. That is a second or two old, so a
+window is looked at for some seconds more after its last request here: who spend beside each other tell what they reach
+together.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from time import time_ns
+from typing import Final
 
 from fastgate._core.arena import Arena
+from fastgate._core.levels import Levels
 from fastgate.budgets.hierarchy import level_of
-from fastgate.budgets.levels import raised
+from fastgate.budgets.levels import level_at, raised
 from fastgate.budgets.periods import period_of
-from fastgate.budgets.templates import EACH, made_of, said
-from fastgate.control.counters import NEVER, owners_of
-from fastgate.control.spent import Payer, Value, spent
+from fastgate.control.counters import NEVER
+from fastgate.control.payments import MOST_KEPT, OfOwner, Paid, Payments
+from fastgate.control.spent import Payer, spent
 from fastgate.ledger.alerts import Alert, told
 from fastgate.ledger.inserts import Columns
 from fastgate.ledger.owners import first_uses, newest
 from fastgate.ledger.resets import Reset, reset_since
 from fastgate.ledger.store import Ledger
-from fastgate.ledger.values import first_requests_of, value_at
+from fastgate.ledger.values import first_requests_of
 from fastgate.wire.snapshot import BudgetRecord
 
-MOST_KEPT: Final = 100_000
-"""Budgets, callers, and values of templates; beyond them all are forgotten and asked for again."""
+LATE_NS: Final = 15_000_000_000
+"""For so long after its last request here a window is looked at, until this host has heard of what came before."""
+_LOOK_NS: Final = 1_000_000_000
+"""Between two such looks."""
 _MOST_WINDOWS: Final = 64
 """Of one budget: requests come late, but not by so many."""
 
-Caller = tuple[str, str, str, str]
-"""Customer, team, key and provider of a request."""
-OfOwner = Callable[[str], Iterable[BudgetRecord]]
-"""The budgets of ``team:platform``; of ``each:ide``: the templates of that key."""
-
-
-class _Watched(NamedTuple):
-    """A budget with thresholds, whose requests are spent in it, and as what the ledger knows its first use."""
-
-    record: BudgetRecord
-    payer: Payer
-    first: str
-
-
-_Row = tuple[_Watched, int, int]
+_Row = tuple[Paid, int, int]
 """A budget, what a request of it cost, and when that began."""
 
 
@@ -57,9 +51,13 @@ class _Window:
     begin_us: int
     end_us: int
     spent: int = 0
+    elsewhere: int = 0
+    """What other hosts have spent."""
     rolled: int = 0
     untold: list[int] | None = None
     """Percents, rising; None: nothing was asked of the ledger yet."""
+    late_ns: int = 0
+    """Until when it is looked at without a request."""
 
     @property
     def ends_us(self) -> int:
@@ -67,28 +65,29 @@ class _Window:
         return 0 if self.end_us == NEVER // 1000 else self.end_us
 
     def book(self, cost: int, at_us: int) -> Iterator[Alert]:
-        """The thresholds that a request reaches; from here on they are told."""
+        """The thresholds that a request reaches, or, at no cost, that are reached; from here on they are told."""
         self.spent += cost
         if not self.untold:
             return
-        limit = raised(self.record, at_us * 1000) + self.rolled
-        while self.untold and self.spent * 100 >= self.untold[0] * limit:
-            yield Alert(self.record.id, self.untold.pop(0), self.ends_us, at_us, self.spent, limit)
+        limit, spent = raised(self.record, at_us * 1000) + self.rolled, self.spent + self.elsewhere
+        while self.untold and spent * 100 >= self.untold[0] * limit:
+            yield Alert(self.record.id, self.untold.pop(0), self.ends_us, at_us, spent, limit)
 
 
 class Thresholds:
-    """Of one control process, for the thread that writes the ledger."""
+    """Of one control process, for the thread that writes the ledger. ``shares``: whether hosts share budgets."""
 
-    def __init__(self, arena: Arena, ledger: Ledger) -> None:
+    def __init__(self, arena: Arena, ledger: Ledger, shares: Callable[[], bool] = lambda: False) -> None:
         self.counts: dict[tuple[str, str], int] = {}
         """Alerts since this process began, by level and percent."""
         self._arena = arena
         self._ledger = ledger
-        self._watched: dict[Caller, tuple[tuple[_Watched, ...], tuple[BudgetRecord, ...]]] = {}
-        """What binds all its requests, and the templates of its key."""
-        self._made: dict[tuple[str, str], _Watched] = {}
-        """By the id of a template, and a value."""
+        self._shares = shares
+        self._payments = Payments(lambda record: bool(record.alerts))
         self._windows: dict[str, list[_Window]] = {}
+        self._late: dict[int, _Window] = {}
+        """Those that are looked at without a request, by their identity."""
+        self._look_at_ns = 0
         self._firsts: dict[str, int] = {}
         """While the arena does not know: when budgets of values were first used, as in its cells."""
         self._newest_us: int | None = None
@@ -102,21 +101,25 @@ class Thresholds:
 
         Raises what the ledger raises.
         """
-        if self._changed or self._coming is not None or len(self._windows) > MOST_KEPT:
-            self._changed = False
-            for kept in (self._windows, self._watched, self._made):
-                kept.clear()  # also where the batch before did not get into the ledger
+        self._begin()
         self._coming = []
         costs, moments = columns["cost_nano"], columns["started_us"]
         rows = [
-            (watched, costs[position], moments[position])
+            (paid, costs[position], moments[position])
             for position in range(len(costs))
             if costs[position]
-            for watched in self._watched_by(columns, position, of_owner)
+            for paid in self._payments.of(columns, position, of_owner)
         ]
         self._firsts = {} if self._arena.counted else self._first_uses(rows)
-        booked = [(self._window(watched, at_us), cost, at_us) for watched, cost, at_us in rows]
-        self._load([window for window in {id(each): each for each, _, _ in booked}.values() if window.untold is None])
+        booked = [(self._window(paid, at_us), cost, at_us) for paid, cost, at_us in rows]
+        touched = {id(window): window for window, _, _ in booked}
+        self._load([window for window in touched.values() if window.untold is None])
+        if self._shares():
+            now_ns = time_ns()
+            for window in touched.values():
+                self._look_elsewhere(window, now_ns)
+                window.late_ns = now_ns + LATE_NS
+            self._late |= touched
         self._newest_us = max(self._newest(), *moments, 0)
         for window, cost, at_us in booked:
             self._coming += window.book(cost, at_us)
@@ -124,7 +127,17 @@ class Thresholds:
             for window in self._windows.get(reset.budget, ()):
                 if window.begin_us <= reset.at_us < window.end_us:
                     window.spent -= reset.amount
+        self._coming += self._of_late()
         return self._coming
+
+    def of_others(self) -> list[Alert]:
+        """What is reached by what others spent; written without requests; ``taken`` has to follow if it is any."""
+        if not self._late:
+            return []
+        self._begin()
+        found = self._of_late()
+        self._coming = found or None
+        return found
 
     def taken(self) -> None:
         """The batch is in the ledger."""
@@ -137,43 +150,48 @@ class Thresholds:
         """Budgets may have changed; from any thread."""
         self._changed = True
 
-    def _watched_by(self, columns: Columns, position: int, of_owner: OfOwner) -> Iterator[_Watched]:
-        """What binds the request in this place: as a caller's, and as one of values of templates."""
-        caller: Caller = tuple(columns[name][position] for name in ("customer", "team", "key", "provider"))
-        known = self._watched.get(caller)
-        if known is None:
-            if len(self._watched) >= MOST_KEPT:
-                self._watched.clear()
-            records = (record for owner in owners_of(*caller) for record in of_owner(owner) if record.alerts)
-            written = tuple(_Watched(record, record.owner, record.id) for record in records)
-            templates = tuple(record for record in of_owner(f"{EACH}{caller[2]}") if record.alerts)
-            known = self._watched[caller] = written, templates
-        yield from known[0]
-        for template in known[1]:
-            key, name, _ = said(template.owner)
-            yield self._made_of(template, (key, name, value_at(columns, position, name)))
+    def _begin(self) -> None:
+        """All is asked for anew where budgets have changed, and where the batch before did not get into the ledger."""
+        if self._changed or self._coming is not None or len(self._windows) > MOST_KEPT:
+            self._changed = False
+            self._windows.clear()
+            self._late.clear()
+            self._payments.forget()
+        self._coming = None
 
-    def _made_of(self, template: BudgetRecord, value: Value) -> _Watched:
-        watched = self._made.get((template.id, value[2]))
-        if watched is None:
-            watched = self._made[template.id, value[2]] = _Watched(made_of(template, value[2]), value, template.id)
-        return watched
+    def _of_late(self) -> list[Alert]:
+        """What windows have reached that nobody here has spent in just now."""
+        now_ns = time_ns()
+        if not self._late or now_ns < self._look_at_ns:
+            return []
+        self._look_at_ns = now_ns + _LOOK_NS
+        self._late = {each: window for each, window in self._late.items() if window.late_ns > now_ns and window.untold}
+        for window in self._late.values():
+            self._look_elsewhere(window, now_ns)
+        return [alert for window in self._late.values() for alert in window.book(0, now_ns // 1000)]
 
-    def _window(self, watched: _Watched, at_us: int) -> _Window:
+    def _look_elsewhere(self, window: _Window, now_ns: int) -> None:
+        """Adds what other hosts have spent in a window of now, as far as this one knows."""
+        cell = self._arena.find(window.record.id)
+        if cell is not None and window.begin_us * 1000 <= now_ns < window.end_us * 1000:
+            levels = Levels(self._arena, [level_at(cell, window.record, shared=True)])
+            window.elsewhere = levels.elsewhere(0, now_ns)[1]
+
+    def _window(self, paid: Paid, at_us: int) -> _Window:
         """That of a moment."""
-        record = watched.record
+        record = paid.record
         known = self._windows.setdefault(record.id, [])
         for window in reversed(known):
             if window.begin_us <= at_us < window.end_us:
                 return window
-        anchor, period = self._anchor(watched, at_us), period_of(record)
+        anchor, period = self._anchor(paid, at_us), period_of(record)
         begin, end = period.window(anchor, max(at_us * 1000, anchor))
         begin = before = max(begin, anchor)
         if record.rollover and begin > anchor:
             before = max(anchor, period.window(anchor, begin - 1)[0])
         if len(known) >= _MOST_WINDOWS:
             del known[: _MOST_WINDOWS // 2]
-        window = _Window(record, watched.payer, before // 1000, min(begin // 1000, at_us), end // 1000)
+        window = _Window(record, paid.payer, before // 1000, min(begin // 1000, at_us), end // 1000)
         if before == begin and anchor // 1000 > self._newest():
             window.untold = list(record.alerts)  # the ledger has nothing of it yet, and nothing rolls over
         known.append(window)
@@ -185,26 +203,26 @@ class Thresholds:
                 self._newest_us = newest(cursor)
         return self._newest_us
 
-    def _anchor(self, watched: _Watched, at_us: int) -> int:
+    def _anchor(self, paid: Paid, at_us: int) -> int:
         """When a budget was first used, in Unix nanoseconds; one of a value at ``at_us``, where nobody knows better."""
-        cell = self._arena.find(watched.record.id)
+        cell = self._arena.find(paid.record.id)
         anchor = 0 if cell is None else self._arena.anchor(cell)
         if anchor:
             return anchor
-        if not isinstance(watched.payer, str):
-            return self._firsts.get(watched.record.id, at_us * 1000)
+        if not isinstance(paid.payer, str):
+            return self._firsts.get(paid.record.id, at_us * 1000)
         with self._ledger.cursor() as cursor:  # the arena was lost
-            return first_uses(cursor).get(watched.first, 0)
+            return first_uses(cursor).get(paid.first, 0)
 
     def _first_uses(self, rows: Sequence[_Row]) -> dict[str, int]:
         """Of budgets of values in a batch that a lost arena left behind: first requests, here or in the ledger."""
-        made: dict[tuple[str, str, str], dict[str, _Watched]] = {}
+        made: dict[tuple[str, str, str], dict[str, Paid]] = {}
         found: dict[str, int] = {}
-        for watched, _, at_us in rows:
-            if not isinstance(watched.payer, str):
-                key, name, value = watched.payer
-                made.setdefault((watched.first, key, name), {})[value] = watched
-                found[watched.record.id] = min(at_us * 1000, found.get(watched.record.id, at_us * 1000))
+        for paid, _, at_us in rows:
+            if not isinstance(paid.payer, str):
+                key, name, value = paid.payer
+                made.setdefault((paid.first, key, name), {})[value] = paid
+                found[paid.record.id] = min(at_us * 1000, found.get(paid.record.id, at_us * 1000))
         with self._ledger.cursor(seconds=600) as cursor:
             uses = first_uses(cursor) if made else {}
             for (template, key, name), values in made.items():

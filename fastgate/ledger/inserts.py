@@ -77,7 +77,10 @@ class Inserts:
         resets: Sequence[Reset] = (),
         alerts: Sequence[Alert] = (),
     ) -> Batch:
-        """Inserts all, and moves ``positions`` (segment to last sequence number), or does nothing and raises."""
+        """Inserts all, and moves ``positions`` (segment to last sequence number), or does nothing and raises.
+
+        ``columns`` may be empty: alerts need no requests.
+        """
         if len(self._numbers) > MOST_ORIGINS:
             self._numbers.clear()
         fresh: dict[tuple[Any, ...], int] = {}
@@ -118,7 +121,7 @@ class Inserts:
         numbers = self._numbers
         origins = array("q")
         used: dict[int, tuple[Any, ...]] = {}
-        for values in zip(*(columns[name] for name in ORIGIN), strict=True):
+        for values in zip(*(columns[name] for name in ORIGIN), strict=True) if columns else ():
             number = numbers.get(values)
             if number is None:
                 number = numbers[values] = fresh[values] = self._next

@@ -137,6 +137,38 @@ def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, url: s
         wait_for(lambda: {shown(house) for house in houses} == {spent}, 15, "every host shows the whole")
 
 
+def test_thresholds_and_soft_budgets_count_what_all_hosts_spend(tmp_path: Path, url: str) -> None:
+    """Each host spends a quarter of one budget and two thirds of the other: what is reached both reach together."""
+    hard = {"limit_usd": "0.05", "window": "lifetime", "alerts_percent": [50]}
+    soft = {"name": "soft", "limit_usd": "0.02", "window": "day", "mode": "soft", "alerts_percent": [100]}
+    said = settings(url, "told", hard)
+    said["teams"][0]["budgets"].append(soft)
+    with hosts(tmp_path, [said] * 2) as houses:
+        for house in houses:
+            answers = asyncio.run(parallel(house.port, [asked(TOKENS)] * 13))
+            assert {answer.status for answer in answers} == {200}
+        total = billed(houses[0])
+        assert Decimal("0.025") < total < Decimal("0.03")
+        for house in houses:
+            both = wait_for(lambda house=house: len(found := told(house)) == 2 and found, 30, "each host tells both")
+            assert both == {BUDGET: total, "team:blue/day/soft": total}
+            assert {Decimal(house.budget(id_)["spent_usd"]) for id_ in both} == {total}
+            [answer] = asyncio.run(parallel(house.port, [asked(1)]))
+            assert answer.headers["x-fastgate-budget-warning"] == "team:blue/day/soft"
+
+
+def told(house: House) -> dict[str, Decimal]:
+    """What was spent when thresholds of budgets were reached."""
+    return {each["budget"]: Decimal(each["spent_usd"]) for each in house.admin("budgets/events")["items"]}
+
+
+def asked(tokens: int) -> tuple[str, dict[str, str], bytes]:
+    """A request whose answer has so many."""
+    content = f"sim: {json.dumps({'tokens': tokens, 'latency_ms': 5})}"
+    body = {"model": "sim/sim-large", "max_tokens": tokens, "messages": [{"role": "user", "content": content}]}
+    return "/v1/chat/completions", {"authorization": f"Bearer {secret('one')}"}, compact(body)
+
+
 def test_a_copied_state_folder_leases_nothing(tmp_path: Path, url: str) -> None:
     said = settings(url, "copied", {"limit_usd": "1", "window": "lifetime"})
     with hosts(tmp_path, [said]) as houses:

@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 from redis import Redis
 
+from fastgate._core import leases
+from fastgate._core.budget import Hold
+from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.leasing import Want
 from tests.support.lease_cluster import FOR_GOOD, MINUTES, NANO, QUANTUM, REQUESTS, Cluster
 from tests.support.redis_server import RedisServer
@@ -69,6 +72,40 @@ def test_what_was_granted_unheard_and_is_remembered_by_another_host_is_not_lost_
     assert seen > FOR_GOOD.limit // 4, "the other host has heard of what was granted"
     cluster.start_store_empty()
     cluster.teardown()
+
+
+class Softly(Cluster):
+    """They count one budget that is in nobody's way."""
+
+    records = (msgspec.structs.replace(FOR_GOOD, soft=True),)
+
+
+def test_of_a_soft_budget_all_is_told_and_nothing_leased(client: "Redis[bytes]") -> None:
+    Softly.client = client
+    cluster = Softly()
+    cluster.start([0, 0, 0])
+    [record] = cluster.records
+    cells = [host.arena.cell(record.id) for host in cluster.hosts]
+    window, _, _, _ = cluster.hosts[0].levels.windows(0, cluster.hosts[0].now())
+    held: list[Hold | int] = []  # one that nobody has any more is given back
+    for _ in range(2):
+        for host in cluster.hosts[:2]:
+            held.append(host.take(FOR_GOOD.limit))
+            host.holder.count([record])
+            assert host.turn()
+        cluster.world.now_ns += 2 * NANO
+    for host in cluster.hosts[:2]:
+        assert host.turn()
+    assert all(isinstance(each, Hold) for each in held), "it is never in the way"
+    for host, cell, elsewhere in zip(cluster.hosts, cells, (2, 2, 0), strict=True):
+        assert host.levels.elsewhere(0, host.now()) == (elsewhere * FOR_GOOD.limit, 0)
+        assert leases.granted(host.arena, cell, window) <= elsewhere * FOR_GOOD.limit, "no more than it has used"
+    hard = cluster.hosts[2]
+    hard.levels = levels_of(hard.arena, rules_of(hard.arena, [FOR_GOOD], shared=True))
+    hard.records = [FOR_GOOD]
+    assert not isinstance(hard.ask(QUANTUM), Hold), "where it is hard by now, what was spent before counts"
+    for host in cluster.hosts:
+        host.folder.cleanup()
 
 
 @pytest.mark.parametrize(("kind", "schedules"), [(Cluster, SCHEDULES), (Graceful, SCHEDULES // 3)])

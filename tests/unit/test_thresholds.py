@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 from fastgate._core.arena import Arena
+from fastgate._core.leases import tell_others
+from fastgate._core.levels import Levels
+from fastgate.budgets.levels import level_at
 from fastgate.budgets.periods import period_of
 from fastgate.budgets.templates import made_of
-from fastgate.control.thresholds import Thresholds
+from fastgate.control import thresholds
+from fastgate.control.thresholds import LATE_NS, Thresholds
 from fastgate.ledger import alerts
 from fastgate.ledger.alerts import Alert
 from fastgate.ledger.resets import Reset
@@ -134,6 +138,74 @@ def test_an_edit_is_followed_in_the_window_that_is_open(host: Host) -> None:
     host.thresholds.forget()
     assert host.batch((1, 2)) == [60, 75]
     assert [alert.limit for alert in host.kept()] == [400, 400]
+
+
+class Beside:
+    """A host beside others, in a window of now."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.now_us = time.time_ns() // 1000
+        host.thresholds = Thresholds(host.arena, host.ledger, lambda: True)
+        self.levels = Levels(host.arena, [level_at(host.arena.cell(host.record.id), host.record)])
+
+    def others(self, spent: int, later: int = 0) -> None:
+        """They tell what they have spent; ``later``: of a window as many days on."""
+        now_ns = time.time_ns() + later * DAY * 1000
+        tell_others(
+            self.host.arena, self.host.arena.cell(self.host.record.id), self.levels.windows(0, now_ns)[0], 0, spent
+        )
+
+    def spend(self, cost: int) -> list[int]:
+        return self.host.batch((cost, self.now_us - NOON))
+
+    def late(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[int]:
+        """What is told without a request, so much later."""
+        now_ns = time.time_ns()
+        monkeypatch.setattr(thresholds, "time_ns", lambda: now_ns + int(seconds * 1e9))
+        found = self.host.thresholds.of_others()
+        if found:
+            self.host.ledger.inserts.add({}, {}, (), found)
+            self.host.thresholds.taken()
+        return [alert.percent for alert in found]
+
+
+@pytest.fixture
+def beside(host: Host) -> Beside:
+    return Beside(host)
+
+
+def test_what_other_hosts_have_spent_counts(beside: Beside) -> None:
+    assert beside.spend(300) == []
+    beside.others(199)
+    assert beside.spend(1) == [50]
+    beside.others(500)
+    assert beside.spend(1) == [80]
+    assert [(alert.percent, alert.spent) for alert in beside.host.kept()] == [(80, 802), (50, 500)]
+    beside.others(900, later=1)
+    assert beside.spend(1) == [], "of another window nothing is added"
+
+
+def test_what_others_spend_is_told_a_little_later_without_a_request(
+    beside: Beside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert beside.spend(300) == []
+    assert beside.late(monkeypatch, 0) == []
+    beside.others(500)
+    assert beside.late(monkeypatch, 2) == [50, 80]
+    assert beside.late(monkeypatch, 4) == []
+    assert [alert.spent for alert in beside.host.kept()] == [800, 800]
+    assert beside.host.thresholds.counts == {("team", "50"): 1, ("team", "80"): 1}
+    beside.host.begin()
+    assert beside.host.thresholds.of_others() == [], "it was told"
+
+
+def test_who_spends_nothing_tells_nothing(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside.others(900)
+    assert beside.late(monkeypatch, 0) == []
+    assert beside.spend(1) == [50, 80]
+    beside.others(1000)
+    assert beside.late(monkeypatch, LATE_NS / 1e9 + 1) == []
 
 
 class Shared:

@@ -88,6 +88,16 @@ class Holder:
                 elif not lease.slips:
                     del self._leases[want.cell]
 
+    def count(self, records: Iterable[BudgetRecord]) -> None:
+        """These soft budgets were spent from: the others are told what, and tell. Raises StoreAway."""
+        now_ns = self._clock()
+        with self._joined():
+            for record in records:
+                cell = self._arena.find(record.id)
+                lease = None if cell is None else self._lease(cell, record, now_ns)
+                if lease is not None:
+                    self._present(lease, now_ns)
+
     def turn(self) -> int:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
         now_ns = self._clock()
@@ -159,6 +169,7 @@ class Holder:
                 return None
             lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
         lease.levels, lease.known, lease.grace = levels, True, grace_of(record)
+        lease.soft = isinstance(record, BudgetRecord) and record.soft
         return lease
 
     def _note_grace(self, want: Want) -> None:
@@ -213,11 +224,18 @@ class Holder:
     def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
         """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""
         assert lease.levels is not None
-        present, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
-        if window != present:
+        if window != lease.levels.windows(0, now_ns)[0]:
             return None  # it is over, or an agreement on the first use has moved it
-        slip = Slip(self._arena, lease, Span(window, begins_ns, ends_ns), now_ns)
-        self._keep(slip)
+        return self._present(lease, now_ns)
+
+    def _present(self, lease: Lease, now_ns: int) -> Slip:
+        """The slip of the window that counts now."""
+        assert lease.levels is not None
+        present, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
+        slip = self._slips.get((lease.cell, present))
+        if slip is None:
+            slip = Slip(self._arena, lease, Span(present, begins_ns, ends_ns), now_ns)
+            self._keep(slip)
         return slip
 
     def _look_ahead(self, slip: Slip, now_ns: int) -> None:

@@ -26,7 +26,7 @@ _Now = tuple[int, int, int]
 class Lease:
     """What is the same for all windows of a limit: its counter, and what is written of it."""
 
-    __slots__ = ("cell", "grace", "id", "known", "levels", "slips", "unit")
+    __slots__ = ("cell", "grace", "id", "known", "levels", "slips", "soft", "unit")
 
     def __init__(self, id_: str, cell: int, unit: int) -> None:
         self.id, self.cell, self.unit = id_, cell, unit
@@ -34,6 +34,8 @@ class Lease:
         """Of this limit alone, as it is written, not as it is shared. None: nobody has said yet."""
         self.grace = 0
         """What may be used beyond the slice of each window while the store grants nothing."""
+        self.soft = False
+        """Whether it is counted and told, and never in the way: nothing is leased of it."""
         self.slips = 0
         """How many of its windows are leased."""
         self.known = False
@@ -171,6 +173,8 @@ class Slip:
 
     def _target(self, now_ns: int, *, crowded: bool) -> int:
         """What should be at hand."""
+        if self.lease.soft:
+            return 0
         if self._is_past(now_ns):
             return self.missing
         fresh = now_ns - self._lacked_at_ns <= IDLE_NS
@@ -184,6 +188,8 @@ class Slip:
 
     def _want(self, at_hand: int, target: int) -> int:
         """What to ask for."""
+        if self.lease.soft:
+            return 0
         waited_for, self._waited_for = self._waited_for, 0
         if self.missing <= at_hand:
             self.missing = 0  # it has come meanwhile
