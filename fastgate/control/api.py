@@ -16,14 +16,12 @@ from fastgate.control.access import bearer, known_parameters
 from fastgate.control.answering import Answering, Hosts
 from fastgate.control.arrivals import at_end
 from fastgate.control.cost_lines import cost_lines
-from fastgate.control.leasing import LeaseStatus
+from fastgate.control.hosts_report import leases_answer, sharing_answer, shipping_answer
 from fastgate.control.live import Live
 from fastgate.control.operations import described
 from fastgate.control.parameters import Where, asked, bounded, which
 from fastgate.control.plane import ControlPlane
 from fastgate.control.problems import BadParameter, NotFound
-from fastgate.control.sharing import SharingStatus
-from fastgate.control.shipping import ShippingStatus
 from fastgate.ledger import requests, spend
 from fastgate.ledger.attributes import attributes
 from fastgate.version import __version__
@@ -196,9 +194,9 @@ def status(plane: ControlPlane) -> dict[str, Any]:
         "journals": journals,
         "ledger": ledger,
         "arena": found["arena"],
-        "leases": _leases(found["leases"]),
-        "shared_ledger": _shipping(found["shipping"]),
-        "shared_configuration": _shared(found["sharing"]),
+        "leases": leases_answer(found["leases"]),
+        "shared_ledger": shipping_answer(found["shipping"]),
+        "shared_configuration": sharing_answer(found["sharing"]),
         "metrics": {"label_sets": len(tally.series), "limit": tally.most_sets, "collapsed_requests": tally.collapsed},
     }
 
@@ -216,56 +214,6 @@ def _owner(owner: dict[str, int], now: float) -> dict[str, Any]:
         "without_key": owner["strangers"],
         "usage_anomalies": owner["anomalies"],
         "generation": owner["generation"],
-    }
-
-
-def _leases(found: LeaseStatus | None) -> dict[str, Any] | None:
-    """Of what hosts share; None: this host shares nothing."""
-    if found is None:
-        return None
-    return {
-        "store": found.where,
-        "host": found.host,
-        "hosts": found.hosts,
-        "learning": found.learning,
-        "windows": found.windows,
-        "outstanding_usd": usd(found.outstanding),
-        "clock_ahead_ms": found.ahead_ms,
-        "failures": found.failures,
-        "error": found.error or None,
-    }
-
-
-def _shipping(found: ShippingStatus | None) -> dict[str, Any] | None:
-    """Of what became of requests, where hosts share it; None: this host does not."""
-    if found is None:
-        return None
-    return {
-        "store": found.where,
-        "host": found.host,
-        "behind": found.rows,
-        "behind_seconds": found.seconds,
-        "hosts": [{"host": host, "seen_at": _moment(at)} for host, at in sorted(found.hosts.items())],
-        "sent": found.sent,
-        "repeated": found.repeated,
-        "failures": found.failures,
-        "error": found.error or None,
-    }
-
-
-def _shared(found: SharingStatus | None) -> dict[str, Any] | None:
-    """Of what operators create, where hosts share it; None: this host does not."""
-    if found is None:
-        return None
-    return {
-        "store": found.where,
-        "host": found.host,
-        "reachable": found.reachable,
-        "change": found.change,
-        "behind": found.behind,
-        "unread": list(found.unread),
-        "failures": found.failures,
-        "error": found.error or None,
     }
 
 

@@ -64,6 +64,8 @@ class LeaseStatus:
     """By how much this host's clock is ahead of the store's."""
     hosts: int
     windows: int
+    behind_seconds: float | None
+    """Since the store has heard of this host last, and so others of what it spends; None: not since the start."""
     outstanding: int
     failures: int
 
@@ -195,6 +197,7 @@ class _Running:
             ahead_ms=self._ahead_ms,
             hosts=self._holder.hosts,
             windows=len(slips),
+            behind_seconds=_age(self._holder.heard_at_ns),
             outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
             failures=failures + self.failures,
         )
@@ -271,6 +274,10 @@ class _Running:
         if bool(error) != bool(self._error):
             log.warning("leases: %s", error or f"Redis at {self._finder.where} answers again")
         self._error = error
+
+
+def _age(at_ns: int) -> float | None:
+    return max(0, time.time_ns() - at_ns) // 1_000_000 / 1000 if at_ns else None
 
 
 def _place(config: Config, folder: Path) -> _Place | None:

@@ -21,6 +21,7 @@ from fastgate.control.cache_tiers import CacheTiers
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
 from fastgate.control.counters import FirstUses, standing
 from fastgate.control.drain import Drain
+from fastgate.control.hosts_report import gauges_of
 from fastgate.control.leasing import Leasing
 from fastgate.control.limit_book import LimitBook
 from fastgate.control.objects import Objects
@@ -33,7 +34,7 @@ from fastgate.control.resets import Resets
 from fastgate.control.semantic_book import SemanticBook
 from fastgate.control.semantic_report import metrics_of
 from fastgate.control.sharing import Sharing
-from fastgate.control.shipping import Shipping, ShippingStatus
+from fastgate.control.shipping import Shipping
 from fastgate.control.thresholds import Thresholds
 from fastgate.control.value_pages import ValuePages
 from fastgate.ledger.alerts import Alert
@@ -44,7 +45,7 @@ from fastgate.ledger.store import Ledger
 from fastgate.state import audit
 from fastgate.state.errors import StateError
 from fastgate.state.store import Store
-from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges, ShippingGauges
+from fastgate.telemetry.exposition import MOST_BUDGETS, BudgetLine, Exposition, Gauges
 from fastgate.telemetry.tally import Origin, Tally
 from fastgate.wire.caching import SharedEvent
 from fastgate.wire.snapshot import NO_PRICE, BudgetRecord
@@ -329,9 +330,7 @@ class ControlPlane:
             counted=self.arena.counted,
             semantic=metrics_of(self.options.arena_dir, self.configuration.current.compiled.head),
             workers=sum(owner["alive"] for owner in workers),
-            shipping=None if (shipping := self.shipping.status()) is None else _told(shipping),
-            sharing=None if (sharing := self.sharing.status()) is None else (not sharing.error, sharing.behind),
-            leases=None if (leases := self.leasing.status()) is None else (leases.outstanding, leases.failures),
+            hosts=gauges_of(self.leasing.status(), self.sharing.status(), self.shipping.status()),
         )
 
     def _shared_cache(self, slots: Sequence[int]) -> dict[str, int]:
@@ -350,8 +349,3 @@ class ControlPlane:
             return []
         children = document.get("children") if isinstance(document, dict) else None
         return children if isinstance(children, list) else []
-
-
-def _told(shipping: ShippingStatus) -> ShippingGauges:
-    rows, seconds = shipping.rows, shipping.seconds
-    return ShippingGauges(not shipping.error, rows, seconds, shipping.sent, shipping.failures)

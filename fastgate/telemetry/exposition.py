@@ -8,6 +8,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from fastgate.telemetry.families import counter, gauge
+from fastgate.telemetry.hosts import HostsGauges, hosts_metrics
 from fastgate.telemetry.tally import HISTOGRAMS, LABELS, SUMMED, Tally
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -43,17 +45,6 @@ class BudgetLine:
 
 
 @dataclass(frozen=True)
-class ShippingGauges:
-    """Of the ledger that hosts share; None: nobody knows, since it was not reached since the start."""
-
-    up: bool
-    rows: int | None
-    seconds: float | None
-    sent: int
-    failures: int
-
-
-@dataclass(frozen=True)
 class Gauges:
     """What stands in the arena and the journals at the moment of a scrape."""
 
@@ -76,12 +67,8 @@ class Gauges:
     semantic: Iterable[Metric] = ()
     """The semantic cache's own; none where there is no such cache."""
     workers: int = 0
-    leases: tuple[int, int] | None = None
-    """nano-USD that were leased and are neither spent nor held, and failed exchanges; None: nothing is shared."""
-    shipping: ShippingGauges | None = None
-    """None: hosts share no ledger."""
-    sharing: tuple[bool, int] | None = None
-    """Whether what operators create can be changed, and changes that are not taken over yet; None: it is not shared."""
+    hosts: HostsGauges = field(default_factory=HostsGauges)
+    """Of what hosts share."""
 
 
 class Exposition(Collector):
@@ -135,22 +122,22 @@ class Exposition(Collector):
             alerts.add_metric(reached, count)
         yield alerts
         yield from _overruns(gauges.overruns)
-        yield _counter(
+        yield counter(
             "fastgate_unpriced",
             "Requests for models without a price, refused for that or answered; what the provider refused is free",
             tally.unpriced,
         )
-        yield _counter(
+        yield counter(
             "fastgate_unlisted_tiers",
             "Requests served in a tier whose price is not listed; charged as standard",
             tally.unlisted_tiers,
         )
-        yield _counter(
+        yield counter(
             "fastgate_usage_anomalies", "Reports of usage that contradict themselves; corrected", gauges.usage_anomalies
         )
-        yield _counter("fastgate_metrics_collapsed", "Requests counted under the label other", tally.collapsed)
-        yield _gauge("fastgate_metrics_label_sets", "Label sets in use", len(tally.series))
-        yield _gauge("fastgate_metrics_label_sets_limit", "Label sets that there may be", tally.most_sets)
+        yield counter("fastgate_metrics_collapsed", "Requests counted under the label other", tally.collapsed)
+        yield gauge("fastgate_metrics_label_sets", "Label sets in use", len(tally.series))
+        yield gauge("fastgate_metrics_label_sets_limit", "Label sets that there may be", tally.most_sets)
 
     def _histograms(self) -> Iterator[Metric]:
         for column, (name, text) in _HISTOGRAM_NAMES.items():
@@ -201,57 +188,20 @@ def _gauges(gauges: Gauges) -> Iterator[Metric]:
         spent.add_metric(budget.labels, budget.spent / _NANO)
         held.add_metric(budget.labels, budget.held / _NANO)
     yield from (limit, spent, held)
-    yield _gauge("fastgate_budgets_left_out", "Budgets beyond those shown here", gauges.budgets_left_out)
-    yield _gauge("fastgate_open_holds", "Requests that hold money", gauges.open_holds)
-    yield _gauge("fastgate_journal_lag_events", "Events not in the ledger yet, estimated", gauges.journal_lag_events)
-    yield _counter(
+    yield gauge("fastgate_budgets_left_out", "Budgets beyond those shown here", gauges.budgets_left_out)
+    yield gauge("fastgate_open_holds", "Requests that hold money", gauges.open_holds)
+    yield gauge("fastgate_journal_lag_events", "Events not in the ledger yet, estimated", gauges.journal_lag_events)
+    yield counter(
         "fastgate_journal_dropped",
         "Requests without a row of their own in the ledger: summed for want of space, or damaged",
         gauges.journal_dropped,
     )
-    yield _counter(
+    yield counter(
         "fastgate_journal_dropped_usd",
         "What those that were summed cost; it is in the sums",
         gauges.journal_dropped_nano / _NANO,
     )
-    yield _gauge("fastgate_ledger_up", "Whether the ledger can be written", int(gauges.ledger_up))
-    yield _gauge("fastgate_counters_known", "Whether what was spent is known", int(gauges.counted))
-    yield _gauge("fastgate_workers", "Workers that live", gauges.workers)
-    if gauges.leases is not None:
-        outstanding, failures = gauges.leases
-        yield _gauge(
-            "fastgate_lease_outstanding_usd",
-            "Of budgets that hosts share: leased by this one, and neither spent nor held",
-            outstanding / _NANO,
-        )
-        yield _counter("fastgate_sync_failures", "Exchanges with the store of leases that failed", failures)
-    if gauges.shipping is not None:
-        yield from _shipping(gauges.shipping)
-    if gauges.sharing is not None:
-        up, behind = gauges.sharing
-        text = "Whether PostgreSQL answers, and what hosts share there is followed"
-        yield _gauge("fastgate_shared_configuration_up", text, int(up))
-        text = "Changes that other hosts made, and that are not taken over yet"
-        yield _gauge("fastgate_shared_configuration_behind_changes", text, behind)
-
-
-def _shipping(told: ShippingGauges) -> Iterator[Metric]:
-    yield _gauge("fastgate_shared_ledger_up", "Whether rows get into the ledger that hosts share", int(told.up))
-    if told.rows is not None:
-        yield _gauge("fastgate_shared_ledger_behind_rows", "Rows of this host that are not there yet", told.rows)
-    if told.seconds is not None:
-        yield _gauge("fastgate_shared_ledger_behind_seconds", "Age of the oldest of them", told.seconds)
-    yield _counter("fastgate_shared_ledger_rows", "Rows that this process has sent there", told.sent)
-    yield _counter("fastgate_shared_ledger_failures", "Attempts to send rows there that failed", told.failures)
-
-
-def _counter(name: str, text: str, value: float) -> CounterMetricFamily:
-    family = CounterMetricFamily(name, text)
-    family.add_metric((), value)
-    return family
-
-
-def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(name, text)
-    family.add_metric((), value)
-    return family
+    yield gauge("fastgate_ledger_up", "Whether the ledger can be written", int(gauges.ledger_up))
+    yield gauge("fastgate_counters_known", "Whether what was spent is known", int(gauges.counted))
+    yield gauge("fastgate_workers", "Workers that live", gauges.workers)
+    yield from hosts_metrics(gauges.hosts)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from tests.support.crowd import Crowd, spending
@@ -147,6 +148,10 @@ def test_thresholds_and_soft_budgets_count_what_all_hosts_spend(tmp_path: Path, 
         for house in houses:
             answers = asyncio.run(parallel(house.port, [asked(TOKENS)] * 13))
             assert {answer.status for answer in answers} == {200}
+        metrics = httpx.get(f"{houses[0].admin_url}/metrics").text
+        assert "fastgate_lease_hosts 2.0" in metrics
+        assert "fastgate_lease_store_up 1.0" in metrics
+        assert houses[0].admin("status")["leases"]["behind_seconds"] < 5
         total = billed(houses[0])
         assert Decimal("0.025") < total < Decimal("0.03")
         for house in houses:

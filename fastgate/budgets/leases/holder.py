@@ -49,7 +49,9 @@ class Holder:
         self._peers = notes.peers
         self._lender = Lender(owner, notes.loans, clock)
         self._has_reported = False
-        self._peers_at_ns = self._heard_at_ns = 0
+        self._peers_at_ns = 0
+        self.heard_at_ns = 0
+        """When the store answered last; 0: never."""
         self.hosts = 0
         """How many live, as the store said last."""
         self.learning = False
@@ -107,7 +109,7 @@ class Holder:
             due = self._due(now_ns)
             crowded = len(self._slips) > MOST_IDLE
             self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
-            if now_ns - self._heard_at_ns >= beat(self.hosts):
+            if now_ns - self.heard_at_ns >= beat(self.hosts):
                 self._tell([], now_ns)
         for slip in due:
             self._look_ahead(slip, now_ns)
@@ -117,7 +119,7 @@ class Holder:
             self._was_away = False
             self._tell_dry(self._leases, 0)
         soonest = min((slip.look_at_ns for slip in self._slips.values()), default=now_ns + LATEST_NS)
-        return min(soonest, self._heard_at_ns + beat(self.hosts))
+        return min(soonest, self.heard_at_ns + beat(self.hosts))
 
     def away(self, wants: Iterable[Want], until_ns: int) -> None:
         """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
@@ -314,7 +316,7 @@ class Holder:
             for slip, _ in asked:
                 slip.untold()
             raise
-        self._heard_at_ns, self.learning = now_ns, said.learning
+        self.heard_at_ns, self.learning = now_ns, said.learning
         wait_ns = peers_again(said.hosts, changed=said.hosts != self.hosts)
         if now_ns - self._peers_at_ns >= wait_ns and not said.learning:  # a store that learns knows fewer than we do
             self._peers.keep(self._store.peers())
