@@ -9,9 +9,9 @@ from time import time_ns
 from typing import Final
 
 from fastgate._core import leases
-from fastgate._core.levels import REQUESTS, USD
+from fastgate._core.levels import USD
 from fastgate._core.owner import Owner
-from fastgate._core.windows import ends_of
+from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Grant
 from fastgate.budgets.leases.notes import Notes
@@ -19,19 +19,14 @@ from fastgate.budgets.leases.sizing import LATEST_NS, beat, peers_again
 from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
 from fastgate.budgets.levels import level_at, levels_of
-from fastgate.budgets.limits import is_limit
 from fastgate.budgets.periods import period_of
 from fastgate.wire.leasing import Want
 from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 MOST_AT_ONCE: Final = 200
 """Windows in one message: longer ones would keep others waiting."""
-_AHEAD_NS: Final = 1_000_000_000
-"""So long before a window ends the next one is leased, where it is used."""
 _TOGETHER_NS: Final = 100_000_000
 """What is due within so long goes along with what is due."""
-MOST_IDLE: Final = 10_000
-"""Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
 
 
 class Holder:
@@ -44,8 +39,7 @@ class Holder:
         self._host, self._nonce, self._clock = host, str(owner.arena.created_ns), clock
         self._member: Membership | None = None
         self._sequence = 0
-        self._leases: dict[int, Lease] = {}
-        self._slips: dict[tuple[int, int], Slip] = {}
+        self._book = Book(owner.arena)
         self._peers = notes.peers
         self._lender = Lender(owner, notes.loans, clock)
         self._has_reported = False
@@ -63,12 +57,11 @@ class Holder:
     @property
     def slips(self) -> Iterable[Slip]:
         """What is leased now."""
-        return self._slips.values()
+        return self._book.slips
 
     def doubt(self) -> None:
         """Something else may be written of any limit by now: nothing is asked for until a worker says what."""
-        for lease in self._leases.values():
-            lease.known = False
+        self._book.doubt()
 
     # ---- what is done
 
@@ -83,12 +76,10 @@ class Holder:
                 if lease is None:
                     leases.tell_dry(self._arena, want.cell, now_ns + DRY_NS)
                     continue
-                slip = self._slips.get((want.cell, want.window)) or self._begin(lease, want.window, now_ns)
+                slip = self._book.slip(want.cell, want.window) or self._book.begin(lease, want.window, now_ns)
                 if slip is not None:
                     slip.lack(want.missing, now_ns)
                     self._lend_while_learning(slip)
-                elif not lease.slips:
-                    del self._leases[want.cell]
 
     def count(self, records: Iterable[BudgetRecord]) -> None:
         """These soft budgets were spent from: the others are told what, and tell. Raises StoreAway."""
@@ -98,7 +89,7 @@ class Holder:
                 cell = self._arena.find(record.id)
                 lease = None if cell is None else self._lease(cell, record, now_ns)
                 if lease is not None:
-                    self._present(lease, now_ns)
+                    self._book.present(lease, now_ns)
 
     def turn(self) -> int:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
@@ -107,27 +98,25 @@ class Holder:
             if not self.learning:
                 self._call_back()
             due = self._due(now_ns)
-            crowded = len(self._slips) > MOST_IDLE
+            crowded = self._book.is_crowded
             self._exchange(((slip, slip.look(self._owner, now_ns, crowded=crowded)) for slip in due), now_ns)
             if now_ns - self.heard_at_ns >= beat(self.hosts):
                 self._tell([], now_ns)
         for slip in due:
-            self._look_ahead(slip, now_ns)
-            if slip.is_over(self._arena, now_ns) or (crowded and slip.is_idle(now_ns)):
-                self._forget(slip)
+            self._book.look_ahead(slip, now_ns)
+        self._book.forget(due, now_ns, crowded=crowded)
         if self._was_away:
             self._was_away = False
-            self._tell_dry(self._leases, 0)
-        soonest = min((slip.look_at_ns for slip in self._slips.values()), default=now_ns + LATEST_NS)
-        return min(soonest, self.heard_at_ns + beat(self.hosts))
+            self._tell_dry(self._book.cells, 0)
+        return min(self._book.next_look(now_ns + LATEST_NS), self.heard_at_ns + beat(self.hosts))
 
     def away(self, wants: Iterable[Want], until_ns: int) -> None:
         """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
         self._was_away = True
         for want in wants:
             self._note_grace(want)
-        self._tell_dry({*self._leases, *(want.cell for want in wants)}, until_ns)
-        for slip in self._slips.values():
+        self._tell_dry({*self._book.cells, *(want.cell for want in wants)}, until_ns)
+        for slip in self._book.slips:
             slip.wait_no_more()
             if slip.lease.grace:
                 self._lend(slip)
@@ -138,7 +127,7 @@ class Holder:
             return
         now_ns = self._clock()
         self._call_back()
-        self._exchange(((slip, slip.give_up(self._owner, now_ns)) for slip in self._slips.values()), now_ns)
+        self._exchange(((slip, slip.give_up(self._owner, now_ns)) for slip in self._book.slips), now_ns)
         self._store.leave(self._member)
         self._member = None
 
@@ -162,29 +151,28 @@ class Holder:
 
     def _lease(self, cell: int, record: BudgetRecord | LimitRecord, now_ns: int) -> Lease | None:
         """As ``record`` says; None: nobody can tell yet from when its windows are counted."""
-        lease = self._leases.get(cell)
+        lease = self._book.lease(cell)
         if lease is not None and lease.known:
             return lease
         levels = levels_of(self._arena, [(record, level_at(cell, record))])
         if lease is None or lease.levels is None:
             if period_of(record).calendar is None and not self._agree(record.id, cell, now_ns):
                 return None
-            lease = self._leases[cell] = lease or Lease(record.id, cell, levels.rules[0].unit)
+            lease = lease or Lease(record.id, cell, levels.rules[0].unit)
         lease.levels, lease.known, lease.grace = levels, True, grace_of(record)
         lease.soft = isinstance(record, BudgetRecord) and record.soft
         return lease
 
     def _note_grace(self, want: Want) -> None:
         """What a request lacks that nobody can be asked for may be a window that this process has not leased yet."""
-        lease = self._leases.get(want.cell) or Lease(want.record.id, want.cell, USD)
+        lease = self._book.lease(want.cell) or Lease(want.record.id, want.cell, USD)
         lease.grace = grace_of(want.record)
-        if not lease.grace or (want.cell, want.window) in self._slips:
+        if not lease.grace or self._book.slip(want.cell, want.window) is not None:
             return
         levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
         present, begins_ns, ends_ns, _ = levels.windows(0, self._clock())
         if present == want.window:
-            self._leases[want.cell] = lease
-            self._keep(Slip(self._arena, lease, Span(present, begins_ns, ends_ns), self._clock()))
+            self._book.keep(lease, Span(present, begins_ns, ends_ns), self._clock())
 
     def _lend_while_learning(self, slip: Slip) -> None:
         """A store that learns grants nothing, for as long as a host is missing."""
@@ -206,7 +194,7 @@ class Holder:
     def _call_back(self) -> None:
         """The store grants again: no more may be used than that."""
         if self._lender:
-            for slip in self._slips.values():
+            for slip in self._book.slips:
                 self._lender.call_back(slip)
 
     def _agree(self, id_: str, cell: int, now_ns: int) -> bool:
@@ -219,82 +207,23 @@ class Holder:
 
     def _due(self, now_ns: int) -> list[Slip]:
         """With what is due soon, where anything is now: a message with many windows costs less than many messages."""
-        soon_ns = now_ns + _TOGETHER_NS
-        soon = [slip for slip in self._slips.values() if slip.look_at_ns <= soon_ns and not self._is_lent(slip, now_ns)]
+        soon = [slip for slip in self._book.due(now_ns, _TOGETHER_NS) if not self._is_lent(slip, now_ns)]
         return soon if any(slip.look_at_ns <= now_ns for slip in soon) else []
-
-    def _begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
-        """The slip of the window that counts now; None: ``window`` is another one, and nobody leases it any more."""
-        assert lease.levels is not None
-        if window != lease.levels.windows(0, now_ns)[0]:
-            return None  # it is over, or an agreement on the first use has moved it
-        return self._present(lease, now_ns)
-
-    def _present(self, lease: Lease, now_ns: int) -> Slip:
-        """The slip of the window that counts now."""
-        assert lease.levels is not None
-        present, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
-        slip = self._slips.get((lease.cell, present))
-        if slip is None:
-            slip = Slip(self._arena, lease, Span(present, begins_ns, ends_ns), now_ns)
-            self._keep(slip)
-        return slip
-
-    def _look_ahead(self, slip: Slip, now_ns: int) -> None:
-        """The next window is leased before it begins, at the pace of this one."""
-        lease = slip.lease
-        if not lease.known or not slip.pace.per_second or not 0 < slip.span.ends_ns - now_ns <= _AHEAD_NS:
-            return
-        assert lease.levels is not None
-        present, _, turns_ns, following = lease.levels.windows(0, now_ns)
-        if present != slip.span.number or (lease.cell, following) in self._slips:
-            return
-        _, _, ends_ns, _ = lease.levels.windows(0, turns_ns)
-        ahead = Slip(self._arena, lease, Span(following, turns_ns, ends_ns), now_ns)
-        ahead.pace.per_second = slip.pace.per_second
-        self._keep(ahead)
 
     def _join(self) -> None:
         self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.after(self._host)), 0
         self._has_reported = False
-        for slip in self._slips.values():
+        for slip in self._book.slips:
             slip.untold()
 
     def _report(self, now_ns: int) -> None:
         """Tells all that this host has: the store may have forgotten it, and grants nothing before."""
         assert self._member is not None
-        self._remember(now_ns)
+        self._book.remember(now_ns)
         self._call_back()
-        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in list(self._slips.values())), now_ns)
+        self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in self._book.slips), now_ns)
         self._store.report(self._member)
         self._has_reported = True
-
-    def _remember(self, now_ns: int) -> None:
-        """What this process has not leased itself, or has not looked at for long: it lies in the arena."""
-        for cell, window, _ in leases.grants(self._arena):
-            if (cell, window) in self._slips:
-                continue
-            id_ = self._arena.cell_id(cell)
-            lease = self._leases.get(cell) or Lease(id_, cell, REQUESTS if is_limit(id_) else USD)
-            slip = Slip(self._arena, lease, Span(window, 0, ends_of(window)), now_ns)
-            if not slip.is_over(self._arena, now_ns):
-                self._leases[cell] = lease
-                self._keep(slip)
-
-    def _forget(self, slip: Slip) -> None:
-        """Until it is wanted, or the store has to be told all."""
-        lease = slip.lease
-        del self._slips[lease.cell, slip.span.number]
-        lease.slips -= 1
-        if not lease.slips:
-            del self._leases[lease.cell]
-
-    def _keep(self, slip: Slip) -> None:
-        """From here on the arena knows it, so that a grant which nobody lives to hear of is found, and returns."""
-        cell, window = slip.lease.cell, slip.span.number
-        leases.grant(self._arena, cell, window, leases.granted(self._arena, cell, window))
-        self._slips[cell, window] = slip
-        slip.lease.slips += 1
 
     def _tell_dry(self, cells: Iterable[int], until_ns: int) -> None:
         for cell in cells:
