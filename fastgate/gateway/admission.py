@@ -93,7 +93,9 @@ def take(call: Call, leg: Leg, request: ChatRequest) -> Hold | int:
     """The hold of what was prepared; else the number of the level without room, or ``CONTENDED``. Raises Failure."""
     worker = call.worker
     binding = leg.binding
-    levels = binding.free_levels if call.free else binding.levels
+    levels = binding.levels
+    if call.free:
+        levels = binding.hit_levels if call.hit else binding.free_levels
     draft = leg.draft if call.attributes is NOTHING_SAID else leg.attributed(call.attributes)
     call.passed_ns = time_ns()  # it counts when it passes, not when its head came: its body may have been held back
     try:

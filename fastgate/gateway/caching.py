@@ -119,7 +119,7 @@ async def answer(call: Call, leg: Leg, request: ChatRequest, hit: Hit | Meant) -
     if request.other_models:  # a hit is for who may have asked for it
         assert call.grant is not None
         call.grant.with_others(leg, request.other_models)
-    call.free = True  # only what counts requests has to have room for it
+    call.free = call.hit = True  # only what counts requests has to have room for it
     way = call.leg = leg if leg.templates is None else bind(call, leg, request)
     held = take(call, way, request)
     if held == CONTENDED:

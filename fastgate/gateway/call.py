@@ -62,6 +62,8 @@ class Call:
     model: str = ""
     path: str = ""
     free: bool = False
+    hit: bool = False
+    """Whether a cache answers it, so that it is never open."""
     bound: Bound = NOTHING
     outputs: OutputRate | None = None
     """What the traffic has taught of answers to such a request."""

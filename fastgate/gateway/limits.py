@@ -1,6 +1,7 @@
 """How the limits of a request stand: what its answer tells of them, and the refusal of one that has no room."""
 
 from collections.abc import Sequence
+from enum import IntEnum
 from time import time_ns
 from typing import Final
 
@@ -30,10 +31,28 @@ _NAMES: Final = {
     Counted.CONCURRENT: "concurrent requests",
 }
 _OPEN_WAIT_MS: Final = 1000
+"""When to come again where requests are open: nobody knows when one of them ends."""
 _ELSEWHERE_MS: Final = 1_000
 """By then hosts have given back what they do not use."""
-"""When to come again where requests are open: nobody knows when one of them ends."""
 _MILLISECOND: Final = 1_000_000
+
+
+class Place(IntEnum):
+    """The order in which what is written binds."""
+
+    REQUESTS = 0
+    OPEN = 1
+    TOKENS = 2
+    BUDGET = 3
+
+
+def place_of(record: _Record) -> Place:
+    """Where it stands in that order."""
+    if isinstance(record, BudgetRecord):
+        return Place.BUDGET
+    if record.counted == Counted.REQUESTS:
+        return Place.REQUESTS
+    return Place.OPEN if record.counted == Counted.CONCURRENT else Place.TOKENS
 
 
 def is_per_request(record: _Record) -> bool:

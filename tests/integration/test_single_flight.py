@@ -119,6 +119,11 @@ def test_followers_are_not_open_at_once(house: House) -> None:
     assert did(at_once(house, [raw] * 8)) == {"miss": 1, "exact": 7}
     others = [request(f"alone {number}", name="alone", latency_ms=1_000) for number in range(2)]
     assert did(at_once(house, others)) == {"miss": 1, "429": 1}
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(exchange, house.port, request("alone at last", name="alone", latency_ms=1_000))
+        wait_for(lambda: house.holds() == 1, 15, "one is open")
+        assert did(at_once(house, [raw] * 8)) == {"exact": 8}
+        assert did([opened.result()]) == {"miss": 1}
 
 
 @pytest.mark.parametrize(("stream", "tokens", "n"), [(True, 100_000, 1), (False, 1_000_000, 3)])

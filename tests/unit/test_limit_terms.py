@@ -78,7 +78,7 @@ def test_limits_on_requests_come_first_since_they_bind_what_is_free(tmp_path: Pa
     arena = Arena(str(tmp_path / "arena.bin"), True)
     binding = Binding.of(arena, rules_of(arena, [BUDGET, *limits]))
     assert binding.records == (limits[1], limits[3], limits[0], limits[2], BUDGET)
-    assert (len(binding.levels), len(binding.free_levels)) == (5, 2)
+    assert (len(binding.levels), len(binding.free_levels), len(binding.hit_levels)) == (5, 2, 1)
     assert [is_per_request(each) for each in binding.records] == [True, True, False, False, False]
     assert binding.gauges == (("requests", (0,)), ("tokens", (2, 3)), ("input-tokens", (3,)))
     assert gauges_of([record(Counted.CONCURRENT), BUDGET]) == ()
