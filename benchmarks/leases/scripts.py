@@ -48,6 +48,10 @@ class Row:
     hosts: dict[str, _Said] = field(default_factory=dict)
 
 
+class _Deleted(Exception):
+    """Of what was told of a window nothing is here."""
+
+
 class Scripts:
     """One server's memory. Each method is a script; ``now`` in milliseconds never goes back."""
 
@@ -74,6 +78,7 @@ class Scripts:
             return (b"taken",)
         if not self._epoch:
             self._epoch = f"{self._run}:{now}"
+            self.known, self.reported = set(self.live()), set()
             self.learning, self._quiet_until = now, now + quiet
         if self.learning is not None:
             self.known.add(host)
@@ -111,7 +116,11 @@ class Scripts:
         self._lapse(now - lapse)
         if self.learning is not None and now >= self._quiet_until and len(self.known) == len(self.reported):
             self.learning = None
-        answers = list(self._answers(windows, host, now, told))
+        try:
+            answers = list(self._answers(windows, host, now, told))
+        except _Deleted:
+            self._epoch = ""
+            return (b"join",)
         return b"done", int(self.learning is not None), len(self._live), *answers
 
     def live(self) -> tuple[str, ...]:
@@ -152,6 +161,8 @@ class Scripts:
     def _window(self, row: Row, host: str, now: int, item: Sequence[int]) -> Sequence[int]:
         limit, claim, used, spent, want, need, version, seen, holders, begins = item[:10]
         me = mark(host, self._members[host].nonce)
+        if version > row.version and self.learning is None:
+            raise _Deleted
         if host not in row.hosts:
             row.holders = (row.holders + me) % MARKS
         had, had_used, had_spent, had_epoch = row.hosts.get(host, (0, 0, 0, ""))

@@ -11,7 +11,7 @@ from redis import Redis
 
 from fastgate._core.levels import REQUESTS, USD
 from fastgate.budgets.leases.messages import Ask, Exchanged
-from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, LeaseStore, Membership, NameTaken, StoreAway
+from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, Forgotten, LeaseStore, Membership, NameTaken, StoreAway
 from tests.support.house import wait_for
 from tests.support.redis_server import RedisServer
 
@@ -159,6 +159,35 @@ def test_after_it_forgot_it_waits_for_all_that_others_know(client: "Redis") -> N
     here.store.report(here.member)
     assert there.claim(want=90, need=90) == 0
     assert there.claim(want=90, need=30) == 30
+
+
+@pytest.mark.parametrize("comes_first", ["who knew it", "who did not"])
+def test_who_remembers_more_than_is_there_has_all_told_again(client: "Redis", comes_first: str) -> None:
+    """Somebody deletes a window: what was granted of it is not granted once more."""
+    cluster = f"deleted, {comes_first}"
+    here, there = (Line(client, cluster, name) for name in ("here", "there"))
+    for line in (here, there):
+        line.later(QUIET_MS)
+        line.ask()
+    [told] = here.ask(want=60, need=60).grants
+    [heard] = there.ask(want=10, need=10).grants
+    [window] = client.scan_iter(match=f"fastgate:{{{cluster}}}:lease:*{ASK.id}")
+    client.delete(window)
+    if comes_first == "who did not":
+        assert there.claim(claim=10) == 10
+        with pytest.raises(Forgotten):
+            here.ask(claim=60, told=told.told)
+    else:
+        with pytest.raises(Forgotten):
+            there.ask(claim=10, want=40, need=40, told=heard.told)
+    for line, name, has in ((here, "here", told), (there, "there", heard)):
+        line.member, line.sequence = line.store.join(name, f"nonce of {name}", ["here", "there"]), 0
+        assert line.ask(claim=has.claim, told=has.told, want=40, need=40).learning
+        line.store.report(line.member)
+    for line in (here, there):
+        line.later(3 * QUIET_MS)
+    assert there.claim(claim=10, want=40, need=40) == 10, "no more is there than thirty"
+    assert there.claim(claim=10, want=30, need=30) == 40
 
 
 def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(client: "Redis") -> None:

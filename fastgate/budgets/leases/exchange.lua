@@ -82,6 +82,9 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         back = with_me(back)
     end
     local latest = tonumber(row[4] or 0)
+    if version > latest and not learning then
+        return nil -- of what was told nothing is here: somebody has deleted it, or speaks who was waited for in vain
+    end
     claimed, total = claimed - had + claim, total - had_used + used
     if had_epoch ~= epoch then
         lost = math.max(0, lost - math.max(0, claim - had))
@@ -138,8 +141,13 @@ for i = 7, #KEYS do
     if ARGV[at + 13] ~= '0' then
         redis.call('HSETNX', firsts, ARGV[at + 12], ARGV[at + 13])
     end
-    answers[i - 3] = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
+    local answer = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
         tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), ARGV[at + 9],
         tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11]))
+    if not answer then
+        redis.call('HDEL', meta, 'epoch') -- all have to tell what they have, as to a store that is empty
+        return {'join'}
+    end
+    answers[i - 3] = answer
 end
 return answers
