@@ -3,17 +3,14 @@
 A transport writes at once. Under load a pass serves many requests, some 30 µs after each other, and whoever waits at the other
 end, if it is a process of this host, would be woken for each of them, only to sleep again: a fifth of a request's CPU. Where
 there is less to do nobody gains by waiting for the end of the pass. Nor does the beginning of an answer gain by waiting for the
-middle of all others: it comes before them, and where requests are few the loop looks for what has come after each few writes.
+middle of all others: it comes before them, and where requests are few the loop looks for what has come after each write.
 """
-
-from itertools import islice
 
 from fastgate._core.clock cimport monotonic_ns
 
 cdef int64_t OFTEN_NS = 150_000             # between two writes, on average: what comes less often is written at once
 cdef int64_t LONGEST_NS = 1_000_000         # a pause that is longer counts as this
 cdef int WEIGHT = 64                        # of all pauses before, against one
-cdef int SLICE = 2                          # writes before the loop looks for what has come
 cdef Py_ssize_t JOIN = 64 * 1024            # below, one write of a copy is cheaper than two
 
 
@@ -67,12 +64,12 @@ cdef class Outbox:
         return 0
 
     def flush(self):
-        """The loop's callback: all of it, or some, and the rest after what has come meanwhile is read."""
-        if len(self.waiting) <= SLICE or self.requests is None or not self.requests.is_seldom():
+        """The loop's callback: all of it, or one piece, and the rest after what has come meanwhile is read."""
+        if len(self.waiting) <= 1 or self.requests is None or not self.requests.is_seldom():
             self.empty()
             return
         self.loop.call_soon(self.flush)     # before anything can go wrong: what waits has a flush to come
-        for transport in list(islice(self.waiting, SLICE)):
-            data = self.waiting.pop(transport)
-            if not transport.is_closing():
-                transport.write(data)
+        transport = next(iter(self.waiting))
+        data = self.waiting.pop(transport)
+        if not transport.is_closing():
+            transport.write(data)
