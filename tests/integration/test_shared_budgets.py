@@ -139,11 +139,12 @@ def test_streams_grow_beyond_the_slice_that_they_began_in(tmp_path: Path, url: s
 
 
 def test_thresholds_and_soft_budgets_count_what_all_hosts_spend(tmp_path: Path, url: str) -> None:
-    """Each host spends a quarter of one budget and two thirds of the other: what is reached both reach together."""
-    hard = {"limit_usd": "0.05", "window": "lifetime", "alerts_percent": [50]}
+    """Each host spends two thirds of what a threshold of the one, and the limit of the other, are: both pass them."""
+    hard = {"limit_usd": "1.00", "window": "lifetime", "alerts_percent": [2]}
     soft = {"name": "soft", "limit_usd": "0.02", "window": "day", "mode": "soft", "alerts_percent": [100]}
     said = settings(url, "told", hard)
     said["teams"][0]["budgets"].append(soft)
+    said["redis"]["lease_wait_ms"] = 2000  # for the first lease of the budget, on a busy machine
     with hosts(tmp_path, [said] * 2) as houses:
         for house in houses:
             answers = asyncio.run(parallel(house.port, [asked(TOKENS)] * 13))
