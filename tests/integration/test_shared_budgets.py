@@ -144,7 +144,7 @@ def test_thresholds_and_soft_budgets_count_what_all_hosts_spend(tmp_path: Path, 
     soft = {"name": "soft", "limit_usd": "0.02", "window": "day", "mode": "soft", "alerts_percent": [100]}
     said = settings(url, "told", hard)
     said["teams"][0]["budgets"].append(soft)
-    said["redis"]["lease_wait_ms"] = 2000  # for the first lease of the budget, on a busy machine
+    said["redis"]["lease_wait_ms"] = 1000  # for the first lease of the budget, on a busy machine
     with hosts(tmp_path, [said] * 2) as houses:
         for house in houses:
             answers = asyncio.run(parallel(house.port, [asked(TOKENS)] * 13))
