@@ -14,6 +14,7 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 import time
 from pathlib import Path
 from typing import Self
@@ -33,6 +34,19 @@ def make_private(folder: Path) -> None:
         raise StateUnusable(f"cannot create the folder {folder}: {error.strerror}") from error
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise StateUnusable(f"the folder {folder} is not writable")
+
+
+def refuse_strangers(folder: Path) -> None:
+    """Raises StateUnusable for a folder that another user may have made, where all may make some.
+
+    Whoever owns it can replace what lies there, the keys that workers admit among it.
+    """
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise StateUnusable(
+            f"{folder} is not a folder of this user's alone: another one may have made it. Look at what it is and"
+            " remove it, or set arena_dir in the configuration"
+        )
 
 
 def choose_arena_dir(state_dir: Path, shared_memory: Path = SHARED_MEMORY, needed: int = SHARED_MEMORY_NEEDED) -> Path:

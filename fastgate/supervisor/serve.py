@@ -19,7 +19,14 @@ from pathlib import Path
 from fastgate.supervisor import commands, notify, patience, sockets
 from fastgate.supervisor.child import Command
 from fastgate.supervisor.files import allow_most
-from fastgate.supervisor.folders import KinLock, choose_arena_dir, keep_secret, make_private
+from fastgate.supervisor.folders import (
+    SHARED_MEMORY,
+    KinLock,
+    choose_arena_dir,
+    keep_secret,
+    make_private,
+    refuse_strangers,
+)
 from fastgate.supervisor.health import HealthFile
 from fastgate.supervisor.keeper import Keeper
 from fastgate.supervisor.options import ServeOptions
@@ -51,6 +58,8 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
     allow_most()
     arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
     make_private(arena_dir)
+    if arena_dir.parent == SHARED_MEMORY:
+        refuse_strangers(arena_dir)
     if options.has_admin_token:  # then nobody looks here: none from before may stay
         (options.state_dir / "admin-token").unlink(missing_ok=True)
     else:

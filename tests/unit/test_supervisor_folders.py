@@ -11,7 +11,14 @@ import pytest
 
 from fastgate.supervisor import sockets
 from fastgate.supervisor.errors import AlreadyRunning, PortInUse, StateUnusable
-from fastgate.supervisor.folders import KinLock, StateLock, choose_arena_dir, keep_secret, make_private
+from fastgate.supervisor.folders import (
+    KinLock,
+    StateLock,
+    choose_arena_dir,
+    keep_secret,
+    make_private,
+    refuse_strangers,
+)
 from fastgate.wire.whole_files import replace
 
 
@@ -88,6 +95,24 @@ def test_the_arena_goes_to_shared_memory_where_it_is_large_enough(tmp_path: Path
     assert chosen != choose_arena_dir(tmp_path / "other", memory, needed=1)
     assert choose_arena_dir(state, memory, needed=1 << 62) == state / "arena"
     assert choose_arena_dir(state, tmp_path / "missing", needed=1) == state / "arena"
+
+
+def test_a_folder_that_somebody_else_may_have_made_is_refused(tmp_path: Path) -> None:
+    """Where all may make folders, whoever was there first could replace the keys that workers admit."""
+    ours, open_to_all, link = tmp_path / "ours", tmp_path / "open", tmp_path / "link"
+    make_private(ours)
+    refuse_strangers(ours)
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+    link.symlink_to(ours)
+    for folder in (open_to_all, link):
+        make_private(folder)
+        with pytest.raises(StateUnusable, match="another one may have made it"):
+            refuse_strangers(folder)
+    if os.geteuid() == 0:
+        os.chown(ours, 65534, 65534)
+        with pytest.raises(StateUnusable, match="arena_dir"):
+            refuse_strangers(ours)
 
 
 def test_an_arena_that_exists_is_found_again_whatever_the_room(tmp_path: Path) -> None:
