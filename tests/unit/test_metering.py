@@ -59,7 +59,7 @@ class Stream:
         self.journal = Journal(str(folder), self.owner.slot)
         record = BudgetRecord(limit, Window.LIFETIME, 1, "key", "key:k", "k")
         level = Level(self.arena.cell("k"), limit, Period(0, 1), unit=unit)
-        self.binding = Binding(self.arena, [(record, level)], 0, ())
+        self.binding = Binding(self.arena, [(record, level)], 0, 0, ())
         self.levels = self.binding.levels
         terms = Terms(
             PRICES,

@@ -75,7 +75,7 @@ def test_what_comes_often_is_written_together_and_seldom_again_at_once() -> None
         async with serving(echo) as (loop, port), Line(port) as line:
             await crowd(port)
             together = loop.put_off
-            assert 0 < together < CROWD * ROUNDS * 2 / 3  # each of which is for two writes at most
+            assert 0 < together < CROWD * ROUNDS  # each of which is for one write
             for number in range(200):
                 line.send(ASKED % number)
                 await line.answer()
