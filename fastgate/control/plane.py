@@ -252,8 +252,8 @@ class ControlPlane:
         if not columns:
             return self._thresholds.of_others()
         of_owner = self._of_owner
-        if self.shares:
-            self.leasing.count(self._soft.of_batch(columns, of_owner))
+        if self.shares and (soft := self._soft.of_batch(columns, of_owner)):
+            self.leasing.count(soft)
         self._first_uses.note_batch(columns, of_owner, arena_is_new=not self.arena.counted)
         return self._thresholds.of_batch(columns, resets, of_owner)
 

@@ -16,7 +16,6 @@ _Record = BudgetRecord | LimitRecord
 Gauge = tuple[str, tuple[int, ...]]
 """A kind of limit that answers tell of, and the levels of that kind."""
 
-_PER_REQUEST: Final = frozenset({Counted.REQUESTS, Counted.CONCURRENT})
 _KINDS: Final = (
     ("requests", frozenset({Counted.REQUESTS})),
     ("tokens", frozenset({Counted.TOKENS, Counted.INPUT_TOKENS, Counted.OUTPUT_TOKENS})),
@@ -57,7 +56,7 @@ def place_of(record: _Record) -> Place:
 
 def is_per_request(record: _Record) -> bool:
     """Whether it is a limit of which each request takes one: such a limit binds what is free, too."""
-    return isinstance(record, LimitRecord) and record.counted in _PER_REQUEST
+    return place_of(record) <= Place.OPEN
 
 
 def caps_output(record: _Record) -> bool:
@@ -96,7 +95,7 @@ def beside(headers: Headers, own: Headers) -> Headers:
 
 def need_of(record: LimitRecord, bound: Bound) -> int:
     """What a request with these bounds takes of a limit."""
-    if record.counted in _PER_REQUEST:
+    if is_per_request(record):
         return 1
     tokens = 0 if record.counted == Counted.OUTPUT_TOKENS else bound.input_tokens
     return tokens if record.counted == Counted.INPUT_TOKENS else tokens + bound.output_tokens

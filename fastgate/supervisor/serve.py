@@ -58,7 +58,7 @@ def serve(options: ServeOptions, announce: Callable[[ServeOptions], None]) -> in
     allow_most()
     arena_dir = options.arena_dir or choose_arena_dir(options.state_dir)
     make_private(arena_dir)
-    if arena_dir.parent == SHARED_MEMORY:
+    if arena_dir.parent == SHARED_MEMORY:  # where every user may make folders
         refuse_strangers(arena_dir)
     if options.has_admin_token:  # then nobody looks here: none from before may stay
         (options.state_dir / "admin-token").unlink(missing_ok=True)

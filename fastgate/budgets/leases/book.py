@@ -65,7 +65,7 @@ class Book:
         return slip
 
     def begin(self, lease: Lease, window: int, now_ns: int) -> Slip | None:
-        """Likewise; None: ``window`` is another one, which is over, or an agreement on the first use has moved it."""
+        """As ``present``; None: ``window`` is another one, is over, or was moved by an agreement on the first use."""
         assert lease.levels is not None
         return self.present(lease, now_ns) if window == lease.levels.windows(0, now_ns)[0] else None
 
