@@ -25,7 +25,7 @@ from fastgate.budgets.leases.peers import Peers
 from fastgate.budgets.leases.sizing import pauses
 from fastgate.budgets.leases.store import StoreAway
 from fastgate.budgets.levels import levels_of, rules_of
-from fastgate.control.leasing import ANSWER_SECONDS, LEAST_PAUSE_NS
+from fastgate.control.lease_thread import ANSWER_SECONDS, LEAST_PAUSE_NS
 from fastgate.wire.leasing import Want
 from fastgate.wire.snapshot import BudgetRecord
 
@@ -134,7 +134,7 @@ class Host:
     # ---- the control process
 
     def _control(self) -> None:
-        """As ``fastgate.control.leasing`` does it."""
+        """As ``fastgate.control.lease_thread`` does it."""
         pause_ns, until_ns = LEAST_PAUSE_NS, self._clock.now_ns
         while not self.gone:
             wants = self._heard(until_ns)

@@ -9,7 +9,7 @@ from benchmarks.leases.clock import Clock, Process
 from benchmarks.leases.scripts import Scripts
 from fastgate.budgets.leases.messages import Ask, Exchanged
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
-from fastgate.control.leasing import ANSWER_SECONDS
+from fastgate.control.lease_thread import ANSWER_SECONDS
 
 CLUSTER: Final = "simulated"
 WIRE_NS: Final = 250_000

@@ -15,11 +15,12 @@ HUNGER_MS: Final = 1000
 SKEW_MS: Final = 5000
 ITEM: Final = 13
 MARKS: Final = 1 << 48
+OTHERS: Final = 8
 
 Who = tuple[str, int, str]
 """A host, its incarnation, and the epoch that it speaks of."""
-_Said = tuple[int, int, int, str]
-"""What a host said last of a window: its claim, what it used and spent of it, and in which epoch."""
+_Said = tuple[int, int, int, int, str]
+"""What a host said last of a window: its claim, what it used and spent of it, in which of its lives, in which epoch."""
 
 
 @dataclass(slots=True)
@@ -28,7 +29,30 @@ class Member:
 
     nonce: str
     incarnation: int = 0
+    life: int = 1
     sequence: int = 0
+
+
+@dataclass(slots=True)
+class Back:
+    """Who told of a window in an epoch: those who had been told of it before, and some others."""
+
+    epoch: str = ""
+    sure: int = 0
+    others: list[int] = field(default_factory=list)
+
+    def add(self, me: int, *, was_told: bool) -> None:
+        if was_told:
+            self.sure = (self.sure + me) % MARKS
+        elif len(self.others) < OTHERS:
+            self.others.append(me)
+
+    def may_be(self, wanted: int) -> bool:
+        """Whether that stands for those who had been told, with some of the others."""
+        sums = {self.sure}
+        for other in self.others:
+            sums |= {(each + other) % MARKS for each in sums}
+        return wanted in sums
 
 
 @dataclass(slots=True)
@@ -41,8 +65,7 @@ class Row:
     version: int = 0
     seen: tuple[int, int] | None = None
     holders: int = 0
-    back: int = 0
-    back_in: str = ""
+    back: Back = field(default_factory=Back)
     hungry: int = 0
     spent: int = 0
     hosts: dict[str, _Said] = field(default_factory=dict)
@@ -83,8 +106,8 @@ class Scripts:
         if self.learning is not None:
             self.known.add(host)
             self.known.update(peers)
-        incarnation = 1 if member is None else member.incarnation + 1
-        self._members[host] = Member(nonce, incarnation)
+        incarnation, life = (1, 1) if member is None else (member.incarnation + 1, member.life)
+        self._members[host] = Member(nonce, incarnation, life + (member is not None and member.nonce != nonce))
         self._hear(host, now)
         return b"joined", self._epoch.encode(), incarnation
 
@@ -160,23 +183,26 @@ class Scripts:
 
     def _window(self, row: Row, host: str, now: int, item: Sequence[int]) -> Sequence[int]:
         limit, claim, used, spent, want, need, version, seen, holders, begins = item[:10]
-        me = mark(host, self._members[host].nonce)
+        me, life = mark(host, self._members[host].nonce), self._members[host].life
         if version > row.version and self.learning is None:
             raise _Deleted
         if host not in row.hosts:
             row.holders = (row.holders + me) % MARKS
-        had, had_used, had_spent, had_epoch = row.hosts.get(host, (0, 0, 0, ""))
+        had, had_used, had_spent, had_life, had_epoch = row.hosts.get(host, (0, 0, 0, life, ""))
         row.claimed += claim - had
         row.used += used - had_used
         row.spent += spent - had_spent
         if had_epoch != self._epoch:
             row.lost = max(0, row.lost - max(0, claim - had))
-            row.back = ((row.back if row.back_in == self._epoch else 0) + me) % MARKS
-            row.back_in = self._epoch
+            if row.back.epoch != self._epoch:
+                row.back = Back(self._epoch)
+            row.back.add(me, was_told=version > 0)
+        if had_life != life:
+            row.lost += max(0, had - claim)
         if self.learning is not None and version > row.version:
             row.version, row.seen = version, (seen, holders)
         elif row.seen is not None and self.learning is None:
-            if row.seen[1] != row.back:
+            if not row.back.may_be(row.seen[1]):
                 row.lost = max(row.lost, row.seen[0] - row.claimed)
             row.seen = None
         if want > 0 and (self.learning is None or begins > self.learning + SKEW_MS):
@@ -186,7 +212,7 @@ class Scripts:
         if self.learning is None:
             row.version += 1
             version, seen, holders = row.version, row.claimed + row.lost, 0 if row.lost else row.holders
-        row.hosts[host] = claim, used, spent, self._epoch
+        row.hosts[host] = claim, used, spent, life, self._epoch
         recalled = row.hungry > now and want == 0
         return claim, version, seen, holders, row.used - used, row.spent, int(recalled)
 

@@ -7,7 +7,7 @@ from typing import Final
 
 STATE: Final = "state.db"
 LEDGER: Final = "ledger.duckdb"
-FILES: Final = ("state.key", "admin-token", "quickstart-key", "quickstart.yaml", "demo.yaml")
+FILES: Final = ("state.key", "admin-token", "host", "quickstart-key", "quickstart.yaml", "demo.yaml")
 """Copied as they are."""
 
 MEMBERS: Final = (STATE, LEDGER, *FILES)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastgate.control.leasing import LeaseStatus
+from fastgate.control.lease_thread import LeaseStatus
 from fastgate.control.sharing import SharingStatus
 from fastgate.control.shipping import ShippingStatus
 from fastgate.ledger.spend import moment
@@ -24,6 +24,7 @@ def leases_answer(found: LeaseStatus | None) -> dict[str, Any] | None:
         "behind_seconds": found.behind_seconds,
         "clock_ahead_ms": found.ahead_ms,
         "failures": found.failures,
+        "name_taken": found.name_taken,
         "error": found.error or None,
     }
 

@@ -1,82 +1,18 @@
-"""The host's part in limits that several hosts share: a thread that leases what workers use, and hears what they lack.
+"""The host's part in limits that several hosts share, as the configuration in force says it."""
 
-It alone speaks to Redis; workers find what it got in the arena. While it cannot, they go on with what they have.
-"""
-
-import logging
-import os
-import random
-import socket
 import threading
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
-
-import msgspec
 
 from fastgate._core.arena import Arena
-from fastgate._core.levels import USD
-from fastgate._core.owner import CONTROL, Owner
-from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.notes import Notes
-from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
-from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
-from fastgate.cache.unix_path import short
-from fastgate.config.redis_finder import Finder
-from fastgate.config.redis_urls import RedisGroup, RedisStore, parse_store_url
+from fastgate.config.redis_urls import parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
-from fastgate.control.host_name import HOST_FILE, host_id
-from fastgate.wire.failure import shown
-from fastgate.wire.leasing import LONGEST, SOCKET, Want, want_of
+from fastgate.control.host_name import host_id
+from fastgate.control.lease_thread import LeaseStatus, LeaseThread, Place
+from fastgate.wire.leasing import SOCKET
 from fastgate.wire.snapshot import BudgetRecord
-
-ANSWER_SECONDS: Final = 0.5
-"""After so long Redis counts as away."""
-FIRST_SECONDS: Final = 2.0
-"""Workers are not let loose before Redis has been asked once: their first requests would wait in vain."""
-LEAST_PAUSE_NS: Final = 50_000_000
-"""Before it is asked again; the next ones are longer."""
-_CLOCKS_SECONDS: Final = 10.0
-_AT_ONCE: Final = 1000
-_WATCH_SECONDS: Final = 2.0
-"""Sentinels are asked so often: well within what the store takes for the difference of clocks, see ``exchange.lua``."""
-_FOLLOWS_SECONDS: Final = 1.0
-"""Within so long workers know what has changed."""
-
-log = logging.getLogger("fastgate.control")
-
-
-@dataclass(frozen=True)
-class LeaseStatus:
-    """How it stands. ``outstanding``: nano-USD that were granted to this host and are neither spent nor held."""
-
-    where: str
-    """Redis, as messages call it."""
-    host: str
-    error: str
-    """Why Redis cannot be asked; empty: it can."""
-    learning: bool
-    ahead_ms: int
-    """By how much this host's clock is ahead of the store's."""
-    hosts: int
-    windows: int
-    behind_seconds: float | None
-    """Since the store has heard of this host last, and so others of what it spends; None: not since the start."""
-    outstanding: int
-    failures: int
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the store is, and among whom."""
-
-    store: RedisStore
-    ca_file: str | None
-    cluster: str
 
 
 class Leasing:
@@ -85,7 +21,7 @@ class Leasing:
     def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
         self._arena = arena
         self._socket, self._state_dir = arena_dir / SOCKET, state_dir
-        self._running: _Running | None = None
+        self._running: LeaseThread | None = None
         self._lock = threading.Lock()
         self.failures = 0
 
@@ -102,7 +38,7 @@ class Leasing:
                 self._running = None
             else:
                 notes = Notes(self._state_dir, place.cluster)
-                self._running = _Running(self._arena, place, host_id(self._state_dir), notes, self._socket)
+                self._running = LeaseThread(self._arena, place, host_id(self._state_dir), notes, self._socket)
 
     def count(self, records: Iterable[BudgetRecord]) -> None:
         """These soft budgets were spent from: other hosts are told."""
@@ -127,161 +63,14 @@ class Leasing:
         running = self._running
         return None if running is None else running.status(self.failures)
 
-    def _end(self, running: "_Running | None") -> None:
+    def _end(self, running: LeaseThread | None) -> None:
         if running is not None:
             running.stop()
             self.failures += running.failures
 
 
-class _Running:
-    """The thread, as long as the store stays the same. When this is made the store has been asked, or is away."""
-
-    def __init__(self, arena: Arena, place: _Place, host: str, notes: Notes, path: Path) -> None:
-        self.place, self.host, self._path = place, host, path
-        self.failures = 0
-        self._error = ""
-        self._ahead_ms, self._clocks_due = 0, 0.0
-        self._owner = Owner(arena, CONTROL, os.getpid())
-        self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
-        self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
-        self._store = LeaseStore(lambda: self._finder.client(single=True), place.cluster)
-        self._holder = Holder(self._owner, self._store, host, notes)
-        self._doubts: list[float] = []
-        self._soft: dict[str, BudgetRecord] = {}
-        self._ending = threading.Event()
-        self._asked = threading.Event()
-        path.unlink(missing_ok=True)
-        self._line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        with short(path) as name:
-            self._line.bind(name)
-        self._thread = threading.Thread(target=self._run, name="leases", daemon=True)
-        self._thread.start()
-        self._watch = threading.Thread(target=self._look_for_another, name="leases-watch", daemon=True)
-        if isinstance(place.store, RedisGroup) and place.store.service:  # nodes of a cluster know by themselves
-            self._watch.start()
-        self._asked.wait(FIRST_SECONDS)
-
-    def doubt(self) -> None:
-        """Something else may be written of limits, which workers know before long."""
-        now = time.monotonic()
-        self._doubts = [now, now + _FOLLOWS_SECONDS]
-
-    def count(self, records: Iterable[BudgetRecord]) -> None:
-        """Soft budgets, for the next turn."""
-        for record in records:
-            self._soft[record.id] = record
-
-    def stop(self) -> None:
-        """Gives back what is not used, where Redis answers."""
-        self._ending.set()
-        with suppress(OSError), short(self._path) as name:
-            self._line.sendto(b"", name)
-        self._thread.join()
-        if self._watch.is_alive():
-            self._watch.join()
-        with suppress(StoreAway):
-            self._holder.leave()
-        self._store.close()
-        self._line.close()
-        self._path.unlink(missing_ok=True)
-        self._owner.release()
-
-    def status(self, failures: int) -> LeaseStatus:
-        """As of the last turn."""
-        slips = list(self._holder.slips)
-        return LeaseStatus(
-            where=self._finder.where,
-            host=self.host,
-            error=self._error,
-            learning=self._holder.learning,
-            ahead_ms=self._ahead_ms,
-            hosts=self._holder.hosts,
-            windows=len(slips),
-            behind_seconds=_age(self._holder.heard_at_ns),
-            outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
-            failures=failures + self.failures,
-        )
-
-    def _run(self) -> None:
-        pause_ns = LEAST_PAUSE_NS
-        wait = 0.0
-        while not self._ending.is_set():
-            wants = list(self._heard(wait))
-            if self._doubts and self._doubts[0] <= time.monotonic():
-                self._doubts = self._doubts[1:]
-                self._holder.doubt()
-            if self._watching.epoch > self._finder.epoch:
-                self._store.close()
-            try:
-                self._holder.want(wants)
-                self._holder.count(self._counted())
-                wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
-                self._compare_clocks()
-                self._said("")
-                pause_ns = LEAST_PAUSE_NS
-            except NameTaken:
-                self._said(
-                    f"another host goes by the name {self.host}: was the state folder copied? Then delete {HOST_FILE}"
-                    " in it, and start this host anew"
-                )
-                wait = LAPSE_MS / 1000
-            except StoreAway as error:
-                self._said(f"Redis at {self._finder.where} cannot be asked: {shown(str(error))}")
-                wait_ns, pause_ns = pauses(self._holder.hosts, pause_ns, random.random())
-                wait = wait_ns / 1e9
-                self._holder.away(wants, time.time_ns() + int((wait + ANSWER_SECONDS) * 1e9))
-            except Exception as error:  # whatever it is, this host must not stop leasing for good, nor silently
-                log.exception("leases")
-                self._said(f"{type(error).__name__}: {shown(str(error))}")
-                wait = LONGEST_PAUSE_NS / 1e9
-            self._asked.set()
-
-    def _counted(self) -> Iterator[BudgetRecord]:
-        """The soft budgets that were spent from since the last turn; another thread may add some meanwhile."""
-        for id_ in list(self._soft):
-            yield self._soft.pop(id_)
-
-    def _compare_clocks(self) -> None:
-        """Now and then. Hosts' clocks say to which window a request belongs."""
-        if time.monotonic() >= self._clocks_due:
-            self._clocks_due = time.monotonic() + _CLOCKS_SECONDS
-            self._ahead_ms = self._store.ahead_ms()
-
-    def _look_for_another(self) -> None:
-        """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""
-        from redis.exceptions import RedisError
-
-        while not self._ending.wait(_WATCH_SECONDS):
-            with suppress(RedisError, OSError):
-                self._watching.find()
-        self._watching.close()
-
-    def _heard(self, seconds: float) -> Iterator[Want]:
-        """What workers said, after at most so long."""
-        self._line.settimeout(max(seconds, 0.0005))
-        for _ in range(_AT_ONCE):
-            try:
-                datagram = self._line.recv(LONGEST)
-            except (TimeoutError, BlockingIOError):
-                return
-            self._line.setblocking(False)
-            with suppress(ValueError, msgspec.MsgspecError):
-                yield want_of(datagram)
-
-    def _said(self, error: str) -> None:
-        """Each state is told once, however long it lasts."""
-        self.failures += bool(error)
-        if bool(error) != bool(self._error):
-            log.warning("leases: %s", error or f"Redis at {self._finder.where} answers again")
-        self._error = error
-
-
-def _age(at_ns: int) -> float | None:
-    return max(0, time.time_ns() - at_ns) // 1_000_000 / 1000 if at_ns else None
-
-
-def _place(config: Config, folder: Path) -> _Place | None:
+def _place(config: Config, folder: Path) -> Place | None:
     redis = config.redis
     if redis is None or not redis.leases:
         return None
-    return _Place(parse_store_url(redis.url.reveal()), ca_file_of(redis, folder), redis.cluster_id)
+    return Place(parse_store_url(redis.url.reveal()), ca_file_of(redis, folder), redis.cluster_id)

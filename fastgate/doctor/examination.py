@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from fastgate.doctor import endpoints, folders, machine, network, postgres_store, redis_store, stores
+from fastgate.doctor import endpoints, folders, leases, machine, network, postgres_store, redis_store, stores
 from fastgate.doctor.findings import Finding, Level
 from fastgate.doctor.installation import Installation
 
@@ -20,6 +20,7 @@ CHECKS: Final[tuple[Callable[[Installation], Iterator[Finding]], ...]] = (
     network.ports,
     network.providers,
     redis_store.redis,
+    leases.leases,
     postgres_store.postgres,
     endpoints.semantic,
 )

@@ -199,3 +199,21 @@ def test_with_a_grace_each_host_goes_on_for_so_much_and_once(tmp_path: Path, ser
         check(total, LIMIT, crowd)
         lent = [house.log.read_text().count(f"may go beyond its slice by {grace:.9f} USD") for house in houses]
         assert lent == [1, 1], "there is no second grace"
+
+
+def test_a_rest_of_a_grace_that_is_too_little_for_a_request_keeps_nobody_waiting(
+    tmp_path: Path, server: RedisServer
+) -> None:
+    """Requests are refused at once, and Redis is not asked on their behalf."""
+    with hosts(tmp_path, [settings(server.url, "rest", {**BUDGET, "grace": "0.0005"})], workers=1) as [house]:
+        with Crowd([house.port], spending(secret("one"), TOKENS), 20) as crowd:
+            wait_for(lambda: billed(house) > LIMIT / 8, 30, "they spend")
+            server.kill()
+            wait_for(lambda: "may go beyond its slice" in house.log.read_text(), 15, "it has its grace")
+            wait_for(lambda: crowd.statuses[402] > 20, 30, "the slice is used up")
+            refused, failed = crowd.statuses[402], house.admin("status")["leases"]["failures"]
+            wait_for(lambda: crowd.statuses[402] >= refused + 2000, 30, "they are refused")
+            assert house.admin("status")["leases"]["failures"] - failed < 100
+            server.start()
+            total = spent_out(house)
+        check(total, LIMIT, crowd)

@@ -38,6 +38,7 @@ from tests.support.postgres import PASSWORD, PostgresServer
 from tests.support.redis_groups import PASSWORD as SERVERS_PASSWORD
 from tests.support.redis_groups import SentinelGroup
 from tests.support.redis_server import RedisServer
+from tests.support.shared_hosts import copy_of
 
 CHECKS = {
     "config", "versions", "processor", "open files", "clock", "state", "arena", "modes", "objects", "audit", "ledger",
@@ -375,9 +376,25 @@ def test_clocks_that_differ_are_told(tmp_path: Path) -> None:
     with RedisServer(tmp_path) as server:
         said = {**SETTINGS, "redis": {"url": server.url}}
         with House(tmp_path, said, workers=1, simulator={}, environment=ahead) as house:
-            assert "this host is +7.0 s ahead of it" in doctor(house).said
+            wait_for(lambda: house.admin("status")["leases"]["learning"] is False, 15, "Redis grants")
+            said = doctor(house).said
+            assert "this host is +7.0 s ahead of it" in said
+            assert "0 windows among 1 host; 0.000000000 USD are at hand here" in said
             found = wait_for(lambda: house.admin("status")["leases"]["clock_ahead_ms"], 15, "status tells it")
             assert 6900 < found < 7100
+
+
+def test_a_host_that_leases_nothing_is_told(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server:
+        said = {**SETTINGS, "redis": {"url": server.url}}
+        with House(tmp_path, said, workers=1, simulator={}) as house:
+            with copy_of(house, tmp_path / "copy", said) as copy:
+                wait_for(lambda: copy.admin("status")["leases"]["name_taken"], 15, "it is refused")
+                doctor(copy).only("leases", "this host gets none: another host goes by the name")
+            server.kill()
+            wait_for(lambda: house.admin("status")["leases"]["error"], 15, "it notices")
+            report = doctor(house)
+            assert (report.code, "this host gets none: Redis at" in report.said) == (4, True), report.said
 
 
 def test_several_servers_of_which_one_is_shared(stopped: House, tmp_path: Path) -> None:

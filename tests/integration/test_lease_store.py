@@ -1,7 +1,8 @@
 """What Redis answers to hosts that lease, message by message."""
 
 import dataclasses
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -10,7 +11,7 @@ import pytest
 from redis import Redis
 
 from fastgate._core.levels import REQUESTS, USD
-from fastgate.budgets.leases.messages import Ask, Exchanged
+from fastgate.budgets.leases.messages import NOTHING_TOLD, Ask, Exchanged
 from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, Forgotten, LeaseStore, Membership, NameTaken, StoreAway
 from tests.support.house import wait_for
 from tests.support.redis_server import RedisServer
@@ -40,6 +41,13 @@ class Line:
     def later(self, ms: int) -> None:
         assert self.store.clock_ms is not None
         self.store.clock_ms += ms
+
+
+def window_in(client: "Redis", cluster: str) -> bytes:
+    """Where it lies."""
+    [key] = (key for key in client.scan_iter() if f"{{{cluster}}}".encode() in key and key.endswith(ASK.id.encode()))
+    assert isinstance(key, bytes)
+    return key
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +129,62 @@ def test_a_name_belongs_to_one_host_that_lives(lines: tuple[Line, Line]) -> None
     here.store.join("here", "another nonce")
 
 
+def test_what_a_host_had_before_it_lost_its_counters_stays_taken(lines: tuple[Line, Line]) -> None:
+    """Requests may have been open that its ledger does not know, and it may be another host by mistake."""
+    here, there = lines
+    here.ask(claim=70, used=60)
+    here.later(LAPSE_MS)
+    there.later(LAPSE_MS)
+    here.member, here.sequence = here.store.join("here", "another nonce"), 0
+    here.ask(claim=50, used=50)
+    assert there.claim(want=31, need=31) == 0
+    assert there.claim(want=30, need=30) == 30
+    here.ask(claim=40, used=40)
+    assert there.claim(claim=30, want=10, need=10) == 40, "from here on it gives back as any other"
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        lambda client, window: (client.delete(window), client.set(window, "not a hash")),
+        lambda client, window: client.hset(window, "claimed", "much"),
+        lambda client, window: client.hset(window, "host:here", "all of it"),
+        lambda client, window: client.hset(window, "back", "some"),
+    ],
+)
+def test_what_no_script_wrote_is_made_anew(
+    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest, garbage: Callable[["Redis", bytes], Any]
+) -> None:
+    here, there = lines
+    [told] = here.ask(want=60, need=60).grants
+    window = window_in(client, request.node.name)
+    garbage(client, window)
+    with pytest.raises(Forgotten, match=f"key {re.escape(window.decode())} was not written by a gateway"):
+        here.ask(claim=60, told=told.told)
+    for line, name, has in ((here, "here", 60), (there, "there", 0)):
+        line.member, line.sequence = line.store.join(name, f"nonce of {name}", ["here", "there"]), 0
+        line.ask(claim=has, told=told.told if has else NOTHING_TOLD)
+        line.store.report(line.member)
+    there.later(2 * QUIET_MS)
+    assert there.claim(want=LIMIT, need=41) == 0
+    assert there.claim(want=LIMIT, need=40) == 40
+
+
+def test_what_is_no_name_is_not_taken_for_a_host(
+    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest
+) -> None:
+    here, there = lines
+    for name in (b"\xff\xfe", b"two words", b""):
+        client.zadd(f"fastgate:{{{request.node.name}}}:lease:live", {name: START_MS})
+    assert sorted(here.store.peers()) == ["here", "there"]
+    client.hdel(f"fastgate:{{{request.node.name}}}:lease:meta", "epoch")
+    for line, name in ((here, "here"), (there, "there")):
+        line.member, line.sequence = line.store.join(name, f"nonce of {name}"), 0
+        line.store.report(line.member)
+        line.later(QUIET_MS)
+    assert not here.ask().learning, "nobody else is waited for"
+
+
 def test_what_was_spent_is_summed_to_the_nano_dollar(lines: tuple[Line, Line]) -> None:
     here, there = lines
     budget = {"id": "team:t/lifetime/b", "unit": USD, "limit": (1 << 63) - 1}
@@ -171,8 +235,7 @@ def test_who_remembers_more_than_is_there_has_all_told_again(client: "Redis", co
         line.ask()
     [told] = here.ask(want=60, need=60).grants
     [heard] = there.ask(want=10, need=10).grants
-    [window] = client.scan_iter(match=f"fastgate:{{{cluster}}}:lease:*{ASK.id}")
-    client.delete(window)
+    client.delete(window_in(client, cluster))
     if comes_first == "who did not":
         assert there.claim(claim=10) == 10
         with pytest.raises(Forgotten):

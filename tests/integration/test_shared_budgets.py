@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import shutil
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Final
 import httpx
 import pytest
 
+from fastgate.budgets.leases.store import LAPSE_MS
 from tests.support.crowd import Crowd, spending
 from tests.support.house import House, compact, secret, wait_for
 from tests.support.redis_groups import KINDS, LONG, lease_server
@@ -23,6 +23,7 @@ from tests.support.shared_hosts import (
     TOKENS,
     billed,
     check,
+    copy_of,
     hosts,
     known,
     one_more,
@@ -178,16 +179,41 @@ def asked(tokens: int) -> tuple[str, dict[str, str], bytes]:
     return "/v1/chat/completions", {"authorization": f"Bearer {secret('one')}"}, compact(body)
 
 
-def test_a_copied_state_folder_leases_nothing(tmp_path: Path, url: str) -> None:
+def refused(house: House) -> str:
+    """Why it leases nothing; empty: it does."""
+    return str(house.admin("status")["leases"]["error"] or "")
+
+
+def test_a_copied_state_folder_leases_nothing_also_while_the_host_is_started_anew(tmp_path: Path, url: str) -> None:
     said = settings(url, "copied", {"limit_usd": "1", "window": "lifetime"})
-    with hosts(tmp_path, [said]) as houses:
-        (tmp_path / "copy" / "state").mkdir(parents=True)
-        shutil.copy(houses[0].state_dir / "host", tmp_path / "copy" / "state" / "host")
-        with House(tmp_path / "copy", said, workers=1, simulator=houses[0].simulator) as copy:
-            leases = wait_for(lambda: (now := copy.admin("status")["leases"])["error"] and now, 15, "it is refused")
-            assert "another host goes by the name" in leases["error"]
-            with Crowd([copy.port], spending(secret("one"), TOKENS), 1) as crowd:
-                wait_for(lambda: crowd.statuses.total() > 1, 15, "it answers")
-            assert crowd.statuses.keys() == {402}
-            assert b"it may pass soon" in crowd.bodies[402]
-            assert known(houses[0]) == 1
+    with hosts(tmp_path, [said]) as houses, copy_of(houses[0], tmp_path / "copy", said) as copy:
+        assert "another host goes by the name" in wait_for(lambda: refused(copy), 15, "it is refused")
+        with Crowd([copy.port], spending(secret("one"), TOKENS), 1) as crowd:
+            wait_for(lambda: crowd.statuses.total() > 1, 15, "it answers")
+        assert crowd.statuses.keys() == {402}
+        assert b"it may pass soon" in crowd.bodies[402]
+        assert known(houses[0]) == 1
+        wait_for(lambda: "not asked any more" in refused(copy), 30, "the other one lives for certain")
+        assert houses[0].stop() == 0
+        time.sleep(LAPSE_MS / 800)  # what stands for it in the store has lapsed
+        houses[0].start()
+        wait_for(lambda: known(houses[0]) == 1, 15, "it has its name")
+        assert refused(copy)
+
+
+def test_what_a_host_has_spent_stays_spent_where_a_copy_takes_its_name(tmp_path: Path, url: str) -> None:
+    limit = Decimal("0.50")
+    said = settings(url, "renamed", {"limit_usd": str(limit), "window": "lifetime"})
+    with hosts(tmp_path, [said]) as houses, copy_of(houses[0], tmp_path / "copy", said) as copy:
+        wait_for(lambda: refused(copy), 15, "it is refused")
+        with Crowd([houses[0].port], spending(secret("one"), TOKENS), 8):
+            wait_for(lambda: billed(houses[0]) > limit / 2, 15, "it spends")
+        assert houses[0].stop() == 0
+        wait_for(lambda: not refused(copy), 15, "the copy asks in time, and has the name")
+        with Crowd([copy.port], spending(secret("one"), TOKENS), 8) as crowd:
+            total = spent_out(copy)
+        check(total, limit, crowd)
+        houses[0].start()
+        assert wait_for(lambda: refused(houses[0]), 15, "it is refused")
+        with Crowd([copy.port, houses[0].port], spending(secret("one"), TOKENS), 8):
+            assert spent_out(copy) == total

@@ -1,5 +1,6 @@
 """Hosts that share a budget: whole gateways with a state of their own, one Redis, and one simulator with one bill."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -42,6 +43,13 @@ def one_more(folder: Path, said: dict[str, Any], houses: list[House], workers: i
     """A host beside those that there are."""
     folder.mkdir()
     return House(folder, said, workers=workers, simulator=houses[0].simulator if houses else None)
+
+
+def copy_of(house: House, folder: Path, said: dict[str, Any]) -> House:
+    """Another host that goes by its name, and knows nothing of what it spends."""
+    (folder / "state").mkdir(parents=True)
+    shutil.copy(house.state_dir / "host", folder / "state" / "host")
+    return House(folder, said, workers=1, simulator=house.simulator)
 
 
 def known(house: House) -> int:

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from fastgate.config.postgres import PORT as POSTGRES_PORT
+from fastgate.config.redis_urls import PORT as REDIS_PORT
+from fastgate.config.redis_urls import SENTINEL_PORT
 from fastgate.config.settings import Server
 from fastgate.gateway.app import _HEALTH
 from tests.support.manifests import PACKAGING, ROOT, check, judged, longest_end, variables, with_secrets_in
@@ -100,6 +103,8 @@ def test_ports_probes_and_variables_are_those_of_the_code(folder: Path) -> None:
     [policy] = resources(folder, "NetworkPolicy")
     let_in = {port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]}
     assert targets == let_in == set(ports)
+    out = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert out == {53, 443, REDIS_PORT, SENTINEL_PORT, POSTGRES_PORT}
 
 
 @pytest.mark.parametrize("folder", [BASE, PRODUCTION], ids=lambda folder: folder.name)

@@ -19,6 +19,7 @@ local KEPT_MS = 3600000
 local FORGOTTEN_AT_ONCE = 16
 local ITEM = 13
 local SKEW_MS = 5000 -- between clocks of hosts and of the store
+local OTHERS = 8 -- hosts of which a mark is kept: as many as can be told apart quickly
 
 local meta, live, known, reported, endings, firsts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local host, incarnation, sequence, epoch = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
@@ -29,7 +30,7 @@ if not now then
 end
 
 local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until',
-    'nonce:' .. host)
+    'nonce:' .. host, 'life:' .. host)
 if state[1] ~= epoch or state[2] ~= incarnation then
     return {'join'}
 end
@@ -52,50 +53,102 @@ local function whole(number)
 end
 
 -- A set of hosts as one number: the sum of what stands for each. Sets of the same number are the same. A host whose counters came
--- back from its ledger is another one than before: it may have forgotten what it spent last.
+-- back from its ledger lives another life than before: it may have forgotten what it spent last.
 local MARKS = 2 ^ 48
-local function with_me(set)
-    return (set + tonumber(string.sub(redis.sha1hex(host .. ' ' .. state[6]), 1, 12), 16)) % MARKS
+local life = state[7] or '0'
+local mark = tonumber(string.sub(redis.sha1hex(host .. ' ' .. state[6]), 1, 12), 16)
+
+-- Whether it is that set, with some of those of whom a mark is given.
+local function is_with_some(wanted, set, marks, from)
+    if wanted == set then
+        return true
+    end
+    for i = from, #marks do
+        if is_with_some(wanted, (set + tonumber(marks[i])) % MARKS, marks, i + 1) then
+            return true
+        end
+    end
+    return false
+end
+
+-- What lies at a window's key; nil: nothing that a script wrote.
+local NUMBERS = {'claimed', 'used', 'lost', 'version', 'hungry', 'holders'}
+local function read(key)
+    local values = redis.pcall('HMGET', key, 'claimed', 'used', 'lost', 'version', 'hungry', 'holders', 'host:' .. host, 'seen', 'back')
+    if values.err then
+        return nil
+    end
+    local row = {is_new = not values[1]}
+    for i, name in ipairs(NUMBERS) do
+        row[name] = tonumber(values[i] or 0)
+        if not row[name] then
+            return nil
+        end
+    end
+    local mine, seen, back = values[7], values[8], values[9]
+    if mine then
+        local claim, used, spent, of_life, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
+        row.mine = claim and {claim = tonumber(claim), used = tonumber(used), spent = spent, life = of_life, epoch = of_epoch}
+    end
+    if seen then
+        local sum, set = string.match(seen, '^(%d+) (%d+)$')
+        row.seen = sum and {sum = tonumber(sum), set = tonumber(set)}
+    end
+    row.back = {epoch = '', sure = 0, others = {}}
+    if back then
+        local sure, others, of = string.match(back, '^(%d+)([%d ]*)|(.*)$')
+        row.back = of and {epoch = of, sure = tonumber(sure), others = {}}
+        for other in string.gmatch(others or '', '%d+') do
+            table.insert(row.back.others, other)
+        end
+    end
+    if (mine and not row.mine) or (seen and not row.seen) or not row.back then
+        return nil
+    end
+    return row
 end
 
 -- Fields of a window: claimed, used, spent: sums over hosts. version: counts the changes of `claimed` with `lost`, as hosts are told
 -- it. seen: the latest that any host remembers of that, while the store learns, and of whose claims it is the sum; until it knows
 -- again, hosts are told what they remember, and `version` is that of `seen`. lost: what of it was claimed by hosts that are gone:
 -- nothing, where all whose claims were seen have told theirs in this epoch. What they gave back since, or never heard of, is there
--- for all. holders: the hosts that claim. back: the epoch, and those who have told in it. hungry: until when somebody lacks.
+-- for all. holders: the hosts that claim. back: the epoch, and who has told in it: those who had been told of the window before, and
+-- some others, who may have claimed before or not. hungry: until when somebody lacks.
 local function exchange(key, limit, claim, used, spent, want, need, version, seen, seen_of, begins, ends)
-    local row = redis.call('HMGET', key, 'claimed', 'used', 'lost', 'version', 'seen', 'hungry', 'host:' .. host, 'holders', 'back')
-    local claimed, total, lost = tonumber(row[1] or 0), tonumber(row[2] or 0), tonumber(row[3] or 0)
-    local hungry, holders, back = tonumber(row[6] or 0), tonumber(row[8] or 0), 0
-    local had, had_used, had_spent, had_epoch = 0, 0, '0', nil
-    if row[7] then
-        local a, b, c, d = string.match(row[7], '^(%d+) (%d+) (%-?%d+) (.*)$')
-        had, had_used, had_spent, had_epoch = tonumber(a), tonumber(b), c, d
-    else
-        holders = with_me(holders)
+    local row = read(key)
+    if not row then
+        redis.call('UNLINK', key)
+        return nil, key
     end
-    if row[9] then
-        local of, set = string.match(row[9], '^(.*) (%d+)$')
-        back = of == epoch and tonumber(set) or 0
-    end
-    if had_epoch ~= epoch then
-        back = with_me(back)
-    end
-    local latest = tonumber(row[4] or 0)
-    if version > latest and not learning then
+    if version > row.version and not learning then
         return nil -- of what was told nothing is here: somebody has deleted it, or speaks who was waited for in vain
     end
-    claimed, total = claimed - had + claim, total - had_used + used
-    if had_epoch ~= epoch then
-        lost = math.max(0, lost - math.max(0, claim - had))
+    local mine = row.mine or {claim = 0, used = 0, spent = '0', life = life}
+    local lost, holders, latest, back, hungry = row.lost, row.holders, row.version, row.back, row.hungry
+    if not row.mine then
+        holders = (holders + mark) % MARKS
     end
+    if mine.epoch ~= epoch then
+        if back.epoch ~= epoch then
+            back = {epoch = epoch, sure = 0, others = {}}
+        end
+        if version > 0 then
+            back.sure = (back.sure + mark) % MARKS
+        elseif #back.others < OTHERS then
+            table.insert(back.others, whole(mark))
+        end
+        lost = math.max(0, lost - math.max(0, claim - mine.claim))
+    end
+    if mine.life ~= life then
+        lost = lost + math.max(0, mine.claim - claim) -- it may have used that, and forgotten with its counters
+    end
+    local claimed, total = row.claimed - mine.claim + claim, row.used - mine.used + used
     if learning and version > latest then
         redis.call('HSET', key, 'seen', whole(seen) .. ' ' .. seen_of)
         latest = version
-    elseif row[5] and not learning then
-        local sum, set = string.match(row[5], '^(%d+) (%d+)$')
-        if tonumber(set) ~= back then
-            lost = math.max(lost, tonumber(sum) - claimed)
+    elseif row.seen and not learning then
+        if not is_with_some(row.seen.set, back.sure, back.others, 1) then
+            lost = math.max(lost, row.seen.sum - claimed)
         end
         redis.call('HDEL', key, 'seen')
     end
@@ -113,16 +166,17 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         version, latest, seen, seen_of = latest + 1, latest + 1, claimed + lost, lost > 0 and '0' or whole(holders)
     end
 
-    if had_spent ~= spent then
-        if had_spent ~= '0' then
-            redis.call('HINCRBY', key, 'spent', string.sub(had_spent, 1, 1) == '-' and string.sub(had_spent, 2) or '-' .. had_spent)
+    if mine.spent ~= spent then
+        if mine.spent ~= '0' then
+            redis.call('HINCRBY', key, 'spent', string.sub(mine.spent, 1, 1) == '-' and string.sub(mine.spent, 2) or '-' .. mine.spent)
         end
         redis.call('HINCRBY', key, 'spent', spent)
     end
     redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
-        'holders', whole(holders), 'back', epoch .. ' ' .. whole(back), 'hungry', whole(hungry),
-        'host:' .. host, whole(claim) .. ' ' .. whole(used) .. ' ' .. spent .. ' ' .. epoch)
-    if ends > 0 and not row[1] then
+        'holders', whole(holders), 'hungry', whole(hungry),
+        'back', table.concat({whole(back.sure), unpack(back.others)}, ' ') .. '|' .. epoch,
+        'host:' .. host, table.concat({whole(claim), whole(used), spent, life, epoch}, ' '))
+    if ends > 0 and row.is_new then
         redis.call('ZADD', endings, whole(ends), key)
     end
     local recall = hungry > now and want == 0
@@ -141,12 +195,12 @@ for i = 7, #KEYS do
     if ARGV[at + 13] ~= '0' then
         redis.call('HSETNX', firsts, ARGV[at + 12], ARGV[at + 13])
     end
-    local answer = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
+    local answer, broken = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],
         tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]), tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), ARGV[at + 9],
         tonumber(ARGV[at + 10]), tonumber(ARGV[at + 11]))
     if not answer then
         redis.call('HDEL', meta, 'epoch') -- all have to tell what they have, as to a store that is empty
-        return {'join'}
+        return {'join', broken or ''}
     end
     answers[i - 3] = answer
 end

@@ -65,25 +65,30 @@ class Lender:
     def __init__(self, owner: Owner, loans: Loans, clock: Callable[[], int]) -> None:
         self._owner, self._arena = owner, owner.arena
         self._loans, self._clock = loans, clock
+        self._told: set[str] = set()
 
     def __bool__(self) -> bool:
         """Whether anything is lent now."""
         return bool(self._loans)
 
+    def forget_told(self) -> None:
+        """What is lent from here on is told anew."""
+        self._told.clear()
+
     def has_lent(self, slip: Slip) -> bool:
         """Whether more may be used of it than is leased."""
         return self._loans.of(slip).lent > 0
 
-    def lend(self, slip: Slip) -> bool:
-        """What its grace leaves may be used beyond the slice from here on. Returns whether any of it is at hand."""
+    def lend(self, slip: Slip) -> int:
+        """What its grace leaves may be used beyond the slice from here on. Returns how much is at hand."""
         loan, now_ns = self._loans.of(slip), self._clock()
         cell, window = slip.lease.cell, slip.span.number
         more = slip.lease.grace - loan.used - loan.lent
         if more > 0 and not 0 < slip.span.ends_ns <= now_ns and self._write(slip, loan.lent + more, loan.used):
             grant(self._arena, cell, window, granted(self._arena, cell, window) + more)
-            log.warning("leases: %s may go beyond its slice by %s USD on this host", slip.lease.id, usd(more))
+            self._tell(slip, more)
         taken, _ = used(self._arena, cell, window) or (0, 0)
-        return granted(self._arena, cell, window) > taken
+        return max(0, granted(self._arena, cell, window) - taken)
 
     def call_back(self, slip: Slip) -> None:
         """What was lent and not used may not be used any more; what was used is claimed like all else."""
@@ -95,6 +100,12 @@ class Lender:
         beyond = max(0, take_back(self._owner, cell, window, leased) - leased)
         self._write(slip, 0, loan.used + beyond)  # else it counts as lent yet, and more is taken back than there is
         slip.look_at_ns = 0
+
+    def _tell(self, slip: Slip, more: int) -> None:
+        """Once, however often the store fails meanwhile after it has heard something."""
+        if (name := _name(slip)) not in self._told:
+            self._told.add(name)
+            log.warning("leases: %s may go beyond its slice by %s USD on this host", slip.lease.id, usd(more))
 
     def _write(self, slip: Slip, lent: int, spent: int) -> bool:
         try:

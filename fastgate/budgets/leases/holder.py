@@ -107,19 +107,24 @@ class Holder:
         self._book.forget(due, now_ns, crowded=crowded)
         if self._was_away:
             self._was_away = False
+            self._lender.forget_told()
             self._tell_dry(self._book.cells, 0)
         return min(self._book.next_look(now_ns + LATEST_NS), self.heard_at_ns + beat(self.hosts))
 
-    def away(self, wants: Iterable[Want], until_ns: int) -> None:
+    def away(self, wants: Sequence[Want], until_ns: int) -> None:
         """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
-        self._was_away = True
         for want in wants:
             self._note_grace(want)
-        self._tell_dry({*self._book.cells, *(want.cell for want in wants)}, until_ns)
+        self.refuse(wants, until_ns)
         for slip in self._book.slips:
-            slip.wait_no_more()
             if slip.lease.grace:
                 self._lend(slip)
+            slip.wait_no_more()
+
+    def refuse(self, wants: Sequence[Want], until_ns: int) -> None:
+        """The store is not asked until then, and nobody need wait."""
+        self._was_away = True
+        self._tell_dry({*self._book.cells, *(want.cell for want in wants)}, until_ns)
 
     def leave(self) -> None:
         """Gives back all that is not used, and is no host any more. Raises StoreAway."""
@@ -166,13 +171,17 @@ class Holder:
     def _note_grace(self, want: Want) -> None:
         """What a request lacks that nobody can be asked for may be a window that this process has not leased yet."""
         lease = self._book.lease(want.cell) or Lease(want.record.id, want.cell, USD)
-        lease.grace = grace_of(want.record)
-        if not lease.grace or self._book.slip(want.cell, want.window) is not None:
+        lease.grace, now_ns = grace_of(want.record), self._clock()
+        if not lease.grace:
             return
-        levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
-        present, begins_ns, ends_ns, _ = levels.windows(0, self._clock())
-        if present == want.window:
-            self._book.keep(lease, Span(present, begins_ns, ends_ns), self._clock())
+        slip = self._book.slip(want.cell, want.window)
+        if slip is None:
+            levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
+            present, begins_ns, ends_ns, _ = levels.windows(0, now_ns)
+            if present != want.window:
+                return
+            slip = self._book.keep(lease, Span(present, begins_ns, ends_ns), now_ns)
+        slip.lack(want.missing, now_ns)
 
     def _lend_while_learning(self, slip: Slip) -> None:
         """A store that learns grants nothing, for as long as a host is missing."""
@@ -180,9 +189,9 @@ class Holder:
             self._lend(slip)
 
     def _lend(self, slip: Slip) -> None:
-        """Where that is used up, too, another window may begin, of which a request has to say."""
-        has_room = self._lender.lend(slip)
-        leases.tell_dry(self._arena, slip.lease.cell, 0 if has_room else self._clock() + DRY_NS)
+        """Where that is too little, too, another window may begin, of which a request has to say."""
+        is_enough = self._lender.lend(slip) >= max(1, slip.missing)
+        leases.tell_dry(self._arena, slip.lease.cell, 0 if is_enough else self._clock() + DRY_NS)
 
     def _is_lent(self, slip: Slip, now_ns: int) -> bool:
         """Whether more of it may be used than the store knows, of which it is told nothing."""

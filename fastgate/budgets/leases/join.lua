@@ -29,7 +29,9 @@ if not epoch or state[2] ~= run then
         'quiet_until', string.format('%.0f', now + quiet))
     redis.call('DEL', known, reported)
     for _, other in ipairs(redis.call('ZRANGE', live, 0, -1)) do
-        redis.call('SADD', known, other)
+        if string.match(other, '^[%w._-]+$') then -- else it is no host's, and would be waited for in vain
+            redis.call('SADD', known, other)
+        end
     end
 end
 if redis.call('HEXISTS', meta, 'learning') == 1 then
@@ -37,6 +39,9 @@ if redis.call('HEXISTS', meta, 'learning') == 1 then
     for i = 7, #ARGV do
         redis.call('SADD', known, ARGV[i])
     end
+end
+if state[3] ~= nonce then
+    redis.call('HINCRBY', meta, 'life:' .. host, 1)
 end
 local incarnation = redis.call('HINCRBY', meta, 'incarnation:' .. host, 1)
 redis.call('HSET', meta, 'nonce:' .. host, nonce, 'sequence:' .. host, 0)

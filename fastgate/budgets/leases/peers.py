@@ -4,6 +4,7 @@ A store that has forgotten everything waits for all that anybody knows; whoever 
 """
 
 import logging
+import re
 from bisect import bisect_right
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +16,14 @@ from fastgate.wire.whole_files import replace
 MOST_NAMED: Final = 64
 """Hosts that one names: up to so many all are named by each."""
 
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
 log = logging.getLogger("fastgate.control")
+
+
+def is_name(text: str) -> bool:
+    """Whether a host may be called so; the scripts on the store know it, too."""
+    return _NAME.fullmatch(text) is not None
 
 
 class Peers:

@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from fastgate.budgets.leases.messages import Ask, Exchanged, Grant, Told, quantum_of
+from fastgate.budgets.leases.peers import is_name
 from fastgate.config.redis_client import evicting
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class LeaseStore:
             "exchange", keys, member.host, member.incarnation, sequence, member.epoch, self._now, LAPSE_MS, *told
         )
         if said[0] == b"join":
-            raise Forgotten("it has forgotten this host")
+            raise Forgotten(_why(*said[1:]))
         if said[0] != b"done":
             raise StoreAway("it had heard of a later message already")
         grants = tuple(_grant(ask, answer) for ask, answer in zip(asks, said[3:], strict=True))
@@ -105,7 +106,8 @@ class LeaseStore:
     def peers(self) -> list[str]:
         """The hosts that live, or lived a while ago. Raises StoreAway."""
         [live] = self._keys("live")
-        return [host.decode() for host in self._command("ZRANGE", live, 0, -1)]
+        found = (each.decode("ascii", "replace") for each in self._command("ZRANGE", live, 0, -1))
+        return [host for host in found if is_name(host)]
 
     def ahead_ms(self) -> int:
         """By how much this host's clock is ahead of the store's, to some milliseconds. Raises StoreAway."""
@@ -165,6 +167,12 @@ def _away() -> Iterator[None]:
         raise StoreAway(f"what hosts share lies at another node of a cluster, {error.host}:{error.port}") from error
     except (RedisError, OSError) as error:
         raise StoreAway(str(error)) from error
+
+
+def _why(broken: bytes = b"") -> str:
+    if broken:
+        return f"what lay at the key {broken.decode(errors='replace')} was not written by a gateway, and is made anew"
+    return "it has forgotten this host"
 
 
 def _source(name: str) -> str:
