@@ -146,7 +146,7 @@ def booked(
     parameters["where"] = [*(f"provider={name}" for name in providers), *ASKED]
     parameters.update({name: str(day) for name, day in (("since", since), ("until", until)) if day})
     answer = client.get("spend", parameters)
-    tell(answer)
+    tell(client, answer)
     if answer["truncated"]:
         raise Failed(f"more than {len(answer['groups'])} models and days: narrow it with --since and --until")
     if not answer["groups"]:

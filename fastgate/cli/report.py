@@ -82,7 +82,7 @@ def command(
     if hosts is not None:
         parameters["hosts"] = hosts
     answer = client.get("spend", parameters)
-    tell(answer)
+    tell(client, answer)
     click.echo(render(answer, by.split(","), form))
 
 

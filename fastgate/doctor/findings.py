@@ -27,7 +27,7 @@ class Finding:
 
     def __str__(self) -> str:
         remedy = f" ({self.remedy})" if self.remedy else ""
-        return f"{self.level:<12}{self.check + ':':<13}{self.message}{remedy}"
+        return f"{self.level:<12}{self.check + ':':<12} {self.message}{remedy}"
 
 
 def ok(check: str, message: str) -> Finding:

@@ -12,8 +12,10 @@ from typing import Final
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
 from fastgate.budgets.leases.store import LAPSE_MS
+from fastgate.cli.main import cli
 from tests.support.crowd import Crowd, spending
 from tests.support.house import House, compact, secret, wait_for
 from tests.support.redis_groups import KINDS, LONG, lease_server
@@ -155,6 +157,9 @@ def test_thresholds_and_soft_budgets_count_what_all_hosts_spend(tmp_path: Path, 
         assert "fastgate_lease_hosts 2.0" in metrics
         assert "fastgate_lease_store_up 1.0" in metrics
         assert houses[0].admin("status")["leases"]["behind_seconds"] < 5
+        where = ["--admin-url", houses[0].admin_url, "--admin-token", houses[0].admin_token]
+        report = CliRunner().invoke(cli, ["report", "--by", "key", *where])
+        assert "of this host alone: 2 hosts share budgets, and no ledger" in report.stderr
         total = billed(houses[0])
         assert Decimal("0.025") < total < Decimal("0.03")
         for house in houses:

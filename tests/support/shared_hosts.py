@@ -90,7 +90,7 @@ def spent_out(house: House, meanwhile: Callable[[], None] = lambda: None, second
 
 def check(total: Decimal, limit: Decimal, crowd: Crowd) -> None:
     """Never above, all but all of it spent, and nobody was told anything else than that it is spent."""
-    print(f"{total} of {limit} USD on the bill, {100 * total / limit:.1f} %; answers {dict(crowd.statuses)}")
+    print(f"{total} of {limit} USD on the bill, {100 * total / limit:.3f} %; answers {dict(crowd.statuses)}")
     assert total <= limit, f"overspent: {total} of {limit}"
     assert total >= SPENDABLE * limit, f"left unspent: {total} of {limit}"
     assert crowd.statuses.keys() <= {0, 200, 402}, (crowd.statuses, crowd.bodies)

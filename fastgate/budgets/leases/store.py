@@ -89,8 +89,9 @@ class LeaseStore:
             raise Forgotten(_why(*said[1:]))
         if said[0] != b"done":
             raise StoreAway("it had heard of a later message already")
-        grants = tuple(_grant(ask, answer) for ask, answer in zip(asks, said[3:], strict=True))
-        return Exchanged(grants, bool(said[1]), int(said[2]))
+        hosts = int(said[2])
+        grants = tuple(_grant(ask, answer, hosts) for ask, answer in zip(asks, said[3:], strict=True))
+        return Exchanged(grants, bool(said[1]), hosts)
 
     def first_use(self, member: Membership, id_: str, proposed_ns: int) -> int | None:
         """When a limit was first used on any host: ``proposed_ns`` where nobody said so before.
@@ -192,8 +193,10 @@ def _told(ask: Ask) -> tuple[object, ...]:
     )
 
 
-def _grant(ask: Ask, answer: Sequence[bytes]) -> Grant:
+def _grant(ask: Ask, answer: Sequence[bytes], hosts: int) -> Grant:
     quantum = quantum_of(ask.unit)
     claim, version, seen, holders, used, spent, recalled = map(int, answer)
-    told = Told(version, seen * quantum, holders)
-    return Grant(claim * quantum, told, used * quantum, spent - ask.spent, bool(recalled))
+    told, used, spent = Told(version, seen * quantum, holders), used * quantum, spent - ask.spent
+    if quantum > 1 and 0 < used - spent < quantum * hosts:
+        used = spent  # each of them has rounded up
+    return Grant(claim * quantum, told, used, spent, bool(recalled))
