@@ -185,6 +185,19 @@ def test_what_is_no_name_is_not_taken_for_a_host(
     assert not here.ask().learning, "nobody else is waited for"
 
 
+def test_a_server_that_may_evict_what_is_leased_is_left(tmp_path: Path) -> None:
+    with RedisServer(tmp_path) as server, server.client() as client:
+        line = Line(client, "evicting", "here")
+        assert abs(line.store.ahead_ms()) < 1000
+        client.config_set("maxmemory", "100mb")
+        line.store.ahead_ms()
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        with pytest.raises(StoreAway, match="maxmemory-policy is allkeys-lru"):
+            line.store.ahead_ms()
+        with pytest.raises(StoreAway, match="maxmemory-policy is allkeys-lru"):
+            line.store.join("here", "nonce of here")
+
+
 def test_what_was_spent_is_summed_to_the_nano_dollar(lines: tuple[Line, Line]) -> None:
     here, there = lines
     budget = {"id": "team:t/lifetime/b", "unit": USD, "limit": (1 << 63) - 1}

@@ -111,7 +111,12 @@ class LeaseStore:
         return [host for host in found if is_name(host)]
 
     def ahead_ms(self) -> int:
-        """By how much this host's clock is ahead of the store's, to some milliseconds. Raises StoreAway."""
+        """By how much this host's clock is ahead of the store's, to some milliseconds.
+
+        Raises StoreAway, also where the store has been told meanwhile that it may evict what is leased.
+        """
+        if why := evicting(self._command("INFO", "memory")):
+            raise StoreAway(why)
         asked_at = time.time_ns()
         seconds, micros = self._command("TIME")
         return ((asked_at + time.time_ns()) // 2 - int(seconds) * 10**9 - int(micros) * 1000) // 10**6
