@@ -113,7 +113,8 @@ end
 -- again, hosts are told what they remember, and `version` is that of `seen`. lost: what of it was claimed by hosts that are gone:
 -- nothing, where all whose claims were seen have told theirs in this epoch. What they gave back since, or never heard of, is there
 -- for all. holders: the hosts that claim. back: the epoch, and who has told in it: those who had been told of the window before, and
--- some others, who may have claimed before or not. hungry: until when somebody lacks.
+-- some others, who may have claimed before or not. hungry: until when somebody lacks. host:...: what that one said last: claim, used
+-- and spent, in which of its lives, in which epoch.
 local function exchange(key, limit, claim, used, spent, want, need, version, seen, seen_of, begins, ends)
     local row = read(key)
     if not row then

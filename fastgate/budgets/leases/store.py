@@ -116,6 +116,7 @@ class LeaseStore:
         Raises StoreAway, also where the store has been told meanwhile that it may evict what is leased.
         """
         if why := evicting(self._command("INFO", "memory")):
+            self.close()  # it says so at each join, too
             raise StoreAway(why)
         asked_at = time.time_ns()
         seconds, micros = self._command("TIME")
