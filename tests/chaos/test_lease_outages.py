@@ -5,6 +5,7 @@ Never overspent, and all is well again by itself.
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -176,6 +177,24 @@ def test_all_lose_their_power_and_redis_what_it_knew(tmp_path: Path, server: Red
             wait_for(lambda: all(known(house) == 2 for house in houses), 30, "Redis grants again")
             total = spent_out(first)
         check(total, LIMIT, crowd)
+
+
+@LONG
+def test_a_host_loses_its_power_with_requests_open(tmp_path: Path, server: RedisServer) -> None:
+    """The provider bills what nobody lives to write down: all that the host had claimed stays taken."""
+    with hosts(tmp_path, [settings(server.url, "power", BUDGET)] * 2) as houses:
+        ports = [house.port for house in houses]
+        with Crowd(ports, spending(secret("one"), TOKENS, latency_ms=300), 200) as crowd:
+            for house, part in ((houses[1], 4), (houses[0], 2)):
+                wait_for(lambda part=part: billed(houses[0]) > LIMIT / part, 60, "they spend")
+                ports.remove(house.port)
+                house.kill_everything()
+                shutil.rmtree(house.arena_dir)
+                house.start()
+                ports.append(house.port)
+            total = spent_out(houses[0])
+        print(f"{total} of {LIMIT} USD on the bill; answers {dict(crowd.statuses)}")
+        assert LIMIT / 2 < total <= LIMIT
 
 
 @LONG
