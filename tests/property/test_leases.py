@@ -17,9 +17,10 @@ from redis import Redis
 
 from fastgate._core import leases
 from fastgate._core.budget import Hold
+from fastgate.budgets.leases.store import LAPSE_MS
 from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.leasing import Want
-from tests.support.lease_cluster import FOR_GOOD, MINUTES, NANO, QUANTUM, REQUESTS, Cluster
+from tests.support.lease_cluster import FOR_GOOD, MILLI, MINUTES, NANO, QUANTUM, REQUESTS, Cluster
 from tests.support.redis_server import RedisServer
 
 SCHEDULES: Final = int(os.environ.get("FASTGATE_LEASE_SCHEDULES", "120"))
@@ -72,6 +73,32 @@ def test_what_was_granted_unheard_and_is_remembered_by_another_host_is_not_lost_
     assert seen > FOR_GOOD.limit // 4, "the other host has heard of what was granted"
     cluster.start_store_empty()
     cluster.teardown()
+
+
+class Lent(Cluster):
+    """They share one budget, with a grace."""
+
+    records = (msgspec.structs.replace(FOR_GOOD, grace=50 * QUANTUM),)
+
+
+def test_a_grace_whose_use_was_lost_with_the_arena_is_not_there_again(client: "Redis[bytes]") -> None:
+    Lent.client = client
+    cluster = Lent()
+    cluster.start([0, 0, 0])
+    host = cluster.hosts[1]
+    held, counts = [host.ask(QUANTUM)], []
+    for _ in range(2):
+        host.wire.fault = "lost"
+        while isinstance(taken := host.ask(QUANTUM), Hold):
+            held.append(taken)
+        counts.append(len(held))
+        host.lose_power(0)
+        cluster.world.now_ns += LAPSE_MS * MILLI
+        assert host.turn()
+    assert counts[0] > 50, "its slice and its grace"
+    assert counts[1] == counts[0]
+    for each in cluster.hosts:
+        each.folder.cleanup()
 
 
 class Softly(Cluster):

@@ -31,8 +31,9 @@ from fastgate.budgets.leases.grace import grace_of
 from fastgate.budgets.leases.holder import DRY_NS, Holder
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.slips import Slip, Span
-from fastgate.budgets.leases.store import QUIET_MS, LeaseStore, StoreAway
+from fastgate.budgets.leases.store import QUIET_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.budgets.levels import levels_of, rules_of
+from fastgate.budgets.periods import period_of
 from fastgate.wire.leasing import Want
 from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
 
@@ -120,17 +121,36 @@ class Host:
     folder: "tempfile.TemporaryDirectory[str]" = field(default_factory=tempfile.TemporaryDirectory)
     skew_ns: int = 0
     gone: bool = False
+    settled: dict[Place, int] = field(default_factory=dict)
+    """What its ledger knows."""
 
     def __post_init__(self) -> None:
+        self.notes = Notes()
+        self._begin()
+
+    def _begin(self) -> None:
         self.arena = Arena(f"{self.folder.name}/arena.bin", create=True)
         self.worker = Owner(self.arena, WORKER, os.getpid())
         self.control = Owner(self.arena, CONTROL, os.getpid())
         self.journal = Journal(self.folder.name, self.worker.slot)
         self.levels = levels_of(self.arena, rules_of(self.arena, self.records, shared=True))
         self.draft = Draft(key="k")
-        self.notes = Notes()
         self.arena.set_counted()
         self.restart()
+
+    def lose_power(self, share: int) -> None:
+        """What is in memory is gone: its counters are what ``share`` percent of its ledger say, requests nowhere."""
+        anchors = [self.arena.anchor(rule.cell) for rule in self.levels.rules]
+        present = [self.levels.windows(number, self.now())[0] for number in range(len(self.records))]
+        self.folder.cleanup()
+        self.folder = tempfile.TemporaryDirectory()
+        self._begin()
+        for number, record in enumerate(self.records):
+            spent = self.settled.get((number, present[number]), 0) * share // 100
+            if anchors[number] and isinstance(record, BudgetRecord):
+                cell = self.levels.rules[number].cell
+                assert self.arena.restore_cell(cell, period_of(record), anchors[number], spent, self.now())
+        self.settled = {}
 
     def restart(self) -> None:
         """The control process: what it knew is in the arena, or forgotten."""
@@ -146,6 +166,8 @@ class Host:
             self.holder.turn()
         except StoreAway:
             self.holder.away([], self.now() + DRY_NS)
+            return False
+        except NameTaken:  # by itself, as it was before it lost its power
             return False
         return True
 
@@ -165,11 +187,14 @@ class Host:
             window, _, _, _ = self.levels.windows(taken, self.now())
             missing = 1 if isinstance(record, LimitRecord) else amount
             kind = "limit" if isinstance(record, LimitRecord) else "budget"
+            want = Want(self.levels.rules[taken].cell, window, missing, **{kind: record})
             try:
-                self.holder.want([Want(self.levels.rules[taken].cell, window, missing, **{kind: record})])
+                self.holder.want([want])
                 self.holder.turn()
             except StoreAway:
-                self.holder.away([], self.now() + DRY_NS)
+                self.holder.away([want], self.now() + DRY_NS)
+                return self.take(amount)
+            except NameTaken:
                 break
             taken = self.take(amount)
         return taken
@@ -192,7 +217,7 @@ class Cluster(RuleBasedStateMachine):
         self.entries: list[Entry] = []
         self.paper: dict[Place, int] = {}
         self.kept: dict[bytes, bytes] = {}
-        self.some_are_gone = False
+        self.some_are_gone = self.some_lost_power = self.store_was_replaced = False
         for _ in range(2):  # the store has learned all there is, so that what comes is not waited for
             for host in self.hosts:
                 host.turn()
@@ -232,6 +257,8 @@ class Cluster(RuleBasedStateMachine):
         actual = entry.amount * share // 100
         entry.handle.settle(actual, Usage(), SETTLED_EXACT, OUTCOME_OK, 200)
         self._book(entry.places, actual - entry.amount)
+        for place in entry.places:
+            entry.host.settled[place] = entry.host.settled.get(place, 0) + actual
 
     @precondition(lambda self: self.entries)
     @rule(which=st.integers(0, 1 << 16))
@@ -272,6 +299,16 @@ class Cluster(RuleBasedStateMachine):
 
     # ---- what befalls them
 
+    @precondition(lambda self: not self.store_was_replaced)
+    @rule(number=st.integers(0, HOSTS - 1), share=st.integers(0, 100))
+    def lose_power(self, number: int, share: int) -> None:
+        """Its open requests are billed, and no ledger ever says so."""
+        host = self.hosts[number]
+        if not host.gone:
+            self.some_lost_power = True
+            self.entries = [entry for entry in self.entries if entry.host is not host]
+            host.lose_power(share)
+
     @rule(passed=st.one_of(st.integers(1, 200), st.integers(200, 5_000), st.integers(5_000, 70_000)))
     def pass_time(self, passed: int) -> None:
         self.world.now_ns += passed * MILLI
@@ -296,18 +333,19 @@ class Cluster(RuleBasedStateMachine):
     def copy_store(self) -> None:
         self.kept = {key: self.client.dump(key) or b"" for key in self._keys()}
 
-    @precondition(lambda self: not self.some_are_gone)
+    @precondition(lambda self: not (self.some_are_gone or self.some_lost_power))
     @rule()
     def start_store_empty(self) -> None:
         self._replace_store({})
 
-    @precondition(lambda self: not self.some_are_gone and self.kept)
+    @precondition(lambda self: not (self.some_are_gone or self.some_lost_power) and self.kept)
     @rule()
     def fail_over(self) -> None:
         """Another server takes over, which had not heard of the last writes."""
         self._replace_store(self.kept)
 
     def _replace_store(self, kept: dict[bytes, bytes]) -> None:
+        self.store_was_replaced = True
         gone = self._keys()
         if gone:
             self.client.delete(*gone)
@@ -361,7 +399,7 @@ class Cluster(RuleBasedStateMachine):
             entry.handle.settle(0, Usage(), SETTLED_EXACT, OUTCOME_OK, 200)
             self._book(entry.places, -entry.amount)
         self.entries.clear()
-        if not self.some_are_gone:
+        if not (self.some_are_gone or self.some_lost_power):
             self._heal()
         for host in self.hosts:
             host.folder.cleanup()

@@ -96,8 +96,10 @@ class Lender:
         if not loan.lent:
             return
         cell, window = slip.lease.cell, slip.span.number
-        leased = max(0, granted(self._arena, cell, window) - loan.lent)
-        beyond = max(0, take_back(self._owner, cell, window, leased) - leased)
+        leased = granted(self._arena, cell, window) - loan.lent
+        beyond = loan.lent  # where it is not in the arena: that was lost, and with it what was used of it
+        if leased >= 0:
+            beyond = max(0, take_back(self._owner, cell, window, leased) - leased)
         self._write(slip, 0, loan.used + beyond)  # else it counts as lent yet, and more is taken back than there is
         slip.look_at_ns = 0
 
