@@ -208,6 +208,7 @@ class LeaseThread:
             f"another host goes by the name {self.host}: was the state folder copied? Then delete the file"
             f" '{HOST_FILE}' in it, and start this host anew{_NOT_ASKED if is_certain else ''}"
         )
+        self._holder.disown()
         self._without = self._holder.refuse
         return _FOR_GOOD if is_certain else LAPSE_MS / 1000
 

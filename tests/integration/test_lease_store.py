@@ -148,6 +148,9 @@ def test_what_a_host_had_before_it_lost_its_counters_stays_taken(lines: tuple[Li
     [
         lambda client, window: (client.delete(window), client.set(window, "not a hash")),
         lambda client, window: client.hset(window, "claimed", "much"),
+        lambda client, window: client.hset(window, "claimed", "nan"),
+        lambda client, window: client.hset(window, "lost", "inf"),
+        lambda client, window: client.hset(window, "spent", "abc"),
         lambda client, window: client.hset(window, "host:here", "all of it"),
         lambda client, window: client.hset(window, "back", "some"),
     ],
@@ -168,6 +171,18 @@ def test_what_no_script_wrote_is_made_anew(
     there.later(2 * QUIET_MS)
     assert there.claim(want=LIMIT, need=41) == 0
     assert there.claim(want=LIMIT, need=40) == 40
+
+
+def test_who_tells_of_a_window_that_was_long_over_disturbs_nobody(client: "Redis", lines: tuple[Line, Line]) -> None:
+    """Its clock is hours behind: what was kept of the window it takes for the present one is forgotten."""
+    here, there = lines
+    [told] = here.ask(want=20, need=20, ends_ns=(START_MS + QUIET_MS) * 1_000_000).grants
+    here.later(2 * 3_600_000)
+    there.later(2 * 3_600_000)
+    there.ask(id="key:k/limit/requests/month")
+    [granted] = here.ask(claim=20, want=20, ends_ns=(START_MS + QUIET_MS) * 1_000_000, told=told.told).grants
+    assert granted.claim == 20, "no more is granted of it"
+    assert not there.ask(id="key:k/limit/requests/month").learning
 
 
 def test_what_is_no_name_is_not_taken_for_a_host(

@@ -206,6 +206,20 @@ def test_a_copied_state_folder_leases_nothing_also_while_the_host_is_started_ane
         assert refused(copy)
 
 
+def test_a_copied_arena_leases_nothing_either(tmp_path: Path, url: str) -> None:
+    said = settings(url, "arena", {"limit_usd": "1", "window": "lifetime"})
+    with hosts(tmp_path, [said]) as houses:
+        with Crowd([houses[0].port], spending(secret("one"), TOKENS), 4):
+            wait_for(lambda: billed(houses[0]) > Decimal("0.1"), 15, "it spends")
+        houses[0].settled()
+        with copy_of(houses[0], tmp_path / "copy", said, with_arena=True) as copy:
+            assert "another host goes by the name" in wait_for(lambda: refused(copy), 15, "it is refused")
+            ports = [copy.port, houses[0].port]
+            with Crowd(ports, spending(secret("one"), TOKENS), 16) as crowd:
+                total = spent_out(houses[0])
+            check(total, Decimal(1), crowd)
+
+
 def test_what_a_host_has_spent_stays_spent_where_a_copy_takes_its_name(tmp_path: Path, url: str) -> None:
     limit = Decimal("0.50")
     said = settings(url, "renamed", {"limit_usd": str(limit), "window": "lifetime"})

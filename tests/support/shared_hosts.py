@@ -45,11 +45,15 @@ def one_more(folder: Path, said: dict[str, Any], houses: list[House], workers: i
     return House(folder, said, workers=workers, simulator=houses[0].simulator if houses else None)
 
 
-def copy_of(house: House, folder: Path, said: dict[str, Any]) -> House:
-    """Another host that goes by its name, and knows nothing of what it spends."""
+def copy_of(house: House, folder: Path, said: dict[str, Any], *, with_arena: bool = False) -> House:
+    """Another host that goes by its name, and knows nothing of what it spends but what the arena says."""
     (folder / "state").mkdir(parents=True)
     shutil.copy(house.state_dir / "host", folder / "state" / "host")
-    return House(folder, said, workers=1, simulator=house.simulator)
+    copy = House(folder, said, workers=1, simulator=house.simulator)
+    if with_arena:
+        copy.arena_dir.mkdir(mode=0o700, parents=True)
+        shutil.copy(house.arena_dir / "arena.bin", copy.arena_dir / "arena.bin")
+    return copy
 
 
 def known(house: House) -> int:

@@ -74,18 +74,22 @@ end
 -- What lies at a window's key; nil: nothing that a script wrote.
 local NUMBERS = {'claimed', 'used', 'lost', 'version', 'hungry', 'holders'}
 local function read(key)
-    local values = redis.pcall('HMGET', key, 'claimed', 'used', 'lost', 'version', 'hungry', 'holders', 'host:' .. host, 'seen', 'back')
+    local values = redis.pcall('HMGET', key, 'claimed', 'used', 'lost', 'version', 'hungry', 'holders', 'host:' .. host, 'seen', 'back',
+        'spent')
     if values.err then
         return nil
     end
     local row = {is_new = not values[1]}
     for i, name in ipairs(NUMBERS) do
-        row[name] = tonumber(values[i] or 0)
-        if not row[name] then
+        if values[i] and not string.match(values[i], '^%d+$') then
             return nil
         end
+        row[name] = tonumber(values[i] or 0)
     end
-    local mine, seen, back = values[7], values[8], values[9]
+    local mine, seen, back, sum_spent = values[7], values[8], values[9], values[10]
+    if sum_spent and not string.match(sum_spent, '^%-?%d+$') then
+        return nil
+    end
     if mine then
         local claim, used, spent, of_life, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
         row.mine = claim and {claim = tonumber(claim), used = tonumber(used), spent = spent, life = of_life, epoch = of_epoch}
@@ -116,6 +120,9 @@ end
 -- some others, who may have claimed before or not. hungry: until when somebody lacks. host:...: what that one said last: claim, used
 -- and spent, in which of its lives, in which epoch.
 local function exchange(key, limit, claim, used, spent, want, need, version, seen, seen_of, begins, ends)
+    if ends > 0 and ends + KEPT_MS <= now then -- forgotten: whoever tells of it has another time, or has slept
+        return {whole(claim), whole(version), whole(seen), seen_of, '0', spent, 0}
+    end
     local row = read(key)
     if not row then
         redis.call('UNLINK', key)

@@ -3,12 +3,14 @@
 Only one thread may use a holder. Between two of its passes nothing happens but that workers use what was granted.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import time_ns
 from typing import Final
 
 from fastgate._core import leases
+from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import Owner
 from fastgate.budgets.leases.book import Book
@@ -29,6 +31,12 @@ _TOGETHER_NS: Final = 100_000_000
 """What is due within so long goes along with what is due."""
 
 
+def nonce_of(arena: Arena) -> str:
+    """Tells it from any other, and from a copy of its file."""
+    file = os.stat(arena.path)
+    return f"{arena.created_ns}-{file.st_dev}-{file.st_ino}"
+
+
 class Holder:
     """``host``: its name among the hosts; its arena tells it from others of that name. ``clock``: Unix ns."""
 
@@ -36,7 +44,7 @@ class Holder:
         self, owner: Owner, store: LeaseStore, host: str, notes: Notes, clock: Callable[[], int] = time_ns
     ) -> None:
         self._owner, self._arena, self._store = owner, owner.arena, store
-        self._host, self._nonce, self._clock = host, str(owner.arena.created_ns), clock
+        self._host, self._nonce, self._clock = host, nonce_of(owner.arena), clock
         self._member: Membership | None = None
         self._sequence = 0
         self._book = Book(owner.arena)
@@ -125,6 +133,12 @@ class Holder:
         """The store is not asked until then, and nobody need wait."""
         self._was_away = True
         self._tell_dry({*self._book.cells, *(want.cell for want in wants)}, until_ns)
+
+    def disown(self) -> None:
+        """Another host has its name: what was granted by that, as a copied arena has it, is not this one's."""
+        self._book.remember(self._clock())
+        for slip in self._book.slips:
+            leases.take_back(self._owner, slip.lease.cell, slip.span.number, 0)
 
     def leave(self) -> None:
         """Gives back all that is not used, and is no host any more. Raises StoreAway."""
