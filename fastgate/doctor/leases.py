@@ -24,9 +24,11 @@ def leases(installation: Installation) -> Iterator[Finding]:
 
 def _judged(said: dict[str, Any]) -> Finding:
     if said["error"]:
+        told = f"this host gets none: {said['error']}"
+        if said["name_taken"]:
+            return failed("leases", told, "it refuses what hard budgets and limits bind: see docs/troubleshooting.md")
         remedy = "until then it has what it leased before, and what `grace` gives it: see docs/troubleshooting.md"
-        tell = failed if said["name_taken"] else unreachable
-        return tell("leases", f"this host gets none: {said['error']}", remedy)
+        return unreachable("leases", told, remedy)
     if said["learning"]:
         remedy = "start the hosts that are missing; for one that will not come back see docs/scaling.md"
         return warning("leases", f"{said['store']} grants none before all hosts have told what they have", remedy)

@@ -200,7 +200,7 @@ def test_a_copied_state_folder_leases_nothing_also_while_the_host_is_started_ane
         assert known(houses[0]) == 1
         wait_for(lambda: "not asked any more" in refused(copy), 30, "the other one lives for certain")
         assert houses[0].stop() == 0
-        time.sleep(LAPSE_MS / 800)  # what stands for it in the store has lapsed
+        time.sleep(LAPSE_MS / 800)  # a copy that went on asking would have the name by then
         houses[0].start()
         wait_for(lambda: known(houses[0]) == 1, 15, "it has its name")
         assert refused(copy)

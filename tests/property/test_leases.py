@@ -20,7 +20,8 @@ from fastgate._core.budget import Hold
 from fastgate.budgets.leases.store import LAPSE_MS
 from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.leasing import Want
-from tests.support.lease_cluster import FOR_GOOD, MILLI, MINUTES, NANO, QUANTUM, REQUESTS, Cluster
+from tests.support.lease_cluster import FOR_GOOD, MINUTES, QUANTUM, REQUESTS, Cluster
+from tests.support.lease_hosts import MILLI, NANO
 from tests.support.redis_server import RedisServer
 
 SCHEDULES: Final = int(os.environ.get("FASTGATE_LEASE_SCHEDULES", "120"))
