@@ -19,6 +19,7 @@ from fastgate._core.journal import Draft, Journal, segments_of
 from fastgate._core.levels import Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.price import Usage
+from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.peers import Peers
@@ -29,8 +30,8 @@ from fastgate.control.lease_thread import ANSWER_SECONDS, LEAST_PAUSE_NS
 from fastgate.wire.leasing import Want
 from fastgate.wire.snapshot import BudgetRecord
 
-PATIENCE_NS: Final = 50_000_000
-"""``lease_wait_ms``."""
+PATIENCE_NS: Final = 500_000_000
+"""``lease_wait_ms``, as it is where nobody says otherwise."""
 LOOK_NS: Final = 1_000_000
 TELL_AGAIN_NS: Final = 10_000_000
 """As of :mod:`fastgate.gateway.patience`."""
@@ -74,9 +75,15 @@ def counters() -> Iterator[Counters]:
         yield Counters(Path(folder))
 
 
-class _Holder(Holder):
-    def _remember(self, now_ns: int) -> None:
+class _Book(Book):
+    def remember(self, now_ns: int) -> None:
         """Nothing is forgotten: no control process is started anew, and others' counters lie in the same arena."""
+
+
+class _Holder(Holder):
+    def __init__(self, owner: Owner, line: Line, name: str, notes: Notes, clock: Callable[[], int]) -> None:
+        super().__init__(owner, line, name, notes, clock)
+        self._book = _Book(owner.arena)
 
 
 class _Peers(Peers):

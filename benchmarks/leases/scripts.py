@@ -20,7 +20,7 @@ OTHERS: Final = 8
 Who = tuple[str, int, str]
 """A host, its incarnation, and the epoch that it speaks of."""
 _Said = tuple[int, int, int, int, str]
-"""What a host said last of a window: its claim, what it used and spent of it, in which of its lives, in which epoch."""
+"""What a host said last of a window: its claim, what it used and spent of it, its mark, in which epoch."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,6 @@ class Member:
 
     nonce: str
     incarnation: int = 0
-    life: int = 1
     sequence: int = 0
 
 
@@ -106,8 +105,8 @@ class Scripts:
         if self.learning is not None:
             self.known.add(host)
             self.known.update(peers)
-        incarnation, life = (1, 1) if member is None else (member.incarnation + 1, member.life)
-        self._members[host] = Member(nonce, incarnation, life + (member is not None and member.nonce != nonce))
+        incarnation = 1 if member is None else member.incarnation + 1
+        self._members[host] = Member(nonce, incarnation)
         self._hear(host, now)
         return b"joined", self._epoch.encode(), incarnation
 
@@ -183,12 +182,12 @@ class Scripts:
 
     def _window(self, row: Row, host: str, now: int, item: Sequence[int]) -> Sequence[int]:
         limit, claim, used, spent, want, need, version, seen, holders, begins = item[:10]
-        me, life = mark(host, self._members[host].nonce), self._members[host].life
+        me = mark(host, self._members[host].nonce)
         if version > row.version and self.learning is None:
             raise _Deleted
         if host not in row.hosts:
             row.holders = (row.holders + me) % MARKS
-        had, had_used, had_spent, had_life, had_epoch = row.hosts.get(host, (0, 0, 0, life, ""))
+        had, had_used, had_spent, had_mark, had_epoch = row.hosts.get(host, (0, 0, 0, me, ""))
         row.claimed += claim - had
         row.used += used - had_used
         row.spent += spent - had_spent
@@ -197,7 +196,7 @@ class Scripts:
             if row.back.epoch != self._epoch:
                 row.back = Back(self._epoch)
             row.back.add(me, was_told=version > 0)
-        if had_life != life:
+        if had_mark != me:
             row.lost += max(0, had - claim)
         if self.learning is not None and version > row.version:
             row.version, row.seen = version, (seen, holders)
@@ -212,9 +211,9 @@ class Scripts:
         if self.learning is None:
             row.version += 1
             version, seen, holders = row.version, row.claimed + row.lost, 0 if row.lost else row.holders
-        row.hosts[host] = claim, used, spent, life, self._epoch
+        row.hosts[host] = claim, used, spent, me, self._epoch
         recalled = row.hungry > now and want == 0
-        return claim, version, seen, holders, row.used - used, row.spent, int(recalled)
+        return claim, version, seen, holders, row.used - used, row.spent, int(recalled), row.lost
 
     def _given(self, left: int, want: int, need: int) -> int:
         hosts = len(self._live)

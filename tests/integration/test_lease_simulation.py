@@ -44,7 +44,7 @@ class Both(Scripts):
 
     def join(self, host: str, nonce: str, now: int, lapse: int, quiet: int, *peers: str) -> Any:
         said = super().join(host, nonce, now, lapse, quiet, *peers)
-        keys = ["meta", "live", "known", "reported"]
+        keys = ["meta", "live", "known", "reported", "ends", "firsts"]
         return self._same(said, "join", keys, host, nonce, self._name, now, lapse, quiet, *peers)
 
     def reports(self, host: str, incarnation: int, epoch: str) -> Any:
@@ -94,6 +94,7 @@ def test_the_model_decides_what_the_scripts_do(client: "Redis", scenario: Any) -
     assert Both.asked > 150
     assert found == play(scenario, 5, simulated, per_host=4), "the same seed, and the real scripts or not"
     assert found.seen.passed > 100
+    assert found.windows <= scenario.budgets, "a host tells of its own windows alone"
 
 
 def test_another_seed_is_another_run() -> None:

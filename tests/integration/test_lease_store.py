@@ -1,53 +1,18 @@
 """What Redis answers to hosts that lease, message by message."""
 
 import dataclasses
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
 
 import pytest
 from redis import Redis
 
-from fastgate._core.levels import REQUESTS, USD
-from fastgate.budgets.leases.messages import NOTHING_TOLD, Ask, Exchanged
-from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, Forgotten, LeaseStore, Membership, NameTaken, StoreAway
+from fastgate._core.levels import USD
+from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, Forgotten, NameTaken, StoreAway
 from tests.support.house import wait_for
+from tests.support.lease_lines import ASK, LIMIT, START_MS, Line, two_lines, window_in
 from tests.support.redis_server import RedisServer
-
-START_MS: Final = 1_900_000_000_000
-LIMIT: Final = 100
-ASK: Final = Ask("key:k/limit/requests/day", REQUESTS, 400_000_000, 1, (1 << 62), 1, LIMIT, 0, 0, 0)
-
-
-class Line:
-    """A host's."""
-
-    def __init__(self, client: "Redis", cluster: str, name: str) -> None:
-        self.store = LeaseStore(lambda: client, cluster, START_MS)
-        self.member: Membership = self.store.join(name, f"nonce of {name}")
-        self.store.report(self.member)
-        self.sequence = 0
-
-    def ask(self, **changes: Any) -> Exchanged:
-        self.sequence += 1
-        return self.store.exchange(self.member, self.sequence, [dataclasses.replace(ASK, **changes)])
-
-    def claim(self, **changes: Any) -> int:
-        [grant] = self.ask(**changes).grants
-        return grant.claim
-
-    def later(self, ms: int) -> None:
-        assert self.store.clock_ms is not None
-        self.store.clock_ms += ms
-
-
-def window_in(client: "Redis", cluster: str) -> bytes:
-    """Where it lies."""
-    [key] = (key for key in client.scan_iter() if f"{{{cluster}}}".encode() in key and key.endswith(ASK.id.encode()))
-    assert isinstance(key, bytes)
-    return key
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +23,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Redis"]:
 
 @pytest.fixture
 def lines(client: "Redis", request: pytest.FixtureRequest) -> tuple[Line, Line]:
-    """Two hosts that a store knows which has learned all there is."""
-    here, there = (Line(client, request.node.name, name) for name in ("here", "there"))
-    for line in (here, there):
-        line.later(QUIET_MS)
-        line.ask()
-    return here, there
+    return two_lines(client, request.node.name)
 
 
 def test_nothing_is_granted_before_all_that_live_have_had_the_time_to_come(client: "Redis") -> None:
@@ -143,34 +103,19 @@ def test_what_a_host_had_before_it_lost_its_counters_stays_taken(lines: tuple[Li
     assert there.claim(claim=30, want=10, need=10) == 40, "from here on it gives back as any other"
 
 
-@pytest.mark.parametrize(
-    "garbage",
-    [
-        lambda client, window: (client.delete(window), client.set(window, "not a hash")),
-        lambda client, window: client.hset(window, "claimed", "much"),
-        lambda client, window: client.hset(window, "claimed", "nan"),
-        lambda client, window: client.hset(window, "lost", "inf"),
-        lambda client, window: client.hset(window, "spent", "abc"),
-        lambda client, window: client.hset(window, "host:here", "all of it"),
-        lambda client, window: client.hset(window, "back", "some"),
-    ],
-)
-def test_what_no_script_wrote_is_made_anew(
-    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest, garbage: Callable[["Redis", bytes], Any]
-) -> None:
+def test_it_says_what_others_may_use_and_what_is_stranded(lines: tuple[Line, Line]) -> None:
     here, there = lines
-    [told] = here.ask(want=60, need=60).grants
-    window = window_in(client, request.node.name)
-    garbage(client, window)
-    with pytest.raises(Forgotten, match=f"key {re.escape(window.decode())} was not written by a gateway"):
-        here.ask(claim=60, told=told.told)
-    for line, name, has in ((here, "here", 60), (there, "there", 0)):
-        line.member, line.sequence = line.store.join(name, f"nonce of {name}", ["here", "there"]), 0
-        line.ask(claim=has, told=told.told if has else NOTHING_TOLD)
-        line.store.report(line.member)
-    there.later(2 * QUIET_MS)
-    assert there.claim(want=LIMIT, need=41) == 0
-    assert there.claim(want=LIMIT, need=40) == 40
+    here.ask(want=60, need=60)
+    here.ask(claim=60, used=10, spent=4)
+    [told] = there.ask().grants
+    assert told.elsewhere == (10, 4, 50, 0)
+    here.later(LAPSE_MS)
+    there.later(LAPSE_MS)
+    here.member, here.sequence = here.store.join("here", "another nonce"), 0
+    [told] = here.ask(claim=25, used=25, spent=4).grants
+    assert told.elsewhere == (0, 0, 0, 35)
+    [told] = there.ask().grants
+    assert told.elsewhere == (25, 4, 0, 35)
 
 
 def test_who_tells_of_a_window_that_was_long_over_disturbs_nobody(client: "Redis", lines: tuple[Line, Line]) -> None:
@@ -185,43 +130,15 @@ def test_who_tells_of_a_window_that_was_long_over_disturbs_nobody(client: "Redis
     assert not there.ask(id="key:k/limit/requests/month").learning
 
 
-def test_what_is_no_name_is_not_taken_for_a_host(
-    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest
-) -> None:
-    here, there = lines
-    for name in (b"\xff\xfe", b"two words", b""):
-        client.zadd(f"fastgate:{{{request.node.name}}}:lease:live", {name: START_MS})
-    assert sorted(here.store.peers()) == ["here", "there"]
-    client.hdel(f"fastgate:{{{request.node.name}}}:lease:meta", "epoch")
-    for line, name in ((here, "here"), (there, "there")):
-        line.member, line.sequence = line.store.join(name, f"nonce of {name}"), 0
-        line.store.report(line.member)
-        line.later(QUIET_MS)
-    assert not here.ask().learning, "nobody else is waited for"
-
-
-def test_a_server_that_may_evict_what_is_leased_is_left(tmp_path: Path) -> None:
-    with RedisServer(tmp_path) as server, server.client() as client:
-        line = Line(client, "evicting", "here")
-        assert abs(line.store.ahead_ms()) < 1000
-        client.config_set("maxmemory", "100mb")
-        line.store.ahead_ms()
-        client.config_set("maxmemory-policy", "allkeys-lru")
-        with pytest.raises(StoreAway, match="maxmemory-policy is allkeys-lru"):
-            line.store.ahead_ms()
-        with pytest.raises(StoreAway, match="maxmemory-policy is allkeys-lru"):
-            line.store.join("here", "nonce of here")
-
-
 def test_what_was_spent_is_summed_to_the_nano_dollar(lines: tuple[Line, Line]) -> None:
     here, there = lines
     budget = {"id": "team:t/lifetime/b", "unit": USD, "limit": (1 << 63) - 1}
     most = (1 << 62) + 1
-    assert here.ask(**budget, used=most, claim=most, spent=most).grants[0].spent_elsewhere == 0
+    assert here.ask(**budget, used=most, claim=most, spent=most).grants[0].elsewhere.spent == 0
     [grant] = there.ask(**budget, used=3, claim=3, spent=3).grants
-    assert grant.spent_elsewhere == most, "beyond what a floating point number can tell"
+    assert grant.elsewhere.spent == most, "beyond what a floating point number can tell"
     here.ask(**budget, used=1, claim=1, spent=-7)
-    assert there.ask(**budget, used=3, claim=3, spent=3).grants[0].spent_elsewhere == -7
+    assert there.ask(**budget, used=3, claim=3, spent=3).grants[0].elsewhere.spent == -7
 
 
 def test_what_is_leased_covers_what_is_used_in_whole_quanta(lines: tuple[Line, Line]) -> None:
@@ -241,12 +158,12 @@ def test_after_it_forgot_it_waits_for_all_that_others_know(client: "Redis") -> N
     assert here.claim(want=60, need=60) == 60
     keys = list(client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
     client.delete(*keys)
-    there.member, there.sequence = there.store.join("there", "nonce of there", ["here", "there"]), 0
+    there.join("here", "there")
     there.store.report(there.member)
     there.later(10 * QUIET_MS)
     assert there.ask(want=90, need=90).learning, "the other one has not told yet what it has"
     here.later(10 * QUIET_MS)
-    here.member, here.sequence = here.store.join("here", "nonce of here", ["here", "there"]), 0
+    here.join("here", "there")
     here.ask(claim=60)
     here.store.report(here.member)
     assert there.claim(want=90, need=90) == 0
@@ -271,8 +188,8 @@ def test_who_remembers_more_than_is_there_has_all_told_again(client: "Redis", co
     else:
         with pytest.raises(Forgotten):
             there.ask(claim=10, want=40, need=40, told=heard.told)
-    for line, name, has in ((here, "here", told), (there, "there", heard)):
-        line.member, line.sequence = line.store.join(name, f"nonce of {name}", ["here", "there"]), 0
+    for line, has in ((here, told), (there, heard)):
+        line.join("here", "there")
         assert line.ask(claim=has.claim, told=has.told, want=40, need=40).learning
         line.store.report(line.member)
     for line in (here, there):
@@ -292,7 +209,7 @@ def test_what_hosts_that_are_gone_had_used_is_remembered_by_those_that_saw_it(cl
     [seen] = here.ask().grants
     assert seen.told.seen == 70
     client.delete(*client.scan_iter(match=f"fastgate:{{{cluster}}}:*"))
-    here.member, here.sequence = here.store.join("here", "nonce of here", ["here"]), 0
+    here.join("here")
     here.ask(told=seen.told)
     here.store.report(here.member)
     here.later(QUIET_MS)

@@ -42,15 +42,33 @@ def test_a_pace_is_what_is_used_in_a_second() -> None:
     assert paced(7).target(40 * STEP, 0) == 70
 
 
-def test_a_pace_follows_at_once_upwards_and_slowly_down() -> None:
+def test_a_pace_follows_within_a_few_seconds_upwards_and_downwards() -> None:
     pace = paced(7)
-    pace.note(41 * STEP, 40 * 7 + 100)
-    assert pace.per_second == 1000
-    pace.note(42 * STEP, 40 * 7 + 100)
-    assert 800 <= pace.per_second < 1000
-    for step in range(43, 100):
-        pace.note(step * STEP, 40 * 7 + 100)
+    for step in range(1, 11):
+        pace.note((40 + step) * STEP, 40 * 7 + step * 100)
+    assert 600 <= pace.per_second < 1000
+    for step in range(11, 60):
+        pace.note((40 + step) * STEP, 40 * 7 + 1000)
     assert pace.per_second < 10
+
+
+@given(st.lists(st.tuples(st.integers(0, HORIZON_NS), st.integers(0, 1000)), max_size=50))
+def test_a_burst_is_no_pace(looks: list[tuple[int, int]]) -> None:
+    """Whatever is at hand for the next second is no more than was taken, however shortly before it was."""
+    pace, now, used = Pace(0, 0), 0, 0
+    for passed, taken in looks:
+        now, used = now + passed, used + taken
+        pace.note(now, used)
+        assert 0 <= pace.per_second <= used
+
+
+def test_a_pace_is_the_same_however_often_it_is_looked_at() -> None:
+    seldom, often = Pace(0, 0), Pace(0, 0)
+    for step in range(1, 4001):
+        often.note(step * STEP // 100, step * 1000)
+        if step % 50 == 0:
+            seldom.note(step * STEP // 100, step * 1000)
+    assert abs(often.per_second - seldom.per_second) <= often.per_second // 50
 
 
 def test_what_holds_give_back_is_no_pace() -> None:

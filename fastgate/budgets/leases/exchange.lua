@@ -30,8 +30,8 @@ if not now then
 end
 
 local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until',
-    'nonce:' .. host, 'life:' .. host)
-if state[1] ~= epoch or state[2] ~= incarnation then
+    'nonce:' .. host)
+if state[1] ~= epoch or state[2] ~= incarnation or not tonumber(state[3]) then
     return {'join'}
 end
 if sequence <= tonumber(state[3]) then
@@ -39,7 +39,7 @@ if sequence <= tonumber(state[3]) then
 end
 redis.call('HSET', meta, 'sequence:' .. host, ARGV[3])
 redis.call('ZADD', live, string.format('%.0f', now), host)
-local hosts = redis.call('ZCOUNT', live, string.format('(%.0f', now - lapse), '+inf')
+local hosts = redis.call('ZCOUNT', live, string.format('(%.0f', now - lapse), string.format('%.0f', now + SKEW_MS))
 
 -- While it learns, the store grants nothing of windows that somebody may have used who has not reported yet.
 local learning = state[4]
@@ -52,10 +52,9 @@ local function whole(number)
     return string.format('%.0f', number)
 end
 
--- A set of hosts as one number: the sum of what stands for each. Sets of the same number are the same. A host whose counters came
--- back from its ledger lives another life than before: it may have forgotten what it spent last.
+-- A set of hosts as one number: the sum of the marks that stand for each with its counters. Sets of the same number are the same.
+-- A host whose counters came back from its ledger has another mark than before: it may have forgotten what it spent last.
 local MARKS = 2 ^ 48
-local life = state[7] or '0'
 local mark = tonumber(string.sub(redis.sha1hex(host .. ' ' .. state[6]), 1, 12), 16)
 
 -- Whether it is that set, with some of those of whom a mark is given.
@@ -91,8 +90,8 @@ local function read(key)
         return nil
     end
     if mine then
-        local claim, used, spent, of_life, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
-        row.mine = claim and {claim = tonumber(claim), used = tonumber(used), spent = spent, life = of_life, epoch = of_epoch}
+        local claim, used, spent, of_mark, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
+        row.mine = claim and {claim = tonumber(claim), used = tonumber(used), spent = spent, mark = tonumber(of_mark), epoch = of_epoch}
     end
     if seen then
         local sum, set = string.match(seen, '^(%d+) (%d+)$')
@@ -118,10 +117,10 @@ end
 -- nothing, where all whose claims were seen have told theirs in this epoch. What they gave back since, or never heard of, is there
 -- for all. holders: the hosts that claim. back: the epoch, and who has told in it: those who had been told of the window before, and
 -- some others, who may have claimed before or not. hungry: until when somebody lacks. host:...: what that one said last: claim, used
--- and spent, in which of its lives, in which epoch.
+-- and spent, its mark, in which epoch.
 local function exchange(key, limit, claim, used, spent, want, need, version, seen, seen_of, begins, ends)
     if ends > 0 and ends + KEPT_MS <= now then -- forgotten: whoever tells of it has another time, or has slept
-        return {whole(claim), whole(version), whole(seen), seen_of, '0', spent, 0}
+        return {whole(claim), whole(version), whole(seen), seen_of, '0', spent, 0, '0'}
     end
     local row = read(key)
     if not row then
@@ -131,7 +130,7 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
     if version > row.version and not learning then
         return nil -- of what was told nothing is here: somebody has deleted it, or speaks who was waited for in vain
     end
-    local mine = row.mine or {claim = 0, used = 0, spent = '0', life = life}
+    local mine = row.mine or {claim = 0, used = 0, spent = '0', mark = mark}
     local lost, holders, latest, back, hungry = row.lost, row.holders, row.version, row.back, row.hungry
     if not row.mine then
         holders = (holders + mark) % MARKS
@@ -147,7 +146,7 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         end
         lost = math.max(0, lost - math.max(0, claim - mine.claim))
     end
-    if mine.life ~= life then
+    if mine.mark ~= mark then
         lost = lost + math.max(0, mine.claim - claim) -- it may have used that, and forgotten with its counters
     end
     local claimed, total = row.claimed - mine.claim + claim, row.used - mine.used + used
@@ -183,13 +182,13 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
     redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
         'holders', whole(holders), 'hungry', whole(hungry),
         'back', table.concat({whole(back.sure), unpack(back.others)}, ' ') .. '|' .. epoch,
-        'host:' .. host, table.concat({whole(claim), whole(used), spent, life, epoch}, ' '))
-    if ends > 0 and row.is_new then
+        'host:' .. host, table.concat({whole(claim), whole(used), spent, whole(mark), epoch}, ' '))
+    if ends > 0 and (row.is_new or mine.epoch ~= epoch) then
         redis.call('ZADD', endings, whole(ends), key)
     end
     local recall = hungry > now and want == 0
     return {whole(claim), whole(version), whole(seen), seen_of, whole(total - used), redis.call('HGET', key, 'spent') or '0',
-        recall and 1 or 0}
+        recall and 1 or 0, whole(lost)}
 end
 
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', endings, '-inf', whole(now - KEPT_MS), 'LIMIT', 0, FORGOTTEN_AT_ONCE)) do

@@ -281,7 +281,7 @@ class Holder:
         got = granted.claim > max(ask.claim, may := leases.granted(self._arena, cell, slip.span.number))
         if granted.claim > may:
             leases.grant(self._arena, cell, slip.span.number, granted.claim)
-        leases.tell_others(self._arena, cell, slip.span.number, granted.used_elsewhere, granted.spent_elsewhere)
+        leases.tell_others(self._arena, cell, slip.span.number, granted.elsewhere.used, granted.elsewhere.spent)
         if got or (ask.want and slip.missing):  # else nobody waits
             leases.tell_dry(self._arena, cell, 0 if got else now_ns + DRY_NS)
         slip.hear(granted, ask, now_ns)

@@ -58,6 +58,22 @@ class Ask:
     """As it was told last."""
 
 
+class Elsewhere(NamedTuple):
+    """What other hosts have of a window, for whoever shows it."""
+
+    used: int
+    """Settled and held."""
+    spent: int
+    """Settled."""
+    leased: int
+    """What they may use yet; what hosts have that are gone is among it until that is known."""
+    stranded: int
+    """What hosts that are gone had leased, and nobody knows whether they used it: it counts as used."""
+
+
+NOTHING_ELSEWHERE: Final = Elsewhere(0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Grant:
     """What came of it."""
@@ -65,8 +81,7 @@ class Grant:
     claim: int
     """What this host may use of the window from here on."""
     told: Told
-    used_elsewhere: int
-    spent_elsewhere: int
+    elsewhere: Elsewhere
     recalled: bool
     """Whether others lack what this host has no use for."""
 

@@ -8,8 +8,6 @@ from typing import Final
 
 HORIZON_NS: Final = 1_000_000_000
 """What is at hand lasts so long, at the pace of late."""
-LEAST_PASS_NS: Final = 10_000_000
-"""Two looks that are nearer to each other say nothing about the pace."""
 IDLE_NS: Final = 2_000_000_000
 """What has not been used for so long has no pace any more."""
 REQUESTS_AT_HAND: Final = 4
@@ -34,7 +32,11 @@ TRY_NS: Final = 1_000_000
 
 
 class Pace:
-    """How much of one window is taken per second, of late: a mean that forgets within about a horizon."""
+    """How much of one window is taken per second, of late: a mean that forgets within about a horizon.
+
+    It is never more than was taken within that: whatever comes at once says nothing of what comes after it, and what is
+    at hand for it may be lost with the host. Where a pace grows, so does what is at hand, as fast as it is used up.
+    """
 
     __slots__ = ("_at_ns", "_used", "per_second", "used_at_ns")
 
@@ -46,15 +48,14 @@ class Pace:
 
     def note(self, now_ns: int, used: int) -> None:
         """``used``: settled and held, by now. What is given back of a hold slows nothing: a pace is not negative."""
-        passed = now_ns - self._at_ns
+        passed = max(0, now_ns - self._at_ns)
         if used != self._used:
             self.used_at_ns = now_ns
-        if passed < LEAST_PASS_NS:
-            return
-        taken = max(0, used - self._used) * HORIZON_NS // passed
-        weight = min(passed, HORIZON_NS)
-        faster = taken > self.per_second
-        self.per_second += (taken - self.per_second) * (HORIZON_NS if faster else weight) // HORIZON_NS
+        taken = max(0, used - self._used)
+        if passed >= HORIZON_NS:
+            self.per_second = taken * HORIZON_NS // passed
+        else:
+            self.per_second += taken - self.per_second * passed // HORIZON_NS
         self._at_ns, self._used = now_ns, used
 
     def target(self, now_ns: int, lacked: int) -> int:

@@ -6,7 +6,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.leases import granted, take_back, used
 from fastgate._core.levels import Levels
 from fastgate._core.owner import Owner
-from fastgate.budgets.leases.messages import NOTHING_TOLD, Ask, Grant, Told
+from fastgate.budgets.leases.messages import NOTHING_ELSEWHERE, NOTHING_TOLD, Ask, Elsewhere, Grant, Told
 from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, Pace, next_look, surplus, wanted
 
 _REPORT_NS: Final = 1_000_000_000
@@ -77,6 +77,7 @@ class Slip:
         "_waited_for",
         "at_hand",
         "dry",
+        "elsewhere",
         "lease",
         "look_at_ns",
         "missing",
@@ -96,6 +97,7 @@ class Slip:
         """Whether there was no more when it was asked for last."""
         self.told: Told = NOTHING_TOLD
         """What the store said of it last."""
+        self.elsewhere: Elsewhere = NOTHING_ELSEWHERE
         self.at_hand = 0
         """What was granted and neither spent nor held, at the last look."""
         self.recalled = False
@@ -147,7 +149,7 @@ class Slip:
 
     def hear(self, grant: Grant, ask: Ask, now_ns: int) -> None:
         """What came of what was asked. Requests that wait and got nothing are refused, or say again that they wait."""
-        self.told, self.recalled = grant.told, grant.recalled
+        self.told, self.elsewhere, self.recalled = grant.told, grant.elsewhere, grant.recalled
         self.missing = 0
         if ask.want:
             self.dry = grant.claim <= ask.claim

@@ -1,5 +1,6 @@
 """Redis as the store of leases: four scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,12 +8,14 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
-from fastgate.budgets.leases.messages import Ask, Exchanged, Grant, Told, quantum_of
+from fastgate.budgets.leases.messages import Ask, Elsewhere, Exchanged, Grant, Told, quantum_of
 from fastgate.budgets.leases.peers import is_name
 from fastgate.config.redis_client import evicting
 
 if TYPE_CHECKING:
     from redis import Redis
+
+log = logging.getLogger("fastgate.control")
 
 _SCRIPTS: Final = ("join", "reported", "first", "exchange")
 LAPSE_MS: Final = 3_000
@@ -65,10 +68,12 @@ class LeaseStore:
         """``nonce`` tells a host from another one of its name. Raises NameTaken, StoreAway."""
         self._begin()
         run = self._run_id()
-        keys = self._keys("meta", "live", "known", "reported")
+        keys = self._keys("meta", "live", "known", "reported", "ends", "firsts")
         said = self._call("join", keys, host, nonce, run, self._now, LAPSE_MS, QUIET_MS, *peers)
         if said[0] == b"taken":
             raise NameTaken(host)
+        for key in said[3:]:
+            log.warning("leases: %s", _why(key))
         return Membership(host, said[1].decode(), int(said[2]))
 
     def report(self, member: Membership) -> None:
@@ -101,7 +106,7 @@ class LeaseStore:
         keys = self._keys("meta", "firsts")
         said = self._call("first", keys, member.host, member.incarnation, member.epoch, id_, proposed_ns)
         if said[0] == b"join":
-            raise Forgotten("it has forgotten this host")
+            raise Forgotten(_why(*said[1:]))
         return None if len(said) < 2 or said[1] is None else int(said[1])
 
     def peers(self) -> list[str]:
@@ -201,8 +206,9 @@ def _told(ask: Ask) -> tuple[object, ...]:
 
 def _grant(ask: Ask, answer: Sequence[bytes], hosts: int) -> Grant:
     quantum = quantum_of(ask.unit)
-    claim, version, seen, holders, used, spent, recalled = map(int, answer)
+    claim, version, seen, holders, used, spent, recalled, lost = map(int, answer)
+    leased = max(0, seen - lost - claim - used) * quantum
     told, used, spent = Told(version, seen * quantum, holders), used * quantum, spent - ask.spent
     if quantum > 1 and 0 < used - spent < quantum * hosts:
         used = spent  # each of them has rounded up
-    return Grant(claim * quantum, told, used, spent, bool(recalled))
+    return Grant(claim * quantum, told, Elsewhere(used, spent, leased, lost * quantum), bool(recalled))
