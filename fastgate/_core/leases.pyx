@@ -118,6 +118,16 @@ def is_dry(Arena arena not None, uint32_t cell, int64_t now_ns) -> bool:
     return fg_load_signed(&cell_at(arena, cell).dry_until_ns) > now_ns
 
 
+def tell_store(Arena arena not None, int state) -> None:
+    """How it stands with the store that hosts share, for whoever is refused: a ``StoreState``."""
+    fg_store(&arena.header.grants, <uint64_t>state)
+
+
+def store_state(Arena arena not None) -> int:
+    """As it was told last."""
+    return <int>fg_load(&arena.header.grants)
+
+
 def set_anchor(Arena arena not None, uint32_t cell, int64_t anchor_ns) -> None:
     """From here on windows are counted from the first use that all hosts have agreed on."""
     cdef Cell *at = cell_at(arena, cell)

@@ -9,6 +9,8 @@ from fastgate.cli.tables import as_json, as_table
 
 LEVELS = ("session", "user", "tag", "model", "environment", "provider", "key", "team", "customer")
 COLUMNS = ("id", "limit_in_force_usd", "spent_usd", "held_usd", "left_usd", "resets_at")
+SHARED = (*COLUMNS[:-1], "leased_elsewhere_usd", "stranded_usd", COLUMNS[-1])
+"""Where hosts share budgets."""
 
 
 @click.group("budgets")
@@ -32,7 +34,8 @@ def list_(level: str | None, owner: str | None, as_document: bool, client: Admin
     """
     given = {"level": level, "owner": owner}
     budgets = client.all("budgets", {name: value for name, value in given.items() if value})
-    click.echo(as_json(budgets) if as_document else as_table(COLUMNS, budgets))
+    shared = any(budget["leased_elsewhere_usd"] for budget in budgets)
+    click.echo(as_json(budgets) if as_document else as_table(SHARED if shared else COLUMNS, budgets))
 
 
 def _id(_context: click.Context, _parameter: click.Parameter, text: str) -> str:

@@ -48,7 +48,9 @@ class BudgetAnswer(msgspec.Struct):
     """A budget in its present window. ``burn_usd_per_hour``: what its owner spent in the last hour; null: not known.
 
     ``limit_in_force_usd``: ``limit_usd`` with increases, and what the window before left. ``timezone``: of the calendar
-    to which its windows are aligned; null: they are counted from its first use.
+    to which its windows are aligned; null: they are counted from its first use. Where hosts share it, of what is left
+    ``leased_elsewhere_usd`` is what other hosts may use, and ``stranded_usd`` what nobody can, as hosts that are gone
+    had leased it; null: the store that they share has not said.
     """
 
     id: str
@@ -62,6 +64,8 @@ class BudgetAnswer(msgspec.Struct):
     spent_usd: str
     held_usd: str
     left_usd: str
+    leased_elsewhere_usd: str | None
+    stranded_usd: str | None
     overrun_usd: str
     burn_usd_per_hour: str | None
     resets_at: str | None
@@ -207,6 +211,8 @@ def budget(now: Standing, burn: int | None) -> BudgetAnswer:
         spent_usd=usd(now.spent),
         held_usd=usd(now.held),
         left_usd=usd(now.left),
+        leased_elsewhere_usd=None if now.elsewhere is None else usd(now.elsewhere.leased),
+        stranded_usd=None if now.elsewhere is None else usd(now.elsewhere.stranded),
         overrun_usd=usd(now.overrun),
         burn_usd_per_hour=None if burn is None else usd(burn),
         resets_at=_moment(now.resets_at_ns),

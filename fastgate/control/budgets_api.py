@@ -15,7 +15,6 @@ from fastgate.config.objects import parse_object
 from fastgate.control import answers, budget_objects
 from fastgate.control.access import bearer, known_parameters
 from fastgate.control.burns import burns
-from fastgate.control.counters import standing
 from fastgate.control.object_lists import Cursor, Limit
 from fastgate.control.object_schemas import operation_of
 from fastgate.control.objects_api import ACTOR, AnyRequest, options_at
@@ -65,7 +64,7 @@ async def _shown(
     spent = await _burns(state, [record])
     version = await asyncio.to_thread(budget_objects.version_of, plane.objects, record.owner)
     tag = {} if version is None else {"etag": f'"{version}"'}
-    answer = answers.budget(standing(plane.arena, record, shared=plane.shares), spent.get(record.owner))
+    answer = answers.budget(plane.standing(record), spent.get(record.owner))
     return Response(answer, status_code=status, headers={**headers, **tag})
 
 
@@ -82,9 +81,7 @@ async def list_budgets(
     most = bounded(limit, 100, MOST_BUDGETS)
     page, following = await asyncio.to_thread(plane.all_budgets.page, cursor or "", most, level, owner)
     spent = await _burns(state, page)
-    items = [
-        answers.budget(standing(plane.arena, record, shared=plane.shares), spent.get(record.owner)) for record in page
-    ]
+    items = [answers.budget(plane.standing(record), spent.get(record.owner)) for record in page]
     return answers.BudgetList(items, following)
 
 

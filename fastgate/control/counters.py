@@ -12,6 +12,7 @@ from typing import Final
 
 from fastgate._core.arena import Arena
 from fastgate._core.levels import Levels
+from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.levels import level_at, raised
 from fastgate.budgets.limits import is_limit
 from fastgate.budgets.periods import period_of
@@ -45,6 +46,8 @@ class Standing:
     resets_at_ns: int
     limit: int
     """In force: with increases, and what rolled over."""
+    elsewhere: Elsewhere | None = None
+    """What other hosts have of it; None: nobody has said, or nothing is shared."""
 
     @property
     def left(self) -> int:

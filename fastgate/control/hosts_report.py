@@ -21,6 +21,7 @@ def leases_answer(found: LeaseStatus | None) -> dict[str, Any] | None:
         "learning": found.learning,
         "windows": found.windows,
         "outstanding_usd": usd(found.outstanding),
+        "stranded_usd": usd(found.stranded),
         "behind_seconds": found.behind_seconds,
         "clock_ahead_ms": found.ahead_ms,
         "failures": found.failures,
@@ -83,6 +84,7 @@ def _leases(found: LeaseStatus) -> LeaseGauges:
         behind_seconds=found.behind_seconds,
         ahead_seconds=found.ahead_ms / 1000,
         outstanding=found.outstanding,
+        stranded=found.stranded,
         failures=found.failures,
     )
 

@@ -17,10 +17,12 @@ from typing import Final
 
 import msgspec
 
+from fastgate._core import leases
 from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.holder import Holder
+from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
 from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
@@ -29,7 +31,7 @@ from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisGroup, RedisStore
 from fastgate.control.host_name import HOST_FILE
 from fastgate.wire.failure import shown
-from fastgate.wire.leasing import LONGEST, Want, want_of
+from fastgate.wire.leasing import LONGEST, StoreState, Want, want_of
 from fastgate.wire.snapshot import BudgetRecord
 
 ANSWER_SECONDS: Final = 0.5
@@ -57,7 +59,10 @@ log = logging.getLogger("fastgate.control")
 
 @dataclass(frozen=True)
 class LeaseStatus:
-    """How it stands. ``outstanding``: nano-USD that were granted to this host and are neither spent nor held."""
+    """How it stands. ``outstanding``: nano-USD that were granted to this host and are neither spent nor held.
+
+    ``stranded``: nano-USD that hosts which are gone had leased, of windows that this host leases.
+    """
 
     where: str
     """Redis, as messages call it."""
@@ -74,6 +79,7 @@ class LeaseStatus:
     behind_seconds: float | None
     """Since the store has heard of this host last, and so others of what it spends; None: not since the start."""
     outstanding: int
+    stranded: int
     failures: int
 
 
@@ -98,6 +104,7 @@ class LeaseThread:
         self._pause_ns = LEAST_PAUSE_NS
         self._without: Callable[[list[Want], int], None] | None = None
         self._ahead_ms, self._clocks_due = 0, 0.0
+        self._arena = arena
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
         self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
@@ -138,14 +145,20 @@ class LeaseThread:
             self._watch.join()
         with suppress(StoreAway):
             self._holder.leave()
+        leases.tell_store(self._arena, StoreState.GRANTS)
         self._store.close()
         self._line.close()
         self._path.unlink(missing_ok=True)
         self._owner.release()
 
+    def elsewhere(self, id_: str) -> Elsewhere | None:
+        """What other hosts have of a limit, as the store said last; None: it has not. From any thread."""
+        return self._holder.elsewhere(id_)
+
     def status(self, failures: int) -> LeaseStatus:
         """As of the last turn."""
-        slips = list(self._holder.slips)
+        slips, now_ns = list(self._holder.slips), time.time_ns()
+        money = [slip for slip in slips if slip.lease.unit == USD]
         return LeaseStatus(
             where=self._finder.where,
             host=self.host,
@@ -156,7 +169,8 @@ class LeaseThread:
             hosts=self._holder.hosts,
             windows=len(slips),
             behind_seconds=_age(self._holder.heard_at_ns),
-            outstanding=sum(slip.at_hand for slip in slips if slip.lease.unit == USD),
+            outstanding=sum(slip.at_hand for slip in money),
+            stranded=sum(slip.elsewhere.stranded for slip in money if not 0 < slip.span.ends_ns <= now_ns),
             failures=failures + self.failures,
         )
 
@@ -173,9 +187,18 @@ class LeaseThread:
             if self._without is None or due <= time.monotonic():
                 wait = self._turn(wants)
                 due = time.monotonic() + wait
+            leases.tell_store(self._arena, self._state())
             if self._without is not None:
                 self._without(wants, time.time_ns() + int((due - time.monotonic() + ANSWER_SECONDS) * 1e9))
             self._asked.set()
+
+    def _state(self) -> StoreState:
+        """As of the last turn."""
+        if self._refused_since is not None:
+            return StoreState.REFUSES
+        if self._without is not None:
+            return StoreState.AWAY
+        return StoreState.LEARNS if self._holder.learning else StoreState.GRANTS
 
     def _turn(self, wants: list[Want]) -> float:
         """Asks the store; returns in how many seconds it is due again. ``_without`` says what to do until then."""
@@ -202,12 +225,19 @@ class LeaseThread:
 
     def _refused(self) -> float:
         """Another host has its name. Nobody is asked any more where that one lives for certain."""
-        self._refused_since = self._refused_since or time.monotonic()
-        is_certain = time.monotonic() - self._refused_since > _REFUSALS_SECONDS
-        self._said(
-            f"another host goes by the name {self.host}: was the state folder copied? Then delete the file"
-            f" '{HOST_FILE}' in it, and start this host anew{_NOT_ASKED if is_certain else ''}"
-        )
+        now, lapse = time.monotonic(), LAPSE_MS / 1000
+        self._refused_since = self._refused_since or now
+        is_certain = now - self._refused_since > _REFUSALS_SECONDS
+        if now - self._refused_since < lapse / 2:
+            self._said(
+                f"the name {self.host} was in use within {lapse:g} s by other counters: another host's, or this one's"
+                " before they were lost. It asks again"
+            )
+        else:
+            self._said(
+                f"another host goes by the name {self.host}: was the state folder copied? Then delete the file"
+                f" '{HOST_FILE}' in it, and start this host anew{_NOT_ASKED if is_certain else ''}"
+            )
         self._holder.disown()
         self._without = self._holder.refuse
         return _FOR_GOOD if is_certain else LAPSE_MS / 1000
@@ -221,7 +251,7 @@ class LeaseThread:
         """Now and then. Hosts' clocks say to which window a request belongs."""
         if time.monotonic() >= self._clocks_due:
             self._clocks_due = time.monotonic() + _CLOCKS_SECONDS
-            self._ahead_ms = self._store.ahead_ms()
+            self._ahead_ms = self._holder.ahead_ms()
 
     def _look_for_another(self) -> None:
         """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""

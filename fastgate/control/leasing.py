@@ -4,14 +4,16 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from fastgate._core import leases
 from fastgate._core.arena import Arena
+from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.leases.notes import Notes
 from fastgate.config.redis_urls import parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
 from fastgate.control.host_name import host_id
 from fastgate.control.lease_thread import LeaseStatus, LeaseThread, Place
-from fastgate.wire.leasing import SOCKET
+from fastgate.wire.leasing import SOCKET, StoreState
 from fastgate.wire.snapshot import BudgetRecord
 
 
@@ -36,6 +38,7 @@ class Leasing:
             self._end(running)
             if place is None:
                 self._running = None
+                leases.tell_store(self._arena, StoreState.GRANTS)  # a process that was killed may have told otherwise
             else:
                 notes = Notes(self._state_dir, place.cluster)
                 self._running = LeaseThread(self._arena, place, host_id(self._state_dir), notes, self._socket)
@@ -57,6 +60,11 @@ class Leasing:
         with self._lock:
             self._end(self._running)
             self._running = None
+
+    def elsewhere(self, id_: str) -> Elsewhere | None:
+        """What other hosts have of a limit, as the store said last; None: it has not, or nothing is shared."""
+        running = self._running
+        return None if running is None else running.elsewhere(id_)
 
     def status(self) -> LeaseStatus | None:
         """None: this host shares nothing."""

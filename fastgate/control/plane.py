@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from fastgate.control.cache_book import CacheBook
 from fastgate.control.cache_shared import shared_entries
 from fastgate.control.cache_tiers import CacheTiers
 from fastgate.control.configuration import Configuration, NotPublished, Published, ReloadFailed
-from fastgate.control.counters import FirstUses, standing
+from fastgate.control.counters import FirstUses, Standing, standing
 from fastgate.control.drain import Drain
 from fastgate.control.hosts_report import gauges_of
 from fastgate.control.leasing import Leasing
@@ -167,6 +168,12 @@ class ControlPlane:
         current = self.configuration.latest
         return current is not None and current.compiled.head.leases is not None
 
+    def standing(self, record: BudgetRecord) -> Standing:
+        """How it stands, with what other hosts have of it."""
+        if not self.shares:
+            return standing(self.arena, record)
+        return replace(standing(self.arena, record, shared=True), elsewhere=self.leasing.elsewhere(record.id))
+
     def accept_loss(self, db: sqlite3.Connection, actor: str) -> None:
         """Counters that are not known begin at zero, and the chain of changes says so."""
         reason = json.dumps({"not_compared": self.recount.not_compared})
@@ -312,7 +319,7 @@ class ControlPlane:
         workers = [owner for owner in found if owner["kind"] == WORKER]
         lines = []
         for record in self.budgets.page("", MOST_BUDGETS):
-            now = standing(self.arena, record, shared=self.shares)
+            now = self.standing(record)
             lines.append(BudgetLine((record.level, record.owner, record.id), now.limit, now.spent, now.held))
         return Gauges(
             budgets=lines,

@@ -14,7 +14,6 @@ from litestar.response import Redirect
 from fastgate.control import answers
 from fastgate.control.access import COOKIE, SESSION_SECONDS, Access, known_parameters
 from fastgate.control.api import status
-from fastgate.control.counters import standing
 from fastgate.control.page import HEADERS, sign_in_page, status_page
 from fastgate.control.plane import ControlPlane
 from fastgate.ledger.attributes import Filter, attributes
@@ -95,10 +94,7 @@ async def _render(state: State) -> str:
         recent = [answers.request(row) for row in rows]
     except LedgerError as failure:
         error = str(failure)
-    budgets = [
-        answers.budget(standing(plane.arena, record, shared=plane.shares), None)
-        for record in plane.budgets.page("", 100)
-    ]
+    budgets = [answers.budget(plane.standing(record), None) for record in plane.budgets.page("", 100)]
     return status_page(status(plane), groups, budgets, recent, error)
 
 

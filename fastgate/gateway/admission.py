@@ -13,7 +13,7 @@ from fastgate.gateway.call import Call
 from fastgate.gateway.identity import check_claims
 from fastgate.gateway.leasing import Patience
 from fastgate.gateway.legs import Leg
-from fastgate.gateway.limits import need_of, over_limit
+from fastgate.gateway.limits import need_of, over_limit, withheld
 from fastgate.gateway.templates import TooManyValues
 from fastgate.wire.failure import Failure, FailureCode
 from fastgate.wire.request import ChatRequest
@@ -230,7 +230,8 @@ def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
     if isinstance(budget, LimitRecord):
         call.refused_by = f"limit:{budget.level}"
         needed = need_of(budget, Bound(call.bound.input_tokens, call.held_tokens, None))
-        return over_limit(budget, levels.standing(level, call.passed_ns), needed, shared=levels.rules[level].shared)
+        standing, why = levels.standing(level, call.passed_ns), withheld(levels, level, needed, call.passed_ns)
+        return over_limit(budget, standing, needed, why)
     call.refused_by = f"budget:{budget.level}"
     limit, used, resets_at = levels.standing(level, call.passed_ns)
     unspent, least = levels.unspent(level, call.passed_ns), least_amount(call, leg, request, level)
@@ -243,5 +244,5 @@ def refused(call: Call, leg: Leg, request: ChatRequest, level: int) -> Failure:
         need=call.amount,
         resets_at_ns=resets_at or (0 if budget.window == Window.LIFETIME else None),
         others_hold=unspent >= least,
-        elsewhere=levels.rules[level].shared and used + least <= limit,
+        withheld=withheld(levels, level, least, call.passed_ns),
     )

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from typing import Any, Final
 
+from fastgate._core import leases
 from fastgate.dialects.anthropic import ANTHROPIC
 from fastgate.dialects.base import Dialect, Operation
 from fastgate.dialects.openai_chat import OPENAI_CHAT
@@ -19,6 +20,7 @@ from fastgate.gateway.marked import Marked
 from fastgate.gateway.pipeline import serve
 from fastgate.gateway.worker import Worker
 from fastgate.wire.failure import Failure, FailureCode, shown
+from fastgate.wire.leasing import StoreState
 
 log = logging.getLogger("fastgate.gateway")
 
@@ -144,9 +146,14 @@ class Gateway:
             )
 
     def _health(self, call: Call) -> None:
-        ready = call.scope.path == "/healthz" or not self.ending
-        body = b'{"status":"ok"}' if ready else b'{"status":"draining"}'
-        call.protocol.response_bytes(200 if ready else 503, [("content-type", "application/json")], body)
+        status = b"ok"
+        if call.scope.path == "/readyz":
+            if self.ending:
+                status = b"draining"
+            elif leases.store_state(self.worker.arena) == StoreState.REFUSES:
+                status = b"name_taken"
+        code = 200 if status == b"ok" else 503
+        call.protocol.response_bytes(code, [("content-type", "application/json")], b'{"status":"%b"}' % status)
 
 
 def _about(call: Call) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from enum import IntEnum
 from time import time_ns
 from typing import Final
 
+from fastgate._core import leases
 from fastgate._core.levels import Levels
 from fastgate.budgets.holds import Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.answers import Headers
 from fastgate.wire.failure import Failure
+from fastgate.wire.leasing import StoreState
 from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
 
 _Record = BudgetRecord | LimitRecord
@@ -31,7 +33,7 @@ _NAMES: Final = {
 }
 _OPEN_WAIT_MS: Final = 1000
 """When to come again where requests are open: nobody knows when one of them ends."""
-_ELSEWHERE_MS: Final = 1_000
+_WITHHELD_MS: Final = 1_000
 """By then hosts have given back what they do not use."""
 _MILLISECOND: Final = 1_000_000
 
@@ -101,13 +103,19 @@ def need_of(record: LimitRecord, bound: Bound) -> int:
     return tokens if record.counted == Counted.INPUT_TOKENS else tokens + bound.output_tokens
 
 
-def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int, *, shared: bool = False) -> Failure:
-    """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets.
+def withheld(levels: Levels, level: int, need: int, now_ns: int) -> StoreState | None:
+    """Why this host cannot have ``need`` of what is left of a level that hosts share; None: that is not the reason."""
+    limit, used, _ = levels.standing(level, now_ns)
+    if not levels.rules[level].shared or used + need > limit:
+        return None
+    return StoreState(leases.store_state(levels.arena))
 
-    ``shared``: by hosts, so that what is left may be another one's.
-    """
+
+def over_limit(
+    record: LimitRecord, standing: tuple[int, int, int], need: int, withheld: StoreState | None = None
+) -> Failure:
+    """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets."""
     limit, used, resets_at_ns = standing
-    elsewhere = shared and used + need <= limit
     wait_ms = -(-(resets_at_ns - time_ns()) // _MILLISECOND) if resets_at_ns else _OPEN_WAIT_MS
     return Failure.rate_limited(
         level=record.level,
@@ -116,8 +124,8 @@ def over_limit(record: LimitRecord, standing: tuple[int, int, int], need: int, *
         used=used,
         need=need,
         resets_at_ns=resets_at_ns,
-        retry_after_ms=_ELSEWHERE_MS if elsewhere else max(1, wait_ms) if need <= limit else None,
-        elsewhere=elsewhere,
+        retry_after_ms=_WITHHELD_MS if withheld is not None else max(1, wait_ms) if need <= limit else None,
+        withheld=withheld,
     )
 
 

@@ -13,7 +13,7 @@ _NANO: Final = 1_000_000_000
 
 @dataclass(frozen=True)
 class LeaseGauges:
-    """Of the leases. ``outstanding``: nano-USD."""
+    """Of the leases. ``outstanding``, ``stranded``: nano-USD."""
 
     up: bool
     hosts: int
@@ -23,6 +23,7 @@ class LeaseGauges:
     """None: the store was not reached since the start."""
     ahead_seconds: float
     outstanding: int
+    stranded: int
     failures: int
 
 
@@ -76,6 +77,8 @@ def _leases(told: LeaseGauges) -> Iterator[Metric]:
     yield gauge("fastgate_lease_windows", "Windows of budgets and limits that this host leases", told.windows)
     text = "Of budgets that hosts share: leased by this one, and neither spent nor held"
     yield gauge("fastgate_lease_outstanding_usd", text, told.outstanding / _NANO)
+    text = "Of those that this one leases: what hosts that are gone had leased, and nobody can use"
+    yield gauge("fastgate_lease_stranded_usd", text, told.stranded / _NANO)
     if told.behind_seconds is not None:
         text = "Age of what other hosts know of this one"
         yield gauge("fastgate_lease_behind_seconds", text, told.behind_seconds)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from fastgate.wire.leasing import StoreState
 from fastgate.wire.networks import address_text
 
 if TYPE_CHECKING:
@@ -76,9 +77,21 @@ def instant(ns: int) -> str:
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
 
 
-_ELSEWHERE: Final = (
-    "Other hosts have leased what is left of it, or the store that they share cannot be asked now: it may pass soon."
-)
+_WITHHELD: Final = {
+    StoreState.GRANTS: "Other hosts have leased what is left of it: it may pass soon.",
+    StoreState.AWAY: (
+        "There is room for it, but the Redis that hosts share it by cannot be asked now, and this host has used what it"
+        " had leased: it may pass soon."
+    ),
+    StoreState.LEARNS: (
+        "There is room for it, but the Redis that hosts share it by waits until all hosts have told what they use:"
+        " it may pass soon."
+    ),
+    StoreState.REFUSES: (
+        "There is room for it, but this host gets none, as another one goes by its name: it may pass on other hosts."
+    ),
+}
+"""Why a host cannot have what is left of a budget or limit."""
 
 
 class Failure(Exception):
@@ -158,13 +171,13 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int | None,
         others_hold: bool = False,
-        elsewhere: bool = False,
+        withheld: StoreState | None = None,
     ) -> Failure:
         """A hard budget does not cover the request. Amounts in nano-USD.
 
         ``resets_at_ns`` 0: it never resets; None: nothing was ever held of it, so that its window has not begun.
         ``others_hold``: what is spent leaves room for the request, so that it may pass when others have ended.
-        ``elsewhere``: there is room for it, and this host cannot have that now.
+        ``withheld``: there is room for it, and this host cannot have that now, as it stands so with the store.
         """
         if resets_at_ns is None:
             reset = "Its window begins with the first request that it covers."
@@ -176,8 +189,8 @@ class Failure(Exception):
             f"The {level} budget '{budget}' does not cover this request: limit {usd(limit)}, spent {usd(spent)}, "
             f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
         )
-        if elsewhere:
-            return cls(FailureCode.BUDGET_EXCEEDED, f"{message} {_ELSEWHERE}", passing=True)
+        if withheld is not None:
+            return cls(FailureCode.BUDGET_EXCEEDED, f"{message} {_WITHHELD[withheld]}", passing=True)
         if not others_hold:
             return cls(FailureCode.BUDGET_EXCEEDED, message)
         message += (
@@ -196,18 +209,18 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int,
         retry_after_ms: int | None,
-        elsewhere: bool = False,
+        withheld: StoreState | None = None,
     ) -> Failure:
         """A limit has no room for the request. ``allowed``: ``100 requests per second``.
 
         ``resets_at_ns`` 0: it has room again as others end. ``retry_after_ms`` None: it never will have.
-        ``elsewhere``: as of a budget.
+        ``withheld``: as of a budget.
         """
         message = (
             f"The {level} limit '{limit}' has no room for this request: it allows {allowed}, of which {used} are taken"
         )
-        if elsewhere:
-            message += f", and this request may take {need}. {_ELSEWHERE}"
+        if withheld is not None:
+            message += f", and this request may take {need}. {_WITHHELD[withheld]}"
         elif retry_after_ms is None:
             message += f", and this request alone may take {need}."
         elif resets_at_ns:

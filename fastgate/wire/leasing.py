@@ -3,6 +3,7 @@
 One datagram each, on a Unix socket beside the arena. What is not heard is said again by the next request that lacks.
 """
 
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -12,6 +13,18 @@ from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 SOCKET: Final = "leases.sock"
 LONGEST: Final = 4096
 """Bytes of a datagram."""
+
+
+class StoreState(IntEnum):
+    """How it stands with the store that hosts share limits by, as a host's workers are told."""
+
+    GRANTS = 0
+    AWAY = 1
+    """It does not answer."""
+    LEARNS = 2
+    """It grants nothing until it knows again what hosts have."""
+    REFUSES = 3
+    """Another host goes by this one's name."""
 
 
 class Want(msgspec.Struct, array_like=True, frozen=True):

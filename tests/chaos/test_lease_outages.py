@@ -14,6 +14,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+import httpx
 import pytest
 
 from fastgate.budgets.leases.store import QUIET_MS
@@ -22,6 +23,7 @@ from tests.support.fault_proxy import FaultProxy, Mode
 from tests.support.house import secret, wait_for
 from tests.support.redis_groups import KINDS, LONG, ClusterGroup, SentinelGroup, is_master, lease_server
 from tests.support.redis_server import RedisServer
+from tests.support.shared_hosts import BUDGET as TEAM
 from tests.support.shared_hosts import (
     SPENDABLE,
     TOKENS,
@@ -193,8 +195,13 @@ def test_a_host_loses_its_power_with_requests_open(tmp_path: Path, server: Redis
                 house.start()
                 ports.append(house.port)
             total = spent_out(houses[0])
-        print(f"{total} of {LIMIT} USD on the bill; answers {dict(crowd.statuses)}")
+            budget, leases = houses[0].budget(TEAM), houses[0].admin("status")["leases"]
+        stranded = Decimal(budget["stranded_usd"])
+        print(f"{total} of {LIMIT} USD on the bill, {stranded} stranded; answers {dict(crowd.statuses)}")
         assert LIMIT / 2 < total <= LIMIT
+        assert stranded > 0
+        assert LIMIT - Decimal(budget["spent_usd"]) - stranded < LIMIT / 100, "nothing else is out of reach"
+        assert Decimal(leases["stranded_usd"]) == stranded
 
 
 @LONG
@@ -233,6 +240,8 @@ def test_a_rest_of_a_grace_that_is_too_little_for_a_request_keeps_nobody_waiting
             refused, failed = crowd.statuses[402], house.admin("status")["leases"]["failures"]
             wait_for(lambda: crowd.statuses[402] >= refused + 2000, 30, "they are refused")
             assert house.admin("status")["leases"]["failures"] - failed < 100
+            assert b"Redis that hosts share it by cannot be asked now" in crowd.bodies[402]
+            assert httpx.get(f"{house.url}/readyz").status_code == 200, "what no budget binds is served"
             server.start()
             total = spent_out(house)
         check(total, LIMIT, crowd)

@@ -389,7 +389,8 @@ def test_a_host_that_leases_nothing_is_told(tmp_path: Path) -> None:
         said = {**SETTINGS, "redis": {"url": server.url}}
         with House(tmp_path, said, workers=1, simulator={}) as house:
             with copy_of(house, tmp_path / "copy", said) as copy:
-                wait_for(lambda: copy.admin("status")["leases"]["name_taken"], 15, "it is refused")
+                told = "another host goes by the name"
+                wait_for(lambda: told in copy.admin("status")["leases"]["error"], 15, "it is refused")
                 doctor(copy).only("leases", "this host gets none: another host goes by the name")
             server.kill()
             wait_for(lambda: house.admin("status")["leases"]["error"], 15, "it notices")

@@ -17,11 +17,12 @@ from redis import Redis
 
 from fastgate._core import leases
 from fastgate._core.budget import Hold
-from fastgate.budgets.leases.store import LAPSE_MS
+from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS
 from fastgate.budgets.levels import levels_of, rules_of
 from fastgate.wire.leasing import Want
+from fastgate.wire.snapshot import BudgetRecord
 from tests.support.lease_cluster import FOR_GOOD, MINUTES, QUANTUM, REQUESTS, Cluster
-from tests.support.lease_hosts import MILLI, NANO
+from tests.support.lease_hosts import MILLI, NANO, Host, World
 from tests.support.redis_server import RedisServer
 
 SCHEDULES: Final = int(os.environ.get("FASTGATE_LEASE_SCHEDULES", "120"))
@@ -100,6 +101,23 @@ def test_a_grace_whose_use_was_lost_with_the_arena_is_not_there_again(client: "R
     assert counts[1] == counts[0]
     for each in cluster.hosts:
         each.folder.cleanup()
+
+
+def test_a_grace_is_there_also_before_the_store_knows_from_when_windows_are_counted(client: "Redis[bytes]") -> None:
+    """At the first start on an empty Redis, which learns."""
+    world = World(client)
+    [record] = Lent.records
+    assert isinstance(record, BudgetRecord)
+    host = Host(world, "h0", [record])
+    held = [host.ask(record.grace)]
+    assert host.holder.learning
+    assert not isinstance(host.ask(QUANTUM), Hold)
+    world.now_ns += QUIET_MS * MILLI
+    assert host.turn()
+    held.append(host.ask(record.limit - record.grace))
+    assert not isinstance(host.ask(QUANTUM), Hold)
+    assert all(isinstance(each, Hold) for each in held), "it counts in the limit, of which nothing is lost"
+    host.folder.cleanup()
 
 
 class Softly(Cluster):

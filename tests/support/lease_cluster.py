@@ -149,7 +149,8 @@ class Cluster(RuleBasedStateMachine):
     def arrive_late(self, which: int, times: int) -> None:
         wire, script, keys, arguments = self.world.late.pop(which % len(self.world.late))
         for _ in range(times):
-            LeaseStore._call(wire, script, keys, *arguments)
+            with suppress(StoreAway):  # spoilt meanwhile
+                LeaseStore._call(wire, script, keys, *arguments)
 
     # ---- what befalls the store
 
@@ -170,6 +171,12 @@ class Cluster(RuleBasedStateMachine):
     def fail_over(self) -> None:
         """Another server takes over, which had not heard of the last writes."""
         self._replace_store(self.kept)
+
+    @rule(name=st.sampled_from(["meta", "live", "known", "reported", "ends", "firsts"]))
+    def spoil_store(self, name: str) -> None:
+        """Somebody writes over what it keeps beside the windows."""
+        self.client.set(f"fastgate:{{{self.world.cluster}}}:lease:{name}", "garbage")
+        self.world.now_ns += MILLI
 
     def _replace_store(self, kept: dict[bytes, bytes]) -> None:
         self.store_was_replaced = True

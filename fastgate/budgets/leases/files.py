@@ -9,12 +9,15 @@ T = TypeVar("T")
 log = logging.getLogger("fastgate.control")
 
 
-def read(path: Path, understand: Callable[[bytes], T]) -> T | None:
-    """What lies there; None: nothing, or what cannot be read, which is told. ``understand`` raises ValueError."""
+def read(path: Path, understand: Callable[[bytes], T], damaged: T | None = None) -> T | None:
+    """What lies there; None: nothing. ``damaged``: what it is where that cannot be read, which is told.
+
+    ``understand`` raises ValueError.
+    """
     try:
         return understand(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         log.warning("leases: %s cannot be read, and is made anew: %s", path, error)
-        return None
+        return damaged

@@ -6,7 +6,9 @@ again, down to what was used of it. So a process that dies at any moment leaves 
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from time import time_ns
 from typing import Final
 
 import msgspec
@@ -22,6 +24,9 @@ from fastgate.wire.whole_files import replace
 _KEPT_NS: Final = 60_000_000_000
 """For so long after its window's end a loan is known."""
 
+_ALL: Final = 1 << 62
+"""More than any grace."""
+
 log = logging.getLogger("fastgate.control")
 
 
@@ -33,30 +38,44 @@ class Loan(msgspec.Struct, array_like=True):
     used: int
 
 
+class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By window. ``unknown_before_ns``: of windows that had begun by then nobody knows any more what was lent."""
+
+    loans: dict[str, Loan] = {}
+    unknown_before_ns: int = 0
+
+
 class Loans:
-    """``Loans(path)``: kept there; None: in memory."""
+    """``Loans(path)``: kept there; None: in memory. Once that was damaged nothing is lent of what had begun."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._of: dict[str, Loan] = {}
-        if path is not None:
-            self._of = read(path, lambda content: msgspec.json.decode(content, type=dict[str, Loan])) or {}
+        damaged = _Kept(unknown_before_ns=time_ns())
+        found = None if path is None else read(path, msgspec.json.Decoder(_Kept).decode, damaged)
+        self._kept = found or _Kept()
+        if found is damaged:
+            with suppress(OSError):  # then nothing can be lent at all
+                self._write(damaged)
 
     def __bool__(self) -> bool:
         """Whether anything is lent now."""
-        return any(loan.lent for loan in self._of.values())
+        return any(loan.lent for loan in self._kept.loans.values())
 
     def of(self, slip: Slip) -> Loan:
         """Nothing, where nobody wrote of it."""
-        return self._of.get(_name(slip)) or Loan(slip.span.ends_ns, 0, 0)
+        known = slip.span.begins_ns >= self._kept.unknown_before_ns
+        return self._kept.loans.get(_name(slip)) or Loan(slip.span.ends_ns, 0, 0 if known else _ALL)
 
     def write(self, slip: Slip, *, lent: int, used: int, now_ns: int) -> None:
         """From here on it is so much. Raises OSError, and nothing has changed."""
-        kept = {name: loan for name, loan in self._of.items() if not 0 < loan.ends_ns < now_ns - _KEPT_NS}
-        kept[_name(slip)] = Loan(slip.span.ends_ns, lent, used)
+        loans = {name: loan for name, loan in self._kept.loans.items() if not 0 < loan.ends_ns < now_ns - _KEPT_NS}
+        loans[_name(slip)] = Loan(slip.span.ends_ns, lent, used)
+        self._write(_Kept(loans, self._kept.unknown_before_ns))
+
+    def _write(self, kept: _Kept) -> None:
         if self._path is not None:
             replace(self._path, msgspec.json.encode(kept))
-        self._of = kept
+        self._kept = kept
 
 
 class Lender:

@@ -15,7 +15,7 @@ from fastgate._core.levels import USD
 from fastgate._core.owner import Owner
 from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.grace import Lender, grace_of
-from fastgate.budgets.leases.messages import Ask, Grant
+from fastgate.budgets.leases.messages import Ask, Elsewhere, Grant
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LATEST_NS, beat, peers_again
 from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
@@ -71,6 +71,15 @@ class Holder:
         """Something else may be written of any limit by now: nothing is asked for until a worker says what."""
         self._book.doubt()
 
+    def elsewhere(self, id_: str) -> Elsewhere | None:
+        """What other hosts have of a limit now; None: the store has not said. From any thread."""
+        cell = self._arena.find(id_)
+        lease = None if cell is None else self._book.lease(cell)
+        if lease is None or (levels := lease.levels) is None:
+            return None
+        slip = self._book.slip(lease.cell, levels.windows(0, self._clock())[0])
+        return None if slip is None else slip.elsewhere
+
     # ---- what is done
 
     def want(self, wants: Iterable[Want]) -> None:
@@ -83,10 +92,12 @@ class Holder:
                 lease = self._lease(want.cell, want.record, now_ns)
                 if lease is None:
                     leases.tell_dry(self._arena, want.cell, now_ns + DRY_NS)
-                    continue
-                slip = self._book.slip(want.cell, want.window) or self._book.begin(lease, want.window, now_ns)
+                    slip = self._note_grace(want)
+                else:
+                    slip = self._book.slip(want.cell, want.window) or self._book.begin(lease, want.window, now_ns)
+                    if slip is not None:
+                        slip.lack(want.missing, now_ns)
                 if slip is not None:
-                    slip.lack(want.missing, now_ns)
                     self._lend_while_learning(slip)
 
     def count(self, records: Iterable[BudgetRecord]) -> None:
@@ -118,6 +129,11 @@ class Holder:
             self._lender.forget_told()
             self._tell_dry(self._book.cells, 0)
         return min(self._book.next_look(now_ns + LATEST_NS), self.heard_at_ns + beat(self.hosts))
+
+    def ahead_ms(self) -> int:
+        """By how much this host's clock is ahead of the store's, to some milliseconds. Raises StoreAway."""
+        with self._joined():
+            return self._store.ahead_ms()
 
     def away(self, wants: Sequence[Want], until_ns: int) -> None:
         """The store does not answer, and is not asked until then: nobody need wait, unless a budget may be exceeded."""
@@ -182,20 +198,24 @@ class Holder:
         lease.soft = isinstance(record, BudgetRecord) and record.soft
         return lease
 
-    def _note_grace(self, want: Want) -> None:
-        """What a request lacks that nobody can be asked for may be a window that this process has not leased yet."""
+    def _note_grace(self, want: Want) -> Slip | None:
+        """What a request lacks that nobody can be asked for may be a window that this process has not leased yet.
+
+        None: there is no grace, or the window is over.
+        """
         lease = self._book.lease(want.cell) or Lease(want.record.id, want.cell, USD)
         lease.grace, now_ns = grace_of(want.record), self._clock()
         if not lease.grace:
-            return
+            return None
         slip = self._book.slip(want.cell, want.window)
         if slip is None:
             levels = levels_of(self._arena, [(want.record, level_at(want.cell, want.record))])
             present, begins_ns, ends_ns, _ = levels.windows(0, now_ns)
             if present != want.window:
-                return
+                return None
             slip = self._book.keep(lease, Span(present, begins_ns, ends_ns), now_ns)
         slip.lack(want.missing, now_ns)
+        return slip
 
     def _lend_while_learning(self, slip: Slip) -> None:
         """A store that learns grants nothing, for as long as a host is missing."""
@@ -224,9 +244,11 @@ class Holder:
         """Count its windows from when all hosts do; false: nobody can tell yet."""
         assert self._member is not None
         first = self._store.first_use(self._member, id_, self._arena.anchor(cell) or now_ns)
-        if first is not None:
-            leases.set_anchor(self._arena, cell, first)
-        return first is not None
+        if first is None:
+            self.learning = True
+            return False
+        leases.set_anchor(self._arena, cell, first)
+        return True
 
     def _due(self, now_ns: int) -> list[Slip]:
         """With what is due soon, where anything is now: a message with many windows costs less than many messages."""
