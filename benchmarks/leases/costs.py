@@ -104,9 +104,9 @@ class _Bench:
         """Other hosts live, and have their part in each window; the first ones to come have waited for them."""
         prefix = "fastgate:{costs}:lease:"
         names = [f"{number:016x}" for number in range(HOSTS)]
-        had = {f"host:{name}": "5120 3072 3145728 epoch" for name in names[:PARTS]}
+        had = {f"host:{name}": "5120 3072 3145728 7 epoch" for name in names[:PARTS]}
         client.hdel(f"{prefix}meta", "learning")
-        client.zadd(f"{prefix}live", dict.fromkeys(names, time_ns() // 1_000_000 + QUIET_MS + 3_600_000))
+        client.zadd(f"{prefix}live", dict.fromkeys(names, time_ns() // 1_000_000))
         for number in range(WIDE):
             ask = self._ask(number)
             client.hset(f"{prefix}{ask.window}:{ask.id}", mapping=had)

@@ -34,7 +34,7 @@ def lines(client: "Redis", request: pytest.FixtureRequest) -> tuple[Line, Line]:
         lambda client, window: client.hset(window, "lost", "inf"),
         lambda client, window: client.hset(window, "spent", "abc"),
         lambda client, window: client.hset(window, "host:here", "all of it"),
-        lambda client, window: client.hset(window, "back", "some"),
+        lambda client, window: (client.hset(window, "back", "some"), client.hdel(window, "host:here")),
     ],
 )
 def test_what_no_script_wrote_is_made_anew(

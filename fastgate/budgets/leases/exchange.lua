@@ -70,45 +70,52 @@ local function is_with_some(wanted, set, marks, from)
     return false
 end
 
+-- A whole number that nobody need doubt; nil: it is none.
+local function number(text)
+    local found = tonumber(text or 0)
+    return found and found >= 0 and found < 2 ^ 53 and found % 1 == 0 and found or nil
+end
+
 -- What lies at a window's key; nil: nothing that a script wrote.
-local NUMBERS = {'claimed', 'used', 'lost', 'version', 'hungry', 'holders'}
 local function read(key)
     local values = redis.pcall('HMGET', key, 'claimed', 'used', 'lost', 'version', 'hungry', 'holders', 'host:' .. host, 'seen', 'back',
         'spent')
     if values.err then
         return nil
     end
-    local row = {is_new = not values[1]}
-    for i, name in ipairs(NUMBERS) do
-        if values[i] and not string.match(values[i], '^%d+$') then
-            return nil
-        end
-        row[name] = tonumber(values[i] or 0)
-    end
-    local mine, seen, back, sum_spent = values[7], values[8], values[9], values[10]
-    if sum_spent and not string.match(sum_spent, '^%-?%d+$') then
+    local mine, seen, spent = values[7], values[8], values[10]
+    local row = {
+        is_new = not values[1], claimed = number(values[1]), used = number(values[2]), lost = number(values[3]),
+        version = number(values[4]), hungry = number(values[5]), holders = number(values[6]), back = values[9] or '0|',
+        spent = spent or '0',
+    }
+    if not (row.claimed and row.used and row.lost and row.version and row.hungry and row.holders) then
         return nil
     end
     if mine then
-        local claim, used, spent, of_mark, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
-        row.mine = claim and {claim = tonumber(claim), used = tonumber(used), spent = spent, mark = tonumber(of_mark), epoch = of_epoch}
+        local claim, used, mine_spent, of_mark, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
+        row.mine = claim and {
+            claim = tonumber(claim), used = tonumber(used), spent = mine_spent, mark = tonumber(of_mark), epoch = of_epoch,
+        }
     end
     if seen then
         local sum, set = string.match(seen, '^(%d+) (%d+)$')
         row.seen = sum and {sum = tonumber(sum), set = tonumber(set)}
     end
-    row.back = {epoch = '', sure = 0, others = {}}
-    if back then
-        local sure, others, of = string.match(back, '^(%d+)([%d ]*)|(.*)$')
-        row.back = of and {epoch = of, sure = tonumber(sure), others = {}}
-        for other in string.gmatch(others or '', '%d+') do
-            table.insert(row.back.others, other)
-        end
-    end
-    if (mine and not row.mine) or (seen and not row.seen) or not row.back then
+    if (mine and not row.mine) or (seen and not row.seen) or (spent and not string.match(spent, '^%-?%d+$')) then
         return nil
     end
     return row
+end
+
+-- Who has told of a window in an epoch, as it is kept; nil: nothing that a script wrote.
+local function read_back(kept)
+    local sure, others, of = string.match(kept, '^(%d+)([%d ]*)|(.*)$')
+    local back = sure and {epoch = of, sure = tonumber(sure), others = {}}
+    for other in string.gmatch(others or '', '%d+') do
+        table.insert(back.others, other)
+    end
+    return back
 end
 
 -- Fields of a window: claimed, used, spent: sums over hosts. version: counts the changes of `claimed` with `lost`, as hosts are told
@@ -122,8 +129,12 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
     if ends > 0 and ends + KEPT_MS <= now then -- forgotten: whoever tells of it has another time, or has slept
         return {whole(claim), whole(version), whole(seen), seen_of, '0', spent, 0, '0'}
     end
-    local row = read(key)
-    if not row then
+    local row, back = read(key), nil
+    local is_first = row and (not row.mine or row.mine.epoch ~= epoch) -- that it tells of it in this epoch
+    if row and (is_first or row.seen) then
+        back = read_back(row.back)
+    end
+    if not row or (is_first and not back) or (row.seen and not back) then
         redis.call('UNLINK', key)
         return nil, key
     end
@@ -131,11 +142,11 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         return nil -- of what was told nothing is here: somebody has deleted it, or speaks who was waited for in vain
     end
     local mine = row.mine or {claim = 0, used = 0, spent = '0', mark = mark}
-    local lost, holders, latest, back, hungry = row.lost, row.holders, row.version, row.back, row.hungry
+    local lost, holders, latest, hungry = row.lost, row.holders, row.version, row.hungry
     if not row.mine then
         holders = (holders + mark) % MARKS
     end
-    if mine.epoch ~= epoch then
+    if is_first then
         if back.epoch ~= epoch then
             back = {epoch = epoch, sure = 0, others = {}}
         end
@@ -173,21 +184,25 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
         version, latest, seen, seen_of = latest + 1, latest + 1, claimed + lost, lost > 0 and '0' or whole(holders)
     end
 
+    local sum_spent = row.spent
     if mine.spent ~= spent then
         if mine.spent ~= '0' then
             redis.call('HINCRBY', key, 'spent', string.sub(mine.spent, 1, 1) == '-' and string.sub(mine.spent, 2) or '-' .. mine.spent)
         end
         redis.call('HINCRBY', key, 'spent', spent)
+        sum_spent = redis.call('HGET', key, 'spent') -- which Lua cannot add exactly
     end
     redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
-        'holders', whole(holders), 'hungry', whole(hungry),
-        'back', table.concat({whole(back.sure), unpack(back.others)}, ' ') .. '|' .. epoch,
-        'host:' .. host, table.concat({whole(claim), whole(used), spent, whole(mark), epoch}, ' '))
-    if ends > 0 and (row.is_new or mine.epoch ~= epoch) then
-        redis.call('ZADD', endings, whole(ends), key)
+        'hungry', whole(hungry), 'host:' .. host, table.concat({whole(claim), whole(used), spent, whole(mark), epoch}, ' '))
+    if is_first then
+        redis.call('HSET', key, 'holders', whole(holders),
+            'back', table.concat({whole(back.sure), unpack(back.others)}, ' ') .. '|' .. epoch)
+        if ends > 0 then
+            redis.call('ZADD', endings, whole(ends), key)
+        end
     end
     local recall = hungry > now and want == 0
-    return {whole(claim), whole(version), whole(seen), seen_of, whole(total - used), redis.call('HGET', key, 'spent') or '0',
+    return {whole(claim), whole(version), whole(seen), seen_of, whole(total - used), sum_spent,
         recall and 1 or 0, whole(lost)}
 end
 
