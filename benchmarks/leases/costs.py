@@ -18,7 +18,7 @@ from benchmarks.leases.cluster import budget
 from benchmarks.leases.redis import Costs
 from fastgate._core.levels import USD
 from fastgate.budgets.leases.messages import Ask
-from fastgate.budgets.leases.store import QUIET_MS, LeaseStore, Membership
+from fastgate.budgets.leases.store import LeaseStore, Membership
 from loadtest.cores import cpu_seconds
 from loadtest.programs import Programs, find, free_port
 
