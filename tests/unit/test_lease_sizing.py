@@ -15,6 +15,7 @@ from fastgate.budgets.leases.sizing import (
     LONGEST_PAUSE_NS,
     PEERS_NS,
     REQUESTS_AT_HAND,
+    RISE_NS,
     SOONEST_NS,
     Pace,
     beat,
@@ -42,24 +43,28 @@ def test_a_pace_is_what_is_used_in_a_second() -> None:
     assert paced(7).target(40 * STEP, 0) == 70
 
 
-def test_a_pace_follows_within_a_few_seconds_upwards_and_downwards() -> None:
+def test_a_pace_follows_quickly_upwards_and_slowly_down() -> None:
     pace = paced(7)
     for step in range(1, 11):
         pace.note((40 + step) * STEP, 40 * 7 + step * 100)
-    assert 600 <= pace.per_second < 1000
-    for step in range(11, 60):
+        assert step < 5 or 900 <= pace.per_second <= 1000
+    pace.note(51 * STEP, 40 * 7 + 1000)
+    assert 500 <= pace.per_second < 700
+    for step in range(12, 60):
         pace.note((40 + step) * STEP, 40 * 7 + 1000)
     assert pace.per_second < 10
 
 
 @given(st.lists(st.tuples(st.integers(0, HORIZON_NS), st.integers(0, 1000)), max_size=50))
 def test_a_burst_is_no_pace(looks: list[tuple[int, int]]) -> None:
-    """Whatever is at hand for the next second is no more than was taken, however shortly before it was."""
+    """What is at hand for a second is a few times what was taken, however shortly before that was, and not for long."""
     pace, now, used = Pace(0, 0), 0, 0
     for passed, taken in looks:
         now, used = now + passed, used + taken
         pace.note(now, used)
-        assert 0 <= pace.per_second <= used
+        assert 0 <= pace.per_second <= used * HORIZON_NS // RISE_NS
+    pace.note(now + RISE_NS, used)
+    assert pace.per_second <= used
 
 
 def test_a_pace_is_the_same_however_often_it_is_looked_at() -> None:

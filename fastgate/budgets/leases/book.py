@@ -80,7 +80,7 @@ class Book:
             return
         _, _, ends_ns, _ = lease.levels.windows(0, turns_ns)
         ahead = self.keep(lease, Span(following, turns_ns, ends_ns), now_ns)
-        ahead.pace.per_second = slip.pace.per_second
+        ahead.pace.begin(slip.pace)
 
     def remember(self, now_ns: int) -> None:
         """What this process has not leased itself, or has not looked at for long: it lies in the arena."""

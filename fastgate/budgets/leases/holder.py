@@ -17,7 +17,7 @@ from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Elsewhere, Grant
 from fastgate.budgets.leases.notes import Notes
-from fastgate.budgets.leases.sizing import LATEST_NS, beat, peers_again
+from fastgate.budgets.leases.sizing import LATEST_NS, RISE_NS, beat, peers_again
 from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
 from fastgate.budgets.levels import level_at, levels_of
@@ -252,8 +252,10 @@ class Holder:
 
     def _due(self, now_ns: int) -> list[Slip]:
         """With what is due soon, where anything is now: a message with many windows costs less than many messages."""
-        soon = [slip for slip in self._book.due(now_ns, _TOGETHER_NS) if not self._is_lent(slip, now_ns)]
-        return soon if any(slip.look_at_ns <= now_ns for slip in soon) else []
+        soon = [slip for slip in self._book.due(now_ns, RISE_NS) if not self._is_lent(slip, now_ns)]
+        due = [slip for slip in soon if slip.look_at_ns <= now_ns]
+        within_ns = RISE_NS if any(slip.missing for slip in due) else _TOGETHER_NS
+        return [slip for slip in soon if slip.look_at_ns <= now_ns + within_ns] if due else []
 
     def _join(self) -> None:
         self._member, self._sequence = self._store.join(self._host, self._nonce, self._peers.after(self._host)), 0

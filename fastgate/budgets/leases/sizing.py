@@ -6,8 +6,11 @@ over the hosts that live (``exchange.lua``), so that slices shrink towards one r
 
 from typing import Final
 
-HORIZON_NS: Final = 1_000_000_000
+NANO: Final = 1_000_000_000
+HORIZON_NS: Final = NANO
 """What is at hand lasts so long, at the pace of late."""
+RISE_NS: Final = 250_000_000
+"""A pace that rises is known within so long."""
 IDLE_NS: Final = 2_000_000_000
 """What has not been used for so long has no pace any more."""
 REQUESTS_AT_HAND: Final = 4
@@ -31,31 +34,63 @@ TRY_NS: Final = 1_000_000
 """Where hosts are many it is so long for each of them, lest all that come at once keep a store away that comes back."""
 
 
-class Pace:
-    """How much of one window is taken per second, of late: a mean that forgets within about a horizon.
+class _Mean:
+    """What is taken per second: a mean that forgets within about ``span_ns``, and never more than was taken in that."""
 
-    It is never more than was taken within that: whatever comes at once says nothing of what comes after it, and what is
-    at hand for it may be lost with the host. Where a pace grows, so does what is at hand, as fast as it is used up.
+    __slots__ = ("_nano", "_span_ns")
+
+    def __init__(self, span_ns: int) -> None:
+        self._span_ns = span_ns
+        self._nano = 0  # thousand-millionths of the unit per second, so that nothing is rounded away
+
+    @property
+    def per_second(self) -> int:
+        return (self._nano + NANO // 2) // NANO
+
+    def begin(self, other: "_Mean") -> None:
+        self._nano = other._nano
+
+    def note(self, passed_ns: int, taken: int) -> None:
+        """So much within so long."""
+        span_ns = self._span_ns
+        if passed_ns < span_ns:
+            self._nano += (taken * NANO * NANO - self._nano * passed_ns) // span_ns
+        else:
+            self._nano = taken * NANO * NANO // passed_ns
+
+
+class Pace:
+    """How much of one window is taken per second, of late.
+
+    What comes at once says little of what comes after it, and what is at hand for it may be lost with the host: so it
+    is never more than was taken within ``HORIZON_NS``, or several times what was taken within ``RISE_NS``.
     """
 
-    __slots__ = ("_at_ns", "_used", "per_second", "used_at_ns")
+    __slots__ = ("_at_ns", "_mean", "_rise", "_used", "used_at_ns")
 
     def __init__(self, now_ns: int, used: int) -> None:
         self._at_ns, self._used = now_ns, used
-        self.per_second = 0
+        self._mean, self._rise = _Mean(HORIZON_NS), _Mean(RISE_NS)
         self.used_at_ns = now_ns
         """When more was used than before, last."""
 
+    @property
+    def per_second(self) -> int:
+        """By now."""
+        return max(self._mean.per_second, self._rise.per_second)
+
+    def begin(self, other: "Pace") -> None:
+        """As fast as that one."""
+        self._mean.begin(other._mean)
+        self._rise.begin(other._rise)
+
     def note(self, now_ns: int, used: int) -> None:
         """``used``: settled and held, by now. What is given back of a hold slows nothing: a pace is not negative."""
-        passed = max(0, now_ns - self._at_ns)
+        passed_ns, taken = max(0, now_ns - self._at_ns), max(0, used - self._used)
         if used != self._used:
             self.used_at_ns = now_ns
-        taken = max(0, used - self._used)
-        if passed >= HORIZON_NS:
-            self.per_second = taken * HORIZON_NS // passed
-        else:
-            self.per_second += taken - self.per_second * passed // HORIZON_NS
+        self._mean.note(passed_ns, taken)
+        self._rise.note(passed_ns, taken)
         self._at_ns, self._used = now_ns, used
 
     def target(self, now_ns: int, lacked: int) -> int:
