@@ -39,17 +39,18 @@ def paced(per_step: int, steps: int = 40) -> Pace:
 
 
 def test_a_pace_is_what_is_used_in_a_second() -> None:
-    assert paced(7).per_second == 70
-    assert paced(7).target(40 * STEP, 0) == 70
+    pace = paced(7, steps=100)
+    assert pace.per_second == pace.target(100 * STEP, 0) == 70
 
 
 def test_a_pace_follows_quickly_upwards_and_slowly_down() -> None:
     pace = paced(7)
     for step in range(1, 11):
         pace.note((40 + step) * STEP, 40 * 7 + step * 100)
-        assert step < 5 or 900 <= pace.per_second <= 1000
+        assert step < 5 or 900 <= pace.target((40 + step) * STEP, 0, rises=True) <= 1000
+    assert 600 <= pace.per_second <= 800, "where no request lacked any"
     pace.note(51 * STEP, 40 * 7 + 1000)
-    assert 500 <= pace.per_second < 700
+    assert 500 <= pace.target(51 * STEP, 0, rises=True) < 700
     for step in range(12, 60):
         pace.note((40 + step) * STEP, 40 * 7 + 1000)
     assert pace.per_second < 10
@@ -62,9 +63,10 @@ def test_a_burst_is_no_pace(looks: list[tuple[int, int]]) -> None:
     for passed, taken in looks:
         now, used = now + passed, used + taken
         pace.note(now, used)
-        assert 0 <= pace.per_second <= used * HORIZON_NS // RISE_NS
+        assert 0 <= pace.per_second <= used
+        assert pace.target(now, 0, rises=True) <= used * HORIZON_NS // RISE_NS
     pace.note(now + RISE_NS, used)
-    assert pace.per_second <= used
+    assert pace.target(now, 0, rises=True) <= used
 
 
 def test_a_pace_is_the_same_however_often_it_is_looked_at() -> None:

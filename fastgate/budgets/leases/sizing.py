@@ -63,7 +63,8 @@ class Pace:
     """How much of one window is taken per second, of late.
 
     What comes at once says little of what comes after it, and what is at hand for it may be lost with the host: so it
-    is never more than was taken within ``HORIZON_NS``, or several times what was taken within ``RISE_NS``.
+    is never more than was taken within ``HORIZON_NS``, or, while requests lack some, several times what was taken
+    within ``RISE_NS``.
     """
 
     __slots__ = ("_at_ns", "_mean", "_rise", "_used", "used_at_ns")
@@ -77,7 +78,7 @@ class Pace:
     @property
     def per_second(self) -> int:
         """By now."""
-        return max(self._mean.per_second, self._rise.per_second)
+        return self._mean.per_second
 
     def begin(self, other: "Pace") -> None:
         """As fast as that one."""
@@ -93,11 +94,15 @@ class Pace:
         self._rise.note(passed_ns, taken)
         self._at_ns, self._used = now_ns, used
 
-    def target(self, now_ns: int, lacked: int) -> int:
-        """What should be at hand; ``lacked``: the most that a request was missing of late, 0: none was."""
+    def target(self, now_ns: int, lacked: int, *, rises: bool = False) -> int:
+        """What should be at hand; ``lacked``: the most that a request was missing of late, 0: none was.
+
+        ``rises``: that was within ``RISE_NS``.
+        """
         if now_ns - self.used_at_ns > IDLE_NS:
             return lacked
-        return max(self.per_second, REQUESTS_AT_HAND * lacked)
+        rise = self._rise.per_second if rises else 0
+        return max(self.per_second, rise, REQUESTS_AT_HAND * lacked)
 
 
 def wanted(at_hand: int, target: int, missing: int) -> int:

@@ -7,7 +7,7 @@ from fastgate._core.leases import granted, take_back, used
 from fastgate._core.levels import Levels
 from fastgate._core.owner import Owner
 from fastgate.budgets.leases.messages import NOTHING_ELSEWHERE, NOTHING_TOLD, Ask, Elsewhere, Grant, Told
-from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, Pace, next_look, surplus, wanted
+from fastgate.budgets.leases.sizing import HORIZON_NS, IDLE_NS, RISE_NS, Pace, next_look, surplus, wanted
 
 _REPORT_NS: Final = 1_000_000_000
 """What changed is told within so long, where nothing is asked for anyhow; and what is at hand may be recalled."""
@@ -179,8 +179,9 @@ class Slip:
             return 0
         if self._is_past(now_ns):
             return self.missing
-        fresh = now_ns - self._lacked_at_ns <= IDLE_NS
-        return self.pace.target(now_ns, 0 if crowded or (self.recalled and not fresh) else self._lacked)
+        since = now_ns - self._lacked_at_ns
+        lacked = 0 if crowded or (self.recalled and since > IDLE_NS) else self._lacked
+        return self.pace.target(now_ns, lacked, rises=since <= RISE_NS)
 
     def _spare(self, may: int, taken: int, target: int) -> int:
         """What to give back: too little for a request where there is no more may do, with what others have of that."""
