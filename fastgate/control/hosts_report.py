@@ -26,6 +26,7 @@ def leases_answer(found: LeaseStatus | None) -> dict[str, Any] | None:
         "clock_ahead_ms": found.ahead_ms,
         "failures": found.failures,
         "name_taken": found.name_taken,
+        "waits_for": found.waits_for,
         "error": found.error or None,
     }
 

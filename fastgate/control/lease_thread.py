@@ -72,6 +72,8 @@ class LeaseStatus:
     name_taken: bool
     """Whether that is another host of its name."""
     learning: bool
+    waits_for: tuple[str, ...]
+    """Hosts that Redis waits for while it learns."""
     ahead_ms: int
     """By how much this host's clock is ahead of the store's."""
     hosts: int
@@ -165,6 +167,7 @@ class LeaseThread:
             error=self._error,
             name_taken=self._refused_since is not None,
             learning=self._holder.learning,
+            waits_for=tuple(self._holder.waits_for),
             ahead_ms=self._ahead_ms,
             hosts=self._holder.hosts,
             windows=len(slips),

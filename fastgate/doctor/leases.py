@@ -1,6 +1,7 @@
 """What the running gateway leases of budgets that hosts share, as it says itself."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, Final
 
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
@@ -31,10 +32,15 @@ def _judged(said: dict[str, Any]) -> Finding:
         return unreachable("leases", told, remedy)
     if said["learning"]:
         remedy = "start the hosts that are missing; for one that will not come back see docs/scaling.md"
-        return warning("leases", f"{said['store']} grants none before all hosts have told what they have", remedy)
+        missing = f"; it waits for {', '.join(said['waits_for'])}" if said["waits_for"] else ""
+        told = f"{said['store']} grants none before all hosts have told what they have{missing}"
+        return warning("leases", told, remedy)
     behind = said["behind_seconds"]
     if behind is None or behind > LATE_SECONDS:
         when = "has never told" if behind is None else f"told {behind:,.0f} s ago"
         return warning("leases", f"this host {when} what it spends", "look for `leases:` in its log")
     hosts, windows = (f"{said[what]:,} {what[:-1] if said[what] == 1 else what}" for what in ("hosts", "windows"))
-    return ok("leases", f"{windows} among {hosts}; {said['outstanding_usd']} USD are at hand here and not used")
+    told = f"{windows} among {hosts}; {said['outstanding_usd']} USD are at hand here and not used"
+    if Decimal(said["stranded_usd"]):
+        told += f", {said['stranded_usd']} USD were leased by hosts that are gone"
+    return ok("leases", told)

@@ -174,6 +174,9 @@ def test_all_lose_their_power_and_redis_what_it_knew(tmp_path: Path, server: Red
             wait_for(lambda: crowd.statuses[402] > 0, 30, "it asks for what Redis cannot know")
             time.sleep(1.5 * QUIET_MS / 1000)
             assert billed(first) == before
+            assert b"waits until all hosts have told what they use" in crowd.bodies[402]
+            missing = [(second.state_dir / "host").read_text().strip()]
+            wait_for(lambda: first.admin("status")["leases"]["waits_for"] == missing, 15, "it says for whom")
             second.start()
             crowd.ports.append(second.port)
             wait_for(lambda: all(known(house) == 2 for house in houses), 30, "Redis grants again")

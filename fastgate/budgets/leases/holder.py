@@ -27,6 +27,7 @@ from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 MOST_AT_ONCE: Final = 200
 """Windows in one message: longer ones would keep others waiting."""
+_MISSING_NS: Final = 1_000_000_000
 _TOGETHER_NS: Final = 100_000_000
 """What is due within so long goes along with what is due."""
 
@@ -58,6 +59,9 @@ class Holder:
         """How many live, as the store said last."""
         self.learning = False
         """Whether the store waits until it knows again what hosts have."""
+        self.waits_for: Sequence[str] = ()
+        """Hosts of which the store has not heard that yet, as far as it was asked."""
+        self._waits_at_ns = 0
         self._was_away = False
 
     # ---- what is known
@@ -293,12 +297,20 @@ class Holder:
                 slip.untold()
             raise
         self.heard_at_ns, self.learning = now_ns, said.learning
+        self._note_missing(now_ns)
         wait_ns = peers_again(said.hosts, changed=said.hosts != self.hosts)
         if now_ns - self._peers_at_ns >= wait_ns and not said.learning:  # a store that learns knows fewer than we do
             self._peers.keep(self._store.peers())
             self.hosts, self._peers_at_ns = said.hosts, now_ns
         for (slip, ask), granted in zip(asked, said.grants, strict=True):
             self._hear(slip, ask, granted, now_ns)
+
+    def _note_missing(self, now_ns: int) -> None:
+        """Now and then, for whoever has to find out why nothing is granted."""
+        if not self.learning:
+            self.waits_for = ()
+        elif now_ns - self._waits_at_ns >= _MISSING_NS:
+            self.waits_for, self._waits_at_ns = self._store.missing(), now_ns
 
     def _hear(self, slip: Slip, ask: Ask, granted: Grant, now_ns: int) -> None:
         cell = slip.lease.cell

@@ -115,6 +115,11 @@ class LeaseStore:
         found = (each.decode("ascii", "replace") for each in self._command("ZRANGE", live, 0, -1))
         return [host for host in found if is_name(host)]
 
+    def missing(self) -> list[str]:
+        """The hosts that a store which learns waits for. Raises StoreAway."""
+        found = self._command("SDIFF", *self._keys("known", "reported"))
+        return sorted(each.decode("ascii", "replace") for each in found)
+
     def ahead_ms(self) -> int:
         """By how much this host's clock is ahead of the store's, to some milliseconds.
 
