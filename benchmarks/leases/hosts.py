@@ -34,7 +34,7 @@ PATIENCE_NS: Final = 500_000_000
 """``lease_wait_ms``, as it is where nobody says otherwise."""
 LOOK_NS: Final = 1_000_000
 TELL_AGAIN_NS: Final = 10_000_000
-"""As of :mod:`fastgate.gateway.patience`."""
+"""As of :mod:`fastgate.gateway.leasing`."""
 DATAGRAM_NS: Final = 100_000
 """From a worker to the control process."""
 _Written = tuple[list[BudgetRecord], Levels]
@@ -167,7 +167,7 @@ class Host:
 
 
 class _Request:
-    """Of which a host's slice does not cover all may wait a moment, as :mod:`fastgate.gateway.patience` says."""
+    """Of which a host's slice does not cover all may wait a moment, as :mod:`fastgate.gateway.leasing` says."""
 
     def __init__(
         self, host: Host, clock: Clock, counters: Counters, of: _Written, amount: int, *, ended: _Ended
@@ -188,12 +188,14 @@ class _Request:
             self._clock.at(now_ns + LOOK_NS, self.try_)
 
     def _waits(self, level: int, now_ns: int) -> bool:
-        cell = self._levels.rules[level].cell
-        if now_ns >= self._until_ns or leases.is_dry(self._counters.arena, cell, now_ns):
+        levels = self._levels
+        if now_ns >= self._until_ns or leases.is_dry(levels.arena, levels.rules[level].cell, now_ns):
             return False
         if self._told != level or now_ns - self._told_at_ns >= TELL_AGAIN_NS:
-            window, _, _, _ = self._levels.windows(level, now_ns)
-            self._host.want(Want(cell, window, self._amount, budget=self._records[level]))
+            for number, rule in enumerate(levels.rules[level:], level):
+                window = levels.windows(number, now_ns)[0]
+                if number == level or leases.at_hand(levels.arena, rule.cell, window) < self._amount:
+                    self._host.want(Want(rule.cell, window, self._amount, budget=self._records[number]))
             self._told, self._told_at_ns = level, now_ns
         return True
 

@@ -75,6 +75,19 @@ def used(Arena arena not None, uint32_t cell, uint32_t window) -> tuple[int, int
     return taken.amount, spent
 
 
+def at_hand(Arena arena not None, uint32_t cell, uint32_t window) -> int:
+    """What was granted of ``window`` and is neither held nor settled."""
+    cdef Cell *at = cell_at(arena, cell)
+    cdef fg_word *word = word_of(at, window)
+    cdef fg_word taken
+    cdef int64_t amount = 0
+    if word != NULL:
+        taken = fg_load_word(word)
+        if window_of(taken) == window:
+            amount = taken.amount
+    return granted_in(at, window) - amount
+
+
 def grants(Arena arena not None) -> list[tuple[int, int, int]]:
     """``(cell, window, amount)`` of all that was ever granted and nothing else has taken the place of, and of what is used though
     nothing was granted, as after counters came back from elsewhere. Looks at every cell.

@@ -13,6 +13,7 @@ from fastgate.budgets.holds import Bound
 from fastgate.gateway.call import Call
 from fastgate.gateway.legs import Leg
 from fastgate.gateway.limits import need_of
+from fastgate.gateway.wants import Wants
 from fastgate.wire.snapshot import LimitRecord
 
 _LOOK_SECONDS: Final = 0.001
@@ -52,8 +53,17 @@ class Patience:
             return False
         window, _, _, _ = levels.windows(verdict, now_ns)
         if self._told != (verdict, window) or now_ns - self._told_at_ns >= _AGAIN_NS:
-            need = need_at(self._call, self._leg, verdict)
-            wants.tell(rule.cell, window, need, self._leg.binding.records[verdict])
+            self._tell(wants, verdict, now_ns)
             self._told, self._told_at_ns = (verdict, window), now_ns
         await asyncio.sleep(_LOOK_SECONDS)
         return True
+
+    def _tell(self, wants: Wants, full: int, now_ns: int) -> None:
+        """Of the level that is full, and of those behind it that are, too: they come in one answer."""
+        levels = self._leg.binding.levels
+        for level, rule in enumerate(levels.rules[full:], full):
+            if not rule.shared:
+                continue
+            window, need = levels.windows(level, now_ns)[0], need_at(self._call, self._leg, level)
+            if level == full or leases.at_hand(levels.arena, rule.cell, window) < need:
+                wants.tell(rule.cell, window, need, self._leg.binding.records[level])

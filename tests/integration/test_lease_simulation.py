@@ -130,6 +130,18 @@ def test_all_of_a_burst_pass() -> None:
     assert (cluster.seen.passed, cluster.seen.refused) == (60, 0)
 
 
+@pytest.mark.parametrize("budgets", [1, 4])
+def test_what_binds_a_request_comes_together(budgets: int) -> None:
+    """The first one of a host waits for one answer, not for one of each budget."""
+    with counters() as found:
+        cluster = Cluster(found, 3, [budget(number, 1000 * HELD) for number in range(budgets)], simulated, seed=1)
+        cluster.run(0)
+        asked = cluster.server.calls["exchange"]
+        cluster.request(cluster.hosts[0], tuple(range(budgets)))
+        cluster.run(0.003)
+        assert (cluster.seen.passed, cluster.server.calls["exchange"] - asked) == (1, 1)
+
+
 def test_the_table_says_what_was_measured_of_a_real_redis() -> None:
     costs, version = measured(60)
     assert costs.window > 0

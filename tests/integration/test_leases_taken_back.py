@@ -64,5 +64,8 @@ def test_workers_use_no_more_than_was_left_to_them(tmp_path: Path) -> None:
                 used, _ = leases.used(arena, cell, window) or (0, 0)
                 assert used <= left, f"{used} of {left} are used"
             less += left < WORKERS * HOLD
+    used, _ = leases.used(arena, cell, window) or (0, 0)
+    assert leases.at_hand(arena, cell, window) == leases.granted(arena, cell, window) - used
+    assert leases.at_hand(arena, cell, window + 1) == 0
     assert highest > HOLD, "they did not use it at once"
     assert less > rounds // 10, "they never let go of it"
