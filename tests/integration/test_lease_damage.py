@@ -33,7 +33,14 @@ def lines(client: "Redis", request: pytest.FixtureRequest) -> tuple[Line, Line]:
         lambda client, window: client.hset(window, "claimed", "nan"),
         lambda client, window: client.hset(window, "lost", "inf"),
         lambda client, window: client.hset(window, "spent", "abc"),
+        lambda client, window: client.hset(window, "spent", 2**63 - 1),
+        lambda client, window: client.hset(window, "spent", "9" * 30),
         lambda client, window: client.hset(window, "host:here", "all of it"),
+        lambda client, window: client.hset(window, "host:here", f"{10**30} 0 0 7 e"),
+        lambda client, window: client.hset(window, "host:here", "61 0 0 7 e"),
+        lambda client, window: client.hset(window, "host:here", f"60 0 {10**30} 7 e"),
+        lambda client, window: client.hset(window, "claimed", 10**17),
+        lambda client, window: client.hset(window, "seen", f"{10**17} 7"),
         lambda client, window: (client.hset(window, "back", "some"), client.hdel(window, "host:here")),
     ],
 )
@@ -45,7 +52,7 @@ def test_what_no_script_wrote_is_made_anew(
     window = window_in(client, request.node.name)
     garbage(client, window)
     with pytest.raises(Forgotten, match=f"key {re.escape(window.decode())} was not written by a gateway"):
-        here.ask(claim=60, told=told.told)
+        here.ask(claim=60, spent=1, told=told.told)
     for line, has in ((here, 60), (there, 0)):
         line.join("here", "there")
         line.ask(claim=has, told=told.told if has else NOTHING_TOLD)
@@ -61,6 +68,7 @@ BESIDE: Final[list[tuple[str, Callable[["Redis", str], Any]]]] = [
     ("reported", lambda client, key: client.rpush(key, "a")),
     ("meta", lambda client, key: client.sadd(key, "a")),
     ("meta", lambda client, key: client.hset(key, "incarnation:here", "many")),
+    ("meta", lambda client, key: client.hset(key, "incarnation:here", 2**63 - 1)),
     ("meta", lambda client, key: client.hset(key, "learning", "perhaps")),
     ("meta", lambda client, key: client.hset(key, "learning", "1")),
     ("meta", lambda client, key: client.hset(key, "quiet_until", "inf")),
@@ -112,6 +120,35 @@ def test_a_first_use_that_is_no_number_is_told_again(
         there.join()
         here.ask(id=id_, first_ns=5)
         assert there.store.first_use(there.member, id_, 7) == 5
+
+
+def test_who_is_to_learn_for_good_begins_anew(
+    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest
+) -> None:
+    here, there = lines
+    meta = f"fastgate:{{{request.node.name}}}:lease:meta"
+    client.hset(meta, mapping={"learning": START_MS, "quiet_until": START_MS + 3_600_000})
+    with pytest.raises(Forgotten, match=f"key {re.escape(meta)} was not written by a gateway"):
+        here.ask()
+    for line in lines:
+        line.join("here", "there")
+        line.store.report(line.member)
+    here.later(QUIET_MS)
+    there.later(QUIET_MS)
+    assert not here.ask().learning
+    assert there.claim(want=LIMIT, need=LIMIT) == LIMIT
+
+
+def test_keys_that_are_no_windows_are_not_deleted(
+    client: "Redis", lines: tuple[Line, Line], request: pytest.FixtureRequest
+) -> None:
+    prefix = f"fastgate:{{{request.node.name}}}:lease:"
+    client.set("somebody else's", "kept")
+    client.hset(f"{prefix}over", "claimed", 1)
+    client.zadd(f"{prefix}ends", {"somebody else's": 1, f"{prefix}over": 1})
+    lines[0].ask()
+    assert (client.get("somebody else's"), client.exists(f"{prefix}over")) == (b"kept", 0)
+    assert client.zcard(f"{prefix}ends") == 1, "the window that was told of"
 
 
 def test_a_sign_of_life_from_the_future_is_none(

@@ -19,6 +19,7 @@ local KEPT_MS = 3600000
 local FORGOTTEN_AT_ONCE = 16
 local ITEM = 13
 local SKEW_MS = 5000 -- between clocks of hosts and of the store
+local LONGEST_QUIET_MS = 60000
 local OTHERS = 8 -- hosts of which a mark is kept: as many as can be told apart quickly
 
 local meta, live, known, reported, endings, firsts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
@@ -31,7 +32,7 @@ end
 
 local state = redis.call('HMGET', meta, 'epoch', 'incarnation:' .. host, 'sequence:' .. host, 'learning', 'quiet_until',
     'nonce:' .. host)
-if state[1] ~= epoch or state[2] ~= incarnation or not tonumber(state[3]) then
+if state[1] ~= epoch or state[2] ~= incarnation or not tonumber(state[3]) or not state[6] then
     return {'join'}
 end
 if sequence <= tonumber(state[3]) then
@@ -43,6 +44,10 @@ local hosts = redis.call('ZCOUNT', live, string.format('(%.0f', now - lapse), st
 
 -- While it learns, the store grants nothing of windows that somebody may have used who has not reported yet.
 local learning = state[4]
+if learning and tonumber(state[5]) > now + LONGEST_QUIET_MS then -- no script wrote that
+    redis.call('HDEL', meta, 'epoch')
+    return {'join', meta}
+end
 if learning and now >= tonumber(state[5]) and redis.call('SCARD', known) == redis.call('SCARD', reported) then
     redis.call('HDEL', meta, 'learning')
     learning = false
@@ -94,15 +99,18 @@ local function read(key)
     end
     if mine then
         local claim, used, mine_spent, of_mark, of_epoch = string.match(mine, '^(%d+) (%d+) (%-?%d+) (%d+) (.*)$')
-        row.mine = claim and {
-            claim = tonumber(claim), used = tonumber(used), spent = mine_spent, mark = tonumber(of_mark), epoch = of_epoch,
+        row.mine = claim and number(claim) and number(used) and {
+            claim = number(claim), used = number(used), spent = mine_spent, mark = tonumber(of_mark), epoch = of_epoch,
         }
+        if not row.mine or row.mine.claim > row.claimed or row.mine.used > row.used then
+            return nil
+        end
     end
     if seen then
         local sum, set = string.match(seen, '^(%d+) (%d+)$')
-        row.seen = sum and {sum = tonumber(sum), set = tonumber(set)}
+        row.seen = sum and number(sum) and {sum = number(sum), set = tonumber(set)}
     end
-    if (mine and not row.mine) or (seen and not row.seen) or (spent and not string.match(spent, '^%-?%d+$')) then
+    if (seen and not row.seen) or (spent and not string.match(spent, '^%-?%d+$')) then
         return nil
     end
     return row
@@ -185,12 +193,16 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
     end
 
     local sum_spent = row.spent
-    if mine.spent ~= spent then
-        if mine.spent ~= '0' then
-            redis.call('HINCRBY', key, 'spent', string.sub(mine.spent, 1, 1) == '-' and string.sub(mine.spent, 2) or '-' .. mine.spent)
+    if mine.spent ~= spent then -- which Lua cannot add exactly
+        local less = string.sub(mine.spent, 1, 1) == '-' and string.sub(mine.spent, 2) or '-' .. mine.spent
+        for _, change in ipairs({mine.spent ~= '0' and less or '0', spent}) do
+            local said = redis.pcall('HINCRBY', key, 'spent', change)
+            if type(said) == 'table' and said.err then -- beyond 2^63
+                redis.call('UNLINK', key)
+                return nil, key
+            end
         end
-        redis.call('HINCRBY', key, 'spent', spent)
-        sum_spent = redis.call('HGET', key, 'spent') -- which Lua cannot add exactly
+        sum_spent = redis.call('HGET', key, 'spent')
     end
     redis.call('HSET', key, 'claimed', whole(claimed), 'used', whole(total), 'lost', whole(lost), 'version', whole(latest),
         'hungry', whole(hungry), 'host:' .. host, table.concat({whole(claim), whole(used), spent, whole(mark), epoch}, ' '))
@@ -207,7 +219,9 @@ local function exchange(key, limit, claim, used, spent, want, need, version, see
 end
 
 for _, key in ipairs(redis.call('ZRANGEBYSCORE', endings, '-inf', whole(now - KEPT_MS), 'LIMIT', 0, FORGOTTEN_AT_ONCE)) do
-    redis.call('UNLINK', key)
+    if string.sub(key, 1, #endings - 4) == string.sub(endings, 1, -5) then -- else it is no window's
+        redis.call('UNLINK', key)
+    end
     redis.call('ZREM', endings, key)
 end
 

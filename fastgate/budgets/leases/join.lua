@@ -37,7 +37,7 @@ end
 local state = redis.call('HMGET', meta, 'epoch', 'run', 'nonce:' .. host, 'learning', 'quiet_until', 'incarnation:' .. host)
 local is_whole = not state[4] or state[5]
 for i = 4, 6 do
-    is_whole = is_whole and (not state[i] or string.match(state[i], '^%d+$'))
+    is_whole = is_whole and (not state[i] or (string.match(state[i], '^%d+$') and #state[i] < 16))
 end
 if not is_whole then
     redis.call('UNLINK', meta)
