@@ -108,7 +108,7 @@ cdef int64_t _room(Standing *level, Cell *cell, uint32_t window) noexcept nogil:
         return INT64_MIN if level.unit == USD else INT64_MAX
     cdef int64_t used = fg_load_word(word).amount
     if level.shared:
-        return fg_plus(granted_in(cell, window), -used)
+        return fg_plus(bound_of(level, cell, window) if window == level.window else granted_in(cell, window), -used)
     if word == &cell.used and window == level.window:
         return fg_plus(limit_of(level, cell), -used)
     return INT64_MIN if level.rolls else fg_plus(level.limit, -used)

@@ -1,7 +1,7 @@
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastgate._core.arena cimport Arena
-from fastgate._core.layout cimport Cell
+from fastgate._core.layout cimport Cell, fg_plus
 from fastgate._core.windows cimport Period
 
 cdef struct Standing:
@@ -54,13 +54,6 @@ cdef inline int64_t limit_of(Standing *standing, Cell *cell) noexcept nogil:
     return rolled_limit(standing, cell) if standing.rolls else standing.limit
 
 
-cdef inline int64_t bound_of(Standing *standing, Cell *cell, uint32_t number) noexcept nogil:
-    """What may be used here of window ``number``, which is the one that counts."""
-    if standing.plain:
-        return standing.limit
-    return granted_in(cell, number) if standing.shared else limit_of(standing, cell)
-
-
 cdef inline bint is_told(Standing *standing, Cell *cell) noexcept nogil:
     """Whether other hosts have told what they have of the present window."""
     return standing.shared and cell.told_window == standing.window
@@ -74,3 +67,15 @@ cdef inline int64_t used_elsewhere(Standing *standing, Cell *cell) noexcept nogi
 cdef inline int64_t spent_elsewhere(Standing *standing, Cell *cell) noexcept nogil:
     """What they have settled, likewise."""
     return cell.spent_elsewhere if is_told(standing, cell) else 0
+
+
+cdef inline int64_t bound_of(Standing *standing, Cell *cell, uint32_t number) noexcept nogil:
+    """What may be used here of window ``number``, which is the one that counts.
+
+    Of what hosts share no more than was granted, nor than the limit leaves of what others have spent: it may have fallen since.
+    """
+    if standing.plain:
+        return standing.limit
+    if standing.shared:
+        return min(granted_in(cell, number), fg_plus(standing.limit, -spent_elsewhere(standing, cell)))
+    return limit_of(standing, cell)

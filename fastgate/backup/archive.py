@@ -7,8 +7,8 @@
                       "members": [{"name": "state.db", "size": 86016, "sha256": "..."}, ...]}
     state.db, ...    in the manifest's order, of exactly these sizes and hashes
 
-Nothing of an archive is believed before it was compared with the manifest, and a name is only taken when it is one of
-:data:`~fastgate.backup.contents.MEMBERS`: there is no path in it that could lead elsewhere.
+Nothing of an archive is believed before it was compared with the manifest, and a name is only taken when
+:func:`~fastgate.backup.contents.is_member` says so: there is no path in it that could lead elsewhere.
 """
 
 import gzip
@@ -26,7 +26,7 @@ from typing import IO, Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from fastgate.backup.contents import MEMBERS
+from fastgate.backup.contents import is_member
 from fastgate.backup.errors import BadArchive, NewerArchive
 from fastgate.version import __version__
 
@@ -141,7 +141,7 @@ def _manifest(tar: tarfile.TarFile) -> Manifest:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BadArchive(f"its manifest cannot be read: {error}") from error
     names = [member.name for member in manifest.members]
-    if len(set(names)) < len(names) or not set(names) <= set(MEMBERS):
+    if len(set(names)) < len(names) or not all(map(is_member, names)):
         raise BadArchive("its manifest names files that no backup has")
     return manifest
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fastgate.backup.archive import Manifest, pack
-from fastgate.backup.contents import FILES, LEDGER, MEMBERS, STATE
+from fastgate.backup.contents import LEDGER, STATE, members_in
 from fastgate.backup.errors import BackupError
 from fastgate.ledger import copies as ledger
 from fastgate.ledger.errors import LedgerError
@@ -28,13 +28,13 @@ def back_up(state_dir: Path, archive: Path, folder: Path, copy_ledger: Copier, c
         if (state_dir / LEDGER).exists():
             copy_ledger(folder / LEDGER)
         copy_state(folder / STATE)
-        for name in FILES:
-            if (state_dir / name).exists():
+        for name in members_in(state_dir):
+            if name not in {STATE, LEDGER}:
                 shutil.copyfile(state_dir / name, folder / name)
         schemas = {"state": state.schema_of(folder / STATE)}
         if (folder / LEDGER).exists():
             schemas["ledger"] = ledger.schema_of(folder / LEDGER)
-        return pack(folder, (name for name in MEMBERS if (folder / name).exists()), schemas, archive)
+        return pack(folder, members_in(folder), schemas, archive)
     except (LedgerError, StateError) as error:
         raise BackupError(str(error)) from error
     except OSError as error:

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from fastgate.backup.archive import Manifest, unpack
-from fastgate.backup.contents import MEMBERS, PASSING, RESTORED, RESTORING
+from fastgate.backup.contents import RESTORED, RESTORING, state_in
 from fastgate.backup.errors import BackupError, NewerArchive, NotEmpty
 from fastgate.backup.making import drafts
 from fastgate.ledger.schema import MIGRATIONS as LEDGER_SCHEMAS
@@ -21,7 +21,7 @@ def restore(archive: Path, state_dir: Path, *, force: bool = False) -> tuple[Man
 
     Raises :class:`BackupError`; then the folder is as it was.
     """
-    present = [name for name in (*MEMBERS, *PASSING) if (state_dir / name).exists()]
+    present = state_in(state_dir) if state_dir.exists() else []
     if present and not force:
         raise NotEmpty(f"{state_dir} has state already ({', '.join(present[:3])}, ...); --force sets it aside")
     with drafts(state_dir) as folder:

@@ -9,8 +9,6 @@ from litestar.datastructures import State
 from litestar.di import NamedDependency
 from litestar.params import Parameter
 
-from fastgate.budgets.hierarchy import level_of
-from fastgate.budgets.templates import LEVELS
 from fastgate.config.objects import parse_object
 from fastgate.control import answers, budget_objects
 from fastgate.control.access import bearer, known_parameters
@@ -40,14 +38,9 @@ def _plane(state: State) -> ControlPlane:
     return plane
 
 
-def _record(plane: ControlPlane, id_: str) -> BudgetRecord | None:
-    """The budget with this id; one of a template where a request of its value has come."""
-    return plane.all_budgets.made(id_) if level_of(id_) in LEVELS else plane.budgets.find(id_)
-
-
 async def _find(state: State, owner: str, provider: str | None, window: str, name: str) -> BudgetRecord:
     id_ = "/".join(part for part in (owner, provider, window, name) if part is not None)
-    record = await asyncio.to_thread(_record, _plane(state), id_)
+    record = await asyncio.to_thread(_plane(state).budget, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_[:200]}")
     return record
@@ -58,7 +51,7 @@ async def _shown(
 ) -> Response[answers.BudgetAnswer]:
     """A budget, with its owner's ETag where it can be changed."""
     plane = _plane(state)
-    record = await asyncio.to_thread(_record, plane, id_)
+    record = await asyncio.to_thread(plane.budget, id_)
     if record is None:
         raise NotFound(f"there is no budget {id_} any more")
     spent = await _burns(state, [record])

@@ -97,7 +97,16 @@ class Place:
 class LeaseThread:
     """The thread, as long as the store stays the same. When this is made the store has been asked, or is away."""
 
-    def __init__(self, arena: Arena, place: Place, host: str, notes: Notes, path: Path) -> None:
+    def __init__(
+        self,
+        arena: Arena,
+        place: Place,
+        host: str,
+        notes: Notes,
+        path: Path,
+        *,
+        find: Callable[[str], BudgetRecord | None],
+    ) -> None:
         self.place, self.host, self._path = place, host, path
         self.failures = 0
         self._error = ""
@@ -106,7 +115,7 @@ class LeaseThread:
         self._pause_ns = LEAST_PAUSE_NS
         self._without: Callable[[list[Want], int], None] | None = None
         self._ahead_ms, self._clocks_due = 0, 0.0
-        self._arena = arena
+        self._arena, self._find = arena, find
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
         self._watching = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS, often=True)
@@ -183,7 +192,7 @@ class LeaseThread:
             wants = list(self._heard(due - time.monotonic()))
             if self._doubts and self._doubts[0] <= time.monotonic():
                 self._doubts = self._doubts[1:]
-                self._holder.doubt()
+                self._holder.doubt(self._find)
             if self._watching.epoch > self._finder.epoch:
                 self._store.close()
                 due = 0.0

@@ -1,7 +1,7 @@
 """The host's part in limits that several hosts share, as the configuration in force says it."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from fastgate._core import leases
@@ -18,9 +18,15 @@ from fastgate.wire.snapshot import BudgetRecord
 
 
 class Leasing:
-    """``follow`` whatever configuration is in force; ``stop`` at the end. From any thread."""
+    """``follow`` whatever configuration is in force; ``stop`` at the end. From any thread.
 
-    def __init__(self, arena: Arena, arena_dir: Path, state_dir: Path) -> None:
+    ``find``: what is written of a budget, by its id; None: nothing, or it cannot be read.
+    """
+
+    def __init__(
+        self, arena: Arena, arena_dir: Path, state_dir: Path, find: Callable[[str], BudgetRecord | None]
+    ) -> None:
+        self._find = find
         self._arena = arena
         self._socket, self._state_dir = arena_dir / SOCKET, state_dir
         self._running: LeaseThread | None = None
@@ -41,7 +47,8 @@ class Leasing:
                 leases.tell_store(self._arena, StoreState.GRANTS)  # a process that was killed may have told otherwise
             else:
                 notes = Notes(self._state_dir, place.cluster)
-                self._running = LeaseThread(self._arena, place, host_id(self._state_dir), notes, self._socket)
+                host = host_id(self._state_dir)
+                self._running = LeaseThread(self._arena, place, host, notes, self._socket, find=self._find)
 
     def count(self, records: Iterable[BudgetRecord]) -> None:
         """These soft budgets were spent from: other hosts are told."""

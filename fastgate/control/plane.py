@@ -13,7 +13,8 @@ from typing import Any
 
 from fastgate._core.arena import Arena
 from fastgate._core.owner import CONTROL, WORKER, Owner, counts_of, owners
-from fastgate.budgets.templates import BUDGETS, LIMITS
+from fastgate.budgets.hierarchy import level_of
+from fastgate.budgets.templates import BUDGETS, LEVELS, LIMITS
 from fastgate.control.backup import Backup
 from fastgate.control.budget_book import BudgetBook
 from fastgate.control.cache_book import CacheBook
@@ -94,7 +95,7 @@ class ControlPlane:
             ),
             SemanticBook(options.arena_dir, lambda: self.configuration.current.config.cache.semantic, self.store),
         )
-        self.leasing = Leasing(self.arena, options.arena_dir, options.state_dir)
+        self.leasing = Leasing(self.arena, options.arena_dir, options.state_dir, self._written)
         self.resets = Resets(self.arena, self.owner, options.arena_dir)
         self.ledger = Ledger(options.state_dir / "ledger.duckdb")
         self.shipping = Shipping(self.ledger, options.state_dir)
@@ -168,6 +169,10 @@ class ControlPlane:
         current = self.configuration.latest
         return current is not None and current.compiled.head.leases is not None
 
+    def budget(self, id_: str) -> BudgetRecord | None:
+        """The one with this id; of a template where a request of its value has come. Raises StateError."""
+        return self.all_budgets.made(id_) if level_of(id_) in LEVELS else self.budgets.find(id_)
+
     def standing(self, record: BudgetRecord) -> Standing:
         """How it stands, with what other hosts have of it."""
         if not self.shares:
@@ -218,6 +223,13 @@ class ControlPlane:
         }
 
     # ---- called by the parts
+
+    def _written(self, id_: str) -> BudgetRecord | None:
+        """None, too, where it cannot be read now."""
+        try:
+            return self.budget(id_)
+        except StateError:
+            return None
 
     def _rebuild(self, published: Published) -> None:
         """Before workers may count on new cells: counters that a lost arena took with it come back."""

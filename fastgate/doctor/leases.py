@@ -32,8 +32,9 @@ def _judged(said: dict[str, Any]) -> Finding:
         return unreachable("leases", told, remedy)
     if said["learning"]:
         remedy = "start the hosts that are missing; for one that will not come back see docs/scaling.md"
-        missing = f"; it waits for {', '.join(said['waits_for'])}" if said["waits_for"] else ""
-        told = f"{said['store']} grants none before all hosts have told what they have{missing}"
+        told = f"{said['store']} grants none before all hosts have told what they have"
+        if said["waits_for"]:
+            return failed("leases", f"{told}: it waits for {', '.join(said['waits_for'])}", remedy)
         return warning("leases", told, remedy)
     behind = said["behind_seconds"]
     if behind is None or behind > LATE_SECONDS:

@@ -78,7 +78,7 @@ def instant(ns: int) -> str:
 
 
 _WITHHELD: Final = {
-    StoreState.GRANTS: "Other hosts have leased what is left of it: it may pass soon.",
+    StoreState.GRANTS: "Other hosts have leased what is left of it: it may pass soon, unless they are gone.",
     StoreState.AWAY: (
         "There is room for it, but the Redis that hosts share it by cannot be asked now, and this host has used what it"
         " had leased: it may pass soon."

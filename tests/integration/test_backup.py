@@ -76,13 +76,16 @@ def with_backup(house: House, archive: Path) -> dict[str, Any]:
     traffic(house, create(house, "laptop"))
     house.settled()
     (house.state_dir / "host").write_text("a-host\n")
+    (house.state_dir / "peers-of-prod").write_text("a-host\nb-host\n")
+    (house.state_dir / "loans-of-prod").write_text("{}")
     assert command(house, "budgets", "reset", "key:batch/lifetime/default").returncode == 0
     ask(house, "batch")
     before = picture(house)
     made = command(house, "state", "backup", str(archive), "--json")
     assert made.returncode == 0, made.stderr
     members = [member["name"] for member in json.loads(made.stdout)["members"]]
-    assert members == ["state.db", "ledger.duckdb", "state.key", "admin-token", "host", "quickstart-key"]
+    small = ["state.key", "admin-token", "host", "quickstart-key", "peers-of-prod"]
+    assert members == ["state.db", "ledger.duckdb", *small]
     assert archive.stat().st_mode & 0o777 == 0o600
     return before
 
@@ -107,6 +110,8 @@ def test_a_backup_while_it_runs_is_restored_elsewhere(tmp_path: Path) -> None:
         with other:
             assert other.admin_token == token
             assert (other.state_dir / "host").read_text() == "a-host\n", "among others it is the same"
+            assert (other.state_dir / "peers-of-prod").read_text() == "a-host\nb-host\n"
+            assert not (other.state_dir / "loans-of-prod").exists()
             assert picture(other) == before
             assert ask(other, "spent").headers["x-fastgate-error"] == "budget_exceeded"
             cost = Decimal(ask(other, "ide").headers["x-fastgate-cost-usd"])

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import random
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx
 import pytest
@@ -240,3 +241,31 @@ def test_what_a_host_has_spent_stays_spent_where_a_copy_takes_its_name(tmp_path:
         assert wait_for(lambda: refused(houses[0]), 15, "it is refused")
         with Crowd([copy.port, houses[0].port], spending(secret("one"), TOKENS), 8):
             assert spent_out(copy) == total
+
+
+def test_a_limit_that_falls_is_in_force_on_all_hosts(tmp_path: Path, url: str) -> None:
+    """Whatever they had leased of the higher one; and of one that rises again no more is spent than that."""
+    said = settings(url, "fallen", {"limit_usd": "100", "window": "lifetime"})
+    clients = 40
+    with hosts(tmp_path, [said] * 2) as houses:
+        with Crowd([house.port for house in houses], spending(secret("one"), TOKENS), clients) as crowd:
+            wait_for(lambda: billed(houses[0]) > Decimal("0.5"), 30, "they spend")
+            limit_to(houses, said, "0.01")
+            before = billed(houses[0])
+            open_ = clients * Decimal("0.001025")
+            assert spent_out(houses[0]) <= before + open_
+            risen = billed(houses[0]) + Decimal("0.5")
+            limit_to(houses, said, str(risen))
+            total = spent_out(houses[0])
+        check(total, risen, crowd)
+
+
+def limit_to(houses: list[House], said: dict[str, Any], limit: str) -> None:
+    """Until all workers go by it."""
+    said["teams"][0]["budgets"][0]["limit_usd"] = limit
+    for house in houses:
+        wanted = house.log.read_text().count("is in force") + 3
+        house.write_config(said)
+        assert house.process is not None
+        house.process.send_signal(signal.SIGHUP)
+        wait_for(lambda house=house, wanted=wanted: house.log.read_text().count("is in force") == wanted, 15, "it is")

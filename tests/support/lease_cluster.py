@@ -218,7 +218,7 @@ class Cluster(RuleBasedStateMachine):
         for number, record in enumerate(self.records):
             if grace_of(record):
                 continue
-            hosts = [host for host in getattr(self, "hosts", []) if self._granted(host, number)]
+            hosts = [host for host in getattr(self, "hosts", []) if any(self._granted(host, number).values())]
             firsts = {host.arena.anchor(host.levels.rules[number].cell) for host in hosts}
             assert len(firsts) <= 1, (record.id, firsts)
 

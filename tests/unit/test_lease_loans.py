@@ -13,6 +13,7 @@ from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
 from fastgate.budgets.leases.grace import Lender, Loans
+from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.slips import Lease, Slip, Span
 
 GRACE: Final = 100
@@ -57,6 +58,27 @@ def test_a_damaged_file_lends_nothing_of_windows_that_had_begun_and_says_so_once
         assert lent(owner, path, began) == lent(owner, path, nobody_knows) == 0
     assert caplog.text.count("cannot be read, and is made anew") == 1
     assert lent(owner, path, slip(owner, "damaged", Span(8, SOON, SOON + NOW))) == GRACE, "of the next window it is"
+
+
+def test_a_file_that_was_lost_lends_nothing_of_windows_that_had_begun(owner: Owner, tmp_path: Path) -> None:
+    began = slip(owner, "lost", Span(7, NOW, SOON))
+    Notes(tmp_path, "c").peers.keep(["a", "b"])
+    assert lent(owner, tmp_path / "loans-of-c", began) == GRACE
+    (tmp_path / "loans-of-c").unlink()
+    assert Notes(tmp_path, "c").loans.of(began).used >= GRACE
+    assert Notes(tmp_path, "another").loans.of(began).used == 0
+
+
+@pytest.mark.parametrize("amounts", ["[-1,0,0]", "[0,-5,0]", "[0,0,-5]"])
+def test_amounts_below_nothing_are_damage(owner: Owner, tmp_path: Path, amounts: str) -> None:
+    path = tmp_path / "loans"
+    path.write_text(f'{{"loans":{{"7 below":{amounts}}}}}')
+    assert lent(owner, path, slip(owner, "below", Span(7, NOW, SOON))) == 0
+
+
+def test_what_is_no_name_is_no_other_host(tmp_path: Path) -> None:
+    (tmp_path / "peers-of-c").write_text("a\noops!garbage\nb\n")
+    assert Notes(tmp_path, "c").peers.known == ("a", "b")
 
 
 @given(content=st.binary(max_size=60))

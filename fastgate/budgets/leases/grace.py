@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from time import time_ns
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -30,12 +30,15 @@ _ALL: Final = 1 << 62
 log = logging.getLogger("fastgate.control")
 
 
+_Amount = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Loan(msgspec.Struct, array_like=True):
     """Of one window: nano-USD that are granted beyond the slice now, and that were used of such before."""
 
-    ends_ns: int
-    lent: int
-    used: int
+    ends_ns: _Amount
+    lent: _Amount
+    used: _Amount
 
 
 class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -46,16 +49,19 @@ class _Kept(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Loans:
-    """``Loans(path)``: kept there; None: in memory. Once that was damaged nothing is lent of what had begun."""
+    """``Loans(path)``: kept there; None: in memory. Once that was damaged nothing is lent of what had begun.
 
-    def __init__(self, path: Path | None = None) -> None:
+    ``is_new``: the host was never here before; else a file that is missing was lost.
+    """
+
+    def __init__(self, path: Path | None = None, *, is_new: bool = True) -> None:
         self._path = path
-        damaged = _Kept(unknown_before_ns=time_ns())
-        found = None if path is None else read(path, msgspec.json.Decoder(_Kept).decode, damaged)
-        self._kept = found or _Kept()
-        if found is damaged:
+        unknown = _Kept(unknown_before_ns=time_ns())
+        found = None if path is None else read(path, msgspec.json.Decoder(_Kept).decode, unknown)
+        self._kept = found or (_Kept() if is_new else unknown)
+        if found is None or found is unknown:
             with suppress(OSError):  # then nothing can be lent at all
-                self._write(damaged)
+                self._write(self._kept)
 
     def __bool__(self) -> bool:
         """Whether anything is lent now."""

@@ -71,9 +71,17 @@ class Holder:
         """What is leased now."""
         return self._book.slips
 
-    def doubt(self) -> None:
-        """Something else may be written of any limit by now: nothing is asked for until a worker says what."""
+    def doubt(self, find: Callable[[str], BudgetRecord | None] = lambda _: None) -> None:
+        """Something else may be written of any limit by now, as ``find`` says by its id.
+
+        Of what it does not know nothing is asked for until a worker says what is written.
+        """
         self._book.doubt()
+        for slip in self._book.slips:
+            lease = slip.lease
+            if not lease.known and lease.levels is not None and (record := find(lease.id)) is not None:
+                self._know(lease, record)
+            slip.look_at_ns = 0
 
     def elsewhere(self, id_: str) -> Elsewhere | None:
         """What other hosts have of a limit now; None: the store has not said. From any thread."""
@@ -193,14 +201,18 @@ class Holder:
         lease = self._book.lease(cell)
         if lease is not None and lease.known:
             return lease
-        levels = levels_of(self._arena, [(record, level_at(cell, record))])
         if lease is None or lease.levels is None:
             if period_of(record).calendar is None and not self._agree(record.id, cell, now_ns):
                 return None
-            lease = lease or Lease(record.id, cell, levels.rules[0].unit)
-        lease.levels, lease.known, lease.grace = levels, True, grace_of(record)
-        lease.soft = isinstance(record, BudgetRecord) and record.soft
+            lease = lease or Lease(record.id, cell, level_at(cell, record).unit)
+        self._know(lease, record)
         return lease
+
+    def _know(self, lease: Lease, record: BudgetRecord | LimitRecord) -> None:
+        """This is what is written of it."""
+        lease.levels = levels_of(self._arena, [(record, level_at(lease.cell, record))])
+        lease.known, lease.grace = True, grace_of(record)
+        lease.soft = isinstance(record, BudgetRecord) and record.soft
 
     def _note_grace(self, want: Want) -> Slip | None:
         """What a request lacks that nobody can be asked for may be a window that this process has not leased yet.

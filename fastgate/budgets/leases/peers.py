@@ -33,7 +33,7 @@ class Peers:
         self._path = path
         self.known: tuple[str, ...] = ()
         if path is not None:
-            self.known = read(path, lambda content: tuple(content.decode("ascii").split())) or ()
+            self.known = tuple(filter(is_name, read(path, lambda content: content.decode("ascii").split()) or ()))
 
     def after(self, host: str) -> tuple[str, ...]:
         """Those whom the store is told by ``host``: so many as follow it in the order of names, around.

@@ -72,6 +72,7 @@ class Slip:
         "_high_since_ns",
         "_lacked",
         "_lacked_at_ns",
+        "_limit",
         "_told",
         "_told_at_ns",
         "_waited_for",
@@ -103,6 +104,7 @@ class Slip:
         self.recalled = False
         self.look_at_ns = now_ns
         self._lacked = self._lacked_at_ns = 0
+        self._limit = 0
         self._high = self._high_before = now_used
         self._high_since_ns = now_ns
         self._told: _Now | None = None
@@ -130,7 +132,7 @@ class Slip:
         self._note_high(now_ns, taken)
         target = self._target(now_ns, crowded=crowded)
         may = granted(owner.arena, cell, self.span.number)
-        spare = self._spare(may, taken, target)
+        spare = max(0, may - taken) if self._has_fallen(now_ns) else self._spare(may, taken, target)
         if spare > 0 and not self._is_past(now_ns):  # of a window that is past nobody has a use for it
             may = take_back(owner, cell, self.span.number, may - spare)
         self.at_hand = max(0, may - taken)
@@ -172,6 +174,11 @@ class Slip:
 
     def _is_past(self, now_ns: int) -> bool:
         return 0 < self.span.ends_ns <= now_ns
+
+    def _has_fallen(self, now_ns: int) -> bool:
+        """Whether the limit is less than at the last look: all hosts give back what was granted of the higher one."""
+        before, self._limit = self._limit, self.lease.limit(now_ns)
+        return self.lease.known and self._limit < before
 
     def _target(self, now_ns: int, *, crowded: bool) -> int:
         """What should be at hand."""
