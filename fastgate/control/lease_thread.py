@@ -190,9 +190,6 @@ class LeaseThread:
         due = 0.0
         while not self._ending.is_set():
             wants = list(self._heard(due - time.monotonic()))
-            if self._doubts and self._doubts[0] <= time.monotonic():
-                self._doubts = self._doubts[1:]
-                self._holder.doubt(self._find)
             if self._watching.epoch > self._finder.epoch:
                 self._store.close()
                 due = 0.0
@@ -203,6 +200,12 @@ class LeaseThread:
             if self._without is not None:
                 self._without(wants, time.time_ns() + int((due - time.monotonic() + ANSWER_SECONDS) * 1e9))
             self._asked.set()
+
+    def _revise(self) -> None:
+        """Where something else may be written of limits by now."""
+        if self._doubts and self._doubts[0] <= time.monotonic():
+            self._doubts = self._doubts[1:]
+            self._holder.doubt(self._find)
 
     def _state(self) -> StoreState:
         """As of the last turn."""
@@ -215,6 +218,7 @@ class LeaseThread:
     def _turn(self, wants: list[Want]) -> float:
         """Asks the store; returns in how many seconds it is due again. ``_without`` says what to do until then."""
         try:
+            self._revise()
             self._holder.want(wants)
             self._holder.count(self._counted())
             wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)

@@ -17,7 +17,7 @@ from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.grace import Lender, grace_of
 from fastgate.budgets.leases.messages import Ask, Elsewhere, Grant
 from fastgate.budgets.leases.notes import Notes
-from fastgate.budgets.leases.sizing import LATEST_NS, RISE_NS, beat, peers_again
+from fastgate.budgets.leases.sizing import LATEST_NS, PER_HOST_NS, RISE_NS, beat, peers_again
 from fastgate.budgets.leases.slips import DRY_NS, Lease, Slip, Span
 from fastgate.budgets.leases.store import LeaseStore, Membership, StoreAway
 from fastgate.budgets.levels import level_at, levels_of
@@ -28,6 +28,7 @@ from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 MOST_AT_ONCE: Final = 200
 """Windows in one message: longer ones would keep others waiting."""
 _MISSING_NS: Final = 1_000_000_000
+"""So long a store learns before it is asked for whom it waits; longer where hosts are many."""
 _TOGETHER_NS: Final = 100_000_000
 """What is due within so long goes along with what is due."""
 
@@ -61,7 +62,7 @@ class Holder:
         """Whether the store waits until it knows again what hosts have."""
         self.waits_for: Sequence[str] = ()
         """Hosts of which the store has not heard that yet, as far as it was asked."""
-        self._waits_at_ns = 0
+        self._waits_at_ns = clock()
         self._was_away = False
 
     # ---- what is known
@@ -77,11 +78,15 @@ class Holder:
         Of what it does not know nothing is asked for until a worker says what is written.
         """
         self._book.doubt()
-        for slip in self._book.slips:
-            lease = slip.lease
-            if not lease.known and lease.levels is not None and (record := find(lease.id)) is not None:
+        now_ns = self._clock()
+        for slip in () if self._book.is_crowded else self._book.slips:
+            lease, before = slip.lease, slip.lease.limit(now_ns)
+            if lease.unit != USD or lease.levels is None:
+                continue
+            if not lease.known and (record := find(lease.id)) is not None:
                 self._know(lease, record)
-            slip.look_at_ns = 0
+            if lease.limit(now_ns) < before:
+                slip.look_at_ns = 0
 
     def elsewhere(self, id_: str) -> Elsewhere | None:
         """What other hosts have of a limit now; None: the store has not said. From any thread."""
@@ -320,8 +325,8 @@ class Holder:
     def _note_missing(self, now_ns: int) -> None:
         """Now and then, for whoever has to find out why nothing is granted."""
         if not self.learning:
-            self.waits_for = ()
-        elif now_ns - self._waits_at_ns >= _MISSING_NS:
+            self.waits_for, self._waits_at_ns = (), now_ns
+        elif now_ns - self._waits_at_ns >= max(_MISSING_NS, self.hosts * PER_HOST_NS):
             self.waits_for, self._waits_at_ns = self._store.missing(), now_ns
 
     def _hear(self, slip: Slip, ask: Ask, granted: Grant, now_ns: int) -> None:
