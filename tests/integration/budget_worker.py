@@ -16,6 +16,9 @@ from fastgate._core.levels import Level, Levels
 from fastgate._core.owner import WORKER, Owner
 from fastgate._core.windows import Period
 
+WIDE = 1 << 60
+"""What hosts share has a limit, too, which is not what binds here."""
+
 
 def main() -> None:
     folder, rounds, amount, cost = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -45,7 +48,7 @@ def main() -> None:
 
 
 def level(cell: int, limit: str) -> Level:
-    return Level(cell, 0 if limit == "shared" else int(limit), Period(0), shared=limit == "shared")
+    return Level(cell, WIDE if limit == "shared" else int(limit), Period(0), shared=limit == "shared")
 
 
 main()
