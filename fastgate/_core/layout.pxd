@@ -96,7 +96,7 @@ cdef struct Header:
     uint64_t owners             # one past the highest slot ever claimed
     uint64_t generation         # of the snapshot that is in force
     uint8_t boot[40]            # the machine's boot id, with its terminating zero
-    uint64_t grants             # whether the store that hosts share grants, see `leases.pyx`; older versions left it zero: it does
+    uint64_t store_state        # how it stands with the store that hosts share, see `leases.pyx`; older versions left it zero: it grants
 
 cdef struct Slot:
     uint64_t state              # generation << 8 | kind; 0: never used; kind 0: free

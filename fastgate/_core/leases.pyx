@@ -133,12 +133,12 @@ def is_dry(Arena arena not None, uint32_t cell, int64_t now_ns) -> bool:
 
 def tell_store(Arena arena not None, int state) -> None:
     """How it stands with the store that hosts share, for whoever is refused: a ``StoreState``."""
-    fg_store(&arena.header.grants, <uint64_t>state)
+    fg_store(&arena.header.store_state, <uint64_t>state)
 
 
 def store_state(Arena arena not None) -> int:
     """As it was told last."""
-    return <int>fg_load(&arena.header.grants)
+    return <int>fg_load(&arena.header.store_state)
 
 
 def set_anchor(Arena arena not None, uint32_t cell, int64_t anchor_ns) -> None:

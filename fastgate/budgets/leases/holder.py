@@ -72,7 +72,7 @@ class Holder:
         """What is leased now."""
         return self._book.slips
 
-    def doubt(self, find: Callable[[str], BudgetRecord | None] = lambda _: None) -> None:
+    def doubt(self, find: Callable[[str], BudgetRecord | None]) -> None:
         """Something else may be written of any limit by now, as ``find`` says by its id.
 
         Of what it does not know nothing is asked for until a worker says what is written.

@@ -1,19 +1,15 @@
 """What a host has to know also after its arena was lost: in its state folder, for each cluster that it was in."""
 
 from pathlib import Path
-from typing import Final
 
 from fastgate.budgets.leases.grace import Loans
 from fastgate.budgets.leases.peers import Peers
-
-PEERS: Final = "peers-of-"
-"""How the name of the file begins that says which others there are."""
 
 
 class Notes:
     """``Notes(folder, cluster)``; without a folder, in memory."""
 
     def __init__(self, folder: Path | None = None, cluster: str = "") -> None:
-        peers = folder and folder / f"{PEERS}{cluster}"
+        peers = folder and folder / f"peers-of-{cluster}"
         self.loans = Loans(folder and folder / f"loans-of-{cluster}", is_new=peers is None or not peers.exists())
         self.peers = Peers(peers)
