@@ -133,7 +133,7 @@ cdef struct Cell:
     int64_t spent_elsewhere     # what other hosts told last, of the window below: for whoever shows it, not to decide by
     int64_t used_elsewhere
     uint64_t told_window
-    int64_t dry_until_ns        # until then there is no more to be had, so that nobody waits for it
+    int64_t dry_until_ns        # until then there is no more to be had, so that nobody waits for it; odd: nor will there be
 
 cdef struct Record:
     uint64_t progress           # the one word that commits; see `steps.pyx`

@@ -18,6 +18,9 @@ from fastgate._core.levels cimport granted_in
 from fastgate._core.owner cimport Owner, next_sequence
 from fastgate._core.steps cimport help_owner, make_tag, window_of, word_of
 
+cdef enum:
+    STRANDED = 1  # in `dry_until_ns`, whose nanoseconds are even
+
 
 def granted(Arena arena not None, uint32_t cell, uint32_t window) -> int:
     """What this host may use of ``window``; 0: nothing was granted."""
@@ -121,14 +124,19 @@ def tell_others(Arena arena not None, uint32_t cell, uint32_t window, int64_t us
     fg_store(&at.told_window, window)
 
 
-def tell_dry(Arena arena not None, uint32_t cell, int64_t until_ns) -> None:
-    """Until then there is no more to be had of this limit: nobody need wait for it."""
-    fg_store_signed(&cell_at(arena, cell).dry_until_ns, until_ns)
+def tell_dry(Arena arena not None, uint32_t cell, int64_t until_ns, *, bint stranded=False) -> None:
+    """Until then there is no more to be had of this limit: nobody need wait for it. ``stranded``: nor will there be."""
+    fg_store_signed(&cell_at(arena, cell).dry_until_ns, until_ns & ~STRANDED | (STRANDED if stranded else 0))
 
 
 def is_dry(Arena arena not None, uint32_t cell, int64_t now_ns) -> bool:
     """Whether that was told, and holds yet."""
     return fg_load_signed(&cell_at(arena, cell).dry_until_ns) > now_ns
+
+
+def is_stranded(Arena arena not None, uint32_t cell) -> bool:
+    """Whether, as it was told last, hosts that are gone for good have what is left of it."""
+    return fg_load_signed(&cell_at(arena, cell).dry_until_ns) & STRANDED != 0
 
 
 def tell_store(Arena arena not None, int state) -> None:

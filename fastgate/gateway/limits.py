@@ -11,7 +11,7 @@ from fastgate.budgets.holds import Bound
 from fastgate.dialects.base import Dialect
 from fastgate.gateway.answers import Headers
 from fastgate.wire.failure import Failure
-from fastgate.wire.leasing import StoreState
+from fastgate.wire.leasing import Withheld
 from fastgate.wire.snapshot import BudgetRecord, Counted, LimitRecord, Window
 
 _Record = BudgetRecord | LimitRecord
@@ -103,20 +103,24 @@ def need_of(record: LimitRecord, bound: Bound) -> int:
     return tokens if record.counted == Counted.INPUT_TOKENS else tokens + bound.output_tokens
 
 
-def withheld(levels: Levels, level: int, need: int, now_ns: int) -> StoreState | None:
+def withheld(levels: Levels, level: int, need: int, now_ns: int) -> Withheld | None:
     """Why this host cannot have ``need`` of what is left of a level that hosts share; None: that is not the reason."""
     limit, used, _ = levels.standing(level, now_ns)
     if not levels.rules[level].shared or used + need > limit:
         return None
-    return StoreState(leases.store_state(levels.arena))
+    state = Withheld(leases.store_state(levels.arena))
+    if state == Withheld.LEASED and leases.is_stranded(levels.arena, levels.rules[level].cell):
+        return Withheld.STRANDED
+    return state
 
 
 def over_limit(
-    record: LimitRecord, standing: tuple[int, int, int], need: int, withheld: StoreState | None = None
+    record: LimitRecord, standing: tuple[int, int, int], need: int, withheld: Withheld | None = None
 ) -> Failure:
     """The refusal of a request that takes ``need`` of a limit that stands so: limit, used, and when it resets."""
     limit, used, resets_at_ns = standing
     wait_ms = -(-(resets_at_ns - time_ns()) // _MILLISECOND) if resets_at_ns else _OPEN_WAIT_MS
+    may_pass = withheld is not None and withheld != Withheld.STRANDED
     return Failure.rate_limited(
         level=record.level,
         limit=record.id,
@@ -124,7 +128,7 @@ def over_limit(
         used=used,
         need=need,
         resets_at_ns=resets_at_ns,
-        retry_after_ms=_WITHHELD_MS if withheld is not None else max(1, wait_ms) if need <= limit else None,
+        retry_after_ms=_WITHHELD_MS if may_pass else max(1, wait_ms) if need <= limit else None,
         withheld=withheld,
     )
 

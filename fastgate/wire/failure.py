@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from fastgate.wire.leasing import StoreState
+from fastgate.wire.leasing import Withheld
 from fastgate.wire.networks import address_text
 
 if TYPE_CHECKING:
@@ -78,17 +78,21 @@ def instant(ns: int) -> str:
 
 
 _WITHHELD: Final = {
-    StoreState.GRANTS: "Other hosts have leased what is left of it: it may pass soon, unless they are gone.",
-    StoreState.AWAY: (
+    Withheld.LEASED: "Other hosts have leased what is left of it: it may pass soon, unless they are gone.",
+    Withheld.AWAY: (
         "There is room for it, but the Redis that hosts share it by cannot be asked now, and this host has used what it"
         " had leased: it may pass soon."
     ),
-    StoreState.LEARNS: (
+    Withheld.LEARNS: (
         "There is room for it, but the Redis that hosts share it by waits until all hosts have told what they use:"
         " it may pass soon."
     ),
-    StoreState.REFUSES: (
+    Withheld.REFUSES: (
         "There is room for it, but this host gets none, as another one goes by its name: it may pass on other hosts."
+    ),
+    Withheld.STRANDED: (
+        "Hosts that lost their counters had leased what is left of it: nobody knows whether they used that, so that it"
+        " counts as used."
     ),
 }
 """Why a host cannot have what is left of a budget or limit."""
@@ -171,13 +175,13 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int | None,
         others_hold: bool = False,
-        withheld: StoreState | None = None,
+        withheld: Withheld | None = None,
     ) -> Failure:
         """A hard budget does not cover the request. Amounts in nano-USD.
 
         ``resets_at_ns`` 0: it never resets; None: nothing was ever held of it, so that its window has not begun.
         ``others_hold``: what is spent leaves room for the request, so that it may pass when others have ended.
-        ``withheld``: there is room for it, and this host cannot have that now, as it stands so with the store.
+        ``withheld``: there is room for it, and this host cannot have that, and why.
         """
         if resets_at_ns is None:
             reset = "Its window begins with the first request that it covers."
@@ -190,7 +194,8 @@ class Failure(Exception):
             f"held by open requests {usd(held)}, and this request may cost up to {usd(need)}. {reset}"
         )
         if withheld is not None:
-            return cls(FailureCode.BUDGET_EXCEEDED, f"{message} {_WITHHELD[withheld]}", passing=True)
+            message, passing = f"{message} {_WITHHELD[withheld]}", withheld != Withheld.STRANDED
+            return cls(FailureCode.BUDGET_EXCEEDED, message, passing=passing)
         if not others_hold:
             return cls(FailureCode.BUDGET_EXCEEDED, message)
         message += (
@@ -209,7 +214,7 @@ class Failure(Exception):
         need: int,
         resets_at_ns: int,
         retry_after_ms: int | None,
-        withheld: StoreState | None = None,
+        withheld: Withheld | None = None,
     ) -> Failure:
         """A limit has no room for the request. ``allowed``: ``100 requests per second``.
 
@@ -221,6 +226,8 @@ class Failure(Exception):
         )
         if withheld is not None:
             message += f", and this request may take {need}. {_WITHHELD[withheld]}"
+            if withheld == Withheld.STRANDED:
+                message += f" It resets at {instant(resets_at_ns)}."
         elif retry_after_ms is None:
             message += f", and this request alone may take {need}."
         elif resets_at_ns:

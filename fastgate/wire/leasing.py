@@ -27,6 +27,18 @@ class StoreState(IntEnum):
     """Another host goes by this one's name."""
 
 
+class Withheld(IntEnum):
+    """Why a host cannot have what is left of a limit: as a ``StoreState`` where that is it."""
+
+    LEASED = StoreState.GRANTS
+    """Other hosts have it."""
+    AWAY = StoreState.AWAY
+    LEARNS = StoreState.LEARNS
+    REFUSES = StoreState.REFUSES
+    STRANDED = 4
+    """Hosts that are gone for good had it."""
+
+
 class Want(msgspec.Struct, array_like=True, frozen=True):
     """``missing``: what the request would take of ``window`` (its number), which is counted in ``cell``."""
 

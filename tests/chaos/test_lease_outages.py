@@ -199,12 +199,14 @@ def test_a_host_loses_its_power_with_requests_open(tmp_path: Path, server: Redis
                 ports.append(house.port)
             total = spent_out(houses[0])
             budget, leases = houses[0].budget(TEAM), houses[0].admin("status")["leases"]
-        stranded = Decimal(budget["stranded_usd"])
+        stranded, refusal = Decimal(budget["stranded_usd"]), crowd.bodies[402].decode()
         print(f"{total} of {LIMIT} USD on the bill, {stranded} stranded; answers {dict(crowd.statuses)}")
         assert LIMIT / 2 < total <= LIMIT
         assert stranded > 0
         assert LIMIT - Decimal(budget["spent_usd"]) - stranded < LIMIT / 100, "nothing else is out of reach"
         assert Decimal(leases["stranded_usd"]) == stranded
+        assert "Hosts that lost their counters had leased what is left of it" in refusal
+        assert "Retrying does not help" in refusal
 
 
 @LONG

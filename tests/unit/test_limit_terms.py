@@ -1,5 +1,6 @@
 """What limits are called, in which order they are held, and how their standing is said."""
 
+import time
 from pathlib import Path
 
 import msgspec
@@ -7,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from fastgate._core.arena import Arena
+from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.levels import rules_of
 from fastgate.budgets.limits import is_limit, limit_id, limit_record
 from fastgate.config.owners import Every, Limit
@@ -15,7 +17,8 @@ from fastgate.dialects.base import duration
 from fastgate.dialects.openai_chat import OPENAI_CHAT
 from fastgate.gateway.binding import Binding
 from fastgate.gateway.limits import caps_output, gauges_of, is_per_request, over_limit
-from fastgate.wire.failure import Failure
+from fastgate.wire.failure import Failure, instant
+from fastgate.wire.leasing import Withheld
 from fastgate.wire.snapshot import BudgetRecord, Counted, KeyRecord, LimitRecord, OwnerRecord, Window
 
 MILLISECOND = 1_000_000
@@ -121,6 +124,22 @@ def test_what_can_never_pass_is_not_tried_again() -> None:
     assert busy.message.endswith(
         "allows 5 concurrent requests, of which 5 are taken: it has room again when one of them has ended."
     )
+
+
+def test_what_other_hosts_have_may_soon_be_there_unless_they_are_gone_for_good() -> None:
+    soon = over_limit(record(Counted.TOKENS), (5, 3, NOW), 2, Withheld.LEASED)
+    assert (soon.transient, soon.retry_after_ms) == (True, 1000)
+    resets_at = time.time_ns() + 30_000 * MILLISECOND
+    stranded = over_limit(record(Counted.TOKENS), (5, 3, resets_at), 2, Withheld.STRANDED)
+    assert stranded.retry_after == 30, "until then nobody has it"
+    assert f"it counts as used. It resets at {instant(resets_at)}." in stranded.message
+
+
+@pytest.mark.parametrize(
+    ("spent", "need", "strands"), [(40, 30, False), (40, 31, True), (60, 10, False), (60, 11, True), (91, 10, False)]
+)
+def test_what_is_stranded_is_in_the_way_of_what_fits_otherwise(spent: int, need: int, strands: bool) -> None:
+    assert Elsewhere(used=9, spent=0, leased=0, stranded=30).strands(100 - spent, need) is strands
 
 
 @pytest.mark.parametrize(("ms", "seconds", "told"), [(1, 1, 1), (1000, 1, 1000), (1001, 2, 1001), (10**9, 60, 60_000)])

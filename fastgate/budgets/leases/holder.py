@@ -336,5 +336,6 @@ class Holder:
             leases.grant(self._arena, cell, slip.span.number, granted.claim)
         leases.tell_others(self._arena, cell, slip.span.number, granted.elsewhere.used, granted.elsewhere.spent)
         if got or (ask.want and slip.missing):  # else nobody waits
-            leases.tell_dry(self._arena, cell, 0 if got else now_ns + DRY_NS)
+            stranded = not got and granted.elsewhere.strands(ask.limit - ask.spent, slip.missing)
+            leases.tell_dry(self._arena, cell, 0 if got else now_ns + DRY_NS, stranded=stranded)
         slip.hear(granted, ask, now_ns)

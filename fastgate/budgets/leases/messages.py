@@ -70,6 +70,10 @@ class Elsewhere(NamedTuple):
     stranded: int
     """What hosts that are gone had leased, and nobody knows whether they used it: it counts as used."""
 
+    def strands(self, left: int, need: int) -> bool:
+        """Whether hosts that are gone are in the way of ``need``; ``left``: by what this one has settled."""
+        return left - self.spent - self.stranded < need <= left - self.spent
+
 
 NOTHING_ELSEWHERE: Final = Elsewhere(0, 0, 0, 0)
 
