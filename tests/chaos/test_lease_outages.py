@@ -237,7 +237,7 @@ def test_a_rest_of_a_grace_that_is_too_little_for_a_request_keeps_nobody_waiting
 ) -> None:
     """Requests are refused at once, and Redis is not asked on their behalf."""
     with hosts(tmp_path, [settings(server.url, "rest", {**BUDGET, "grace": "0.0005"})], workers=1) as [house]:
-        with Crowd([house.port], spending(secret("one"), TOKENS), 20) as crowd:
+        with Crowd([house.port], spending(secret("one"), TOKENS), 100) as crowd:
             wait_for(lambda: billed(house) > LIMIT / 8, 30, "they spend")
             server.kill()
             wait_for(lambda: "may go beyond its slice" in house.log.read_text(), 15, "it has its grace")
