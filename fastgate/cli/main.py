@@ -20,6 +20,7 @@ COMMANDS = {
     "reconcile": ("fastgate.cli.reconcile", "Compare the ledger with a provider's bill."),
     "keys": ("fastgate.cli.keys", "Create, list, show, revoke and rotate virtual keys."),
     "budgets": ("fastgate.cli.budgets", "Show how budgets stand, and begin one anew."),
+    "hosts": ("fastgate.cli.hosts", "List the hosts that share budgets, and go on without one."),
     "cache": ("fastgate.cli.cache", "Show, list and delete what the exact cache holds, and what it saved."),
     "embedder": ("fastgate.cli.embedder", "Prepare the model of the semantic cache."),
     "state": ("fastgate.cli.state", "Back up the state folder, and restore it."),

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from fastgate.budgets.hierarchy import level_of, window_name
+from fastgate.budgets.leases.roll import Listed
 from fastgate.control.counters import Standing
 from fastgate.control.limit_book import LimitStanding
 from fastgate.ledger.alerts import Alert
@@ -98,6 +99,24 @@ class BudgetEventList(msgspec.Struct):
 
     items: list[BudgetEvent]
     next: str | None
+
+
+class HostAnswer(msgspec.Struct):
+    """A host that shares budgets. ``heard_at``: when it spoke last, by their Redis' clock; null: not within a day.
+
+    ``awaited``: that Redis lost its data, and grants nothing of older windows until this host has told what it has.
+    """
+
+    host: str
+    heard_at: str | None
+    lives: bool
+    awaited: bool
+
+
+class HostList(msgspec.Struct):
+    """All of them, by name."""
+
+    items: list[HostAnswer]
 
 
 class LimitAnswer(msgspec.Struct):
@@ -234,6 +253,12 @@ def budget_event(number: int, alert: Alert) -> BudgetEvent:
         at=moment(alert.at_us),
         resets_at=moment(alert.ends_us) if alert.ends_us else None,
     )
+
+
+def host(found: Listed) -> HostAnswer:
+    """A host that shares budgets."""
+    heard_at = moment(found.heard_ms * 1000) if found.heard_ms else None
+    return HostAnswer(found.name, heard_at, found.lives, found.awaited)
 
 
 def limit(now: LimitStanding) -> LimitAnswer:

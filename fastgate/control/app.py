@@ -7,7 +7,7 @@ from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.spec import Components, SecurityScheme
 
-from fastgate.control import api, budgets_api, cache_api, limits_api, objects_api, site, state_api
+from fastgate.control import api, budgets_api, cache_api, hosts_api, limits_api, objects_api, site, state_api
 from fastgate.control.access import Access
 from fastgate.control.answering import Answering
 from fastgate.control.description import Description
@@ -32,6 +32,7 @@ def application(
             cache_api.router,
             limits_api.router,
             objects_api.router,
+            hosts_api.router,
             state_api.router,
             *site.HANDLERS,
         ],

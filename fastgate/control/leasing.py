@@ -8,11 +8,13 @@ from fastgate._core import leases
 from fastgate._core.arena import Arena
 from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.leases.notes import Notes
+from fastgate.budgets.leases.roll import Roll
+from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import parse_store_url
 from fastgate.config.root import Config
 from fastgate.config.stores import ca_file_of
 from fastgate.control.host_name import host_id
-from fastgate.control.lease_thread import LeaseStatus, LeaseThread, Place
+from fastgate.control.lease_thread import ANSWER_SECONDS, LeaseStatus, LeaseThread, Place
 from fastgate.wire.leasing import SOCKET, StoreState
 from fastgate.wire.snapshot import BudgetRecord
 
@@ -72,6 +74,15 @@ class Leasing:
         """What other hosts have of a limit, as the store said last; None: it has not, or nothing is shared."""
         running = self._running
         return None if running is None else running.elsewhere(id_)
+
+    def roll(self) -> Roll | None:
+        """The hosts that share; None: this one shares nothing. Raises StoreAway."""
+        running = self._running
+        if running is None:
+            return None
+        place = running.place
+        finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
+        return Roll(lambda: finder.client(single=True), place.cluster)
 
     def status(self) -> LeaseStatus | None:
         """None: this host shares nothing."""

@@ -16,6 +16,7 @@
         ├── SemanticUnavailable  503
         ├── SharedUnavailable  503
         ├── HostsUnavailable  503
+        ├── LeasesUnavailable  503
         └── Busy            503
 
 What the ledger and the configuration raise is translated here, by table.
@@ -144,6 +145,14 @@ class HostsUnavailable(Problem):
     status = 503
     type = "hosts_unavailable"
     headers: Mapping[str, str] = {"retry-after": "5"}
+
+
+class LeasesUnavailable(Problem):
+    """The Redis that hosts share budgets by does not answer; asking again helps once it does."""
+
+    status = 503
+    type = "leases_unavailable"
+    headers: Mapping[str, str] = {"retry-after": "1"}
 
 
 class Busy(Problem):

@@ -31,7 +31,7 @@ def _judged(said: dict[str, Any]) -> Finding:
         remedy = "until then it has what it leased before, and what `grace` gives it: see docs/troubleshooting.md"
         return unreachable("leases", told, remedy)
     if said["learning"]:
-        remedy = "start the hosts that are missing; for one that will not come back see docs/scaling.md"
+        remedy = "start the hosts that are missing, or go on without one: fastgate hosts forget NAME"
         told = f"{said['store']} grants none before all hosts have told what they have"
         if said["waits_for"]:
             return failed("leases", f"{told}: it waits for {', '.join(said['waits_for'])}", remedy)

@@ -20,7 +20,7 @@ class Entry:
     at_us: int
     actor: str
     action: str
-    """``create``, ``update``, ``delete``, ``rotate``, ``revoke``, ``reset``, ``accept-loss``, ``read``."""
+    """``create``, ``update``, ``delete``, ``rotate``, ``revoke``, ``reset``, ``accept-loss``, ``forget``, ``read``."""
     collection: str
     id: str
     before: str

@@ -200,6 +200,7 @@ def test_the_schema_has_every_operation_and_its_parameters(host: ControlHost) ->
     assert {
         "/api/v1/spend", "/api/v1/requests", "/api/v1/requests/{request_id}", "/api/v1/requests/live",
         "/api/v1/budgets", "/api/v1/budgets/events", "/api/v1/limits", "/api/v1/status",
+        "/api/v1/hosts", "/api/v1/hosts/{host}/forget",
         *(
             f"/api/v1/budgets/{{owner}}{at}/{{window}}/{{name}}{do}"
             for at in ("", "/{provider}")

@@ -55,7 +55,7 @@ class LeaseStore:
         self.clock_ms = clock_ms
         self._connect = connect
         self._client: Redis | None = None
-        self._prefix = f"fastgate:{{{cluster}}}:lease:"
+        self._prefix = prefix_of(cluster)
         self._scripts: dict[str, Any] = {}
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class LeaseStore:
     def _begin(self) -> None:
         """A connection of its own for whoever joins: it has to know whom it speaks to."""
         self.close()
-        with _away():
+        with away():
             client = self._connect()
         self._client = client
         self._scripts = {name: client.register_script(_source(f"{name}.lua")) for name in _SCRIPTS}
@@ -164,18 +164,24 @@ class LeaseStore:
     def _call(self, script: str, keys: list[str], *arguments: object) -> Any:
         if self._client is None:
             raise StoreAway("there is no connection")
-        with _away():
+        with away():
             return self._scripts[script](keys=keys, args=arguments)
 
     def _command(self, *words: object) -> Any:
         if self._client is None:
             raise StoreAway("there is no connection")
-        with _away():
+        with away():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
+def prefix_of(cluster: str) -> str:
+    """Of all keys that hosts of ``cluster`` lease by: one slot of a Redis Cluster."""
+    return f"fastgate:{{{cluster}}}:lease:"
+
+
 @contextmanager
-def _away() -> Iterator[None]:
+def away() -> Iterator[None]:
+    """Whatever keeps Redis from answering is StoreAway."""
     from redis.exceptions import AskError, RedisError
 
     try:
