@@ -27,7 +27,7 @@ from fastgate.state.errors import SharedAway
 from fastgate.state.objects import SecretRow, Stored
 from fastgate.state.replica import Position
 from fastgate.wire.failure import shown
-from fastgate.wire.sealing import SealError
+from fastgate.wire.sealing import SealError, WrongKey
 
 if TYPE_CHECKING:
     from fastgate.postgres.configuration import Database
@@ -62,17 +62,16 @@ class Turns:
         news: list[Done] = []
         sent = False
         try:
-            with self._link.asked() as database, database.transaction():
-                lock = writes or self.mark is None
-                if not lock:
-                    database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                change = self._caught_up(db, database, shared.head(database, lock=lock), news)
-                seq, _ = audit.head(db)
-                yield lambda: self._committed(mark, news)
-                if writes:
-                    change = self._send(db, database, change, seq)
-                    sent = True
-                mark = (change, _last_hash(db))
+            with self._link.asked() as database:
+                lock = writes or self.fails or self._comes(db, database)
+                with database.transaction():
+                    change = self._begun(db, database, news, lock=lock)
+                    seq, _ = audit.head(db)
+                    yield lambda: self._committed(mark, news)
+                    if writes:
+                        change = self._send(db, database, change, seq)
+                        sent = True
+                    mark = (change, _last_hash(db))
         except PostgresAway as error:
             unknown = ". Whether the change was made is not known: look before you repeat it" if sent else ""
             raise SharedAway(f"what hosts share cannot be changed now: {error}{unknown}") from None
@@ -81,7 +80,29 @@ class Turns:
         except SealError as error:
             raise self._refused(str(error)) from None
 
+    @property
+    def fails(self) -> bool:
+        """Whether this host does not take part, or the last change failed: then it tries whether it can write again."""
+        return bool(self.refusal or self._link.health.error)
+
     # ---- from the database
+
+    def _comes(self, db: Connection, database: "Database") -> bool:
+        """Whether it has to join: to a database that it has not asked yet, or that was made anew."""
+        at = replica.position(db)
+        return self.mark is None or at is None or at.lineage != shared.lineage(database)
+
+    def _begun(self, db: Connection, database: "Database", news: list[Done], *, lock: bool) -> int:
+        """Up to which change the copy has all now. ``lock``: nobody else changes anything meanwhile."""
+        if not lock:
+            database.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        elif self.fails:
+            shared.try_to_write(database)
+        try:
+            return self._caught_up(db, database, shared.head(database, lock=lock), news)
+        except (ValueError, TypeError, LookupError, msgspec.MsgspecError) as error:
+            told = f"{type(error).__name__}: {shown(str(error))}"
+            raise self._refused(f"what PostgreSQL has of it was damaged by somebody: {told}") from error
 
     def _caught_up(self, db: Connection, database: "Database", head: Head, news: list[Done]) -> int:
         """The copy has all that the database has; returns up to which change that is."""
@@ -196,7 +217,7 @@ class Turns:
             return
         try:
             sealer.open(bytes.fromhex(head.seal), _SEALED_FOR)
-        except SealError:
+        except WrongKey:
             raise self._refused(
                 "hosts that share what is created need one key to its secrets: give the FASTGATE_STATE_KEY of the"
                 " others, or their state.key, and start this host anew"

@@ -137,7 +137,7 @@ class _Following:
             where=health.where,
             host=self._host,
             reachable=not health.error,
-            error=self._turns.refusal or health.error or self._error,
+            error=self._turns.refusal or health.error or self._changing.health.error or self._error,
             change=change,
             behind=max(0, self._latest - (change or 0)),
             unread=self._turns.unread,
@@ -165,7 +165,7 @@ class _Following:
                 self._heard = connection
             mark = shared.mark(connection)
         self._latest, _ = mark
-        if mark != self._turns.mark:
+        if mark != self._turns.mark or self._turns.fails:
             self._caught_up(_FOLLOW_SECONDS)
         else:
             self._error = ""

@@ -1,5 +1,6 @@
 """The days of the shared ledger: a partition of `events` for each, made before it is needed, and dropped as a whole."""
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +13,7 @@ _LOCK: Final = 0x6661_7374_6461_7973
 """``fastdays``: of the advisory lock under which hosts take turns."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PREFIX: Final = "events_"
+_DAY: Final = re.compile(r"events_\d{8}")
 _PATIENCE: Final = "SET LOCAL lock_timeout = '1s'"
 """Who waits to drop a day keeps everybody else from the table."""
 
@@ -58,4 +60,4 @@ def there(connection: "Connection[tuple[Any, ...]]") -> set[int]:
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid "
         "WHERE i.inhparent = 'fastgate.events'::regclass"
     ).fetchall()
-    return {day_of(name) for (name,) in rows}
+    return {day_of(name) for (name,) in rows if _DAY.fullmatch(name)}  # others are not ours

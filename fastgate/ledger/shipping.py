@@ -147,10 +147,6 @@ class Shipment:
     def _meet(self, connection: "Connection[tuple[Any, ...]]") -> None:
         """The place as PostgreSQL has it, where the own ledger has the same rows up to there."""
         opening = self._ledger.openings
-        encoding = connection.info.parameter_status("server_encoding")
-        if encoding != "UTF8":
-            raise Interfered(f"the database's encoding is {encoding}, and has to be UTF8")
-        connection.execute("SET client_encoding TO 'UTF8'")
         connection.execute(
             "INSERT INTO shipped (host, place, high, low) VALUES (%s, 0, 0, 0) ON CONFLICT DO NOTHING", (self._host,)
         )

@@ -52,6 +52,17 @@ def head(database: "Database", *, lock: bool = False) -> Head:
     return Head(*row)
 
 
+def lineage(database: "Database") -> str:
+    """Tells this database from any other, and from what was there before it was made anew; empty: it is damaged."""
+    rows = database.execute("SELECT lineage FROM head").fetchall()
+    return str(rows[0][0]) if rows else ""
+
+
+def try_to_write(database: "Database") -> None:
+    """Changes nothing, and fails where changes would: at a full disk, without the right, or where a lock is kept."""
+    database.execute("UPDATE head SET change = change")
+
+
 def mark(database: "Database") -> Mark:
     """Tells the newest state from any other, also where an older copy of the database got as many changes anew."""
     sql = "SELECT change, (SELECT hash FROM audit ORDER BY seq DESC LIMIT 1) FROM head"

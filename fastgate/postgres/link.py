@@ -84,13 +84,15 @@ class Link:
                 connection.close()
 
     def _connected(self) -> "Patient":
-        if self._connection is not None and self._lives(self._connection):
-            return self._connection
-        if time.monotonic() < self._due:
-            raise PostgresAway(self.health.error)
-        self.close()
-        self._connection = connection = self.place.connect(self._purpose, self._answer_seconds)
-        if missing(connection):
+        connection = self._connection
+        if connection is None or not self._lives(connection):
+            if time.monotonic() < self._due:
+                raise PostgresAway(self.health.error)
+            self.close()
+            self._connection = connection = self.place.connect(self._purpose, self._answer_seconds)
+        if missing(
+            connection
+        ):  # also where a later version has come meanwhile with which this one does not go together
             connection.answer_seconds = _MIGRATION_SECONDS
             migrate(connection)
             connection.answer_seconds = self._answer_seconds

@@ -17,6 +17,10 @@ ANSWER_SECONDS: Final = 10.0
 _LOCK_SECONDS: Final = 4
 _IDLE_SECONDS: Final = 15
 """After so long a transaction whose host says no more ends: others wait for it."""
+_SESSION: Final = (
+    f"SET search_path TO fastgate; SET timezone TO 'UTC'; SET lock_timeout TO '{_LOCK_SECONDS}s';"
+    f" SET idle_in_transaction_session_timeout TO '{_IDLE_SECONDS}s'"
+)
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class Place:
     def connect(self, purpose: str, answer_seconds: float = ANSWER_SECONDS) -> "Patient":
         """A connection without a transaction, which gives up a statement that is not answered in time.
 
-        Raises psycopg.Error, also where the server is a standby, which takes no writes.
+        Raises psycopg.Error, also where the server is a standby, which takes no writes, or text is not in UTF-8.
         """
+        from psycopg import OperationalError
+
         from fastgate.postgres.patient import Patient
 
         address = self.address
@@ -49,10 +55,9 @@ class Place:
             sslmode=address.sslmode or ("verify-full" if self.ca_file else "prefer"),
             sslrootcert=self.ca_file or _trusted(address.sslmode),
             connect_timeout=CONNECT_SECONDS,
+            client_encoding="utf8",
             application_name=f"fastgate {purpose}",
             target_session_attrs="read-write",
-            options=f"-c search_path=fastgate -c timezone=UTC -c lock_timeout={_LOCK_SECONDS}s"
-            f" -c idle_in_transaction_session_timeout={_IDLE_SECONDS}s",
             keepalives_idle=10,
             keepalives_interval=3,
             keepalives_count=3,
@@ -60,6 +65,10 @@ class Place:
             autocommit=True,
         )
         connection.answer_seconds = answer_seconds
+        if (encoding := connection.info.parameter_status("server_encoding")) != "UTF8":
+            connection.close()
+            raise OperationalError(f"the database {address.database} is in {encoding}: it has to be in UTF8")
+        connection.execute(_SESSION)  # poolers refuse most of what may be said at the start
         return connection
 
 

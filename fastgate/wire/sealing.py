@@ -24,12 +24,16 @@ class SealError(Exception):
     """The key is missing or another one; the message says which place was looked at."""
 
 
+class WrongKey(SealError):
+    """It is not the one that sealed, or the bytes were changed."""
+
+
 class Sealer:
     """Seals and opens; methods may be called from any thread. The key is looked for when it is first needed."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._path = folder / FILE
-        self._given = environment.get(VARIABLE, "")
+        self._given = environment.get(VARIABLE, "").strip()  # a file that became a variable ends a line
 
     def seal(self, text: str, owner: str) -> bytes:
         """``text`` under the key, to be opened for the same ``owner`` alone. Raises SealError without a usable key."""
@@ -37,12 +41,12 @@ class Sealer:
         return nonce + self._cipher(make=True).encrypt(nonce, text.encode(), owner.encode())
 
     def open(self, sealed: bytes, owner: str) -> str:
-        """What was sealed. Raises SealError where the key or the owner is another one, or the bytes were changed."""
+        """What was sealed. Raises WrongKey, also where the owner is another one; SealError without a usable key."""
         nonce, rest = sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:]
         try:
             return self._cipher(make=False).decrypt(nonce, rest, owner.encode()).decode()
         except InvalidTag:
-            raise SealError(
+            raise WrongKey(
                 f"the secrets of {owner} do not open with the key in {self._where}: give the one that sealed them"
             ) from None
 

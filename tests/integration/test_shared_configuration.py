@@ -16,34 +16,10 @@ import pytest
 from fastgate.state import audit
 from fastgate.state.copies import opened
 from tests.support.control_host import CONFIG, ControlHost, until
+from tests.support.control_hosts import KEY, Hosts, create, has, standing
 from tests.support.postgres import PASSWORD, PostgresServer
 
-KEY = "5e" * 32
 OTHER_KEY = "7a" * 32
-
-
-class Hosts:
-    """As many control processes as are asked for, on one database."""
-
-    def __init__(self, folder: Path, postgres: PostgresServer, stack: ExitStack) -> None:
-        self.postgres, self.database = postgres, postgres.fresh()
-        self._folder, self._stack = folder, stack
-        self._count = 0
-
-    @property
-    def shared(self) -> str:
-        return f"{CONFIG}postgres: {{url: '{self.postgres.url(self.database)}'}}\n"
-
-    def host(self, config: str | None = None) -> ControlHost:
-        self._count += 1
-        folder = self._folder / str(self._count)
-        folder.mkdir()
-        host = ControlHost(folder, self.shared if config is None else config)
-        self._stack.callback(host.close)
-        return host
-
-    def pair(self) -> tuple[ControlHost, ControlHost]:
-        return self.host(), self.host()
 
 
 @pytest.fixture
@@ -62,20 +38,6 @@ def pair(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setenv("FASTGATE_STATE_KEY", KEY)
         yield Hosts(tmp_path_factory.mktemp("pair"), postgres, stack).pair()
-
-
-def create(host: ControlHost, collection: str, **values: Any) -> httpx.Response:
-    return host.client.post(f"/api/v1/{collection}", json=values)
-
-
-def has(host: ControlHost, path: str) -> Any:
-    answer = host.client.get(f"/api/v1/{path}")
-    return answer.json() if answer.status_code == 200 else None
-
-
-def standing(host: ControlHost) -> dict[str, Any]:
-    found: dict[str, Any] = host.get("status")["shared_configuration"]
-    return found
 
 
 def test_all_collections_and_the_audit_are_the_same_on_all_hosts(pair: tuple[ControlHost, ControlHost]) -> None:

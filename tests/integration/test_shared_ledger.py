@@ -206,7 +206,7 @@ def test_a_database_of_another_encoding_is_refused(postgres: PostgresServer, dat
         client.execute(f"CREATE DATABASE {database}_latin ENCODING 'LATIN1' TEMPLATE template0".encode())
     with Shipper(tmp_path / "ledger.duckdb", place(postgres, f"{database}_latin")) as shipper:
         shipper.book(columns(1))
-        with pytest.raises(Interfered, match="encoding is LATIN1, and has to be UTF8"):
+        with pytest.raises(PostgresAway, match="is in LATIN1: it has to be in UTF8"):
             shipper.ship()
 
 
