@@ -138,7 +138,9 @@ class Line(LeaseStore):
             )
         if script == "reported":
             return self._ask(script, costs.short, lambda on: on.reports(*arguments))
-        return self._ask(script, costs.short, lambda on: on.first(*arguments))
+        host, incarnation, epoch, id_, proposed, _ = arguments
+        who = (host, incarnation, epoch)
+        return self._ask(script, costs.short, lambda on: on.first(who, id_, proposed, self._now))
 
     def _command(self, *words: Any) -> Any:
         assert words[0] == "ZREM"

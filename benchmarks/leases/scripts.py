@@ -117,11 +117,11 @@ class Scripts:
         self.reported.add(host)
         return 1
 
-    def first(self, host: str, incarnation: int, epoch: str, id_: str, proposed: int) -> Sequence[Any]:
-        if not self._knows(host, incarnation, epoch):
+    def first(self, who: Who, id_: str, proposed: int, now: int) -> Sequence[Any]:
+        if not self._knows(*who):
             return (b"join",)
         if self.learning is None:
-            self._firsts.setdefault(id_, proposed)
+            self._firsts.setdefault(id_, now * 1_000_000 if proposed / 1e6 > now else proposed)
         return b"first", self._firsts.get(id_)
 
     def exchange(

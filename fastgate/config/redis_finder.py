@@ -1,7 +1,8 @@
 """Which server of several has what hosts share, as sentinels or a cluster's nodes say: never on a request's path."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from fastgate.config.redis_client import redis_client
 from fastgate.config.redis_urls import RedisAddress, RedisGroup, RedisStore
@@ -9,6 +10,9 @@ from fastgate.wire.caching import place_of
 
 if TYPE_CHECKING:
     from redis import Redis
+
+
+ANEW_SECONDS: Final = 10.0
 
 
 class _Said(NamedTuple):
@@ -34,6 +38,7 @@ class Finder:
         self.epoch = 0
         """Of what was believed last: it grows with each change."""
         self._server: RedisAddress | None = None
+        self._doubted_since: float | None = None
         self.silent: dict[str, str] = {}
         """Members that did not say it the last time, and why."""
 
@@ -50,8 +55,8 @@ class Finder:
     def find(self) -> RedisAddress:
         """Asks all members at once, and believes who has heard of the latest change.
 
-        What is older than what was heard before is believed only where no member is silent who may know better.
-        Raises RedisError, OSError.
+        What is older than what was heard before is believed where no member is silent who may know better, or where
+        most have said it for a while: then they were set up anew. Raises RedisError, OSError.
         """
         store = self.store
         if isinstance(store, RedisAddress):
@@ -67,10 +72,21 @@ class Finder:
         if not said:
             raise _nobody(answers, self.silent)
         latest = max(said, key=lambda each: each.epoch)
-        if latest.epoch < self.epoch and self.silent:
+        if latest.epoch >= self.epoch:
+            self._doubted_since = None
+        elif self.silent and not self._is_anew(2 * len(said) > len(store.members)):
             raise ConnectionError(f"who answers knows less than others did: {_listed(self.silent)}")
         self.epoch, self._server = latest.epoch, store.server(latest.host, latest.port)
         return self._server
+
+    def _is_anew(self, most_say_so: bool) -> bool:
+        """Whether that was so for longer than it takes until most have heard of a change."""
+        if not most_say_so:
+            self._doubted_since = None
+            return False
+        now = time.monotonic()
+        self._doubted_since = now if self._doubted_since is None else self._doubted_since
+        return now - self._doubted_since >= ANEW_SECONDS
 
     def close(self) -> None:
         """Ends what was kept."""

@@ -57,6 +57,7 @@ async def _shown(
     spent = await _burns(state, [record])
     version = await asyncio.to_thread(budget_objects.version_of, plane.objects, record.owner)
     tag = {} if version is None else {"etag": f'"{version}"'}
+    await asyncio.to_thread(plane.leasing.look, [record])
     answer = answers.budget(plane.standing(record), spent.get(record.owner))
     return Response(answer, status_code=status, headers={**headers, **tag})
 
@@ -74,6 +75,7 @@ async def list_budgets(
     most = bounded(limit, 100, MOST_BUDGETS)
     page, following = await asyncio.to_thread(plane.all_budgets.page, cursor or "", most, level, owner)
     spent = await _burns(state, page)
+    await asyncio.to_thread(plane.leasing.look, page)
     items = [answers.budget(plane.standing(record), spent.get(record.owner)) for record in page]
     return answers.BudgetList(items, following)
 

@@ -27,6 +27,7 @@ def leases_answer(found: LeaseStatus | None) -> dict[str, Any] | None:
         "failures": found.failures,
         "name_taken": found.name_taken,
         "waits_for": found.waits_for,
+        "warning": found.warning or None,
         "error": found.error or None,
     }
 

@@ -9,7 +9,8 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,14 +26,14 @@ from fastgate.budgets.leases.holder import Holder
 from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
-from fastgate.budgets.leases.store import LAPSE_MS, LeaseStore, NameTaken, StoreAway
+from fastgate.budgets.leases.store import LAPSE_MS, SKEW_MS, LeaseStore, NameTaken, StoreAway
 from fastgate.cache.unix_path import short
 from fastgate.config.redis_finder import Finder
 from fastgate.config.redis_urls import RedisGroup, RedisStore
 from fastgate.control.host_name import HOST_FILE
 from fastgate.wire.failure import shown
 from fastgate.wire.leasing import LONGEST, StoreState, Want, want_of
-from fastgate.wire.snapshot import BudgetRecord
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 ANSWER_SECONDS: Final = 0.5
 """After so long Redis counts as away."""
@@ -48,7 +49,9 @@ _CLOCKS_SECONDS: Final = 10.0
 _AT_ONCE: Final = 1000
 _WATCH_SECONDS: Final = 2.0
 """Sentinels are asked so often: well within what the store takes for the difference of clocks, see ``exchange.lua``."""
+_BLIND_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 60.0
+_LOOK_SECONDS: Final = 0.3
 _MOST_ERRORS: Final = 20
 """Different ones that are told before all is well again."""
 _FOLLOWS_SECONDS: Final = 1.0
@@ -83,6 +86,16 @@ class LeaseStatus:
     outstanding: int
     stranded: int
     failures: int
+    warning: str
+    """What somebody should look at though it leases; empty: nothing."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Of somebody who waits until what he looks at is ``seen``."""
+
+    records: Sequence[BudgetRecord | LimitRecord]
+    seen: threading.Event
 
 
 @dataclass(frozen=True)
@@ -115,6 +128,7 @@ class LeaseThread:
         self._pause_ns = LEAST_PAUSE_NS
         self._without: Callable[[list[Want], int], None] | None = None
         self._ahead_ms, self._clocks_due = 0, 0.0
+        self._warnings: Mapping[str, str] = {}
         self._arena, self._find = arena, find
         self._owner = Owner(arena, CONTROL, os.getpid())
         self._finder = Finder(place.store, place.ca_file, place.cluster, ANSWER_SECONDS)
@@ -123,6 +137,7 @@ class LeaseThread:
         self._holder = Holder(self._owner, self._store, host, notes)
         self._doubts: list[float] = []
         self._soft: dict[str, BudgetRecord] = {}
+        self._looks: deque[_Look] = deque()
         self._ending = threading.Event()
         self._asked = threading.Event()
         path.unlink(missing_ok=True)
@@ -146,11 +161,21 @@ class LeaseThread:
         for record in records:
             self._soft[record.id] = record
 
+    def look(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
+        """Somebody looks at these: waits a moment until it is known what other hosts have of them. From any thread."""
+        look = _Look(records, threading.Event())
+        self._looks.append(look)
+        self._wake()
+        look.seen.wait(_LOOK_SECONDS)
+
+    def _wake(self) -> None:
+        with suppress(OSError), short(self._path) as name:
+            self._line.sendto(b"", name)
+
     def stop(self) -> None:
         """Gives back what is not used, where Redis answers."""
         self._ending.set()
-        with suppress(OSError), short(self._path) as name:
-            self._line.sendto(b"", name)
+        self._wake()
         self._thread.join()
         if self._watch.is_alive():
             self._watch.join()
@@ -184,22 +209,26 @@ class LeaseThread:
             outstanding=sum(slip.at_hand for slip in money),
             stranded=sum(slip.elsewhere.stranded for slip in money if not 0 < slip.span.ends_ns <= now_ns),
             failures=failures + self.failures,
+            warning="; ".join(self._warnings.values()),
         )
 
     def _run(self) -> None:
         due = 0.0
         while not self._ending.is_set():
             wants = list(self._heard(due - time.monotonic()))
+            looks = [self._looks.popleft() for _ in range(len(self._looks))]
             if self._watching.epoch > self._finder.epoch:
-                self._store.close()
+                self._holder.part()
                 due = 0.0
             if self._without is None or due <= time.monotonic():
-                wait = self._turn(wants)
+                wait = self._turn(wants, looks)
                 due = time.monotonic() + wait
             leases.tell_store(self._arena, self._state())
             if self._without is not None:
                 self._without(wants, time.time_ns() + int((due - time.monotonic() + ANSWER_SECONDS) * 1e9))
             self._asked.set()
+            for look in looks:
+                look.seen.set()
 
     def _revise(self) -> None:
         """Where something else may be written of limits by now."""
@@ -215,12 +244,14 @@ class LeaseThread:
             return StoreState.AWAY
         return StoreState.LEARNS if self._holder.learning else StoreState.GRANTS
 
-    def _turn(self, wants: list[Want]) -> float:
+    def _turn(self, wants: list[Want], looks: list[_Look]) -> float:
         """Asks the store; returns in how many seconds it is due again. ``_without`` says what to do until then."""
         try:
             self._revise()
             self._holder.want(wants)
             self._holder.count(self._counted())
+            for look in looks:
+                self._holder.show(look.records)
             wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
             self._compare_clocks()
         except NameTaken:
@@ -267,16 +298,31 @@ class LeaseThread:
         """Now and then. Hosts' clocks say to which window a request belongs."""
         if time.monotonic() >= self._clocks_due:
             self._clocks_due = time.monotonic() + _CLOCKS_SECONDS
-            self._ahead_ms = self._holder.ahead_ms()
+            self._ahead_ms = ahead_ms = self._holder.ahead_ms()
+            told = f"this host's clock is {ahead_ms / 1000:+,.1f} s ahead of Redis', and so are its windows"
+            self._warn("clock", told if abs(ahead_ms) > SKEW_MS else "")
 
     def _look_for_another(self) -> None:
         """Whether sentinels have put another server in the place of the one that has it, which may not know yet."""
         from redis.exceptions import RedisError
 
+        seen_at = time.monotonic()
         while not self._ending.wait(_WATCH_SECONDS):
-            with suppress(RedisError, OSError):
+            try:
                 self._watching.find()
+            except (RedisError, OSError) as error:
+                if time.monotonic() - seen_at >= _BLIND_SECONDS:
+                    self._warn("sentinels", f"it would not be noticed if another Redis took over: {shown(str(error))}")
+            else:
+                seen_at = time.monotonic()
+                self._warn("sentinels", "")
         self._watching.close()
+
+    def _warn(self, of: str, told: str) -> None:
+        """Told once, until it is over: empty."""
+        if told and of not in self._warnings:
+            log.warning("leases: %s", told)
+        self._warnings = {**self._warnings, of: told} if told else {k: v for k, v in self._warnings.items() if k != of}
 
     def _heard(self, seconds: float) -> Iterator[Want]:
         """What workers said, after at most so long."""

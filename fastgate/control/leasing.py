@@ -1,7 +1,7 @@
 """The host's part in limits that several hosts share, as the configuration in force says it."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from fastgate._core import leases
@@ -16,7 +16,7 @@ from fastgate.config.stores import ca_file_of
 from fastgate.control.host_name import host_id
 from fastgate.control.lease_thread import ANSWER_SECONDS, LeaseStatus, LeaseThread, Place
 from fastgate.wire.leasing import SOCKET, StoreState
-from fastgate.wire.snapshot import BudgetRecord
+from fastgate.wire.snapshot import BudgetRecord, LimitRecord
 
 
 class Leasing:
@@ -69,6 +69,12 @@ class Leasing:
         with self._lock:
             self._end(self._running)
             self._running = None
+
+    def look(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
+        """Somebody looks at these: what others have of them is known then, if Redis says so within a moment."""
+        running = self._running
+        if running is not None and records:
+            running.look(records)
 
     def elsewhere(self, id_: str) -> Elsewhere | None:
         """What other hosts have of a limit, as the store said last; None: it has not, or nothing is shared."""

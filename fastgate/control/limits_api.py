@@ -30,6 +30,7 @@ async def list_limits(
     plane: ControlPlane = state.plane
     most = bounded(limit, 100, MOST_LIMITS)
     page, following = await asyncio.to_thread(plane.all_limits.page, cursor or "", most, level, owner)
+    await asyncio.to_thread(plane.leasing.look, page)
     return answers.LimitList(
         [answers.limit(limit_standing(plane.arena, record, shared=plane.shares)) for record in page], following
     )

@@ -1,5 +1,6 @@
 """What lies beside the API: the status page with its sign-in, metrics, health."""
 
+import asyncio
 import time
 from typing import Annotated, Any, Final
 
@@ -94,7 +95,9 @@ async def _render(state: State) -> str:
         recent = [answers.request(row) for row in rows]
     except LedgerError as failure:
         error = str(failure)
-    budgets = [answers.budget(plane.standing(record), None) for record in plane.budgets.page("", 100)]
+    page = plane.budgets.page("", 100)
+    await asyncio.to_thread(plane.leasing.look, page)
+    budgets = [answers.budget(plane.standing(record), None) for record in page]
     return status_page(status(plane), groups, budgets, recent, error)
 
 

@@ -36,6 +36,8 @@ def _judged(said: dict[str, Any]) -> Finding:
         if said["waits_for"]:
             return failed("leases", f"{told}: it waits for {', '.join(said['waits_for'])}", remedy)
         return warning("leases", told, remedy)
+    if said["warning"]:
+        return warning("leases", said["warning"], "see docs/scaling.md")
     behind = said["behind_seconds"]
     if behind is None or behind > LATE_SECONDS:
         when = "has never told" if behind is None else f"told {behind:,.0f} s ago"

@@ -65,6 +65,11 @@ def postgres(installation: Installation) -> Iterator[Finding]:
 def _away(where: str, why: str) -> Finding:
     if "authentication failed" in why or "does not exist" in why or "no pg_hba.conf entry" in why:
         return failed("postgres", f"{where} refuses: {shown(why)}", "check user, password and database")
+    if "permission denied" in why:
+        remedy = "let the user own the schema fastgate, or create it, see docs/postgres.md"
+        return failed("postgres", f"{where} refuses: {shown(why)}", remedy)
+    if "has to be in UTF8" in why:
+        return failed("postgres", f"{where}: {shown(why)}", "make one with ENCODING 'UTF8' TEMPLATE template0")
     remedy = "check postgres.url and firewalls; without it nothing that hosts share can be changed"
     return unreachable("postgres", f"{where}: {shown(why)}", remedy)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from fastgate.config.redis_client import evicting
@@ -13,6 +14,7 @@ from fastgate.config.stores import ca_file_of
 from fastgate.doctor.findings import Finding, failed, ok, unreachable, warning
 from fastgate.doctor.installation import Installation
 from fastgate.wire.failure import shown
+from fastgate.wire.leasing import prefix_of
 
 PROBE_SECONDS: Final = 3.0
 CLOCKS_SECONDS: Final = 2.0
@@ -57,6 +59,8 @@ def _reach(finder: Finder, store: Redis) -> Generator[Finding, None, _Found | No
         yield failed("redis", f"{finder.where} refuses: {shown(str(error))}", remedy)
     except (RedisError, OSError) as error:
         remedy = "check redis.url and firewalls; without it each host has its own answers, and what it has leased"
+        if "certificate" in str(error):
+            remedy = "check its certificate, redis.ca_file, and that redis.url has the name which the certificate is of"
         yield unreachable("redis", f"{finder.where}: {shown(str(error))}", remedy)
     return None
 
@@ -86,6 +90,18 @@ def _deadline(store: Redis, config: Config) -> tuple[str, int]:
     return min(told.items(), key=lambda item: item[1])
 
 
+def _may_lease(client: Any, cluster: str) -> None:
+    """Raises ResponseError where its user may not do what leases take, as far as that can be seen without a change."""
+    from redis.exceptions import NoScriptError
+
+    key = f"{prefix_of(cluster)}meta"
+    client.execute_command("HGET", key, "epoch")
+    client.execute_command("ZCARD", f"{prefix_of(cluster)}live")
+    client.execute_command("SDIFF", f"{prefix_of(cluster)}known")
+    with suppress(NoScriptError):
+        client.evalsha("0" * 40, 1, key)
+
+
 def _ahead(client: Any) -> float:
     began = time.time()
     seconds, micros = client.time()
@@ -95,6 +111,8 @@ def _ahead(client: Any) -> float:
 def _ask(finder: Finder, store: Redis) -> _Found:
     """Raises RedisError, OSError."""
     with finder.client() as client:
+        if store.leases:
+            _may_lease(client, store.cluster_id)
         client.ping()
         began = time.perf_counter()
         client.ping()

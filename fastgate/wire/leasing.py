@@ -1,6 +1,7 @@
-"""What workers tell the control process of limits that hosts share: a request lacks so much of a window.
+"""What workers and the control process tell each other of limits that hosts share.
 
-One datagram each, on a Unix socket beside the arena. What is not heard is said again by the next request that lacks.
+A request lacks so much of a window: one datagram each, on a Unix socket beside the arena. What is not heard is said
+again by the next request that lacks.
 """
 
 from enum import IntEnum
@@ -61,6 +62,11 @@ class Want(msgspec.Struct, array_like=True, frozen=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Want).decode
+
+
+def prefix_of(cluster: str) -> str:
+    """Of all keys in Redis that hosts of ``cluster`` lease by: one slot of a Redis Cluster."""
+    return f"fastgate:{{{cluster}}}:lease:"
 
 
 def encoded(cell: int, window: int, missing: int, record: BudgetRecord | LimitRecord) -> bytes:

@@ -119,6 +119,10 @@ def test_a_master_that_was_replaced_and_does_not_know_is_left(tmp_path: Path) ->
             total = spent_out(houses[0])
         check(total, LIMIT, crowd)
         wait_for(lambda: all(known(house) == 3 for house in houses), 15, "all is well again")
+        assert not any(house.admin("status")["leases"]["failures"] for house in houses), "it was left on purpose"
+        server.end_sentinels()
+        blind = "it would not be noticed if another Redis took over"
+        wait_for(lambda: blind in (houses[0].admin("status")["leases"]["warning"] or ""), 15, "it says so")
 
 
 @LONG

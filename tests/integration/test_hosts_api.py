@@ -47,6 +47,7 @@ def test_a_redis_that_lost_its_data_goes_on_without_a_host_that_is_gone(tmp_path
         alive = command(house, "hosts", "forget", there)
         assert (alive.returncode, f"host {there} lives" in alive.stderr) == (1, True), alive.stderr
         assert status_of_a_request(other) == status_of_a_request(house) == 200
+        assert "among 2 hosts; " in command(house, "doctor").stdout
         other.settled()
         wait_for(lambda: Decimal(house.budget(BUDGET)["spent_usd"]) > 0, 15, "it knows what it spent")
         other.kill_everything()
@@ -74,6 +75,40 @@ def test_a_redis_that_lost_its_data_goes_on_without_a_host_that_is_gone(tmp_path
         server.kill()
         away = command(house, "hosts", "list")
         assert (away.returncode, "cannot be asked" in away.stderr) == (1, True), away.stderr
+
+
+def test_a_host_shows_what_others_spend_of_what_it_never_used(tmp_path: Path) -> None:
+    """Who looks at a host behind a balancer, or at one that has just come, sees what there is to see."""
+    day = {"name": "day", "limit_usd": "4.00", "window": "day"}
+    calendar = {"name": "calendar", "limit_usd": "4.00", "window": "day", "calendar": True}
+    said = {
+        "teams": [
+            {"id": "blue", "budgets": [TEAM, day, calendar], "limits": [{"tokens": 9000, "window": "hour"}]},
+            {"id": "red", "budgets": [day]},
+        ]
+    }
+    with (
+        RedisServer(tmp_path) as server,
+        hosts(tmp_path, [settings(server.url, "seen", TEAM, **said)] * 2, workers=1) as [house, other],
+    ):
+        assert status_of_a_request(house) == 200
+        house.settled()
+        used = {budget["id"]: budget["spent_usd"] for budget in house.admin("budgets")["items"]}
+        spent = used[BUDGET]
+        assert Decimal(spent) > 0
+        blue = {BUDGET: spent, "team:blue/day/day": spent, "team:blue/day/calendar": spent}
+        assert used == {**blue, "team:red/day/day": "0.000000000"}
+
+        def seen() -> dict[str, str]:
+            return {budget["id"]: budget["spent_usd"] for budget in other.admin("budgets")["items"]}
+
+        wait_for(lambda: seen() == used, 5, "it shows the same")
+        [limit], [mine] = (each.admin("limits")["items"] for each in (other, house))
+        assert limit["used"] == mine["used"] > 0
+        for each in (house, other):
+            assert each.budget("team:red/day/day")["resets_at"] is None, "to look at it is no use of it"
+        server.kill()
+        assert seen() == used, "as it was known last"
 
 
 def test_a_host_that_shares_nothing_says_so(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ class Both(Scripts):
         said = super().reports(host, incarnation, epoch)
         return self._same(said, "reported", ["meta", "known", "reported"], host, incarnation, epoch)
 
-    def first(self, host: str, incarnation: int, epoch: str, id_: str, proposed: int) -> Any:
-        said = super().first(host, incarnation, epoch, id_, proposed)
-        return self._same(said, "first", ["meta", "firsts"], host, incarnation, epoch, id_, proposed)
+    def first(self, who: Who, id_: str, proposed: int, now: int) -> Any:
+        said = super().first(who, id_, proposed, now)
+        return self._same(said, "first", ["meta", "firsts"], *who, id_, proposed, now)
 
     def exchange(self, who: Who, sequence: int, now: int, lapse: int, *, windows: Any, told: Any) -> Any:
         said = super().exchange(who, sequence, now, lapse, windows=windows, told=told)

@@ -294,6 +294,18 @@ def test_the_latest_that_any_of_them_saw_counts_whoever_reports_first(client: "R
     assert here.claim(want=LIMIT, need=30) == 30
 
 
+def test_no_first_use_is_later_than_now_whatever_a_hosts_clock_says(lines: tuple[Line, Line]) -> None:
+    here, there = lines
+    now_ms = here.store.clock_ms
+    assert now_ms is not None
+    ahead_ns = (now_ms + 3_600_000) * 1_000_000
+    assert here.store.first_uses(["key:k/limit/requests/second"]) == [None]
+    assert here.store.first_use(here.member, "key:k/limit/requests/second", ahead_ns) == now_ms * 1_000_000
+    assert there.store.first_use(there.member, "key:k/limit/requests/second", ahead_ns + 1) == now_ms * 1_000_000
+    there.ask(id="another", first_ns=ahead_ns)  # as of the time when it counted by itself
+    assert there.store.first_uses(["key:k/limit/requests/second", "another"]) == [now_ms * 1_000_000, None]
+
+
 def test_all_count_windows_from_one_first_use_also_after_it_forgot(client: "Redis") -> None:
     cluster, id_ = "first", ASK.id
     here, there = (Line(client, cluster, name) for name in ("here", "there"))

@@ -89,20 +89,28 @@ def test_an_authority_that_is_not_trusted(sentinels: SentinelGroup, nodes: Clust
             finder(group.url).find()
 
 
-def test_who_has_heard_of_the_latest_change_is_believed(tmp_path: Path) -> None:
-    ports, masters = (free_port(), free_port()), (free_port(), free_port())
+def test_who_has_heard_of_the_latest_change_is_believed_until_most_have_long_said_otherwise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports, masters = [free_port() for _ in range(3)], [free_port() for _ in range(3)]
     processes = [
         sentinel(tmp_path, port, master, [f"sentinel config-epoch blue.leases {epoch}"])
-        for port, master, epoch in zip(ports, masters, (3, 7), strict=True)
+        for port, master, epoch in zip(ports, masters, (7, 2, 3), strict=True)
     ]
     try:
         members = ",".join(f"127.0.0.1:{port}" for port in ports)
         found = finder(f"redis+sentinel://{members}/blue.leases?sentinel_password={SENTINELS_PASSWORD}")
-        wait_for(lambda: _finds(found), 10, "both answer")
-        assert found.find().port == masters[1]
+        wait_for(lambda: _finds(found), 10, "all answer")
+        assert found.find().port == masters[0]
+        ended(processes[0])
+        less = f"knows less than others did: 127.0.0.1:{ports[0]}"
+        for _ in range(2):
+            with pytest.raises(OSError, match=less):
+                found.find()
+        monkeypatch.setattr("fastgate.config.redis_finder.ANEW_SECONDS", 0.0)
+        assert found.find().port == masters[2]
         ended(processes[1])
-        with pytest.raises(OSError, match=f"knows less than others did: 127.0.0.1:{ports[1]}"):
-            found.find()
+        assert found.find().port == masters[2], "it is what is believed by now"
     finally:
         for process in processes:
             ended(process)

@@ -158,8 +158,9 @@ class SentinelGroup(_Group):
         replica = self._server(stack, replicaof=f"127.0.0.1 {master.port}")
         wait_for(lambda: _replicates(replica), _SETTLED_SECONDS, "the replica is there")
         self.ports = [free_port() for _ in range(3)]
-        for port in self.ports:
-            stack.callback(ended, self._sentinel(port, master.port))
+        self._sentinels = [self._sentinel(port, master.port) for port in self.ports]
+        for process in self._sentinels:
+            stack.callback(ended, process)
         wait_for(lambda: all(map(self._knows_all, self.ports)), _SETTLED_SECONDS, "the sentinels know each other")
 
     def _sentinel(self, port: int, master: int) -> "subprocess.Popen[bytes]":
@@ -188,6 +189,11 @@ class SentinelGroup(_Group):
             client.execute_command("SENTINEL FAILOVER", SERVICE)
         wait_for(lambda: self.owner is not owner, _SETTLED_SECONDS, "the replica is the master")
         return owner
+
+    def end_sentinels(self) -> None:
+        """All of them, and the servers go on."""
+        for process in self._sentinels:
+            ended(process)
 
     def said_by(self, port: int) -> Any:
         """What that sentinel knows of the master."""

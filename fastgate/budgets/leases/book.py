@@ -58,6 +58,13 @@ class Book:
         number, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
         return self.slip(lease.cell, number) or self.keep(lease, Span(number, begins_ns, ends_ns), now_ns)
 
+    def show(self, lease: Lease, now_ns: int) -> None:
+        """As ``present``, for who looks at it; it goes when he does not any more."""
+        before = len(self._slips)
+        slip = self.present(lease, now_ns)
+        if slip.looked_at_ns or len(self._slips) > before:
+            slip.show(now_ns)
+
     def keep(self, lease: Lease, span: Span, now_ns: int) -> Slip:
         """One more window."""
         slip = Slip(self._arena, lease, span, now_ns)
@@ -96,7 +103,8 @@ class Book:
     def forget(self, slips: Iterable[Slip], now_ns: int, *, crowded: bool) -> None:
         """What of it is over, or idle where there is too much: until it is wanted, or all has to be told."""
         for slip in slips:
-            if slip.is_over(self._arena, now_ns) or (crowded and slip.is_idle(now_ns)):
+            idles = slip.is_unseen(now_ns) or (crowded and slip.is_idle(now_ns))
+            if idles or slip.is_over(self._arena, now_ns):
                 lease = slip.lease
                 del self._slips[lease.cell, slip.span.number]
                 lease.slips -= 1

@@ -228,7 +228,7 @@ end
 local answers = {'done', learning and 1 or 0, hosts}
 for i = 7, #KEYS do
     local at = 6 + (i - 7) * ITEM
-    if ARGV[at + 13] ~= '0' then
+    if ARGV[at + 13] ~= '0' and tonumber(ARGV[at + 13]) / 1e6 <= now + SKEW_MS then -- else a host's clock was ahead
         redis.call('HSETNX', firsts, ARGV[at + 12], ARGV[at + 13])
     end
     local answer, broken = exchange(KEYS[i], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]), ARGV[at + 4],

@@ -125,7 +125,26 @@ class Holder:
                 cell = self._arena.find(record.id)
                 lease = None if cell is None else self._lease(cell, record, now_ns)
                 if lease is not None:
-                    self._book.present(lease, now_ns)
+                    self._book.present(lease, now_ns).looked_at_ns = 0
+
+    def show(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
+        """Somebody looks at these: what others have of them is asked for. No use begins by that. Raises StoreAway."""
+        now_ns = self._clock()
+        if self._book.is_crowded or not self._arena.counted:
+            return
+        with self._joined():
+            new = [record for record in records if self._is_unused(record)]
+            firsts = self._store.first_uses([record.id for record in new])
+            begun = {record.id: first for record, first in zip(new, firsts, strict=True)}
+            for record in records:
+                first = begun.get(record.id, 0)
+                if first is None:
+                    continue  # no host has used it
+                cell = self._arena.cell(record.id)
+                if first:
+                    leases.set_anchor(self._arena, cell, first)
+                if (lease := self._lease(cell, record, now_ns)) is not None:
+                    self._book.show(lease, now_ns)
 
     def turn(self) -> int:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
@@ -161,6 +180,10 @@ class Holder:
             if slip.lease.grace:
                 self._lend(slip)
             slip.wait_no_more()
+
+    def part(self) -> None:
+        """Another server has what hosts share by now: it is joined anew."""
+        self._member = None
 
     def refuse(self, wants: Sequence[Want], until_ns: int) -> None:
         """The store is not asked until then, and nobody need wait."""
@@ -212,6 +235,11 @@ class Holder:
             lease = lease or Lease(record.id, cell, level_at(cell, record).unit)
         self._know(lease, record)
         return lease
+
+    def _is_unused(self, record: BudgetRecord | LimitRecord) -> bool:
+        """Whether this host does not know from when its windows are counted."""
+        cell = self._arena.find(record.id)
+        return period_of(record).calendar is None and (cell is None or not self._arena.anchor(cell))
 
     def _know(self, lease: Lease, record: BudgetRecord | LimitRecord) -> None:
         """This is what is written of it."""

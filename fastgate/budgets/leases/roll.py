@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastgate.budgets.leases.peers import is_name
-from fastgate.budgets.leases.store import LAPSE_MS, away, prefix_of
+from fastgate.budgets.leases.store import LAPSE_MS, away
+from fastgate.wire.leasing import prefix_of
 
 if TYPE_CHECKING:
     from redis import Redis

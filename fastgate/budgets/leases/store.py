@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastgate.budgets.leases.messages import Ask, Elsewhere, Exchanged, Grant, Told, quantum_of
 from fastgate.budgets.leases.peers import is_name
 from fastgate.config.redis_client import evicting
+from fastgate.wire.leasing import prefix_of
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -20,6 +21,8 @@ log = logging.getLogger("fastgate.control")
 _SCRIPTS: Final = ("join", "reported", "first", "exchange")
 LAPSE_MS: Final = 3_000
 """After so long without a word a host does not count as living, and another one may take its name."""
+SKEW_MS: Final = 5_000
+"""By which clocks may differ: those of hosts, and of servers that follow each other. The scripts know it, too."""
 QUIET_MS: Final = 2_500
 """How long a store that may have forgotten something waits at least: every living host has spoken by then."""
 
@@ -104,10 +107,16 @@ class LeaseStore:
         None: the store does not know yet whether anybody did. Raises StoreAway.
         """
         keys = self._keys("meta", "firsts")
-        said = self._call("first", keys, member.host, member.incarnation, member.epoch, id_, proposed_ns)
+        said = self._call("first", keys, member.host, member.incarnation, member.epoch, id_, proposed_ns, self._now)
         if said[0] == b"join":
             raise Forgotten(_why(*said[1:]))
         return None if len(said) < 2 or said[1] is None else int(said[1])
+
+    def first_uses(self, ids: Sequence[str]) -> list[int | None]:
+        """As far as they are known, of limits that nobody begins to use by that. Raises StoreAway."""
+        [key] = self._keys("firsts")
+        found = self._command("HMGET", key, *ids) if ids else []
+        return [int(first) if first is not None and first.isdigit() else None for first in found]
 
     def peers(self) -> list[str]:
         """The hosts that live, or lived a while ago. Raises StoreAway."""
@@ -172,11 +181,6 @@ class LeaseStore:
             raise StoreAway("there is no connection")
         with away():
             return self._client.execute_command(*words)  # type: ignore[no-untyped-call]
-
-
-def prefix_of(cluster: str) -> str:
-    """Of all keys that hosts of ``cluster`` lease by: one slot of a Redis Cluster."""
-    return f"fastgate:{{{cluster}}}:lease:"
 
 
 @contextmanager
