@@ -30,9 +30,11 @@ from fastgate.control.options import Options, parse
 from fastgate.control.plane import ControlPlane
 from fastgate.control.queries import Queries, Threads
 from fastgate.ledger.errors import NewerLedger
-from fastgate.state.errors import StateError
+from fastgate.state.errors import SharedAway, StateError
 
 FAILED: Final = 1
+UNREACHABLE: Final = 4
+"""A service without which it cannot start; see the command line."""
 BAD_CONFIGURATION: Final = 3
 DRAIN_SECONDS: Final = 8.0
 """Less than the supervisor waits before it kills."""
@@ -150,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         uvloop.run(live(options, listener))
     except ReloadFailed as failure:
+        if isinstance(failure.__cause__, SharedAway):
+            return UNREACHABLE
         return BAD_CONFIGURATION if failure.problems else FAILED
     except (ArenaError, NewerLedger, StateError, OSError) as error:
         log.error("cannot start: %s", error)  # noqa: TRY400

@@ -23,7 +23,7 @@ from fastgate.postgres.link import Link
 from fastgate.postgres.place import Place
 from fastgate.state import objects as stored
 from fastgate.state import replica
-from fastgate.state.errors import StateError
+from fastgate.state.errors import SharedAway, StateError
 from fastgate.state.store import Store
 
 if TYPE_CHECKING:
@@ -115,7 +115,8 @@ class _Following:
         if self._caught_up(_JOIN_SECONDS):
             self._turns.untold = False  # the snapshot that comes will have it all
         elif self._began is None and not _has_own(store):
-            raise StateError(f"this host has no copy yet of what hosts share, and cannot get it: {self._error}")
+            failure = StateError if self._turns.refusal else SharedAway
+            raise failure(f"this host has no copy yet of what hosts share, and cannot get it: {self._error}")
         self._thread = threading.Thread(target=self._run, name="sharing", daemon=True)
         self._thread.start()
 
