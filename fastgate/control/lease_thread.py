@@ -163,14 +163,18 @@ class LeaseThread:
 
     def look(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
         """Somebody looks at these: waits a moment until it is known what other hosts have of them. From any thread."""
+        if self._without is not None:
+            return  # Redis is away, and what was heard before is known
         look = _Look(records, threading.Event())
         self._looks.append(look)
         self._wake()
         look.seen.wait(_LOOK_SECONDS)
 
     def _wake(self) -> None:
-        with suppress(OSError), short(self._path) as name:
-            self._line.sendto(b"", name)
+        """Where there is no room for one more datagram, it is awake."""
+        with suppress(OSError), short(self._path) as name, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.setblocking(False)
+            line.sendto(b"", name)
 
     def stop(self) -> None:
         """Gives back what is not used, where Redis answers."""
