@@ -136,7 +136,7 @@ class Scripts:
         member.sequence = sequence
         self._hear(host, now)
         self._lapse(now - lapse)
-        if self.learning is not None and now >= self._quiet_until and len(self.known) == len(self.reported):
+        if self.learning is not None and now >= self._quiet_until and self.known <= self.reported:
             self.learning = None
         try:
             answers = list(self._answers(windows, host, now, told))

@@ -134,9 +134,10 @@ def is_dry(Arena arena not None, uint32_t cell, int64_t now_ns) -> bool:
     return fg_load_signed(&cell_at(arena, cell).dry_until_ns) > now_ns
 
 
-def is_stranded(Arena arena not None, uint32_t cell) -> bool:
-    """Whether, as it was told last, hosts that are gone for good have what is left of it."""
-    return fg_load_signed(&cell_at(arena, cell).dry_until_ns) & STRANDED != 0
+def is_stranded(Arena arena not None, uint32_t cell, int64_t now_ns) -> bool:
+    """Whether it was told so because hosts that are gone for good have what is left of it."""
+    cdef int64_t until_ns = fg_load_signed(&cell_at(arena, cell).dry_until_ns)
+    return until_ns > now_ns and until_ns & STRANDED != 0
 
 
 def tell_store(Arena arena not None, int state) -> None:

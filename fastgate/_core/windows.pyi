@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 def ends_of(number: int) -> int: ...
+def number_ending(end_ns: int) -> int: ...
 
 class Period:
     kind: int

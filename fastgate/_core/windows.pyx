@@ -23,6 +23,11 @@ def ends_of(uint32_t number) -> int:
     return 0 if number >= WINDOWS else (<int64_t>number + EPOCH) * NANO
 
 
+def number_ending(int64_t end_ns) -> int:
+    """The inverse: of a window that ends then."""
+    return number_of(end_ns)
+
+
 cdef inline int64_t _floor_div(int64_t a, int64_t b) noexcept nogil:
     cdef int64_t quotient = a / b
     if a % b < 0:

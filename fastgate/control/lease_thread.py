@@ -22,7 +22,7 @@ from fastgate._core import leases
 from fastgate._core.arena import Arena
 from fastgate._core.levels import USD
 from fastgate._core.owner import CONTROL, Owner
-from fastgate.budgets.leases.holder import Holder
+from fastgate.budgets.leases.holder import MOST_AT_ONCE, Holder
 from fastgate.budgets.leases.messages import Elsewhere
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LONGEST_PAUSE_NS, pauses
@@ -52,6 +52,7 @@ _WATCH_SECONDS: Final = 2.0
 _BLIND_SECONDS: Final = 5.0
 _LONGEST_WAIT: Final = 60.0
 _LOOK_SECONDS: Final = 0.3
+_MOST_LOOKS: Final = 16
 _MOST_ERRORS: Final = 20
 """Different ones that are told before all is well again."""
 _FOLLOWS_SECONDS: Final = 1.0
@@ -90,11 +91,12 @@ class LeaseStatus:
     """What somebody should look at though it leases; empty: nothing."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Look:
-    """Of somebody who waits until what he looks at is ``seen``."""
+    """Of somebody who waits so long until what he looks at is ``seen``."""
 
-    records: Sequence[BudgetRecord | LimitRecord]
+    left: list[BudgetRecord | LimitRecord]
+    until: float
     seen: threading.Event
 
 
@@ -163,9 +165,9 @@ class LeaseThread:
 
     def look(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
         """Somebody looks at these: waits a moment until it is known what other hosts have of them. From any thread."""
-        if self._without is not None:
-            return  # Redis is away, and what was heard before is known
-        look = _Look(records, threading.Event())
+        if self._without is not None or len(self._looks) >= _MOST_LOOKS:
+            return  # what was heard before is known
+        look = _Look(list(records), time.monotonic() + _LOOK_SECONDS, threading.Event())
         self._looks.append(look)
         self._wake()
         look.seen.wait(_LOOK_SECONDS)
@@ -220,19 +222,16 @@ class LeaseThread:
         due = 0.0
         while not self._ending.is_set():
             wants = list(self._heard(due - time.monotonic()))
-            looks = [self._looks.popleft() for _ in range(len(self._looks))]
             if self._watching.epoch > self._finder.epoch:
                 self._holder.part()
                 due = 0.0
             if self._without is None or due <= time.monotonic():
-                wait = self._turn(wants, looks)
-                due = time.monotonic() + wait
+                wait = self._turn(wants)
+                due = time.monotonic() + (0.0 if self._looks and self._without is None else wait)
             leases.tell_store(self._arena, self._state())
             if self._without is not None:
                 self._without(wants, time.time_ns() + int((due - time.monotonic() + ANSWER_SECONDS) * 1e9))
             self._asked.set()
-            for look in looks:
-                look.seen.set()
 
     def _revise(self) -> None:
         """Where something else may be written of limits by now."""
@@ -248,15 +247,14 @@ class LeaseThread:
             return StoreState.AWAY
         return StoreState.LEARNS if self._holder.learning else StoreState.GRANTS
 
-    def _turn(self, wants: list[Want], looks: list[_Look]) -> float:
+    def _turn(self, wants: list[Want]) -> float:
         """Asks the store; returns in how many seconds it is due again. ``_without`` says what to do until then."""
         try:
             self._revise()
             self._holder.want(wants)
             self._holder.count(self._counted())
-            for look in looks:
-                self._holder.show(look.records)
             wait = max(0.0, (self._holder.turn() - time.time_ns()) / 1e9)
+            self._show()
             self._compare_clocks()
         except NameTaken:
             return self._refused()
@@ -273,6 +271,18 @@ class LeaseThread:
         self._said("")
         self._without, self._refused_since, self._pause_ns = None, None, LEAST_PAUSE_NS
         return wait
+
+    def _show(self) -> None:
+        """A part of what somebody looks at, so that no request waits long for it. Raises StoreAway."""
+        while self._looks and self._looks[0].until <= time.monotonic():
+            self._looks.popleft()
+        if self._looks:
+            look = self._looks[0]
+            some, look.left = look.left[:MOST_AT_ONCE], look.left[MOST_AT_ONCE:]
+            self._holder.show(some)
+            if not look.left:
+                self._looks.popleft()
+                look.seen.set()
 
     def _refused(self) -> float:
         """Another host has its name. Nobody is asked any more where that one lives for certain."""

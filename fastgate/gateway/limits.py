@@ -109,7 +109,7 @@ def withheld(levels: Levels, level: int, need: int, now_ns: int) -> Withheld | N
     if not levels.rules[level].shared or used + need > limit:
         return None
     state = Withheld(leases.store_state(levels.arena))
-    if state == Withheld.LEASED and leases.is_stranded(levels.arena, levels.rules[level].cell):
+    if state == Withheld.LEASED and leases.is_stranded(levels.arena, levels.rules[level].cell, now_ns):
         return Withheld.STRANDED
     return state
 

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from fastgate._core.levels import USD
+from fastgate.budgets.leases.roll import Roll
 from fastgate.budgets.leases.store import LAPSE_MS, QUIET_MS, Forgotten, NameTaken, StoreAway
 from tests.support.house import wait_for
 from tests.support.lease_lines import ASK, LIMIT, START_MS, Line, two_lines, window_in
@@ -330,12 +331,18 @@ def test_all_count_windows_from_one_first_use_also_after_it_forgot(client: "Redi
 
 def test_an_operator_can_have_it_wait_no_longer_for_who_is_gone(client: "Redis") -> None:
     cluster = "gone"
-    here, there = (Line(client, cluster, name) for name in ("here", "there"))
-    forget(client, cluster, here, there)
-    here.store.report(here.member)
+    here, there, third = (Line(client, cluster, name) for name in ("here", "there", "third"))
+    roll = Roll(lambda: client, cluster)
+    forget(client, cluster, here, there, third)
+    for line in (here, there):
+        line.store.report(line.member)
     here.later(100 * QUIET_MS)
     assert here.ask(want=10).learning
-    known, reported = (f"fastgate:{{{cluster}}}:lease:{name}" for name in ("known", "reported"))
-    assert client.sdiff(known, reported) == {b"there"}
-    client.srem(known, "there")
+    assert [host.name for host in roll.hosts() if host.awaited] == ["third"]
+    roll.forget("there")
+    assert here.ask(want=LIMIT).learning, "though as many have reported as were known without the other one"
+    roll.forget("third")
     assert here.claim(want=10) == 10
+    for name in ("third", "nobody"):
+        with pytest.raises(LookupError, match=name):
+            roll.forget(name)

@@ -12,6 +12,8 @@ from fastgate.budgets.limits import is_limit
 
 MOST_IDLE: Final = 10_000
 """Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
+MOST_SHOWN: Final = 2_000
+"""Windows more that are there because somebody looks at them."""
 _AHEAD_NS: Final = 1_000_000_000
 """So long before a window ends the next one is leased, where it is used."""
 
@@ -23,6 +25,8 @@ class Book:
         self._arena = arena
         self._leases: dict[int, Lease] = {}
         self._slips: dict[tuple[int, int], Slip] = {}
+        self._shown: set[tuple[int, int]] = set()
+        """Those of them that are there because somebody looks at them."""
 
     @property
     def slips(self) -> Iterable[Slip]:
@@ -37,7 +41,7 @@ class Book:
     @property
     def is_crowded(self) -> bool:
         """Whether no more windows should be looked at than something happens in."""
-        return len(self._slips) > MOST_IDLE
+        return len(self._slips) - len(self._shown) > MOST_IDLE
 
     def doubt(self) -> None:
         """Something else may be written of any limit by now."""
@@ -58,12 +62,22 @@ class Book:
         number, begins_ns, ends_ns, _ = lease.levels.windows(0, now_ns)
         return self.slip(lease.cell, number) or self.keep(lease, Span(number, begins_ns, ends_ns), now_ns)
 
-    def show(self, lease: Lease, now_ns: int) -> None:
-        """As ``present``, for who looks at it; it goes when he does not any more."""
-        before = len(self._slips)
+    def show(self, lease: Lease, now_ns: int) -> Slip | None:
+        """As ``present``, until nobody looks at it any more. None: it is leased anyhow, or such are too many."""
+        assert lease.levels is not None
+        place = lease.cell, lease.levels.windows(0, now_ns)[0]
+        if place not in self._slips and len(self._shown) < MOST_SHOWN:
+            self._shown.add(place)
+        if place not in self._shown:
+            return None
         slip = self.present(lease, now_ns)
-        if slip.looked_at_ns or len(self._slips) > before:
-            slip.show(now_ns)
+        slip.show(now_ns)
+        return slip
+
+    def use(self, slip: Slip) -> None:
+        """It is not there for who looks at it alone."""
+        slip.looked_at_ns = 0
+        self._shown.discard((slip.lease.cell, slip.span.number))
 
     def keep(self, lease: Lease, span: Span, now_ns: int) -> Slip:
         """One more window."""
@@ -107,6 +121,7 @@ class Book:
             if idles or slip.is_over(self._arena, now_ns):
                 lease = slip.lease
                 del self._slips[lease.cell, slip.span.number]
+                self._shown.discard((lease.cell, slip.span.number))
                 lease.slips -= 1
                 if not lease.slips:
                     del self._leases[lease.cell]

@@ -48,7 +48,8 @@ if learning and tonumber(state[5]) > now + LONGEST_QUIET_MS then -- no script wr
     redis.call('HDEL', meta, 'epoch')
     return {'join', meta}
 end
-if learning and now >= tonumber(state[5]) and redis.call('SCARD', known) == redis.call('SCARD', reported) then
+if learning and now >= tonumber(state[5]) and redis.call('SCARD', known) <= redis.call('SCARD', reported)
+    and #redis.call('SDIFF', known, reported) == 0 then -- which it takes a while to find out
     redis.call('HDEL', meta, 'learning')
     learning = false
 end

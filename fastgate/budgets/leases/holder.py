@@ -15,6 +15,7 @@ from fastgate._core.levels import USD
 from fastgate._core.owner import Owner
 from fastgate.budgets.leases.book import Book
 from fastgate.budgets.leases.grace import Lender, grace_of
+from fastgate.budgets.leases.looks import used
 from fastgate.budgets.leases.messages import Ask, Elsewhere, Grant
 from fastgate.budgets.leases.notes import Notes
 from fastgate.budgets.leases.sizing import LATEST_NS, PER_HOST_NS, RISE_NS, beat, peers_again
@@ -113,6 +114,7 @@ class Holder:
                 else:
                     slip = self._book.slip(want.cell, want.window) or self._book.begin(lease, want.window, now_ns)
                     if slip is not None:
+                        self._book.use(slip)
                         slip.lack(want.missing, now_ns)
                 if slip is not None:
                     self._lend_while_learning(slip)
@@ -125,26 +127,21 @@ class Holder:
                 cell = self._arena.find(record.id)
                 lease = None if cell is None else self._lease(cell, record, now_ns)
                 if lease is not None:
-                    self._book.present(lease, now_ns).looked_at_ns = 0
+                    self._book.use(self._book.present(lease, now_ns))
 
     def show(self, records: Sequence[BudgetRecord | LimitRecord]) -> None:
         """Somebody looks at these: what others have of them is asked for. No use begins by that. Raises StoreAway."""
         now_ns = self._clock()
-        if self._book.is_crowded or not self._arena.counted:
+        if not self._arena.counted:
             return
         with self._joined():
-            new = [record for record in records if self._is_unused(record)]
-            firsts = self._store.first_uses([record.id for record in new])
-            begun = {record.id: first for record, first in zip(new, firsts, strict=True)}
-            for record in records:
-                first = begun.get(record.id, 0)
-                if first is None:
-                    continue  # no host has used it
-                cell = self._arena.cell(record.id)
-                if first:
-                    leases.set_anchor(self._arena, cell, first)
-                if (lease := self._lease(cell, record, now_ns)) is not None:
-                    self._book.show(lease, now_ns)
+            slips = []
+            for record in used(self._arena, self._store, records, now_ns):
+                cell = self._arena.find(record.id)
+                lease = None if cell is None else self._lease(cell, record, now_ns)
+                if lease is not None and (slip := self._book.show(lease, now_ns)) is not None:
+                    slips.append(slip)
+            self._exchange(((slip, slip.look(self._owner, now_ns)) for slip in slips), now_ns)
 
     def turn(self) -> int:
         """What is due now; returns when the next is, in Unix nanoseconds. Raises NameTaken, StoreAway."""
@@ -235,11 +232,6 @@ class Holder:
             lease = lease or Lease(record.id, cell, level_at(cell, record).unit)
         self._know(lease, record)
         return lease
-
-    def _is_unused(self, record: BudgetRecord | LimitRecord) -> bool:
-        """Whether this host does not know from when its windows are counted."""
-        cell = self._arena.find(record.id)
-        return period_of(record).calendar is None and (cell is None or not self._arena.anchor(cell))
 
     def _know(self, lease: Lease, record: BudgetRecord | LimitRecord) -> None:
         """This is what is written of it."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from fastgate.budgets.leases.peers import is_name
-from fastgate.budgets.leases.store import LAPSE_MS, away
+from fastgate.budgets.leases.store import LAPSE_MS, SKEW_MS, away, source
 from fastgate.wire.leasing import prefix_of
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Roll:
         awaited = {_text(name) for name in missing}
         now_ms = seconds * 1000 + micros // 1000
         return [
-            Listed(name, heard.get(name, 0), now_ms - heard.get(name, 0) < LAPSE_MS, name in awaited)
+            Listed(name, heard.get(name, 0), -SKEW_MS <= now_ms - heard.get(name, 0) < LAPSE_MS, name in awaited)
             for name in sorted(filter(is_name, heard.keys() | awaited))
         ]
 
@@ -60,14 +60,13 @@ class Roll:
 
         What it had leased stays taken. Raises LookupError where the store does not know it, HostLives, StoreAway.
         """
-        found = next((host for host in self.hosts() if host.name == name), None)
-        if found is None:
-            raise LookupError(name)
-        if found.lives:
-            raise HostLives(name)
+        keys = [self._live, self._known, self._reported]
         with away():
-            self._client.zrem(self._live, name)
-            self._client.srem(self._known, name)
+            said = self._client.register_script(source("forget"))(keys=keys, args=[name, "", LAPSE_MS])
+        if said == b"lives":
+            raise HostLives(name)
+        if said == b"unknown":
+            raise LookupError(name)
 
 
 def _text(name: bytes) -> str:

@@ -115,7 +115,6 @@ class Slip:
 
     def lack(self, missing: int, now_ns: int) -> None:
         """A request waits for so much."""
-        self.looked_at_ns = 0
         self.missing = max(self.missing, missing)
         self._waited_for += missing
         self._lacked = max(self.missing, self._lacked if now_ns - self._lacked_at_ns <= IDLE_NS else 0)

@@ -1,6 +1,7 @@
-"""Redis as the store of leases: four scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
+"""Redis as the store of leases, by scripts, each atomic. Raises StoreAway for whatever keeps it from answering."""
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("fastgate.control")
 
+_FIRST: Final = re.compile(rb"[0-9]{1,18}|[1-8][0-9]{18}")
 _SCRIPTS: Final = ("join", "reported", "first", "exchange")
 LAPSE_MS: Final = 3_000
 """After so long without a word a host does not count as living, and another one may take its name."""
@@ -116,7 +118,18 @@ class LeaseStore:
         """As far as they are known, of limits that nobody begins to use by that. Raises StoreAway."""
         [key] = self._keys("firsts")
         found = self._command("HMGET", key, *ids) if ids else []
-        return [int(first) if first is not None and first.isdigit() else None for first in found]
+        return [int(first) if first is not None and _FIRST.fullmatch(first) else None for first in found]
+
+    def are_used(self, windows: Sequence[tuple[int, str]]) -> list[bool]:
+        """Whether hosts have told of each of these windows: number, and the limit's id. Raises StoreAway."""
+        if not windows:
+            return []
+        assert self._client is not None
+        with away():
+            pipeline = self._client.pipeline(transaction=False)
+            for key in self._keys(*(f"{number}:{id_}" for number, id_ in windows)):
+                pipeline.exists(key)
+            return [bool(found) for found in pipeline.execute()]
 
     def peers(self) -> list[str]:
         """The hosts that live, or lived a while ago. Raises StoreAway."""
@@ -168,7 +181,7 @@ class LeaseStore:
         with away():
             client = self._connect()
         self._client = client
-        self._scripts = {name: client.register_script(_source(f"{name}.lua")) for name in _SCRIPTS}
+        self._scripts = {name: client.register_script(source(name)) for name in _SCRIPTS}
 
     def _call(self, script: str, keys: list[str], *arguments: object) -> Any:
         if self._client is None:
@@ -202,8 +215,9 @@ def _why(broken: bytes = b"") -> str:
     return "it has forgotten this host"
 
 
-def _source(name: str) -> str:
-    return files(__package__).joinpath(name).read_text("utf-8")
+def source(script: str) -> str:
+    """Of one of the scripts that lie beside this."""
+    return files(__package__).joinpath(f"{script}.lua").read_text("utf-8")
 
 
 def _told(ask: Ask) -> tuple[object, ...]:
