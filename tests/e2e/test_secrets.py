@@ -146,7 +146,8 @@ def everything_shown(house: House, api: httpx.Client) -> Iterator[str]:
     for path, methods in described.items():
         if "get" in methods and path.startswith("/api/v1/") and "{" not in path and not path.endswith("/live"):
             answer = api.get(path.removeprefix("/api/v1"))
-            assert answer.status_code == 200, f"{path}: {answer.text}"
+            of_redis = path == "/api/v1/hosts"  # which is away here, and says so
+            assert answer.status_code == (503 if of_redis else 200), f"{path}: {answer.text}"
             yield answer.text
     for one in ("/keys/issued", "/keys/of-file", "/providers/second", "/providers/sim", "/providers/nowhere"):
         yield api.get(one).text
