@@ -14,6 +14,8 @@ MOST_IDLE: Final = 10_000
 """Windows that are looked at though nothing happens in them, so that it shows what other hosts do there."""
 MOST_SHOWN: Final = 2_000
 """Windows more that are there because somebody looks at them."""
+_SHOWN_NS: Final = 60_000_000_000
+"""So long after somebody has looked at them."""
 _AHEAD_NS: Final = 1_000_000_000
 """So long before a window ends the next one is leased, where it is used."""
 
@@ -25,8 +27,8 @@ class Book:
         self._arena = arena
         self._leases: dict[int, Lease] = {}
         self._slips: dict[tuple[int, int], Slip] = {}
-        self._shown: set[tuple[int, int]] = set()
-        """Those of them that are there because somebody looks at them."""
+        self._shown: dict[tuple[int, int], int] = {}
+        """Those of them that are there because somebody looks at them, with when he did last."""
 
     @property
     def slips(self) -> Iterable[Slip]:
@@ -66,18 +68,16 @@ class Book:
         """As ``present``, until nobody looks at it any more. None: it is leased anyhow, or such are too many."""
         assert lease.levels is not None
         place = lease.cell, lease.levels.windows(0, now_ns)[0]
-        if place not in self._slips and len(self._shown) < MOST_SHOWN:
-            self._shown.add(place)
-        if place not in self._shown:
+        if place not in self._shown and (place in self._slips or len(self._shown) >= MOST_SHOWN):
             return None
+        self._shown[place] = now_ns
         slip = self.present(lease, now_ns)
-        slip.show(now_ns)
+        slip.untold()
         return slip
 
     def use(self, slip: Slip) -> None:
         """It is not there for who looks at it alone."""
-        slip.looked_at_ns = 0
-        self._shown.discard((slip.lease.cell, slip.span.number))
+        self._shown.pop((slip.lease.cell, slip.span.number), None)
 
     def keep(self, lease: Lease, span: Span, now_ns: int) -> Slip:
         """One more window."""
@@ -117,11 +117,11 @@ class Book:
     def forget(self, slips: Iterable[Slip], now_ns: int, *, crowded: bool) -> None:
         """What of it is over, or idle where there is too much: until it is wanted, or all has to be told."""
         for slip in slips:
-            idles = slip.is_unseen(now_ns) or (crowded and slip.is_idle(now_ns))
-            if idles or slip.is_over(self._arena, now_ns):
-                lease = slip.lease
-                del self._slips[lease.cell, slip.span.number]
-                self._shown.discard((lease.cell, slip.span.number))
+            lease, place = slip.lease, (slip.lease.cell, slip.span.number)
+            is_unseen = now_ns - self._shown.get(place, now_ns) > _SHOWN_NS and not slip.at_hand
+            if is_unseen or slip.is_over(self._arena, now_ns) or (crowded and slip.is_idle(now_ns)):
+                del self._slips[place]
+                self._shown.pop(place, None)
                 lease.slips -= 1
                 if not lease.slips:
                     del self._leases[lease.cell]

@@ -255,6 +255,7 @@ class Holder:
             if present != want.window:
                 return None
             slip = self._book.keep(lease, Span(present, begins_ns, ends_ns), now_ns)
+        self._book.use(slip)
         slip.lack(want.missing, now_ns)
         return slip
 

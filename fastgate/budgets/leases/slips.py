@@ -81,7 +81,6 @@ class Slip:
         "elsewhere",
         "lease",
         "look_at_ns",
-        "looked_at_ns",
         "missing",
         "pace",
         "recalled",
@@ -104,8 +103,6 @@ class Slip:
         """What was granted and neither spent nor held, at the last look."""
         self.recalled = False
         self.look_at_ns = now_ns
-        self.looked_at_ns = 0
-        """When somebody looked at it last, where it is for him alone that it is asked for; 0: it is not."""
         self._lacked = self._lacked_at_ns = 0
         self._limit = 0
         self._high = self._high_before = now_used
@@ -174,15 +171,6 @@ class Slip:
     def is_idle(self, now_ns: int) -> bool:
         """Whether nothing has happened in it for long, and nothing is at hand."""
         return not self.at_hand and not self.missing and now_ns - self.pace.used_at_ns > _IDLES_NS
-
-    def show(self, now_ns: int) -> None:
-        """Somebody looks at it: it is told and asked for at once."""
-        self.looked_at_ns = self.look_at_ns = now_ns
-        self._told = None
-
-    def is_unseen(self, now_ns: int) -> bool:
-        """Whether it was there to be looked at, and nobody does any more."""
-        return bool(self.looked_at_ns) and now_ns - self.looked_at_ns > _IDLES_NS and not self.at_hand
 
     def _is_past(self, now_ns: int) -> bool:
         return 0 < self.span.ends_ns <= now_ns
